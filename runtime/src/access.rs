@@ -1,0 +1,49 @@
+//! The two small vocabularies that generated code and its helpers share: what was tried, and what to do next.
+
+/// What an instruction tries to do with guest memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Read this many bytes: 1, 2 or 4.
+    Load(u32),
+    /// Write this many bytes: 1, 2 or 4.
+    Store(u32),
+    /// Fetch an instruction.
+    Fetch,
+}
+
+impl Access {
+    /// The number by which generated code names an access to its helper.
+    pub const fn code(self) -> u32 {
+        match self {
+            Access::Fetch => 0,
+            Access::Load(bytes) => bytes,
+            Access::Store(bytes) => bytes | 8,
+        }
+    }
+
+    /// The inverse of [`Access::code`].
+    pub const fn from_code(code: u32) -> Access {
+        match code {
+            0 => Access::Fetch,
+            code if code & 8 != 0 => Access::Store(code & 7),
+            code => Access::Load(code & 7),
+        }
+    }
+
+    /// Bytes that must divide the address.
+    pub const fn align_bytes(self) -> u32 {
+        match self {
+            Access::Load(bytes) | Access::Store(bytes) => bytes,
+            Access::Fetch => 4,
+        }
+    }
+}
+
+/// What generated code does after a helper returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on where it was.
+    Continue,
+    /// Leave native code before the step that asked; the context then holds the exact state before that step.
+    Stop,
+}

@@ -1,0 +1,254 @@
+//! Code memory: where generated code lives, published through cranelift-jit, freed whole.
+//!
+//! One reservation, filled from the front. Pages are writable while a batch of functions is copied in, then sealed:
+//! executable and never writable again. A page is never both, and a full memory is not recycled but replaced. The
+//! table that says which guest pc has code belongs to it, so that no entry can lead into another memory.
+
+use std::io;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cranelift_codegen::ir::Signature;
+use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
+use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
+use cranelift_module::{Module, ModuleError, ModuleResult, default_libcall_names};
+use thiserror::Error;
+
+use crate::dispatch::{DispatchTable, Entry};
+use crate::map::{MapError, Mapping};
+
+/// Alignment of a function, and the first offset in use, so that offset 0 never is a function.
+const FUNCTION_ALIGN_BYTES: usize = 32;
+/// Sealing works in system pages; 16 KiB covers every page size of our hosts but 64 KiB kernels, where sealing fails
+/// with an error and the engine interprets.
+const SEAL_BYTES: usize = if cfg!(target_arch = "x86_64") { 4096 } else { 16384 };
+
+/// Why code could not be published.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CodeError {
+    /// No room is left: drop this memory and start another.
+    #[error("code memory is full ({used_bytes} of {capacity_bytes} bytes used)")]
+    Full {
+        /// Bytes in use.
+        used_bytes: usize,
+        /// Bytes there are.
+        capacity_bytes: usize,
+    },
+    /// The system refused memory.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// cranelift-jit refused the function.
+    #[error("publishing code failed: {0}")]
+    Module(#[from] Box<ModuleError>),
+}
+
+/// A published function: only the memory it was published in takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Function {
+    /// First byte of the memory it is in.
+    memory: usize,
+    /// Bytes from there. Never 0.
+    offset: u32,
+}
+
+impl Function {
+    /// Address of the first instruction, for naming it to a profiler.
+    pub fn address(self) -> usize {
+        self.memory + self.offset as usize
+    }
+}
+
+/// The machine code of the three functions that make a code memory enterable.
+#[derive(Debug, Clone, Copy)]
+pub struct StubCode<'a> {
+    /// `extern "C" fn(base)`: looks entries up by the context's pc and calls them until one says stop or none is there.
+    pub dispatcher: &'a [u8],
+    /// Preserves all registers, takes (base, address, access code), calls the access helper.
+    pub access: &'a [u8],
+    /// Preserves all registers, takes (base, steps), calls the refill helper.
+    pub refill: &'a [u8],
+}
+
+/// The stubs as addresses.
+#[derive(Clone, Copy)]
+pub(crate) struct Stubs {
+    pub(crate) dispatcher: *const u8,
+    pub(crate) access: *const u8,
+    pub(crate) refill: *const u8,
+}
+
+/// The reservation, shared by the module that writes it and the memory that is entered.
+struct Arena {
+    mapping: Mapping,
+    capacity_bytes: usize,
+    used_bytes: AtomicUsize,
+}
+
+impl Arena {
+    fn used_bytes(&self) -> usize {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes needed to place `bytes` more, from the current end.
+    fn place(&self, bytes: usize, align: usize) -> Option<(usize, usize)> {
+        let start = self.used_bytes().next_multiple_of(align.max(FUNCTION_ALIGN_BYTES));
+        let end = start.checked_add(bytes)?;
+        (end.next_multiple_of(SEAL_BYTES) <= self.capacity_bytes).then_some((start, end))
+    }
+}
+
+/// Gives cranelift-jit memory from an [`Arena`].
+struct Provider {
+    arena: Arc<Arena>,
+    /// Bytes below this are sealed; a multiple of [`SEAL_BYTES`].
+    sealed_bytes: usize,
+    /// Bytes from `sealed_bytes` up to this are writable.
+    open_bytes: usize,
+}
+
+impl JITMemoryProvider for Provider {
+    fn allocate(&mut self, size: usize, align: u64, kind: JITMemoryKind) -> io::Result<*mut u8> {
+        if !matches!(kind, JITMemoryKind::Executable) {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "code memory holds only code"));
+        }
+        let (start, end) = self.arena.place(size, align as usize).ok_or(io::ErrorKind::OutOfMemory)?;
+        let need = end.next_multiple_of(SEAL_BYTES);
+        if need > self.open_bytes {
+            let from = self.open_bytes.max(self.sealed_bytes);
+            self.arena.mapping.allow_read_write(from, need - from).map_err(|error| error.source)?;
+            self.open_bytes = need;
+        }
+        self.arena.used_bytes.store(end, Ordering::Relaxed);
+        Ok(self.arena.mapping.start().as_ptr().wrapping_add(start))
+    }
+
+    // SAFETY: nothing is freed here; the reservation goes when the last holder of the arena does.
+    unsafe fn free_memory(&mut self) {}
+
+    fn finalize(&mut self, _: BranchProtection) -> ModuleResult<()> {
+        if self.open_bytes > self.sealed_bytes {
+            self.arena
+                .mapping
+                .allow_read_execute(self.sealed_bytes, self.open_bytes - self.sealed_bytes)
+                .map_err(|error| ModuleError::Allocation { err: error.source })?;
+            self.sealed_bytes = self.open_bytes;
+            self.arena.used_bytes.store(self.open_bytes, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Executable memory with a fixed budget, and the entries into it by guest pc.
+pub struct CodeMemory {
+    module: JITModule,
+    arena: Arc<Arena>,
+    stubs: Stubs,
+    table: DispatchTable,
+}
+
+// SAFETY: the stubs' addresses point into the arena, which this value holds.
+unsafe impl Send for CodeMemory {}
+
+impl CodeMemory {
+    /// Reserves `capacity_bytes`, below 2 GiB, for code of `isa`, and publishes the stubs.
+    ///
+    /// # Errors
+    /// When the system refuses the address space.
+    ///
+    /// # Safety
+    /// As for [`CodeMemory::publish`]; the stubs are what [`StubCode`] says.
+    pub unsafe fn new(
+        isa: OwnedTargetIsa,
+        capacity_bytes: usize,
+        stubs: StubCode<'_>,
+    ) -> Result<CodeMemory, CodeError> {
+        let capacity_bytes = capacity_bytes.clamp(SEAL_BYTES, 1 << 31).next_multiple_of(SEAL_BYTES);
+        let arena = Arc::new(Arena {
+            mapping: Mapping::reserve(capacity_bytes)?,
+            capacity_bytes,
+            used_bytes: AtomicUsize::new(FUNCTION_ALIGN_BYTES),
+        });
+        let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
+        builder.memory_provider(Box::new(Provider { arena: arena.clone(), sealed_bytes: 0, open_bytes: 0 }));
+        let none = Stubs { dispatcher: ptr::null(), access: ptr::null(), refill: ptr::null() };
+        let mut memory =
+            CodeMemory { module: JITModule::new(builder), arena, stubs: none, table: DispatchTable::new() };
+        // SAFETY: the caller vouches for the stubs.
+        let functions = unsafe { memory.publish(&[stubs.dispatcher, stubs.access, stubs.refill])? };
+        let [dispatcher, access, refill] = [0, 1, 2].map(|stub| functions[stub].address() as *const u8);
+        memory.stubs = Stubs { dispatcher, access, refill };
+        Ok(memory)
+    }
+
+    /// Copies functions in, one batch, and seals them. Returns where each starts.
+    ///
+    /// # Errors
+    /// [`CodeError::Full`] when the batch does not fit: nothing is changed then.
+    ///
+    /// # Safety
+    /// Each function must be position-independent machine code for this host without relocations, and keep to the
+    /// region ABI: `fn(base, entry number) -> u32` in the convention its callers use, which touches no host memory
+    /// but guest base + u32, page states by a 22-bit index, context + a constant of `layout`, and the row cursor
+    /// below its limit; which calls nothing but the context's stubs; and which takes any entry number.
+    pub unsafe fn publish(&mut self, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
+        let bytes = functions.iter().map(|code| code.len().next_multiple_of(FUNCTION_ALIGN_BYTES)).sum();
+        if self.arena.place(bytes, FUNCTION_ALIGN_BYTES).is_none() {
+            return Err(CodeError::Full {
+                used_bytes: self.arena.used_bytes(),
+                capacity_bytes: self.arena.capacity_bytes,
+            });
+        }
+        let mut ids = Vec::with_capacity(functions.len());
+        for code in functions {
+            // The module keeps no signature apart: all functions are anonymous and called only through the table.
+            let signature = Signature::new(CallConv::SystemV);
+            let id = self.module.declare_anonymous_function(&signature).map_err(Box::new)?;
+            self.module.define_function_bytes(id, FUNCTION_ALIGN_BYTES as u64, code, &[]).map_err(Box::new)?;
+            ids.push(id);
+        }
+        self.module.finalize_definitions().map_err(Box::new)?;
+        let start = self.base() as usize;
+        let offset = |id| (self.module.get_finalized_function(id) as usize - start) as u32;
+        Ok(ids.into_iter().map(|id| Function { memory: start, offset: offset(id) }).collect())
+    }
+
+    /// Bytes in use, whole pages.
+    pub fn used_bytes(&self) -> usize {
+        self.arena.used_bytes()
+    }
+
+    /// The entry at `pc`, if there is one.
+    #[inline]
+    pub fn entry(&self, pc: u32) -> Option<Entry> {
+        self.table.get(pc)
+    }
+
+    /// Makes `pc`, a multiple of 4, lead into `function` as its entry number `entry`; `region` is the number by which
+    /// the function knows its own entries.
+    ///
+    /// # Panics
+    /// When the function is another memory's, or a number is out of range.
+    pub fn set_entry(&mut self, pc: u32, function: Function, region: u32, entry: u32) {
+        assert_eq!(function.memory, self.base() as usize, "a function of another code memory");
+        self.table.set(pc, Entry::new(function.offset, region, entry));
+    }
+
+    /// Removes the entry at `pc`, if there is one.
+    pub fn clear_entry(&mut self, pc: u32) {
+        self.table.clear(pc);
+    }
+
+    pub(crate) fn base(&self) -> *const u8 {
+        self.arena.mapping.start().as_ptr()
+    }
+
+    pub(crate) fn stubs(&self) -> Stubs {
+        self.stubs
+    }
+
+    pub(crate) fn table(&self) -> &DispatchTable {
+        &self.table
+    }
+}

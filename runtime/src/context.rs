@@ -1,0 +1,146 @@
+//! The hart's context: the one state that the interpreter and generated code act on.
+//!
+//! Generated code holds a single pointer, the *base*: the first byte of guest memory. The context ends there and the
+//! page states lie below it, so registers, memory and page states are all reached as base + constant or base +
+//! bounded index ([`layout`]).
+
+use std::mem::offset_of;
+use std::ptr;
+
+use crate::door;
+use crate::memory::PAGES;
+
+/// A register as the engines name it: x0..x31, or the slot that swallows what a machine discards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Slot(u8);
+
+impl Slot {
+    /// Number of slots.
+    pub const COUNT: usize = 33;
+    /// Where writes to a hardwired x0 go; never read.
+    pub const DISCARD: Slot = Slot(32);
+
+    /// Register x`number`, the low five bits of it.
+    #[inline]
+    pub const fn x(number: u8) -> Slot {
+        Slot(number & 31)
+    }
+
+    /// Index of the slot, below [`Slot::COUNT`].
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What generated code finds at fixed places; `repr(C)`, and nothing in it moves while native code runs.
+///
+/// Pointers are null or stale outside of a call to `enter`, which sets them.
+#[repr(C, align(64))]
+pub(crate) struct VmContext {
+    /// The host's side of the assists, for the time of one `enter`.
+    pub(crate) host: *mut door::Host<'static>,
+    /// Entry points by pc; see `DispatchTable`.
+    pub(crate) dispatch: *const u8,
+    /// First byte of the code memory that the dispatch table's offsets count from.
+    pub(crate) code_base: *const u8,
+    /// Stubs that save every register, then call the two functions below.
+    pub(crate) access_stub: *const u8,
+    pub(crate) refill_stub: *const u8,
+    /// Rust functions behind the stubs.
+    pub(crate) access_helper: unsafe extern "C" fn(*mut u8, u32, u32),
+    pub(crate) refill_helper: unsafe extern "C" fn(*mut u8, u32),
+    /// Level off: steps left in the slice. Level rows: address of the next row.
+    pub(crate) progress: u64,
+    /// Level rows: address at which the slice ends; no row may reach beyond it.
+    pub(crate) progress_limit: u64,
+    /// What the last assist decided: 0 go on, 1 stop.
+    pub(crate) verdict: u32,
+    /// Address of the next instruction.
+    pub(crate) pc: u32,
+    /// Transfers from one region to another since the counter was last taken.
+    pub(crate) transfers: u64,
+    /// Fills the context up, so that the registers end where it ends: within a signed byte of the base.
+    _gap: [u32; 9],
+    /// x0..x31 and the discard slot.
+    pub(crate) registers: [u32; Slot::COUNT],
+}
+
+const CONTEXT_BYTES: usize = size_of::<VmContext>();
+
+/// Where generated code finds things, in bytes relative to the base (the first byte of guest memory).
+pub mod layout {
+    use super::*;
+
+    const fn field(offset: usize) -> i32 {
+        offset as i32 - CONTEXT_BYTES as i32
+    }
+
+    /// Pointer to the dispatch table.
+    pub const DISPATCH: i32 = field(offset_of!(VmContext, dispatch));
+    /// Pointer to the first byte of code memory.
+    pub const CODE_BASE: i32 = field(offset_of!(VmContext, code_base));
+    /// Pointer to the stub that preserves all registers and calls the access helper.
+    pub const ACCESS_STUB: i32 = field(offset_of!(VmContext, access_stub));
+    /// Pointer to the stub that preserves all registers and calls the refill helper.
+    pub const REFILL_STUB: i32 = field(offset_of!(VmContext, refill_stub));
+    /// Pointer to the access helper: `extern "C" fn(base, address: u32, access code: u32)`.
+    pub const ACCESS_HELPER: i32 = field(offset_of!(VmContext, access_helper));
+    /// Pointer to the refill helper: `extern "C" fn(base, steps: u32)`.
+    pub const REFILL_HELPER: i32 = field(offset_of!(VmContext, refill_helper));
+    /// u64: steps left in the slice (level off) or address of the next row (level rows).
+    pub const PROGRESS: i32 = field(offset_of!(VmContext, progress));
+    /// u64: address that no row may reach beyond (level rows).
+    pub const PROGRESS_LIMIT: i32 = field(offset_of!(VmContext, progress_limit));
+    /// u32: what the last assist decided; 0 go on, anything else stop.
+    pub const VERDICT: i32 = field(offset_of!(VmContext, verdict));
+    /// u32: address of the next instruction.
+    pub const PC: i32 = field(offset_of!(VmContext, pc));
+    /// u64: counter of transfers between regions.
+    pub const TRANSFERS: i32 = field(offset_of!(VmContext, transfers));
+    /// u8 per guest page, indexed by page number.
+    pub const PAGE_STATES: i32 = -(super::BELOW_BASE_BYTES as i32);
+
+    /// u32: a register.
+    pub const fn register(slot: Slot) -> i32 {
+        field(offset_of!(VmContext, registers)) + 4 * slot.index() as i32
+    }
+}
+
+/// Bytes reserved for the context: one system page, so that the page states below it stay page-aligned.
+pub(crate) const CONTEXT_ROOM_BYTES: usize = 4096;
+
+/// What lies below the base: page states, then the context, which ends at the base.
+pub(crate) const BELOW_BASE_BYTES: usize = PAGES as usize + CONTEXT_ROOM_BYTES;
+
+const _: () = assert!(CONTEXT_BYTES <= CONTEXT_ROOM_BYTES);
+// x1..x31 and the discard slot within reach of a signed byte.
+const _: () = assert!(layout::register(Slot::x(1)) == -128 && layout::register(Slot::DISCARD) == -4);
+
+impl VmContext {
+    /// Everything zero.
+    pub(crate) fn new() -> VmContext {
+        VmContext {
+            host: ptr::null_mut(),
+            dispatch: ptr::null(),
+            code_base: ptr::null(),
+            access_stub: ptr::null(),
+            refill_stub: ptr::null(),
+            access_helper: door::access_helper,
+            refill_helper: door::refill_helper,
+            progress: 0,
+            progress_limit: 0,
+            verdict: 0,
+            pc: 0,
+            transfers: 0,
+            _gap: [0; 9],
+            registers: [0; Slot::COUNT],
+        }
+    }
+
+    /// The context that ends at `base`.
+    pub(crate) fn below(base: *mut u8) -> *mut VmContext {
+        base.wrapping_sub(CONTEXT_BYTES).cast()
+    }
+}

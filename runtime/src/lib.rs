@@ -1,0 +1,30 @@
+//! What generated code touches while it runs: the hart's context, guest memory, row buffer, dispatch table, code
+//! memory, and the door between Rust and generated code.
+//!
+//! All unsafe code of Tachy lives here, behind safe functions, but for [`CodeMemory::new`] and [`CodeMemory::publish`]: whoever
+//! calls them vouches for the code handed over. This crate must not know any instruction, any machine, or how code is made.
+
+mod access;
+mod code;
+mod context;
+mod dispatch;
+mod door;
+mod map;
+mod memory;
+mod row;
+mod vm;
+
+pub use access::{Access, Verdict};
+pub use code::{CodeError, CodeMemory, Function, StubCode};
+pub use context::{Slot, layout};
+pub use dispatch::Entry;
+pub use door::{Assist, enter};
+pub use map::MapError;
+pub use memory::{PAGE_BYTES, PAGES, PageState, page_of};
+pub use row::{ROW_BYTES, Row};
+pub use vm::Vm;
+
+#[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
+compile_error!(
+    "guest memory and rows are little-endian in place, and 4 GiB of it is reserved: 64-bit little-endian hosts only"
+);

@@ -1,0 +1,80 @@
+//! Anonymous memory from the operating system, owned and returned.
+
+use std::ptr::{self, NonNull};
+
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use thiserror::Error;
+
+/// The operating system refused memory.
+#[derive(Debug, Error)]
+#[error(
+    "the system refused to {action} {bytes} bytes of address space: {source}; raise the limit (ulimit -v, cgroup) or run fewer executors"
+)]
+pub struct MapError {
+    /// What was asked for: "reserve" or "protect".
+    pub action: &'static str,
+    /// How much of it.
+    pub bytes: usize,
+    /// The system's answer.
+    #[source]
+    pub source: std::io::Error,
+}
+
+/// A private anonymous mapping, at first without access, unmapped when dropped.
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the mapping is plain memory owned by this value; nothing about it belongs to a thread.
+unsafe impl Send for Mapping {}
+// SAFETY: a shared Mapping gives out only its address.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Reserves `bytes` (a multiple of the system's page) that nothing may touch yet.
+    pub(crate) fn reserve(bytes: usize) -> Result<Mapping, MapError> {
+        // SAFETY: a new private mapping at an address of the kernel's choice aliases nothing.
+        let start = unsafe {
+            mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)
+        }
+        .map_err(|errno| MapError { action: "reserve", bytes, source: errno.into() })?;
+        match NonNull::new(start.cast()) {
+            Some(start) => Ok(Mapping { start, bytes }),
+            None => Err(MapError { action: "reserve", bytes, source: std::io::ErrorKind::OutOfMemory.into() }),
+        }
+    }
+
+    /// First byte.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// Makes `bytes` from `offset` readable and writable.
+    pub(crate) fn allow_read_write(&self, offset: usize, bytes: usize) -> Result<(), MapError> {
+        self.protect(offset, bytes, MprotectFlags::READ | MprotectFlags::WRITE)
+    }
+
+    /// Makes `bytes` from `offset` readable and executable, and no longer writable.
+    pub(crate) fn allow_read_execute(&self, offset: usize, bytes: usize) -> Result<(), MapError> {
+        self.protect(offset, bytes, MprotectFlags::READ | MprotectFlags::EXEC)
+    }
+
+    fn protect(&self, offset: usize, bytes: usize, flags: MprotectFlags) -> Result<(), MapError> {
+        assert!(offset <= self.bytes && bytes <= self.bytes - offset, "protecting outside the mapping");
+        // SAFETY: the range lies in this mapping, as asserted.
+        unsafe { mprotect(self.start.as_ptr().add(offset).cast(), bytes, flags) }.map_err(|errno| MapError {
+            action: "protect",
+            bytes,
+            source: errno.into(),
+        })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: this value owns the mapping, and whoever holds addresses into it holds this value too.
+        // A failure leaves the range mapped, which is all that could be done about it.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}

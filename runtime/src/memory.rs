@@ -1,0 +1,52 @@
+//! Guest memory in units: pages and what may be done with them without help.
+
+/// Bytes of a guest page.
+pub const PAGE_BYTES: u32 = 1024;
+
+/// Number of guest pages in the 32-bit address space.
+pub const PAGES: u32 = 1 << 22;
+
+/// The page that holds `address`.
+#[inline]
+pub const fn page_of(address: u32) -> u32 {
+    address / PAGE_BYTES
+}
+
+/// One byte per guest page. The low four bits are the engines': what may happen there without asking. The high four
+/// bits are the machine's own, for whatever rules it keeps.
+///
+/// An access whose bit is missing takes the slow path, which knows the machine's rules and may set the bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(transparent)]
+pub struct PageState(pub u8);
+
+impl PageState {
+    /// Loads need no help.
+    pub const READ: PageState = PageState(1);
+    /// Stores need no help.
+    pub const WRITE: PageState = PageState(2);
+    /// Fetches need no help.
+    pub const FETCH: PageState = PageState(4);
+    /// Some word of the page is decoded or translated, so stores need help to keep that true.
+    pub const CODE: PageState = PageState(8);
+
+    /// Whether every bit of `other` is set.
+    #[inline]
+    pub const fn contains(self, other: PageState) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The union of both.
+    #[inline]
+    #[must_use]
+    pub const fn with(self, other: PageState) -> PageState {
+        PageState(self.0 | other.0)
+    }
+
+    /// This state without the bits of `other`.
+    #[inline]
+    #[must_use]
+    pub const fn without(self, other: PageState) -> PageState {
+        PageState(self.0 & !other.0)
+    }
+}

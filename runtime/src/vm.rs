@@ -1,0 +1,291 @@
+//! One hart with its memory and its row buffer.
+//!
+//! A [`Vm`] reserves the guest's whole 4 GiB and puts the context and the page states below it, so that every u32 is
+//! a valid place to read or write: what a guest computes cannot leave its own memory. Permissions are not the
+//! mapping's business but the page states', which the engines ask.
+//!
+//! Steps are counted in *slices*: the engine opens one, an engine or native code uses it up, and the step number is
+//! exact at every moment in between. With rows, the row cursor itself is the counter.
+
+use std::ptr::NonNull;
+
+use crate::context::{BELOW_BASE_BYTES, Slot, VmContext};
+use crate::map::{MapError, Mapping};
+use crate::memory::{PAGES, PageState, page_of};
+use crate::row::{ROW_BYTES, Row};
+
+/// Inaccessible bytes on both ends of the reservation; at least a word, so that a word at the last address is inside.
+const GUARD_BYTES: usize = 64 << 10;
+const GUEST_BYTES: usize = 1 << 32;
+
+/// A hart: registers, pc, 4 GiB of memory, page states, and the buffer its rows go to.
+pub struct Vm {
+    _mapping: Mapping,
+    context: NonNull<VmContext>,
+    base: NonNull<u8>,
+    rows: Box<[Row]>,
+    /// Whether steps write rows; decides what `progress` means.
+    tracing: bool,
+    /// Steps done before the current slice.
+    settled_steps: u64,
+    /// Steps in the current slice; what `progress` counts down from, without rows.
+    slice_steps: u64,
+    /// Row at which the current slice began, with rows.
+    slice_row: usize,
+}
+
+// SAFETY: the context's raw pointers are null or stale except during `enter`, which holds the Vm exclusively;
+// everything else is owned.
+unsafe impl Send for Vm {}
+
+impl Vm {
+    /// A hart with zeroed registers and memory and no page accessible, which writes no rows.
+    ///
+    /// # Errors
+    /// When the system refuses the address space (a little over 4 GiB, reserved but not used).
+    pub fn new() -> Result<Vm, MapError> {
+        let below_bytes = GUARD_BYTES + BELOW_BASE_BYTES;
+        let mapping = Mapping::reserve(below_bytes + GUEST_BYTES + GUARD_BYTES)?;
+        mapping.allow_read_write(GUARD_BYTES, BELOW_BASE_BYTES + GUEST_BYTES)?;
+        // SAFETY: below_bytes is inside the mapping.
+        let base = unsafe { mapping.start().add(below_bytes) };
+        let context = VmContext::below(base.as_ptr());
+        // SAFETY: the context's room is mapped, writable, zeroed and aligned (the base is page-aligned and the
+        // context's size a multiple of its alignment).
+        let context = unsafe {
+            context.write(VmContext::new());
+            NonNull::new_unchecked(context)
+        };
+        Ok(Vm {
+            _mapping: mapping,
+            context,
+            base,
+            rows: Box::default(),
+            tracing: false,
+            settled_steps: 0,
+            slice_steps: 0,
+            slice_row: 0,
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn context(&self) -> &VmContext {
+        // SAFETY: written in `new`, lives as long as the mapping; native code that writes it runs only under `&mut`.
+        unsafe { self.context.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn context_mut(&mut self) -> &mut VmContext {
+        // SAFETY: as above, and exclusive through `&mut self`.
+        unsafe { self.context.as_mut() }
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    // Registers.
+
+    /// Address of the next instruction.
+    #[inline(always)]
+    pub fn pc(&self) -> u32 {
+        self.context().pc
+    }
+
+    /// Sets the address of the next instruction.
+    #[inline(always)]
+    pub fn set_pc(&mut self, pc: u32) {
+        self.context_mut().pc = pc;
+    }
+
+    /// A register's value.
+    #[inline(always)]
+    pub fn register(&self, slot: Slot) -> u32 {
+        self.context().registers[slot.index()]
+    }
+
+    /// Sets a register.
+    #[inline(always)]
+    pub fn set_register(&mut self, slot: Slot, value: u32) {
+        self.context_mut().registers[slot.index()] = value;
+    }
+
+    /// x0 to x31.
+    pub fn registers(&self) -> [u32; 32] {
+        let mut registers = [0; 32];
+        registers.copy_from_slice(&self.context().registers[..32]);
+        registers
+    }
+
+    // Memory. Any address is valid; whether the guest may is asked beforehand.
+
+    /// The aligned word that holds `address`.
+    #[inline(always)]
+    pub fn word(&self, address: u32) -> u32 {
+        // SAFETY: base + any u32, rounded down to a word, is a whole word of guest memory: mapped, aligned, initialised.
+        unsafe { self.base.as_ptr().add((address & !3) as usize).cast::<u32>().read() }
+    }
+
+    /// Sets the aligned word that holds `address`.
+    #[inline(always)]
+    pub fn set_word(&mut self, address: u32, value: u32) {
+        // SAFETY: as in `word`, and exclusive.
+        unsafe { self.base.as_ptr().add((address & !3) as usize).cast::<u32>().write(value) }
+    }
+
+    /// `bytes` bytes from `address`, or `None` where they would run past the end of the address space.
+    pub fn bytes(&self, address: u32, bytes: u32) -> Option<&[u8]> {
+        (address as u64 + bytes as u64 <= GUEST_BYTES as u64).then(|| {
+            // SAFETY: the range was just checked to lie inside guest memory, which is mapped and initialised.
+            unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(address as usize), bytes as usize) }
+        })
+    }
+
+    /// As [`Vm::bytes`], to write.
+    pub fn bytes_mut(&mut self, address: u32, bytes: u32) -> Option<&mut [u8]> {
+        (address as u64 + bytes as u64 <= GUEST_BYTES as u64).then(|| {
+            // SAFETY: as in `bytes`, and exclusive.
+            unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(address as usize), bytes as usize) }
+        })
+    }
+
+    // Page states.
+
+    /// State of the page that holds `address`.
+    #[inline(always)]
+    pub fn page_state(&self, address: u32) -> PageState {
+        let below = BELOW_BASE_BYTES - page_of(address) as usize;
+        // SAFETY: page_of is below PAGES, so this is one of the PAGES bytes that begin BELOW_BASE_BYTES under the base.
+        PageState(unsafe { *self.base.as_ptr().sub(below) })
+    }
+
+    /// Sets the state of the page that holds `address`.
+    #[inline]
+    pub fn set_page_state(&mut self, address: u32, state: PageState) {
+        let page = page_of(address) as usize;
+        self.page_states_mut()[page] = state.0;
+    }
+
+    /// The states of all [`PAGES`] pages, a byte each.
+    pub fn page_states(&self) -> &[u8] {
+        // SAFETY: the PAGES bytes that begin BELOW_BASE_BYTES under the base are mapped for exactly this.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().sub(BELOW_BASE_BYTES), PAGES as usize) }
+    }
+
+    /// As [`Vm::page_states`], to write.
+    pub fn page_states_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().sub(BELOW_BASE_BYTES), PAGES as usize) }
+    }
+
+    // Steps and rows.
+
+    /// From now on writes rows into a new buffer of `capacity` rows, or none if that is 0. Ends the slice; rows in the
+    /// old buffer are lost.
+    pub fn set_row_capacity(&mut self, capacity: usize) {
+        self.settled_steps = self.steps();
+        self.tracing = capacity != 0;
+        self.rows = vec![Row::default(); capacity].into_boxed_slice();
+        self.slice_steps = 0;
+        self.slice_row = 0;
+        let start = if self.tracing { self.rows.as_ptr() as u64 } else { 0 };
+        let context = self.context_mut();
+        context.progress = start;
+        context.progress_limit = start;
+    }
+
+    /// Whether steps write rows.
+    #[inline]
+    pub fn tracing(&self) -> bool {
+        self.tracing
+    }
+
+    /// Rows the buffer holds when full.
+    pub fn row_capacity(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Steps done since the hart was made.
+    pub fn steps(&self) -> u64 {
+        self.settled_steps + self.slice_done()
+    }
+
+    fn slice_done(&self) -> u64 {
+        match self.tracing {
+            true => (self.row_count() - self.slice_row) as u64,
+            false => self.slice_steps - self.context().progress,
+        }
+    }
+
+    /// Steps left in the current slice.
+    #[inline]
+    pub fn slice_left(&self) -> u64 {
+        self.slice_steps - self.slice_done()
+    }
+
+    /// Ends the current slice where it stands and opens one of `steps` steps, or fewer if the row buffer has less room.
+    pub fn open_slice(&mut self, steps: u64) {
+        self.settled_steps = self.steps();
+        if self.tracing {
+            let first = self.row_count();
+            self.slice_row = first;
+            self.slice_steps = steps.min((self.rows.len() - first) as u64);
+            let end = first + self.slice_steps as usize;
+            let address = self.rows.as_ptr() as u64 + (end * ROW_BYTES) as u64;
+            self.context_mut().progress_limit = address;
+        } else {
+            self.slice_steps = steps;
+            self.context_mut().progress = steps;
+        }
+    }
+
+    /// Counts `steps` steps that an interpreter did without rows; at most [`Vm::slice_left`].
+    #[inline]
+    pub fn count_steps(&mut self, steps: u64) {
+        debug_assert!(!self.tracing && steps <= self.slice_left());
+        self.context_mut().progress -= steps;
+    }
+
+    /// Writes a row and counts its step. Only with rows on and with a step left in the slice.
+    #[inline(always)]
+    pub fn push_row(&mut self, row: Row) {
+        let context = self.context_mut();
+        let cursor = context.progress;
+        assert!(cursor < context.progress_limit, "a row beyond the slice");
+        // SAFETY: with rows on, the cursor is a row-aligned address inside `rows`, below the limit as just checked,
+        // and the limit never lies beyond the buffer's end. Without rows the limit is 0.
+        unsafe { (cursor as *mut Row).write(row) };
+        context.progress = cursor + ROW_BYTES as u64;
+    }
+
+    /// Rows in the buffer.
+    pub fn row_count(&self) -> usize {
+        match self.tracing {
+            true => (self.context().progress - self.rows.as_ptr() as u64) as usize / ROW_BYTES,
+            false => 0,
+        }
+    }
+
+    /// The rows in the buffer, oldest first.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows[..self.row_count()]
+    }
+
+    /// Empties the row buffer, ending the slice.
+    pub fn clear_rows(&mut self) {
+        if self.tracing {
+            self.settled_steps = self.steps();
+            let start = self.rows.as_ptr() as u64;
+            let context = self.context_mut();
+            context.progress = start;
+            context.progress_limit = start;
+            self.slice_row = 0;
+            self.slice_steps = 0;
+        }
+    }
+
+    /// Takes the number of transfers between regions since it was last taken.
+    pub fn take_transfers(&mut self) -> u64 {
+        std::mem::take(&mut self.context_mut().transfers)
+    }
+}

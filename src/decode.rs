@@ -1,0 +1,122 @@
+//! Words to instructions, by the table and nothing else.
+//!
+//! [`decode`] is total: every word is an instruction of the variant or `None`. It must not know what an instruction
+//! does, nor where the word came from.
+
+use crate::isa::{Format, Op, TABLE, Variant};
+
+/// A decoded instruction: the operation and its operand fields.
+///
+/// Fields that the operation's format does not have are 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Instruction {
+    /// The operation.
+    pub op: Op,
+    /// Destination register number, 0..32.
+    pub rd: u8,
+    /// First source register number, 0..32.
+    pub rs1: u8,
+    /// Second source register number, 0..32.
+    pub rs2: u8,
+    /// The immediate, sign-extended to 32 bits: a shift's amount, an upper immediate already shifted, a branch's or
+    /// jump's distance in bytes.
+    pub imm: u32,
+}
+
+/// Lines of the table by the five opcode bits above the low two: those of `o` are `order[start[o]..start[o + 1]]`.
+struct Index {
+    order: [u8; TABLE.len()],
+    start: [u8; 33],
+}
+
+static INDEX: Index = build_index();
+
+const fn build_index() -> Index {
+    let mut index = Index { order: [0; TABLE.len()], start: [0; 33] };
+    let mut next = 0;
+    let mut opcode = 0;
+    while opcode < 32 {
+        index.start[opcode] = next as u8;
+        let mut line = 0;
+        while line < TABLE.len() {
+            if (TABLE[line].match_bits >> 2) & 31 == opcode as u32 {
+                index.order[next] = line as u8;
+                next += 1;
+            }
+            line += 1;
+        }
+        opcode += 1;
+    }
+    index.start[32] = next as u8;
+    index
+}
+
+/// Decodes one 32-bit word as `variant` has it; `None` when it is no instruction there.
+pub fn decode(word: u32, variant: Variant) -> Option<Instruction> {
+    let opcode = ((word >> 2) & 31) as usize;
+    let lines = &INDEX.order[INDEX.start[opcode] as usize..INDEX.start[opcode + 1] as usize];
+    let line = lines.iter().map(|&line| &TABLE[line as usize]).find(|line| line.matches(word, variant))?;
+    let format = line.format;
+    Some(Instruction {
+        op: line.op,
+        rd: if format.has_rd() { field(word, 7) } else { 0 },
+        rs1: if format.has_rs1() { field(word, 15) } else { 0 },
+        rs2: if format.has_rs2() { field(word, 20) } else { 0 },
+        imm: immediate(word, format),
+    })
+}
+
+/// A register number: the five bits of `word` from bit `low` up.
+fn field(word: u32, low: u32) -> u8 {
+    ((word >> low) & 31) as u8
+}
+
+/// The immediate of `word` in `format`, by the manual's "immediate encoding variants".
+fn immediate(word: u32, format: Format) -> u32 {
+    let signed = word as i32;
+    match format {
+        Format::R | Format::None => 0,
+        Format::I => (signed >> 20) as u32,
+        Format::Shift => (word >> 20) & 31,
+        Format::S => ((signed >> 25) << 5) as u32 | (word >> 7) & 0x1f,
+        Format::B => {
+            ((signed >> 31) << 12) as u32
+                | (word << 4) & 0x0000_0800
+                | (word >> 20) & 0x0000_07e0
+                | (word >> 7) & 0x0000_001e
+        }
+        Format::U => word & 0xffff_f000,
+        Format::J => {
+            ((signed >> 31) << 20) as u32 | word & 0x000f_f000 | (word >> 9) & 0x0000_0800 | (word >> 20) & 0x0000_07fe
+        }
+    }
+}
+
+/// The inverse of [`decode`]: the word that encodes `instruction` in the standard variant's canonical form.
+///
+/// Register numbers and immediates that do not fit their fields are cut to them; a generator of programs that wants
+/// exactness decodes the result and compares.
+pub fn encode(instruction: Instruction) -> u32 {
+    let line = instruction.op.line();
+    let format = line.format;
+    let mut word = line.match_bits;
+    if format.has_rd() {
+        word |= (instruction.rd as u32 & 31) << 7;
+    }
+    if format.has_rs1() {
+        word |= (instruction.rs1 as u32 & 31) << 15;
+    }
+    if format.has_rs2() {
+        word |= (instruction.rs2 as u32 & 31) << 20;
+    }
+    let imm = instruction.imm;
+    word | match format {
+        Format::R | Format::None => 0,
+        Format::I => imm << 20,
+        Format::Shift => (imm & 31) << 20,
+        Format::S => (imm & 0xfe0) << 20 | (imm & 0x1f) << 7,
+        Format::B => (imm & 0x1000) << 19 | (imm & 0x7e0) << 20 | (imm & 0x1e) << 7 | (imm & 0x800) >> 4,
+        Format::U => imm & 0xffff_f000,
+        Format::J => (imm & 0x10_0000) << 11 | (imm & 0x7fe) << 20 | (imm & 0x800) << 9 | imm & 0xf_f000,
+    }
+}

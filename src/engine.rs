@@ -1,0 +1,354 @@
+//! One hart under way: which engine runs next, within which budget, and when rows are handed over.
+//!
+//! The only place that chooses between interpreter and native code, and the only one that counts against limits. Both
+//! engines act on the same [`Vm`], so a switch at any step copies nothing. It must not know machines apart, nor how
+//! code is made.
+
+use std::time::{Duration, Instant};
+
+use tachy_runtime::{Access, Assist, PageState, Verdict, Vm, enter};
+
+use crate::error::{Error, Limit, LimitError, Place, Trap};
+use crate::interpreter::{self, Alone, DecodedPages, Leave};
+use crate::jit::{JitOptions, Native, Translations};
+use crate::limits::{CancelHandle, Limits};
+use crate::machine::{Machine, Refusal, World};
+use crate::trace::{Level, Sink, SinkError};
+
+/// Native code and the interpreter come up for air after this many steps at the most: time and cancelling are seen.
+const SLICE_STEPS: u64 = 1 << 20;
+/// Effects kept before they are handed over although the row buffer has room.
+const EFFECTS_HELD: usize = 1 << 16;
+
+/// How a run that was no error ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The program ended with this code.
+    Exited {
+        /// The value it gave; a shell sees the low eight bits.
+        code: u32,
+    },
+    /// The step asked for was reached; the session can go on.
+    Paused,
+}
+
+/// Counters of a session that tell how it ran, never what it computed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Steps that the interpreter did.
+    pub interpreted_steps: u64,
+    /// Times native code was entered.
+    pub entries: u64,
+    /// Transfers from one region to another within native code, the first of each entry included.
+    pub transfers: u64,
+    /// Times native code left in the middle of a region, for the interpreter to go on.
+    pub deopts: u64,
+    /// Times native code asked about an access.
+    pub access_assists: u64,
+    /// Times native code asked for more steps or an empty row buffer.
+    pub refill_assists: u64,
+    /// Regions translated, and the guest instructions in them.
+    pub regions: u64,
+    /// Guest instructions translated.
+    pub translated_instructions: u64,
+    /// Bytes of machine code made.
+    pub code_bytes: u64,
+    /// Time spent translating.
+    pub compile_time: Duration,
+    /// Times code memory was full and started anew.
+    pub code_flushes: u64,
+    /// Times translated code was written over.
+    pub invalidations: u64,
+    /// System calls carried out.
+    pub ecalls: u64,
+    /// Those among them that the machine does not know.
+    pub ecalls_unknown: u64,
+    /// Distinct guest pages mapped at load or touched.
+    pub pages: u64,
+}
+
+/// What a hart's engines are made with.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// None: the interpreter alone.
+    pub(crate) jit: Option<JitOptions>,
+    pub(crate) buffer_rows: usize,
+}
+
+/// A hart, its machine, its surroundings and its engines.
+pub(crate) struct Hart<'env, M> {
+    pub(crate) vm: Vm,
+    machine: M,
+    world: World<'env>,
+    pages: DecodedPages,
+    /// What is written down, and code translated for that.
+    level: Level,
+    native: Option<Native>,
+    options: Options,
+    /// Time spent running so far.
+    spent: Duration,
+    stats: Stats,
+}
+
+/// What one call to run may do: how far, how long, and where rows go.
+struct Control<'a> {
+    /// Stop before this step.
+    stop_step: u64,
+    deadline: Option<Instant>,
+    cancel: &'a CancelHandle,
+    sink: &'a mut dyn Sink,
+}
+
+/// Why a run must stop although the guest could go on.
+enum Halt {
+    Cancelled,
+    Time,
+    Sink(SinkError),
+}
+
+/// How the loop over slices ends.
+enum Ended {
+    Exit(u32),
+    /// At the stop step.
+    Stop,
+    Halt(Halt),
+    Refused(Refusal),
+}
+
+impl<'env, M: Machine> Hart<'env, M> {
+    pub(crate) fn new(vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
+        let pages = DecodedPages::new(M::VARIANT);
+        let level = Level::Off;
+        let native = options.jit.as_ref().and_then(|jit| Native::new(jit, level, M::VARIANT));
+        Hart { vm, machine, world, pages, level, native, options, spent: Duration::ZERO, stats: Stats::default() }
+    }
+
+    /// Writes down what `level` asks for from the next step on.
+    fn set_level(&mut self, level: Level) {
+        if level == self.level {
+            return;
+        }
+        self.level = level;
+        self.vm.set_row_capacity(match level {
+            Level::Off => 0,
+            Level::Rows => self.options.buffer_rows,
+        });
+        if let Some(native) = &self.native {
+            native.report(&mut self.stats);
+        }
+        self.native = self.options.jit.as_ref().and_then(|jit| Native::new(jit, level, M::VARIANT));
+    }
+
+    /// Runs until the program ends, step `until` is reached, or something goes wrong. Every row of every step done is
+    /// with the sink when this returns.
+    pub(crate) fn run(
+        &mut self,
+        until: u64,
+        limits: &Limits,
+        cancel: &CancelHandle,
+        sink: &mut dyn Sink,
+    ) -> Result<Status, Error> {
+        self.set_level(sink.level());
+        self.world.budget.set_limit_memory(limits.memory_bytes);
+        self.world.budget.limit_output_bytes = limits.output_bytes;
+        let started = Instant::now();
+        let mut control = Control {
+            stop_step: until.min(limits.steps.unwrap_or(u64::MAX)),
+            deadline: limits.time.and_then(|time| started.checked_add(time.saturating_sub(self.spent))),
+            cancel,
+            sink,
+        };
+        let ended = self.run_slices(&mut control);
+        // Whatever happened, what was done is delivered; the first error counts.
+        let delivered = deliver(&mut self.vm, &mut self.world, control.sink);
+        let flushed = self.world.flush();
+        self.spent += started.elapsed();
+        let status = match ended {
+            Ended::Exit(code) => Ok(Status::Exited { code }),
+            Ended::Stop if self.vm.steps() >= until => Ok(Status::Paused),
+            Ended::Stop => Err(self.limit_error(Limit::Steps(limits.steps.unwrap_or(u64::MAX)))),
+            Ended::Halt(halt) => Err(self.halted(halt, limits)),
+            Ended::Refused(refusal) => Err(self.refused(refusal, limits)),
+        }?;
+        delivered.map_err(|source| self.halted(Halt::Sink(source), limits))?;
+        flushed.map_err(|refusal| self.refused(refusal, limits))?;
+        Ok(status)
+    }
+
+    fn run_slices(&mut self, control: &mut Control<'_>) -> Ended {
+        // A slice left open by an earlier run may reach beyond this run's stop step.
+        let mut reopen = true;
+        loop {
+            if reopen || self.vm.slice_left() == 0 || self.world.effects.len() >= EFFECTS_HELD {
+                reopen = false;
+                if let Err(halt) = next_slice(&mut self.vm, &mut self.world, control) {
+                    return Ended::Halt(halt);
+                }
+                if self.vm.slice_left() == 0 {
+                    return Ended::Stop;
+                }
+            }
+            if self.native.as_mut().is_some_and(|native| native.prepare::<M>(&mut self.vm, &mut self.pages)) {
+                let step = self.vm.steps();
+                if let Err(halt) = self.run_native(control) {
+                    return Ended::Halt(halt);
+                }
+                // Where native code did nothing, the interpreter must: it stands before a step that needs it.
+                if self.vm.steps() != step {
+                    continue;
+                }
+            }
+            match self.interpret() {
+                Leave::Exit(code) => return Ended::Exit(code),
+                Leave::Refused(refusal) => return Ended::Refused(refusal),
+                Leave::SliceEnd | Leave::Arrived => {}
+            }
+        }
+    }
+
+    /// Interprets at least one step, until the slice ends or native code can take over.
+    fn interpret(&mut self) -> Leave {
+        let Hart { vm, machine, world, pages, native, .. } = self;
+        let step = vm.steps();
+        let leave = match (native, vm.tracing()) {
+            (None, false) => interpreter::run::<M, _, false>(vm, machine, world, pages, &mut Alone),
+            (None, true) => interpreter::run::<M, _, true>(vm, machine, world, pages, &mut Alone),
+            (Some(native), false) => interpreter::run::<M, _, false>(vm, machine, world, pages, native),
+            (Some(native), true) => interpreter::run::<M, _, true>(vm, machine, world, pages, native),
+        };
+        self.stats.interpreted_steps += vm.steps() - step;
+        leave
+    }
+
+    /// Runs native code from the context's pc until it leaves.
+    fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Halt> {
+        let Hart { vm, machine, world, pages, native, stats, .. } = self;
+        let Some(native) = native else { return Ok(()) };
+        let (code, translations) = native.parts();
+        let mut desk = Desk { machine, world, pages, translations, control, stats, halt: None };
+        enter(vm, code, &mut desk);
+        let halt = desk.halt;
+        stats.entries += 1;
+        stats.transfers += vm.take_transfers();
+        halt.map_or(Ok(()), Err)
+    }
+
+    fn limit_error(&self, limit: Limit) -> Error {
+        LimitError { limit, place: self.place() }.into()
+    }
+
+    fn halted(&self, halt: Halt, limits: &Limits) -> Error {
+        match halt {
+            Halt::Cancelled => Error::Cancelled { place: self.place() },
+            Halt::Time => {
+                let millis = limits.time.unwrap_or_default().as_millis();
+                self.limit_error(Limit::Time(u64::try_from(millis).unwrap_or(u64::MAX)))
+            }
+            Halt::Sink(source) => Error::Sink { place: self.place(), source },
+        }
+    }
+
+    fn refused(&self, refusal: Refusal, limits: &Limits) -> Error {
+        let place = self.place();
+        match refusal {
+            Refusal::Trap(cause, address) => {
+                let fetched = self.vm.page_state(place.pc).contains(PageState::FETCH);
+                let insn = if fetched { self.vm.word(place.pc) } else { 0 };
+                Trap { cause, place, insn, address }.into()
+            }
+            Refusal::MemoryLimit => self.limit_error(Limit::Memory(limits.memory_bytes.unwrap_or(u64::MAX))),
+            Refusal::OutputLimit => self.limit_error(Limit::Output(limits.output_bytes.unwrap_or(u64::MAX))),
+            Refusal::Stream(stream, source) => Error::Stream { stream, place, source },
+            Refusal::Unsupported(what) => Error::Unsupported { machine: M::KIND, what, place },
+        }
+    }
+
+    /// Where the hart is.
+    pub(crate) fn place(&self) -> Place {
+        Place { pc: self.vm.pc(), step: self.vm.steps() }
+    }
+
+    /// Time spent running.
+    pub(crate) fn spent(&self) -> Duration {
+        self.spent
+    }
+
+    /// Counters so far.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.stats;
+        stats.ecalls = self.world.ecalls;
+        stats.ecalls_unknown = self.world.ecalls_unknown;
+        stats.pages = self.world.budget.pages;
+        if let Some(native) = &self.native {
+            native.report(&mut stats);
+        }
+        stats
+    }
+}
+
+/// Hands rows and effects over, sees time and cancelling, and opens the next slice; an empty one at the stop step.
+fn next_slice(vm: &mut Vm, world: &mut World<'_>, control: &mut Control<'_>) -> Result<(), Halt> {
+    deliver(vm, world, control.sink).map_err(Halt::Sink)?;
+    if control.cancel.take() {
+        return Err(Halt::Cancelled);
+    }
+    if control.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        return Err(Halt::Time);
+    }
+    let left = control.stop_step.saturating_sub(vm.steps());
+    vm.open_slice(left.min(SLICE_STEPS));
+    Ok(())
+}
+
+/// Hands over what the buffers hold and empties them.
+fn deliver(vm: &mut Vm, world: &mut World<'_>, sink: &mut dyn Sink) -> Result<(), SinkError> {
+    if vm.row_count() == 0 && world.effects.is_empty() {
+        return Ok(());
+    }
+    let first_step = vm.steps() - vm.row_count() as u64;
+    let result = sink.rows(first_step, vm.rows(), &world.effects);
+    vm.clear_rows();
+    world.effects.clear();
+    result
+}
+
+/// The engine's side of native code's questions.
+struct Desk<'a, 'env, 'control, M> {
+    machine: &'a mut M,
+    world: &'a mut World<'env>,
+    pages: &'a mut DecodedPages,
+    translations: &'a Translations,
+    control: &'a mut Control<'control>,
+    stats: &'a mut Stats,
+    halt: Option<Halt>,
+}
+
+impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
+    fn access(&mut self, vm: &mut Vm, address: u32, access: Access) -> Verdict {
+        self.stats.access_assists += 1;
+        // A refusal changes nothing; the interpreter will meet it again and say what it is.
+        let allowed = self.machine.access(vm, &mut self.world.budget, address, access).is_ok();
+        let into_code = matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE);
+        if !allowed || (into_code && self.translations.contains(address)) {
+            self.stats.deopts += 1;
+            return Verdict::Stop;
+        }
+        if into_code {
+            self.pages.forget(address);
+        }
+        Verdict::Continue
+    }
+
+    fn refill(&mut self, vm: &mut Vm, steps: u32) -> Verdict {
+        self.stats.refill_assists += 1;
+        match next_slice(vm, self.world, self.control) {
+            Ok(()) if vm.slice_left() >= steps as u64 => Verdict::Continue,
+            Ok(()) => Verdict::Stop,
+            Err(halt) => {
+                self.halt = Some(halt);
+                Verdict::Stop
+            }
+        }
+    }
+}

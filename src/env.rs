@@ -1,0 +1,55 @@
+//! The guest's surroundings: arguments and streams.
+
+use std::io::{self, Read, Write};
+
+/// Arguments and streams of one run. By default: no argument but the program's name, an empty stdin, and output that
+/// is dropped.
+pub struct Env<'env> {
+    pub(crate) args: Vec<Vec<u8>>,
+    pub(crate) stdin: Box<dyn Read + Send + 'env>,
+    pub(crate) stdout: Box<dyn Write + Send + 'env>,
+    pub(crate) stderr: Box<dyn Write + Send + 'env>,
+}
+
+impl Default for Env<'_> {
+    fn default() -> Self {
+        Env {
+            args: vec![b"guest".to_vec()],
+            stdin: Box::new(io::empty()),
+            stdout: Box::new(io::sink()),
+            stderr: Box::new(io::sink()),
+        }
+    }
+}
+
+impl<'env> Env<'env> {
+    /// The default surroundings.
+    pub fn new() -> Env<'env> {
+        Env::default()
+    }
+
+    /// All arguments, the program's name (`argv[0]`) first.
+    pub fn args<I: IntoIterator<Item = A>, A: Into<Vec<u8>>>(mut self, args: I) -> Self {
+        self.args = args.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What the guest reads from descriptor 0. A read waits until it has what the guest asked for or the stream ends,
+    /// so that a run does not depend on how input arrives.
+    pub fn stdin(mut self, stream: impl Read + Send + 'env) -> Self {
+        self.stdin = Box::new(stream);
+        self
+    }
+
+    /// Takes what the guest writes to descriptor 1, flushed when the run stops.
+    pub fn stdout(mut self, stream: impl Write + Send + 'env) -> Self {
+        self.stdout = Box::new(stream);
+        self
+    }
+
+    /// Takes what the guest writes to descriptor 2, flushed when the run stops.
+    pub fn stderr(mut self, stream: impl Write + Send + 'env) -> Self {
+        self.stderr = Box::new(stream);
+        self
+    }
+}

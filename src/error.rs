@@ -1,0 +1,260 @@
+//! Everything that can go wrong, with where it went wrong and what to do about it.
+
+use std::fmt;
+use std::io;
+
+use thiserror::Error;
+
+use crate::machine::MachineKind;
+use crate::program::ProgramError;
+use crate::trace::SinkError;
+use tachy_runtime::MapError;
+
+/// Why an executor could not be made or a run did not end by itself.
+///
+/// Whatever a run produced up to the error has been delivered: rows to the sink, output to its streams.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The program was refused.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The guest trapped and has no handler.
+    #[error(transparent)]
+    Trap(#[from] Trap),
+    /// A limit was reached.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// The run was cancelled through its [`crate::CancelHandle`].
+    #[error("cancelled at {place}; the session can go on")]
+    Cancelled {
+        /// The step boundary where it stopped.
+        place: Place,
+    },
+    /// The sink refused rows.
+    #[error("the trace sink failed near {place}: {source}")]
+    Sink {
+        /// Where the run was when rows were handed over; every earlier step ran.
+        place: Place,
+        /// The sink's own error.
+        source: SinkError,
+    },
+    /// One of the guest's streams failed.
+    #[error("the guest's {stream} failed at {place}: {source}")]
+    Stream {
+        /// "stdin", "stdout" or "stderr".
+        stream: &'static str,
+        /// The step that used it; it was not done.
+        place: Place,
+        /// The stream's own error.
+        #[source]
+        source: io::Error,
+    },
+    /// The program's arguments do not fit on its stack.
+    #[error(
+        "the arguments take {bytes} bytes, more than the {limit_bytes} bytes the stack has for them; pass a file instead"
+    )]
+    Arguments {
+        /// What they need.
+        bytes: u64,
+        /// What there is.
+        limit_bytes: u64,
+    },
+    /// The machine cannot run this program.
+    #[error("machine {machine} cannot start the program: {reason}")]
+    Boot {
+        /// The machine.
+        machine: MachineKind,
+        /// Why not, and what it expects.
+        reason: String,
+    },
+    /// The machine does not do this yet.
+    #[error("machine {machine} does not carry out {what} yet, met at {place}")]
+    Unsupported {
+        /// The machine.
+        machine: MachineKind,
+        /// What it met.
+        what: &'static str,
+        /// Where.
+        place: Place,
+    },
+    /// The system refused memory.
+    #[error(transparent)]
+    Memory(#[from] MapError),
+    /// The session already ended; its last result stands.
+    #[error("the session has already ended at {place}")]
+    Ended {
+        /// Where.
+        place: Place,
+    },
+    /// A configuration that makes no sense.
+    #[error("{what} is {found}, expected {expected}")]
+    Configuration {
+        /// The setting.
+        what: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+}
+
+impl Error {
+    /// Short name of the kind, as the command line's JSON gives it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Program(_) => "program",
+            Error::Trap(_) => "trap",
+            Error::Limit(limit) => limit.limit.name(),
+            Error::Cancelled { .. } => "cancelled",
+            Error::Sink { .. } => "sink",
+            Error::Stream { .. } => "stream",
+            Error::Arguments { .. } => "arguments",
+            Error::Boot { .. } => "boot",
+            Error::Unsupported { .. } => "unsupported",
+            Error::Memory(_) => "host-memory",
+            Error::Ended { .. } => "ended",
+            Error::Configuration { .. } => "configuration",
+        }
+    }
+
+    /// Where in the run it happened, if it happened in a run.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Error::Trap(trap) => Some(trap.place),
+            Error::Limit(limit) => Some(limit.place),
+            Error::Cancelled { place }
+            | Error::Sink { place, .. }
+            | Error::Stream { place, .. }
+            | Error::Unsupported { place, .. }
+            | Error::Ended { place } => Some(*place),
+            _ => None,
+        }
+    }
+}
+
+/// A moment of a run: the step about to be done, and the address of its instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Address of the instruction.
+    pub pc: u32,
+    /// Number of the step, from 0; as many steps were done before.
+    pub step: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pc {:#010x}, step {}", self.pc, self.step)
+    }
+}
+
+/// Why an instruction could not be carried out. The numbers are those of RISC Zero's machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Cause {
+    /// A jump or branch to an address that is no multiple of 4.
+    InstructionMisaligned = 0,
+    /// Nothing executable there.
+    FetchFault = 1,
+    /// No instruction of this machine.
+    IllegalInstruction = 2,
+    /// `ebreak`.
+    Breakpoint = 3,
+    /// A load from an address that is no multiple of its size.
+    LoadMisaligned = 4,
+    /// A load from where nothing is readable.
+    LoadFault = 5,
+    /// A store to an address that is no multiple of its size.
+    StoreMisaligned = 6,
+    /// A store to where nothing is writable.
+    StoreFault = 7,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Cause::InstructionMisaligned => "jump to a misaligned address",
+            Cause::FetchFault => "fetch from an address that is not executable",
+            Cause::IllegalInstruction => "illegal instruction",
+            Cause::Breakpoint => "breakpoint (ebreak)",
+            Cause::LoadMisaligned => "misaligned load",
+            Cause::LoadFault => "load from an address that is not readable",
+            Cause::StoreMisaligned => "misaligned store",
+            Cause::StoreFault => "store to an address that is not writable",
+        })
+    }
+}
+
+/// A step that could not be done: it wrote no row and changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trap {
+    /// What was wrong.
+    pub cause: Cause,
+    /// Which step, and where.
+    pub place: Place,
+    /// The instruction's word; 0 when it could not be fetched.
+    pub insn: u32,
+    /// The address that was jumped to, fetched, loaded or stored; for an illegal instruction or breakpoint, the pc.
+    pub address: u32,
+}
+
+impl std::error::Error for Trap {}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "guest trap: {} at {}", self.cause, self.place)?;
+        match self.cause {
+            Cause::IllegalInstruction => write!(f, ", word {:#010x}", self.insn),
+            Cause::Breakpoint => Ok(()),
+            Cause::FetchFault => write!(f, ", address {:#010x}", self.address),
+            _ => write!(f, ", address {:#010x}, instruction {:#010x}", self.address, self.insn),
+        }
+    }
+}
+
+/// A limit a run can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Number of steps.
+    Steps(u64),
+    /// Bytes of memory: distinct guest pages mapped at load or touched, times their size.
+    Memory(u64),
+    /// Bytes written to stdout and stderr together.
+    Output(u64),
+    /// Time, in milliseconds.
+    Time(u64),
+}
+
+impl Limit {
+    fn name(self) -> &'static str {
+        match self {
+            Limit::Steps(_) => "step-limit",
+            Limit::Memory(_) => "memory-limit",
+            Limit::Output(_) => "output-limit",
+            Limit::Time(_) => "time-limit",
+        }
+    }
+}
+
+/// A run reached a limit; the step at `place` was not done, and the session can go on under a higher limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitError {
+    /// Which limit.
+    pub limit: Limit,
+    /// The step that was not done any more.
+    pub place: Place,
+}
+
+impl std::error::Error for LimitError {}
+
+impl fmt::Display for LimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.limit {
+            Limit::Steps(steps) => write!(f, "step limit of {steps} reached")?,
+            Limit::Memory(bytes) => write!(f, "memory limit of {bytes} bytes reached")?,
+            Limit::Output(bytes) => write!(f, "output limit of {bytes} bytes reached")?,
+            Limit::Time(millis) => write!(f, "time limit of {}.{:03} s reached", millis / 1000, millis % 1000)?,
+        }
+        write!(f, " at {}; raise it to go on", self.place)
+    }
+}

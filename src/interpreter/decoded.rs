@@ -1,0 +1,156 @@
+//! Decoded instructions by page: what the interpreter runs on, forgotten word by word where code is written.
+//!
+//! It must not know what instructions do. Each page also counts how often control came to each of its instructions,
+//! for whoever wants to know what is hot.
+
+use tachy_runtime::{PAGE_BYTES, PAGES, PageState, Slot, Vm, page_of};
+
+use crate::decode::decode;
+use crate::isa::{Op, Variant};
+
+/// Instructions of a page.
+const PAGE_SLOTS: usize = (PAGE_BYTES / 4) as usize;
+/// Pages held at once; one more and all are dropped. 2.5 KiB each with counts, so 30 MiB at the most.
+const PAGES_HELD: usize = 12 * 1024;
+
+/// An instruction ready to run: register numbers resolved to slots, absent operands to x0, the immediate extended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Decoded {
+    pub(super) code: Code,
+    pub(super) rd: Slot,
+    pub(super) rs1: Slot,
+    pub(super) rs2: Slot,
+    pub(super) imm: u32,
+}
+
+/// What a slot of the cache holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Code {
+    /// Not looked at since it was last written.
+    Unknown,
+    /// No instruction.
+    Illegal,
+    /// This one.
+    Op(Op),
+}
+
+const UNKNOWN: Decoded = Decoded { code: Code::Unknown, rd: Slot::DISCARD, rs1: Slot::x(0), rs2: Slot::x(0), imm: 0 };
+
+/// The cache.
+pub(crate) struct DecodedPages {
+    variant: Variant,
+    /// For each guest page, 1 + the index of its slots in units of pages, or 0.
+    index: Vec<u32>,
+    slots: Vec<Decoded>,
+    heat: Vec<u16>,
+    /// Guest page of each held page.
+    held: Vec<u32>,
+}
+
+/// First slot of a held page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held(usize);
+
+impl DecodedPages {
+    pub(crate) fn new(variant: Variant) -> DecodedPages {
+        // Zeroed by the system as it is touched: 16 MiB of address space, a page of it per 4 MiB of code.
+        DecodedPages { variant, index: vec![0; PAGES as usize], slots: Vec::new(), heat: Vec::new(), held: Vec::new() }
+    }
+
+    /// The page of `pc`, held from now on.
+    #[inline]
+    pub(super) fn hold(&mut self, pc: u32) -> Held {
+        match self.index[page_of(pc) as usize] {
+            0 => self.hold_new(page_of(pc)),
+            place => Held((place as usize - 1) * PAGE_SLOTS),
+        }
+    }
+
+    #[cold]
+    fn hold_new(&mut self, page: u32) -> Held {
+        if self.held.len() == PAGES_HELD {
+            for page in self.held.drain(..) {
+                self.index[page as usize] = 0;
+            }
+            self.slots.clear();
+            self.heat.clear();
+        }
+        let first = self.slots.len();
+        self.slots.resize(first + PAGE_SLOTS, UNKNOWN);
+        self.heat.resize(first + PAGE_SLOTS, 0);
+        self.held.push(page);
+        self.index[page as usize] = self.held.len() as u32;
+        Held(first)
+    }
+
+    /// The instruction at `pc`, which lies in the page `held`.
+    #[inline(always)]
+    pub(super) fn get(&self, held: Held, pc: u32) -> Decoded {
+        self.slots[held.0 + slot_of(pc)]
+    }
+
+    /// Decodes the word at `pc` and marks its page as holding code.
+    #[cold]
+    pub(super) fn decode(&mut self, held: Held, pc: u32, vm: &mut Vm) -> Decoded {
+        mark_code(vm, pc);
+        let decoded = match decode(vm.word(pc), self.variant) {
+            None => Decoded { code: Code::Illegal, ..UNKNOWN },
+            Some(instruction) => Decoded {
+                code: Code::Op(instruction.op),
+                rd: if instruction.rd == 0 { Slot::DISCARD } else { Slot::x(instruction.rd) },
+                rs1: Slot::x(instruction.rs1),
+                rs2: Slot::x(instruction.rs2),
+                imm: instruction.imm,
+            },
+        };
+        self.slots[held.0 + slot_of(pc)] = decoded;
+        decoded
+    }
+
+    /// Forgets the word at `address`, which is about to be written.
+    pub(crate) fn forget(&mut self, address: u32) {
+        if let Some(slot) = self.find(address) {
+            self.slots[slot].code = Code::Unknown;
+        }
+    }
+
+    /// Whether the instruction at `pc` has been run since it was last written.
+    pub(crate) fn was_run(&self, pc: u32) -> bool {
+        self.find(pc).is_some_and(|slot| self.slots[slot].code != Code::Unknown)
+    }
+
+    /// Counts that control came to `pc`; how often it did so far, up to 65,535.
+    #[inline]
+    pub(crate) fn heat(&mut self, pc: u32) -> u16 {
+        let held = self.hold(pc);
+        let heat = &mut self.heat[held.0 + slot_of(pc)];
+        *heat = heat.saturating_add(1);
+        *heat
+    }
+
+    /// Starts counting at `pc` anew.
+    pub(crate) fn cool(&mut self, pc: u32) {
+        if let Some(slot) = self.find(pc) {
+            self.heat[slot] = 0;
+        }
+    }
+
+    fn find(&self, address: u32) -> Option<usize> {
+        match self.index[page_of(address) as usize] {
+            0 => None,
+            place => Some((place as usize - 1) * PAGE_SLOTS + slot_of(address)),
+        }
+    }
+}
+
+fn slot_of(address: u32) -> usize {
+    (address as usize / 4) % PAGE_SLOTS
+}
+
+/// Makes stores into the page of `address` ask from now on.
+pub(crate) fn mark_code(vm: &mut Vm, address: u32) {
+    let state = vm.page_state(address);
+    if !state.contains(PageState::CODE) {
+        vm.set_page_state(address, state.with(PageState::CODE).without(PageState::WRITE));
+    }
+}

@@ -1,0 +1,38 @@
+//! Tachy runs RISC-V programs at native speed and writes down every step.
+//!
+//! It is the executor of a zero-knowledge virtual machine: it turns a program and its input into an execution trace,
+//! one 32-byte [`Row`] a step, the witness that a prover proves. An interpreter is the reference; a JIT compiler makes
+//! the same rows, byte for byte, at many times its speed. Both are safe for programs that nobody trusts.
+//!
+//! # Should I use this?
+//! Yes, to run or trace static RV32IM programs: to count, inspect or prove their steps. No, for RISC-V with an operating
+//! system, floating point or compressed instructions, or if a plain emulator's speed and output is all you need.
+//!
+//! # Where to start
+//! [`Program`] loads an ELF, [`Executor`] runs it, a [`Session`] is one run, a [`Sink`] takes its rows.
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+pub mod decode;
+pub mod disasm;
+mod engine;
+mod env;
+mod error;
+mod interpreter;
+pub mod isa;
+pub mod jit;
+mod limits;
+mod machine;
+pub mod program;
+mod session;
+pub mod trace;
+
+pub use engine::{Stats, Status};
+pub use env::Env;
+pub use error::{Cause, Error, Limit, LimitError, Place, Trap};
+pub use jit::JitOptions;
+pub use limits::{CancelHandle, Limits};
+pub use machine::MachineKind;
+pub use program::{Program, ProgramError};
+pub use session::{Builder, Engine, Executor, Session};
+pub use trace::{NullSink, Row, Sink};

@@ -1,0 +1,333 @@
+//! Machine `bare`: any static RV32IM program, with arguments on the stack as Linux lays them out and four of Linux's
+//! system calls, so that the same ELF runs under qemu-riscv32.
+//!
+//! Memory is what the program's segments ask for with their flags, a heap behind the last of them (brk), and an 8 MiB
+//! stack; everything else traps.
+
+use tachy_runtime::{Access, PAGE_BYTES, PAGES, PageState, Slot, Vm, page_of};
+
+use super::{Budget, Flow, Machine, MachineKind, Refusal, World};
+use crate::env::Env;
+use crate::error::{Cause, Error, Limit, LimitError, Place};
+use crate::isa::{Op, Variant};
+use crate::program::Program;
+
+/// First address above the stack.
+pub(crate) const STACK_TOP: u32 = 0xf000_0000;
+/// Size of the stack; the page below it is never mapped.
+pub(crate) const STACK_BYTES: u32 = 8 << 20;
+/// The arguments may take this much of the stack.
+const ARGUMENTS_BYTES: u64 = (STACK_BYTES / 4) as u64;
+/// One read or write moves at most this much and says so; Linux has such a cap too (of 2 GiB).
+const TRANSFER_BYTES: u32 = 1 << 20;
+
+/// The machine's own bits of a page state: what the guest may ever do there, and whether the page counts already.
+const MAY_READ: PageState = PageState(0x10);
+const MAY_WRITE: PageState = PageState(0x20);
+const MAY_FETCH: PageState = PageState(0x40);
+const TOUCHED: PageState = PageState(0x80);
+
+// Linux's numbers.
+const SYS_READ: u32 = 63;
+const SYS_WRITE: u32 = 64;
+const SYS_EXIT: u32 = 93;
+const SYS_BRK: u32 = 214;
+const EBADF: u32 = -9i32 as u32;
+const EFAULT: u32 = -14i32 as u32;
+const ENOSYS: u32 = -38i32 as u32;
+
+const A0: u8 = 10;
+const A1: u8 = 11;
+const A2: u8 = 12;
+const A7: u8 = 17;
+const SP: u8 = 2;
+
+/// See the module.
+pub(crate) struct Bare {
+    /// Where the heap begins: the page after the last segment.
+    heap_start: u32,
+    /// The current break.
+    heap_end: u32,
+}
+
+impl Machine for Bare {
+    const KIND: MachineKind = MachineKind::Bare;
+    const VARIANT: Variant = Variant::Standard;
+
+    fn boot(program: &Program, env: &Env<'_>, vm: &mut Vm, budget: &mut Budget) -> Result<Bare, Error> {
+        let at_entry = Place { pc: program.entry(), step: 0 };
+        let memory_limit = |budget: &Budget| LimitError {
+            limit: Limit::Memory(budget.limit_pages.unwrap_or(0) * PAGE_BYTES as u64),
+            place: at_entry,
+        };
+        map_segments(program, vm, budget).map_err(|_| memory_limit(budget))?;
+        let heap_start = program.end().next_multiple_of(PAGE_BYTES as u64);
+        let stack_bottom = STACK_TOP - STACK_BYTES;
+        let top_segment = program.segments().iter().find(|segment| {
+            let end = segment.address as u64 + segment.memory_bytes as u64;
+            end > (stack_bottom - PAGE_BYTES) as u64 && segment.address < STACK_TOP
+        });
+        if let Some(segment) = top_segment {
+            return Err(Error::Boot {
+                machine: MachineKind::Bare,
+                reason: format!(
+                    "its segment at {:#010x} lies in the stack's place, {:#010x}..{STACK_TOP:#010x} and the guard page \
+                     below; link it lower",
+                    segment.address, stack_bottom
+                ),
+            });
+        }
+        let stack_pages = page_of(stack_bottom) as usize..page_of(STACK_TOP) as usize;
+        vm.page_states_mut()[stack_pages].fill(MAY_READ.with(MAY_WRITE).0);
+        let stack = initial_stack(&env.args)?;
+        let sp = STACK_TOP - stack.len() as u32;
+        for page in page_of(sp)..=page_of(STACK_TOP - 1) {
+            touch(vm, budget, page * PAGE_BYTES).map_err(|_| memory_limit(budget))?;
+        }
+        if let Some(target) = vm.bytes_mut(sp, stack.len() as u32) {
+            target.copy_from_slice(&stack);
+        }
+        vm.set_register(Slot::x(SP), sp);
+        vm.set_pc(program.entry());
+        // A program that ends at the very top of the address space has no room for a heap: an empty one at 0.
+        let heap_start = u32::try_from(heap_start).unwrap_or(0);
+        Ok(Bare { heap_start, heap_end: heap_start })
+    }
+
+    fn access(&mut self, vm: &mut Vm, budget: &mut Budget, address: u32, access: Access) -> Result<(), Refusal> {
+        let (may, fault, misaligned) = match access {
+            Access::Load(_) => (MAY_READ, Cause::LoadFault, Cause::LoadMisaligned),
+            Access::Store(_) => (MAY_WRITE, Cause::StoreFault, Cause::StoreMisaligned),
+            Access::Fetch => (MAY_FETCH, Cause::FetchFault, Cause::InstructionMisaligned),
+        };
+        if !vm.page_state(address).contains(may) {
+            return Err(Refusal::Trap(fault, address));
+        }
+        if !address.is_multiple_of(access.align_bytes()) {
+            return Err(Refusal::Trap(misaligned, address));
+        }
+        touch(vm, budget, address)
+    }
+
+    fn system(&mut self, op: Op, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        match op {
+            Op::Ecall => self.ecall(vm, world),
+            _ => Err(Refusal::Trap(Cause::Breakpoint, vm.pc())),
+        }
+    }
+}
+
+impl Bare {
+    fn ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        // Effects are written as the call goes along; a refused call has none.
+        let effects_before = world.effects.len();
+        let result = match world.read_register(vm, A7) {
+            SYS_EXIT => {
+                world.ecalls += 1;
+                return Ok(Flow::Exit(world.read_register(vm, A0)));
+            }
+            SYS_READ => self.read(vm, world),
+            SYS_WRITE => self.write(vm, world),
+            SYS_BRK => Ok(self.brk(vm, world)),
+            _ => {
+                world.ecalls_unknown += 1;
+                Ok(ENOSYS)
+            }
+        };
+        match result {
+            Ok(value) => {
+                world.ecalls += 1;
+                world.write_register(vm, A0, value);
+                Ok(Flow::Next)
+            }
+            Err(refusal) => {
+                world.effects.truncate(effects_before);
+                Err(refusal)
+            }
+        }
+    }
+
+    fn read(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<u32, Refusal> {
+        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
+        if descriptor != 0 {
+            return Ok(EBADF);
+        }
+        let bytes = bytes.min(TRANSFER_BYTES);
+        if !self.prepare(vm, &mut world.budget, buffer, bytes, MAY_WRITE)? {
+            return Ok(EFAULT);
+        }
+        let mut data = vec![0; bytes as usize];
+        let filled = world.read_stdin(&mut data).map_err(|error| Refusal::Stream("stdin", error))?;
+        world.write_memory(vm, buffer, &data[..filled]);
+        Ok(filled as u32)
+    }
+
+    fn write(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<u32, Refusal> {
+        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
+        if descriptor != 1 && descriptor != 2 {
+            return Ok(EBADF);
+        }
+        let bytes = bytes.min(TRANSFER_BYTES);
+        if !self.prepare(vm, &mut world.budget, buffer, bytes, MAY_READ)? {
+            return Ok(EFAULT);
+        }
+        let total = world.budget.output_bytes + bytes as u64;
+        if world.budget.limit_output_bytes.is_some_and(|limit| total > limit) {
+            return Err(Refusal::OutputLimit);
+        }
+        world.record_memory_read(vm, buffer, bytes);
+        let data = vm.bytes(buffer, bytes).unwrap_or_default();
+        match descriptor {
+            1 => world.env.stdout.write_all(data).map_err(|error| Refusal::Stream("stdout", error))?,
+            _ => world.env.stderr.write_all(data).map_err(|error| Refusal::Stream("stderr", error))?,
+        }
+        world.budget.output_bytes = total;
+        Ok(bytes)
+    }
+
+    /// Whether the guest may do `may` with all of a buffer; touches its pages if so.
+    fn prepare(
+        &mut self,
+        vm: &mut Vm,
+        budget: &mut Budget,
+        address: u32,
+        bytes: u32,
+        may: PageState,
+    ) -> Result<bool, Refusal> {
+        if bytes == 0 {
+            return Ok(true);
+        }
+        let Some(last) = address.checked_add(bytes - 1) else { return Ok(false) };
+        let pages = page_of(address)..=page_of(last);
+        if !pages.clone().all(|page| vm.page_state(page * PAGE_BYTES).contains(may)) {
+            return Ok(false);
+        }
+        for page in pages {
+            touch(vm, budget, page * PAGE_BYTES)?;
+        }
+        Ok(true)
+    }
+
+    /// Moves the break where asked and possible, and returns where it is.
+    ///
+    /// Pages above a lowered break go away and come back zeroed; they stay counted.
+    fn brk(&mut self, vm: &mut Vm, world: &mut World<'_>) -> u32 {
+        let wanted = world.read_register(vm, A0);
+        let limit = STACK_TOP - STACK_BYTES - PAGE_BYTES;
+        if wanted < self.heap_start || wanted > limit || self.heap_start == 0 {
+            return self.heap_end;
+        }
+        let old_end = self.heap_end.next_multiple_of(PAGE_BYTES);
+        let new_end = wanted.next_multiple_of(PAGE_BYTES);
+        if new_end > old_end {
+            for page in page_of(old_end)..page_of(new_end) {
+                let state = vm.page_state(page * PAGE_BYTES).with(MAY_READ).with(MAY_WRITE);
+                vm.set_page_state(page * PAGE_BYTES, state);
+            }
+        } else if wanted < self.heap_end {
+            // What lies above the new break is gone: zero it now, and say so word by word, so that a later growth shows
+            // zeros.
+            self.clear(vm, world, wanted, old_end - wanted);
+            for page in page_of(new_end)..page_of(old_end) {
+                vm.set_page_state(page * PAGE_BYTES, PageState(vm.page_state(page * PAGE_BYTES).0 & TOUCHED.0));
+            }
+        }
+        self.heap_end = wanted;
+        wanted
+    }
+
+    /// Zeroes what is not zero yet of `bytes` bytes from `address`.
+    fn clear(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, bytes: u32) {
+        let mut from = address;
+        let end = address + bytes;
+        while from < end {
+            // Page by page: untouched pages are zero and must not be made resident.
+            let to = end.min((page_of(from) + 1) * PAGE_BYTES);
+            let dirty = vm.page_state(from).contains(TOUCHED)
+                && vm.bytes(from, to - from).is_some_and(|data| data.iter().any(|&byte| byte != 0));
+            if dirty {
+                world.write_memory(vm, from, &vec![0; (to - from) as usize]);
+            }
+            from = to;
+        }
+    }
+}
+
+/// Counts the page at its first touch, and lets through from now on what its permissions allow.
+fn touch(vm: &mut Vm, budget: &mut Budget, address: u32) -> Result<(), Refusal> {
+    let mut state = vm.page_state(address);
+    if !state.contains(TOUCHED) {
+        budget.take_pages(1)?;
+        state = state.with(TOUCHED);
+    }
+    vm.set_page_state(address, opened(state));
+    Ok(())
+}
+
+/// The state with the engines' bits as the machine's bits have them. Stores into pages with code always need help.
+fn opened(state: PageState) -> PageState {
+    let mut opened = state;
+    for (may, now) in [(MAY_READ, PageState::READ), (MAY_WRITE, PageState::WRITE), (MAY_FETCH, PageState::FETCH)] {
+        if state.contains(may) {
+            opened = opened.with(now);
+        }
+    }
+    if state.contains(PageState::CODE) { opened.without(PageState::WRITE) } else { opened }
+}
+
+/// Copies the segments in and opens their pages, which all count. A page that two segments share gets both's flags.
+fn map_segments(program: &Program, vm: &mut Vm, budget: &mut Budget) -> Result<(), Refusal> {
+    let mut counted_to = 0;
+    for segment in program.segments() {
+        let end = segment.address as u64 + segment.memory_bytes as u64;
+        let pages = page_of(segment.address)..end.div_ceil(PAGE_BYTES as u64).min(PAGES as u64) as u32;
+        // Segments are sorted and do not overlap, so only the first page can be counted already.
+        budget.take_pages((pages.end - pages.start.max(counted_to).min(pages.end)) as u64)?;
+        counted_to = pages.end;
+        let mut may = TOUCHED;
+        for (allowed, bit) in [
+            (segment.permissions.read, MAY_READ),
+            (segment.permissions.write, MAY_WRITE),
+            (segment.permissions.execute, MAY_FETCH),
+        ] {
+            may = if allowed { may.with(bit) } else { may };
+        }
+        for state in &mut vm.page_states_mut()[pages.start as usize..pages.end as usize] {
+            *state = opened(PageState(*state).with(may)).0;
+        }
+        if let Some(target) = vm.bytes_mut(segment.address, segment.data.len() as u32) {
+            target.copy_from_slice(&segment.data);
+        }
+    }
+    Ok(())
+}
+
+/// What Linux puts on a new program's stack: argc, argv, an empty environment, an auxiliary vector, the strings.
+/// The result ends at [`STACK_TOP`]; its length is a multiple of 16, as the calling convention wants sp.
+///
+/// Source: System V ABI, RISC-V supplement, and Linux's `create_elf_tables`.
+fn initial_stack(args: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
+    const AT_NULL: u32 = 0;
+    const AT_PAGESZ: u32 = 6;
+    const LINUX_PAGE_BYTES: u32 = 4096;
+    let strings_bytes: u64 = args.iter().map(|arg| arg.len() as u64 + 1).sum();
+    // argc, argv with its null, envp's null, two auxiliary pairs.
+    let words = 1 + args.len() as u64 + 1 + 1 + 4;
+    let bytes = (4 * words + strings_bytes).next_multiple_of(16);
+    if bytes > ARGUMENTS_BYTES {
+        return Err(Error::Arguments { bytes, limit_bytes: ARGUMENTS_BYTES });
+    }
+    let mut table = vec![args.len() as u32];
+    let mut strings = Vec::new();
+    let strings_start = STACK_TOP - bytes as u32 + 4 * words as u32;
+    for arg in args {
+        table.push(strings_start + strings.len() as u32);
+        strings.extend_from_slice(arg);
+        strings.push(0);
+    }
+    table.extend([0, 0, AT_PAGESZ, LINUX_PAGE_BYTES, AT_NULL, 0]);
+    let mut stack: Vec<u8> = table.iter().flat_map(|word| word.to_le_bytes()).collect();
+    stack.extend(strings);
+    stack.resize(bytes as usize, 0);
+    Ok(stack)
+}

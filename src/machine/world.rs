@@ -1,0 +1,135 @@
+//! What a machine reaches of the world while it carries out a system instruction: streams, effects, budgets, counters.
+
+use std::io::{Read, Write};
+
+use tachy_runtime::{PAGE_BYTES, PageState, Slot, Vm, page_of};
+
+use super::Refusal;
+use crate::env::Env;
+use crate::trace::{Effect, EffectKind, Space};
+
+/// Deterministic budgets other than steps: what was used and what may be.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Budget {
+    /// Distinct guest pages mapped at load or touched.
+    pub(crate) pages: u64,
+    /// The most there may be.
+    pub(crate) limit_pages: Option<u64>,
+    /// Bytes written to stdout and stderr.
+    pub(crate) output_bytes: u64,
+    /// The most there may be.
+    pub(crate) limit_output_bytes: Option<u64>,
+}
+
+impl Budget {
+    /// Counts `pages` more, if the limit allows.
+    pub(crate) fn take_pages(&mut self, pages: u64) -> Result<(), Refusal> {
+        let total = self.pages.saturating_add(pages);
+        match self.limit_pages {
+            Some(limit) if total > limit => Err(Refusal::MemoryLimit),
+            _ => {
+                self.pages = total;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets the memory limit, rounded down to whole pages.
+    pub(crate) fn set_limit_memory(&mut self, bytes: Option<u64>) {
+        self.limit_pages = bytes.map(|bytes| bytes / PAGE_BYTES as u64);
+    }
+}
+
+/// Streams, effects and counters of one session.
+pub(crate) struct World<'env> {
+    pub(crate) env: Env<'env>,
+    pub(crate) budget: Budget,
+    /// Effects not yet delivered; stays empty when nothing is written down.
+    pub(crate) effects: Vec<Effect>,
+    /// Words in pages with code that the machine wrote since the engine last looked.
+    pub(crate) code_written: Vec<u32>,
+    /// System calls carried out.
+    pub(crate) ecalls: u64,
+    /// Those among them that the machine does not know.
+    pub(crate) ecalls_unknown: u64,
+}
+
+impl<'env> World<'env> {
+    pub(crate) fn new(env: Env<'env>, budget: Budget) -> World<'env> {
+        World { env, budget, effects: Vec::new(), code_written: Vec::new(), ecalls: 0, ecalls_unknown: 0 }
+    }
+
+    /// Reads a register for a system call, and writes that down.
+    pub(crate) fn read_register(&mut self, vm: &Vm, number: u8) -> u32 {
+        let value = vm.register(Slot::x(number));
+        self.record(vm, EffectKind::Read, Space::Register, number as u32, value, value);
+        value
+    }
+
+    /// Sets a register as the result of a system call, and writes that down.
+    pub(crate) fn write_register(&mut self, vm: &mut Vm, number: u8, value: u32) {
+        let before = vm.register(Slot::x(number));
+        vm.set_register(Slot::x(number), value);
+        self.record(vm, EffectKind::Write, Space::Register, number as u32, before, value);
+    }
+
+    /// Writes down that the words of `bytes` bytes from `address` were read.
+    pub(crate) fn record_memory_read(&mut self, vm: &Vm, address: u32, bytes: u32) {
+        for word in words(vm, address, bytes) {
+            let value = vm.word(word);
+            self.record(vm, EffectKind::Read, Space::Memory, word, value, value);
+        }
+    }
+
+    /// Copies `data` to `address`, and writes the words down. The range lies inside the address space.
+    pub(crate) fn write_memory(&mut self, vm: &mut Vm, address: u32, data: &[u8]) {
+        let words = words(vm, address, data.len() as u32);
+        let before: Vec<u32> = words.clone().map(|word| vm.word(word)).collect();
+        if let Some(target) = vm.bytes_mut(address, data.len() as u32) {
+            target.copy_from_slice(data);
+        }
+        for (word, before) in words.zip(before) {
+            self.record(vm, EffectKind::Write, Space::Memory, word, before, vm.word(word));
+        }
+        for page in page_of(address)..=page_of(address.wrapping_add((data.len() as u32).saturating_sub(1))) {
+            if !data.is_empty() && vm.page_state(page * PAGE_BYTES).contains(PageState::CODE) {
+                let start = (address & !3).max(page * PAGE_BYTES);
+                let last = (address + (data.len() as u32 - 1)).min(page * PAGE_BYTES + (PAGE_BYTES - 1));
+                self.code_written.extend((start..=last).step_by(4));
+            }
+        }
+    }
+
+    fn record(&mut self, vm: &Vm, kind: EffectKind, space: Space, addr: u32, before: u32, after: u32) {
+        if vm.tracing() {
+            self.effects.push(Effect::new(vm.steps(), kind, space, addr, before, after));
+        }
+    }
+
+    /// Fills `buffer` from the guest's stdin until it is full or the stream ends.
+    pub(crate) fn read_stdin(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.env.stdin.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                // A stream that claims more than it was given room for is wrong, and believed no further.
+                Ok(bytes) => filled = buffer.len().min(filled.saturating_add(bytes)),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Flushes stdout and stderr.
+    pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
+        self.env.stdout.flush().map_err(|error| Refusal::Stream("stdout", error))?;
+        self.env.stderr.flush().map_err(|error| Refusal::Stream("stderr", error))
+    }
+}
+
+/// Addresses of the aligned words that `bytes` bytes from `address` touch, when someone wants to know.
+fn words(vm: &Vm, address: u32, bytes: u32) -> impl Iterator<Item = u32> + Clone + use<> {
+    let count = if vm.tracing() { (address as u64 % 4 + bytes as u64).div_ceil(4) } else { 0 };
+    (0..count).map(move |word| (address & !3).wrapping_add(4 * word as u32))
+}

@@ -1,0 +1,244 @@
+//! Guest programs: what memory holds before the first step, and where that step is.
+//!
+//! A [`Program`] is a checked value: its segments are sorted, disjoint and inside the 32-bit address space, and its
+//! entry lies in code. It comes from bytes that nobody vouches for, so every malformed one is an error here and never
+//! a panic, and what a program holds is proportional to the file: a segment keeps its memory size as a number, apart
+//! from its bytes, and a 4 GiB bss costs nothing.
+//!
+//! This module must not know what an instruction is, how memory is laid out on the host (pages, sharing, a stack are
+//! the machine's matter), or that anything runs. `elf.rs` is the only file that knows goblin.
+
+mod elf;
+mod error;
+mod symbols;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use error::ProgramError;
+use symbols::SymbolTable;
+pub use symbols::{Symbol, SymbolKind};
+
+/// One past the last address.
+const ADDRESS_SPACE_BYTES: u64 = 1 << 32;
+
+/// A loaded guest program: what memory holds before the first step.
+///
+/// Cheap to clone: clones share one image.
+#[derive(Clone)]
+pub struct Program {
+    image: Arc<Image>,
+}
+
+struct Image {
+    entry: u32,
+    segments: Vec<Segment>,
+    symbols: SymbolTable,
+}
+
+impl Program {
+    /// Reads a static little-endian ELF32 executable for RV32IM.
+    ///
+    /// Section headers and symbols are optional: broken ones cost the names, not the program.
+    ///
+    /// # Errors
+    ///
+    /// Everything else is refused with what was found and what was expected; see [`ProgramError`].
+    pub fn from_elf(bytes: &[u8]) -> Result<Program, ProgramError> {
+        let file = elf::read(bytes)?;
+        Program::new(file.entry, file.segments, file.symbols)
+    }
+
+    /// Makes a program of segments given directly, as tests and generators do; it has no symbols.
+    ///
+    /// # Errors
+    ///
+    /// The image is held to the same rules as one from an ELF.
+    pub fn from_segments(entry: u32, segments: Vec<Segment>) -> Result<Program, ProgramError> {
+        Program::new(entry, segments, Vec::new())
+    }
+
+    /// The one place where a program comes into being, and so where its invariants are checked.
+    fn new(entry: u32, mut segments: Vec<Segment>, symbols: Vec<Symbol>) -> Result<Program, ProgramError> {
+        for segment in &segments {
+            let Segment { address, memory_bytes, .. } = *segment;
+            let data_bytes = segment.data.len() as u64;
+            if data_bytes > u64::from(memory_bytes) {
+                return Err(ProgramError::DataExceedsMemory { address, data_bytes, memory_bytes });
+            }
+            if segment.end() > ADDRESS_SPACE_BYTES {
+                return Err(ProgramError::SegmentOutOfRange { address, memory_bytes });
+            }
+        }
+        segments.retain(|segment| segment.memory_bytes > 0);
+        segments.sort_by_key(|segment| segment.address);
+        for (lower, upper) in segments.iter().zip(segments.iter().skip(1)) {
+            if lower.end() > u64::from(upper.address) {
+                return Err(ProgramError::OverlappingSegments {
+                    lower_address: lower.address,
+                    lower_end: lower.end(),
+                    upper_address: upper.address,
+                    upper_end: upper.end(),
+                });
+            }
+        }
+
+        if segments.is_empty() {
+            return Err(ProgramError::NoSegments);
+        }
+        if !entry.is_multiple_of(4) {
+            return Err(ProgramError::MisalignedEntry { entry });
+        }
+        match segment_at(&segments, entry).map(|segment| segment.permissions) {
+            None => return Err(ProgramError::EntryOutsideSegments { entry }),
+            Some(permissions) if !permissions.execute => {
+                return Err(ProgramError::EntryNotExecutable { entry, permissions });
+            }
+            Some(_) => {}
+        }
+        let symbols = SymbolTable::new(symbols, &segments);
+        Ok(Program { image: Arc::new(Image { entry, segments, symbols }) })
+    }
+
+    /// The address of the first instruction: a multiple of 4 in an executable segment.
+    pub fn entry(&self) -> u32 {
+        self.image.entry
+    }
+
+    /// The segments, sorted by address, disjoint, none of them empty.
+    pub fn segments(&self) -> &[Segment] {
+        &self.image.segments
+    }
+
+    /// The segment that holds an address, if any.
+    pub fn segment_at(&self, address: u32) -> Option<&Segment> {
+        segment_at(&self.image.segments, address)
+    }
+
+    /// The first address after the last segment; `1 << 32` when that one reaches the end of memory.
+    pub fn end(&self) -> u64 {
+        self.image.segments.last().map_or(0, Segment::end)
+    }
+
+    /// Names of places in the program, sorted by address. Empty when the file was stripped.
+    pub fn symbols(&self) -> &[Symbol] {
+        self.image.symbols.all()
+    }
+
+    /// The function that a code address belongs to, and the address's offset in it.
+    ///
+    /// That is the nearest function that starts at or below the address and still reaches it. One without a size, as
+    /// in hand-written assembly, reaches to the next symbol; a plain label counts where no function does.
+    pub fn symbol_at(&self, address: u32) -> Option<(&Symbol, u32)> {
+        self.image.symbols.code_at(address)
+    }
+
+    /// BLAKE3 of what defines execution: programs with equal digests run alike. Hashes the whole image: keep the result.
+    ///
+    /// The hashed bytes are, integers little-endian: the 16 bytes `tachy-program-v1`; entry (u32); the number of
+    /// segments (u32); and for each segment, by address: address (u32), memory size (u32), data size (u32),
+    /// permissions (u8: read 4, write 2, execute 1), data. Neither symbols nor the file's layout count.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"tachy-program-v1");
+        hasher.update(&self.entry().to_le_bytes());
+        hasher.update(&(self.segments().len() as u32).to_le_bytes());
+        for segment in self.segments() {
+            hasher.update(&segment.address.to_le_bytes());
+            hasher.update(&segment.memory_bytes.to_le_bytes());
+            hasher.update(&(segment.data.len() as u32).to_le_bytes());
+            hasher.update(&[segment.permissions.bits()]);
+            hasher.update(&segment.data);
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// By hand, because a derived one would print the whole image.
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("entry", &format_args!("{:#010x}", self.entry()))
+            .field("segments", &self.segments())
+            .field("symbols", &self.symbols().len())
+            .finish()
+    }
+}
+
+/// A range of guest memory as the program begins.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it starts.
+    pub address: u32,
+    /// How far it reaches; what `data` does not fill is zero.
+    pub memory_bytes: u32,
+    /// Its first bytes, at most `memory_bytes` of them.
+    pub data: Vec<u8>,
+    /// What the program may do with it.
+    pub permissions: Permissions,
+}
+
+impl Segment {
+    /// A segment that holds exactly these bytes.
+    pub fn new(address: u32, data: Vec<u8>, permissions: Permissions) -> Segment {
+        // More than fits saturates, and is then refused like any data that exceeds its memory.
+        let memory_bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        Segment { address, memory_bytes, data, permissions }
+    }
+
+    /// A segment that holds exactly these words, as assembled code does.
+    pub fn from_words(address: u32, words: &[u32], permissions: Permissions) -> Segment {
+        Segment::new(address, words.iter().flat_map(|word| word.to_le_bytes()).collect(), permissions)
+    }
+
+    /// The first address after it.
+    pub fn end(&self) -> u64 {
+        u64::from(self.address) + u64::from(self.memory_bytes)
+    }
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Segment { address, permissions, ref data, .. } = *self;
+        write!(f, "{address:#010x}..{:#010x} {permissions} ({} data bytes)", self.end(), data.len())
+    }
+}
+
+/// The segment that holds an address, among sorted and disjoint ones.
+fn segment_at(segments: &[Segment], address: u32) -> Option<&Segment> {
+    let after = segments.partition_point(|segment| segment.address <= address);
+    segments.get(after.checked_sub(1)?).filter(|segment| u64::from(address) < segment.end())
+}
+
+/// What a program may do with a segment. Displayed like `r-x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Permissions {
+    /// Loads.
+    pub read: bool,
+    /// Stores.
+    pub write: bool,
+    /// Instruction fetches.
+    pub execute: bool,
+}
+
+impl Permissions {
+    /// Constants.
+    pub const R: Permissions = Permissions { read: true, write: false, execute: false };
+    /// Data.
+    pub const RW: Permissions = Permissions { read: true, write: true, execute: false };
+    /// Code.
+    pub const RX: Permissions = Permissions { read: true, write: false, execute: true };
+    /// Code that may change itself.
+    pub const RWX: Permissions = Permissions { read: true, write: true, execute: true };
+
+    fn bits(self) -> u8 {
+        u8::from(self.read) << 2 | u8::from(self.write) << 1 | u8::from(self.execute)
+    }
+}
+
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letter = |set, letter| if set { letter } else { '-' };
+        write!(f, "{}{}{}", letter(self.read, 'r'), letter(self.write, 'w'), letter(self.execute, 'x'))
+    }
+}

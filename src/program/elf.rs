@@ -1,0 +1,238 @@
+//! ELF files to segments and symbols: the only file that knows goblin.
+//!
+//! goblin gives the layout of single headers and the names of constants. Its whole-file parser is not used: it reads
+//! tables that execution does not need, and fails on a bad one. Every offset and count in the file is hostile, so
+//! each is checked here, in u64 where nothing overflows, before a byte behind it is read or an entry allocated.
+//!
+//! This file must not know what makes segments a good image; that is checked in one place for all sources.
+
+use goblin::container::{Container, Ctx, Endian};
+use goblin::elf::header::{self as eh, header32};
+use goblin::elf::program_header::{self as ph, ProgramHeader};
+use goblin::elf::section_header::{self as sh, SectionHeader};
+use goblin::elf::sym::{self, Sym};
+
+use super::{Permissions, ProgramError, Segment, Symbol, SymbolKind};
+
+const ELF32_LE: Ctx = Ctx { container: Container::Little, le: Endian::Little };
+const HEADER_BYTES: u16 = header32::SIZEOF_EHDR as u16;
+const PROGRAM_HEADER_BYTES: u16 = ph::program_header32::SIZEOF_PHDR as u16;
+const SECTION_HEADER_BYTES: u16 = sh::section_header32::SIZEOF_SHDR as u16;
+const SYMBOL_BYTES: usize = sym::sym32::SIZEOF_SYM;
+
+/// A value of `e_phnum` that sends the reader elsewhere for the count.
+const PN_XNUM: u16 = 0xffff;
+
+/// The flags of the RISC-V ELF specification that a plain RV32IM executable has clear, and their meanings.
+/// goblin has no names for them.
+const FLAGS: [(u32, u32, &str); 7] = [
+    (0x01, 0x01, "compressed instructions (RVC)"),
+    (0x06, 0x02, "the single-precision float ABI"),
+    (0x06, 0x04, "the double-precision float ABI"),
+    (0x06, 0x06, "the quad-precision float ABI"),
+    (0x08, 0x08, "the reduced register set (RVE)"),
+    (0x10, 0x10, "total store ordering (TSO)"),
+    (0x20, 0x20, "the RV64 ILP32 ABI"),
+];
+
+/// What an ELF file says, before it is known to make a sensible image.
+pub(super) struct File {
+    pub(super) entry: u32,
+    pub(super) segments: Vec<Segment>,
+    pub(super) symbols: Vec<Symbol>,
+}
+
+/// Reads a static RV32IM executable.
+pub(super) fn read(bytes: &[u8]) -> Result<File, ProgramError> {
+    let header = read_header(bytes)?;
+    let segments = read_segments(bytes, &header)?;
+    let symbols = read_symbols(bytes, &header).unwrap_or_default();
+    Ok(File { entry: header.e_entry, segments, symbols })
+}
+
+/// The bytes at an offset, if the file has them.
+fn get(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
+    let start = usize::try_from(offset).ok()?;
+    let end = usize::try_from(offset.checked_add(size)?).ok()?;
+    bytes.get(start..end)
+}
+
+fn truncated(bytes: &[u8], what: String, end_offset: u64) -> ProgramError {
+    ProgramError::Truncated { what, end_offset, file_bytes: bytes.len() as u64 }
+}
+
+fn read_header(bytes: &[u8]) -> Result<header32::Header, ProgramError> {
+    if bytes.is_empty() {
+        return Err(ProgramError::Empty);
+    }
+    if !bytes.iter().zip(eh::ELFMAG).all(|(found, expected)| found == expected) {
+        let found: Vec<String> = bytes.iter().take(eh::SELFMAG).map(|byte| format!("{byte:02x}")).collect();
+        return Err(ProgramError::NotElf { found: found.join(" ") });
+    }
+    let no_header = || truncated(bytes, "the ELF header".to_owned(), HEADER_BYTES.into());
+    let &ident = bytes.first_chunk::<{ eh::SIZEOF_IDENT }>().ok_or_else(no_header)?;
+    // The class and byte order say how to read the rest, so they are judged before it is read.
+    let [_, _, _, _, class, byte_order, version, ..] = ident;
+    if class != eh::ELFCLASS32 {
+        let found = format!("{} ({class})", eh::class_to_str(class));
+        return Err(unsupported("class", found, "ELF32 (1); build for riscv32, not riscv64"));
+    }
+    if byte_order != eh::ELFDATA2LSB {
+        let name = if byte_order == eh::ELFDATA2MSB { "big-endian" } else { "unknown" };
+        return Err(unsupported("byte order", format!("{name} ({byte_order})"), "little-endian (1)"));
+    }
+    if version != eh::EV_CURRENT {
+        return Err(unsupported("version", version.to_string(), "1"));
+    }
+
+    let header = header32::Header::parse(bytes).map_err(|_| no_header())?;
+    if header.e_machine != eh::EM_RISCV {
+        let found = format!("{} ({})", eh::machine_to_str(header.e_machine), header.e_machine);
+        return Err(unsupported("machine", found, "RISCV (243); build for a riscv32im target"));
+    }
+    if header.e_type != eh::ET_EXEC {
+        let found = format!("{} ({})", eh::et_to_str(header.e_type), header.e_type);
+        return Err(unsupported("type", found, "EXEC (2); link a static executable with -static -no-pie"));
+    }
+    check_flags(header.e_flags)?;
+    if header.e_ehsize != HEADER_BYTES {
+        return Err(malformed("e_ehsize", header.e_ehsize, "52"));
+    }
+    Ok(header)
+}
+
+fn unsupported(what: &'static str, found: String, expected: &'static str) -> ProgramError {
+    ProgramError::Unsupported { what, found, expected }
+}
+
+fn malformed(field: &'static str, found: u16, expected: &'static str) -> ProgramError {
+    ProgramError::MalformedHeader { field, found: found.into(), expected }
+}
+
+fn check_flags(flags: u32) -> Result<(), ProgramError> {
+    if flags == 0 {
+        return Ok(());
+    }
+    let known = FLAGS.iter().filter(|(mask, value, _)| flags & mask == *value);
+    let mut features: Vec<String> = known.map(|(_, _, feature)| (*feature).to_owned()).collect();
+    let unknown = FLAGS.iter().fold(flags, |rest, (mask, _, _)| rest & !mask);
+    if unknown != 0 {
+        features.push(format!("unknown features ({unknown:#x})"));
+    }
+    Err(ProgramError::UnsupportedFlags { flags, features: features.join(" and ") })
+}
+
+fn read_segments(bytes: &[u8], header: &header32::Header) -> Result<Vec<Segment>, ProgramError> {
+    let count = header.e_phnum;
+    if count == 0 {
+        return Err(ProgramError::NoSegments);
+    }
+    if count == PN_XNUM {
+        return Err(malformed("e_phnum", count, "fewer than 65535 program headers (PN_XNUM is not supported)"));
+    }
+    if header.e_phentsize != PROGRAM_HEADER_BYTES {
+        return Err(malformed("e_phentsize", header.e_phentsize, "32"));
+    }
+    let table_offset = u64::from(header.e_phoff);
+    let table_bytes = u64::from(count) * u64::from(PROGRAM_HEADER_BYTES);
+    let headers = get(bytes, table_offset, table_bytes)
+        .and_then(|table| ProgramHeader::parse(table, 0, count.into(), ELF32_LE).ok())
+        .ok_or_else(|| truncated(bytes, format!("the table of {count} program headers"), table_offset + table_bytes))?;
+
+    for (index, header) in headers.iter().enumerate() {
+        if matches!(header.p_type, ph::PT_INTERP | ph::PT_DYNAMIC) {
+            return Err(ProgramError::Dynamic { index, header: ph::pt_to_str(header.p_type) });
+        }
+    }
+    let mut loads = Vec::new();
+    for (index, header) in headers.iter().enumerate().filter(|(_, header)| header.p_type == ph::PT_LOAD) {
+        loads.push((header, data(bytes, index, header)?));
+    }
+    // 65,534 headers could each claim the whole file. No linker makes segments share bytes, so their sum is held to
+    // the file's size, and with it what loading costs.
+    let data_bytes = loads.iter().map(|(_, data)| data.len() as u64).sum();
+    if data_bytes > bytes.len() as u64 {
+        return Err(ProgramError::SharedData { data_bytes, file_bytes: bytes.len() as u64 });
+    }
+    let segment = |(header, data): (&ProgramHeader, &[u8])| Segment {
+        address: header.p_vaddr as u32,
+        memory_bytes: header.p_memsz as u32,
+        data: data.to_vec(),
+        permissions: Permissions { read: header.is_read(), write: header.is_write(), execute: header.is_executable() },
+    };
+    Ok(loads.into_iter().map(segment).collect())
+}
+
+/// A segment's bytes. Where it has none, as a bss, its offset means nothing and may lie outside the file.
+fn data<'a>(bytes: &'a [u8], index: usize, header: &ProgramHeader) -> Result<&'a [u8], ProgramError> {
+    let ProgramHeader { p_offset, p_filesz, p_vaddr, .. } = *header;
+    if p_filesz == 0 {
+        return Ok(&[]);
+    }
+    get(bytes, p_offset, p_filesz).ok_or_else(|| {
+        truncated(bytes, format!("the data of segment {p_vaddr:#010x} (program header {index})"), p_offset + p_filesz)
+    })
+}
+
+/// The symbols of the first symbol table, or `None` if it or its strings are missing or broken.
+fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Vec<Symbol>> {
+    if header.e_shentsize != SECTION_HEADER_BYTES {
+        return None;
+    }
+    let table = get(bytes, header.e_shoff.into(), u64::from(header.e_shnum) * u64::from(SECTION_HEADER_BYTES))?;
+    let sections = SectionHeader::parse_from(table, 0, header.e_shnum.into(), ELF32_LE).ok()?;
+    let symbols_section = sections.iter().find(|section| section.sh_type == sh::SHT_SYMTAB)?;
+    let strings_section = sections.get(usize::try_from(symbols_section.sh_link).ok()?)?;
+    if strings_section.sh_type != sh::SHT_STRTAB {
+        return None;
+    }
+    let strings = get(bytes, strings_section.sh_offset, strings_section.sh_size)?;
+    // Up to the last terminator every name ends, and looking for its end costs what the name is long.
+    let strings = strings.get(..=strings.iter().rposition(|&byte| byte == 0)?)?;
+    let table = get(bytes, symbols_section.sh_offset, symbols_section.sh_size)?;
+    let entries = Sym::parse(table, 0, table.len() / SYMBOL_BYTES, ELF32_LE).ok()?;
+
+    // Every symbol could have the same long name. Names that together exceed the file are not a linker's work, and
+    // what comes after them is dropped.
+    let mut budget_bytes = bytes.len();
+    let mut symbols = Vec::new();
+    for entry in &entries {
+        let Some(kind) = kind_of(entry) else { continue };
+        let Some(name) = strings.get(entry.st_name..).and_then(|rest| rest.split(|&byte| byte == 0).next()) else {
+            continue;
+        };
+        let Some(rest_bytes) = budget_bytes.checked_sub(name.len()) else { break };
+        budget_bytes = rest_bytes;
+        if name.is_empty() || kind == SymbolKind::Other && is_marker(name) {
+            continue;
+        }
+        symbols.push(Symbol {
+            // A name goes to terminals, so it must not carry what a terminal obeys.
+            name: String::from_utf8_lossy(name).replace(char::is_control, "\u{fffd}"),
+            address: entry.st_value as u32,
+            size_bytes: entry.st_size as u32,
+            kind,
+        });
+    }
+    Some(symbols)
+}
+
+/// What a symbol names, or `None` if it names no place in memory: imports, constants, sections, files, thread-local
+/// offsets.
+fn kind_of(entry: &Sym) -> Option<SymbolKind> {
+    let section_index = u32::try_from(entry.st_shndx).ok()?;
+    if matches!(section_index, sh::SHN_UNDEF | sh::SHN_ABS | sh::SHN_COMMON) {
+        return None;
+    }
+    match entry.st_type() {
+        sym::STT_FUNC | sym::STT_GNU_IFUNC => Some(SymbolKind::Function),
+        sym::STT_OBJECT => Some(SymbolKind::Object),
+        sym::STT_NOTYPE => Some(SymbolKind::Other),
+        _ => None,
+    }
+}
+
+/// Labels that tools left: RISC-V mapping symbols (`$x`: code begins, `$d`: data begins) and the compiler's own.
+fn is_marker(name: &[u8]) -> bool {
+    name.starts_with(b"$x") || name.starts_with(b"$d") || name.starts_with(b".L")
+}

@@ -1,0 +1,146 @@
+//! Why bytes are not a program: what was found, where, and what to do about it.
+
+use super::Permissions;
+
+/// Why bytes are not a program that this crate runs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// There are no bytes.
+    #[error("the file is empty; expected a RISC-V ELF executable")]
+    Empty,
+
+    /// The bytes do not begin as an ELF does.
+    #[error("not an ELF file: it begins with {found}, expected 7f 45 4c 46; give the linked executable")]
+    NotElf {
+        /// The first bytes, in hexadecimal.
+        found: String,
+    },
+
+    /// Something reaches beyond the end of the file.
+    #[error(
+        "the ELF is truncated: {what} reaches to byte {end_offset}, the file has {file_bytes}; copy or build it again"
+    )]
+    Truncated {
+        /// What does not fit.
+        what: String,
+        /// The offset of the first byte after it.
+        end_offset: u64,
+        /// The size of the file.
+        file_bytes: u64,
+    },
+
+    /// An ELF, but for another kind of computer or of another kind.
+    #[error("unsupported ELF {what}: found {found}, expected {expected}")]
+    Unsupported {
+        /// The property: class, byte order, version, type or machine.
+        what: &'static str,
+        /// Its value in this file.
+        found: String,
+        /// The value that is supported, and how to get it.
+        expected: &'static str,
+    },
+
+    /// Built for extensions or an ABI that the machines do not have.
+    #[error("e_flags {flags:#x}: compiled with {features}; build with -march=rv32im -mabi=ilp32")]
+    UnsupportedFlags {
+        /// The ELF's `e_flags`.
+        flags: u32,
+        /// What they stand for, in words.
+        features: String,
+    },
+
+    /// A field of the ELF header has a value that no linker writes.
+    #[error("malformed ELF header: {field} is {found}, expected {expected}; build the file again")]
+    MalformedHeader {
+        /// The field's name in the ELF specification.
+        field: &'static str,
+        /// Its value in this file.
+        found: u32,
+        /// What it may be.
+        expected: &'static str,
+    },
+
+    /// The executable needs a dynamic linker.
+    #[error("program header {index} is {header}: the executable is dynamically linked; link with -static -no-pie")]
+    Dynamic {
+        /// The position of the program header.
+        index: usize,
+        /// Its type.
+        header: &'static str,
+    },
+
+    /// Together the segments claim more bytes than the file has, so that some are claimed twice.
+    #[error("the segments claim {data_bytes} bytes of file data, the file has {file_bytes}; they must not share bytes")]
+    SharedData {
+        /// The sum of all segments' data.
+        data_bytes: u64,
+        /// The size of the file.
+        file_bytes: u64,
+    },
+
+    /// A segment has more bytes to put in memory than memory to put them in.
+    #[error("the segment at {address:#010x} has {data_bytes} bytes of data for {memory_bytes} bytes of memory")]
+    DataExceedsMemory {
+        /// Where the segment starts.
+        address: u32,
+        /// The size of its data.
+        data_bytes: u64,
+        /// Its size in memory.
+        memory_bytes: u32,
+    },
+
+    /// A segment reaches beyond the 32-bit address space.
+    #[error("the segment at {address:#010x} has {memory_bytes} bytes and ends beyond 2^32; link it lower")]
+    SegmentOutOfRange {
+        /// Where the segment starts.
+        address: u32,
+        /// Its size in memory.
+        memory_bytes: u32,
+    },
+
+    /// Two segments hold the same address.
+    #[error(
+        "segments {lower_address:#010x}..{lower_end:#010x} and {upper_address:#010x}..{upper_end:#010x} overlap; \
+         mend the linker script"
+    )]
+    OverlappingSegments {
+        /// Where the lower segment starts.
+        lower_address: u32,
+        /// The first address after it.
+        lower_end: u64,
+        /// Where the upper segment starts.
+        upper_address: u32,
+        /// The first address after it.
+        upper_end: u64,
+    },
+
+    /// Nothing is to be loaded.
+    #[error("the program has no nonempty segment (PT_LOAD) to load; link it as an executable")]
+    NoSegments,
+
+    /// The entry is not an instruction's address.
+    #[error("the entry {entry:#010x} is not a multiple of 4; set the linker's --entry to the first instruction")]
+    MisalignedEntry {
+        /// The entry address.
+        entry: u32,
+    },
+
+    /// The entry lies in no segment.
+    #[error("the entry {entry:#010x} lies in no segment; set the linker's --entry to the first instruction")]
+    EntryOutsideSegments {
+        /// The entry address.
+        entry: u32,
+    },
+
+    /// The entry lies in a segment that holds no code.
+    #[error(
+        "the entry {entry:#010x} lies in a segment that is not executable ({permissions}); set the linker's --entry"
+    )]
+    EntryNotExecutable {
+        /// The entry address.
+        entry: u32,
+        /// What that segment allows.
+        permissions: Permissions,
+    },
+}

@@ -1,0 +1,88 @@
+//! Names for addresses, for people who read traces and profiles. Execution must not depend on them.
+
+use std::cmp::Reverse;
+
+use super::{Segment, segment_at};
+
+/// A name that the program's author gave to an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// The name as the linker wrote it (mangled); bytes that are no printable UTF-8 are U+FFFD.
+    pub name: String,
+    /// Where it starts.
+    pub address: u32,
+    /// How far it reaches; 0 when the author did not say.
+    pub size_bytes: u32,
+    /// What it names.
+    pub kind: SymbolKind,
+}
+
+/// What a symbol names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SymbolKind {
+    /// Code.
+    Function,
+    /// Data.
+    Object,
+    /// A label without a type, as assembly and linker scripts make them.
+    Other,
+}
+
+/// All symbols by address, and which of them names each stretch of code.
+pub(super) struct SymbolTable {
+    symbols: Vec<Symbol>,
+    code: Vec<Extent>,
+}
+
+/// A stretch of code with one name. Starts are distinct and the nearest one below an address decides, so that a look-up
+/// is one binary search however strangely the symbols themselves overlap.
+struct Extent {
+    start: u32,
+    end: u64,
+    symbol_index: usize,
+}
+
+impl SymbolTable {
+    /// `segments` must be sorted and disjoint.
+    pub(super) fn new(mut symbols: Vec<Symbol>, segments: &[Segment]) -> SymbolTable {
+        // Of several names for one address the first gives it its name: functions first, then the longest. The name
+        // itself comes last, to make the order independent of the file's.
+        symbols.sort_by(|a, b| {
+            let key = |symbol: &Symbol| (symbol.address, symbol.kind, Reverse(symbol.size_bytes));
+            key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
+        });
+        symbols.dedup();
+
+        let mut code: Vec<Extent> = Vec::new();
+        for (symbol_index, symbol) in symbols.iter().enumerate() {
+            let start = symbol.address;
+            let segment = segment_at(segments, start).filter(|segment| segment.permissions.execute);
+            let Some(segment) = segment.filter(|_| symbol.kind != SymbolKind::Object) else { continue };
+            if let Some(below) = code.last() {
+                let is_taken = below.start == start;
+                let is_label_inside = symbol.kind == SymbolKind::Other && u64::from(start) < below.end;
+                if is_taken || is_label_inside {
+                    continue;
+                }
+            }
+            let end = if symbol.size_bytes > 0 {
+                u64::from(start) + u64::from(symbol.size_bytes)
+            } else {
+                let mut above = symbols.iter().skip(symbol_index).map(|symbol| symbol.address);
+                above.find(|&address| address > start).map_or(segment.end(), u64::from)
+            };
+            code.push(Extent { start, end: end.min(segment.end()), symbol_index });
+        }
+        SymbolTable { symbols, code }
+    }
+
+    pub(super) fn all(&self) -> &[Symbol] {
+        &self.symbols
+    }
+
+    pub(super) fn code_at(&self, address: u32) -> Option<(&Symbol, u32)> {
+        let after = self.code.partition_point(|extent| extent.start <= address);
+        let extent = self.code.get(after.checked_sub(1)?).filter(|extent| u64::from(address) < extent.end)?;
+        Some((self.symbols.get(extent.symbol_index)?, address - extent.start))
+    }
+}

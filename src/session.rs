@@ -1,0 +1,314 @@
+//! Executors and sessions: the doors of the library.
+//!
+//! An [`Executor`] is a program with a choice of engine, machine and limits; a [`Session`] is one run of it. What a
+//! session computes is a function of program, input and limits alone, never of the engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachy_runtime::{PAGE_BYTES, PageState, Vm};
+
+use crate::engine::{Hart, Options, Stats, Status};
+use crate::env::Env;
+use crate::error::{Error, Place};
+use crate::jit::JitOptions;
+use crate::limits::{CancelHandle, Limits};
+use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
+use crate::program::Program;
+use crate::trace::Sink;
+
+/// Which engine runs a program. Both do exactly the same to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Engine {
+    /// Native code for what is hot, the interpreter for the rest.
+    #[default]
+    Jit,
+    /// The reference: one instruction after another.
+    Interpreter,
+}
+
+/// Fewest rows a buffer may hold: the longest block must fit.
+const ROW_BUFFER_MIN: usize = 256;
+
+/// What an executor is made of.
+#[derive(Debug, Clone)]
+struct Settings {
+    engine: Engine,
+    machine: MachineKind,
+    limits: Limits,
+    jit: JitOptions,
+    buffer_rows: usize,
+}
+
+/// Makes an [`Executor`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Builder(Settings);
+
+impl Builder {
+    /// The engine; [`Engine::Jit`] unless said.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.0.engine = engine;
+        self
+    }
+
+    /// The machine; [`MachineKind::Bare`] unless said.
+    pub fn machine(mut self, machine: MachineKind) -> Self {
+        self.0.machine = machine;
+        self
+    }
+
+    /// Limits of each session; none unless said.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.0.limits = limits;
+        self
+    }
+
+    /// How native code is made: when, how much at once, in how much memory.
+    pub fn jit(mut self, options: JitOptions) -> Self {
+        self.0.jit = options;
+        self
+    }
+
+    /// Rows that a session's buffer holds: how many a sink gets at once, at the most. At least 256; 8,192 unless said,
+    /// which stay in the cache.
+    pub fn buffer_rows(mut self, rows: usize) -> Self {
+        self.0.buffer_rows = rows;
+        self
+    }
+
+    /// The executor.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] for a buffer that is too small or too large and for JIT options that make no sense.
+    pub fn build(self, program: &Program) -> Result<Executor, Error> {
+        let rows = self.0.buffer_rows;
+        if !(ROW_BUFFER_MIN..=1 << 26).contains(&rows) {
+            let expected = "256 to 67,108,864 rows";
+            return Err(Error::Configuration { what: "the row buffer", found: format!("{rows} rows"), expected });
+        }
+        self.0.jit.check()?;
+        Ok(Executor { program: program.clone(), settings: Arc::new(self.0) })
+    }
+}
+
+/// A program ready to run, any number of times. Cloning is cheap.
+///
+/// ```
+/// use tachy::{Engine, Env, Executor, NullSink, Program, Status};
+///
+/// let elf = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/bin/fib.elf"))?;
+/// let program = Program::from_elf(&elf)?;
+/// let executor = Executor::builder().engine(Engine::Jit).build(&program)?;
+/// let mut output = Vec::new();
+/// let mut session = executor.start(Env::new().args(["fib", "20"]).stdout(&mut output))?;
+/// assert_eq!(session.run(&mut NullSink::off())?, Status::Exited { code: 0 });
+/// println!("{} steps", session.steps());
+/// drop(session);
+/// assert_eq!(output, b"fib(20) = 6765 ok\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Executor {
+    program: Program,
+    settings: Arc<Settings>,
+}
+
+impl Executor {
+    /// Starts with the defaults: JIT, machine `bare`, no limits.
+    pub fn builder() -> Builder {
+        Builder(Settings {
+            engine: Engine::default(),
+            machine: MachineKind::default(),
+            limits: Limits::default(),
+            jit: JitOptions::default(),
+            buffer_rows: 8192,
+        })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// A session at its first step.
+    ///
+    /// # Errors
+    /// When the machine cannot start the program, its memory exceeds the limit, or the system refuses memory.
+    pub fn start<'env>(&self, env: Env<'env>) -> Result<Session<'env>, Error> {
+        let hart = match self.settings.machine {
+            MachineKind::Bare => self.boot::<Bare>(env)?,
+            MachineKind::R0vm => self.boot::<R0vm>(env)?,
+        };
+        let cancel = CancelHandle::default();
+        Ok(Session { hart, limits: self.settings.limits, cancel, exit: None })
+    }
+
+    fn boot<'env, M: Machine>(&self, env: Env<'env>) -> Result<Box<dyn Run + 'env>, Error> {
+        let mut vm = Vm::new()?;
+        let mut budget = Budget::default();
+        budget.set_limit_memory(self.settings.limits.memory_bytes);
+        let machine = M::boot(&self.program, &env, &mut vm, &mut budget)?;
+        let jit = matches!(self.settings.engine, Engine::Jit).then(|| self.settings.jit.clone());
+        let options = Options { jit, buffer_rows: self.settings.buffer_rows };
+        Ok(Box::new(Hart::new(vm, machine, World::new(env, budget), options)))
+    }
+
+    /// Starts a session, runs it to its end and returns it: for those who need nothing of it if it fails.
+    ///
+    /// # Errors
+    /// As [`Executor::start`] and [`Session::run`].
+    pub fn run<'env>(&self, env: Env<'env>, sink: &mut dyn Sink) -> Result<Session<'env>, Error> {
+        let mut session = self.start(env)?;
+        session.run(sink)?;
+        Ok(session)
+    }
+}
+
+/// A hart of whatever machine.
+trait Run: Send {
+    fn run(&mut self, until: u64, limits: &Limits, cancel: &CancelHandle, sink: &mut dyn Sink)
+    -> Result<Status, Error>;
+    fn vm(&self) -> &Vm;
+    fn place(&self) -> Place;
+    fn spent(&self) -> Duration;
+    fn stats(&self) -> Stats;
+}
+
+impl<M: Machine> Run for Hart<'_, M> {
+    fn run(
+        &mut self,
+        until: u64,
+        limits: &Limits,
+        cancel: &CancelHandle,
+        sink: &mut dyn Sink,
+    ) -> Result<Status, Error> {
+        Hart::run(self, until, limits, cancel, sink)
+    }
+
+    fn vm(&self) -> &Vm {
+        &self.vm
+    }
+
+    fn place(&self) -> Place {
+        Hart::place(self)
+    }
+
+    fn spent(&self) -> Duration {
+        Hart::spent(self)
+    }
+
+    fn stats(&self) -> Stats {
+        Hart::stats(self)
+    }
+}
+
+/// One run of a program: its state between two steps.
+///
+/// After an error the state is that before the step that could not be done; after a limit, a pause or a cancellation
+/// the session can go on. Rows are asked for run by run: with a sink that wants none, steps cost nothing extra.
+pub struct Session<'env> {
+    hart: Box<dyn Run + 'env>,
+    limits: Limits,
+    cancel: CancelHandle,
+    exit: Option<u32>,
+}
+
+impl Session<'_> {
+    /// Runs to the program's end.
+    ///
+    /// # Errors
+    /// Traps, limits, cancelling, failing streams and sinks. Rows and output up to there are delivered.
+    pub fn run(&mut self, sink: &mut dyn Sink) -> Result<Status, Error> {
+        self.run_to(u64::MAX, sink)
+    }
+
+    /// Runs to the program's end or until `step` steps are done, whichever comes first.
+    ///
+    /// # Errors
+    /// As [`Session::run`], and [`Error::Ended`] when the program has ended before.
+    pub fn run_to(&mut self, step: u64, sink: &mut dyn Sink) -> Result<Status, Error> {
+        if self.exit.is_some() {
+            return Err(Error::Ended { place: self.place() });
+        }
+        let status = self.hart.run(step, &self.limits, &self.cancel, sink)?;
+        if let Status::Exited { code } = status {
+            self.exit = Some(code);
+        }
+        Ok(status)
+    }
+
+    /// Steps done so far: the number of the next step.
+    pub fn steps(&self) -> u64 {
+        self.hart.vm().steps()
+    }
+
+    /// Address of the next instruction.
+    pub fn pc(&self) -> u32 {
+        self.hart.vm().pc()
+    }
+
+    /// Where the session is.
+    pub fn place(&self) -> Place {
+        self.hart.place()
+    }
+
+    /// x0 to x31.
+    pub fn registers(&self) -> [u32; 32] {
+        self.hart.vm().registers()
+    }
+
+    /// The word at the word-aligned address at or below `address`, whatever the guest may do there.
+    pub fn word(&self, address: u32) -> u32 {
+        self.hart.vm().word(address)
+    }
+
+    /// `bytes` bytes from `address`; `None` where they would run past the end of the address space.
+    pub fn bytes(&self, address: u32, bytes: u32) -> Option<&[u8]> {
+        self.hart.vm().bytes(address, bytes)
+    }
+
+    /// BLAKE3 over every nonzero page: its number (u32, little-endian) and its 1,024 bytes, in ascending order.
+    pub fn memory_digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        let vm = self.hart.vm();
+        for (page, state) in vm.page_states().iter().enumerate() {
+            // A page without any state was never touched and is zero.
+            if PageState(*state) == PageState::default() {
+                continue;
+            }
+            if let Some(bytes) = vm.bytes(page as u32 * PAGE_BYTES, PAGE_BYTES)
+                && bytes.iter().any(|&byte| byte != 0)
+            {
+                hasher.update(&(page as u32).to_le_bytes());
+                hasher.update(bytes);
+            }
+        }
+        hasher.finalize()
+    }
+
+    /// The code the program ended with, once it has.
+    pub fn exit_code(&self) -> Option<u32> {
+        self.exit
+    }
+
+    /// Time spent running.
+    pub fn time(&self) -> Duration {
+        self.hart.spent()
+    }
+
+    /// How the session ran.
+    pub fn stats(&self) -> Stats {
+        self.hart.stats()
+    }
+
+    /// The limits from the next run on.
+    pub fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.limits
+    }
+
+    /// A handle that cancels this session from another thread.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.cancel.clone()
+    }
+}

@@ -1,0 +1,171 @@
+//! Rows in a file: a small header, then 32 bytes a row as they lie in memory.
+//!
+//! The format, version 1, all numbers little-endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0..8 | `TACHYROW` |
+//! | 8..12 | schema version, 1 |
+//! | 12..16 | bytes of this header, 96; rows begin there |
+//! | 16..20 | bytes of a row, 32 |
+//! | 20..24 | columns of a row, 8 u32: pc, insn, rs1, rs2, rd, addr, mem_before, mem_after |
+//! | 24..32 | step of the first row |
+//! | 32..40 | number of rows; all ones while the file is being written |
+//! | 40..48 | number of effects these steps had (which this file does not hold); all ones while being written |
+//! | 48..80 | digest of the program |
+//! | 80..96 | zero |
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use super::{Effect, ROW_BYTES, Row, Sink, SinkError};
+
+/// First bytes of a file of rows.
+pub const ROWS_MAGIC: [u8; 8] = *b"TACHYROW";
+/// Version of the format.
+pub const SCHEMA_VERSION: u32 = 1;
+
+const HEADER_BYTES: usize = 96;
+const COLUMNS: u32 = 8;
+const UNFINISHED: u64 = u64::MAX;
+
+/// What a file of rows says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowsHeader {
+    /// Step of the first row.
+    pub first_step: u64,
+    /// Number of rows; `None` if the writer did not finish.
+    pub rows: Option<u64>,
+    /// Number of effects of these steps; `None` if the writer did not finish.
+    pub effects: Option<u64>,
+    /// Digest of the program, see [`crate::Program::digest`].
+    pub program: [u8; 32],
+}
+
+impl RowsHeader {
+    fn to_bytes(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[0..8].copy_from_slice(&ROWS_MAGIC);
+        bytes[8..12].copy_from_slice(&SCHEMA_VERSION.to_le_bytes());
+        bytes[12..16].copy_from_slice(&(HEADER_BYTES as u32).to_le_bytes());
+        bytes[16..20].copy_from_slice(&(ROW_BYTES as u32).to_le_bytes());
+        bytes[20..24].copy_from_slice(&COLUMNS.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.first_step.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.rows.unwrap_or(UNFINISHED).to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.effects.unwrap_or(UNFINISHED).to_le_bytes());
+        bytes[48..80].copy_from_slice(&self.program);
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> io::Result<RowsHeader> {
+        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let long = |at: usize| word(at) as u64 | (word(at + 4) as u64) << 32;
+        let expected = [SCHEMA_VERSION, HEADER_BYTES as u32, ROW_BYTES as u32, COLUMNS];
+        if bytes[0..8] != ROWS_MAGIC || [8, 12, 16, 20].map(word) != expected {
+            let message = "not a file of rows of schema version 1 (see the first 24 bytes)";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        let mut program = [0; 32];
+        program.copy_from_slice(&bytes[48..80]);
+        let known = |number: u64| (number != UNFINISHED).then_some(number);
+        Ok(RowsHeader { first_step: long(24), rows: known(long(32)), effects: known(long(40)), program })
+    }
+}
+
+/// Writes rows to a file, or to any stream; the counts in the header need one that can seek.
+pub struct FileSink<W: Write> {
+    stream: W,
+    header: RowsHeader,
+    rows: u64,
+    effects: u64,
+    started: bool,
+}
+
+impl<W: Write> FileSink<W> {
+    /// A sink that writes the header with the first rows. `program` is [`crate::Program::digest`].
+    pub fn new(stream: W, program: [u8; 32]) -> FileSink<W> {
+        let header = RowsHeader { first_step: 0, rows: None, effects: None, program };
+        FileSink { stream, header, rows: 0, effects: 0, started: false }
+    }
+
+    fn start(&mut self, first_step: u64) -> io::Result<()> {
+        if !self.started {
+            self.started = true;
+            self.header.first_step = first_step;
+            self.stream.write_all(&self.header.to_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Ends the rows without counts in the header, for streams that cannot seek.
+    ///
+    /// # Errors
+    /// When the stream fails.
+    pub fn finish_stream(&mut self) -> io::Result<()> {
+        self.start(0)?;
+        self.stream.flush()
+    }
+}
+
+impl<W: Write + Seek> FileSink<W> {
+    /// Writes the counts into the header.
+    ///
+    /// # Errors
+    /// When the stream fails.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.start(0)?;
+        self.header.rows = Some(self.rows);
+        self.header.effects = Some(self.effects);
+        self.stream.seek(SeekFrom::Start(0))?;
+        self.stream.write_all(&self.header.to_bytes())?;
+        self.stream.seek(SeekFrom::End(0))?;
+        self.stream.flush()
+    }
+}
+
+impl<W: Write> Sink for FileSink<W> {
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        self.start(first_step)?;
+        self.rows += rows.len() as u64;
+        self.effects += effects.len() as u64;
+        self.stream.write_all(bytemuck::cast_slice(rows))?;
+        Ok(())
+    }
+}
+
+/// Reads a file of rows buffer by buffer into `take(first_step, rows)`.
+///
+/// # Errors
+/// When the stream fails, is no file of rows, or ends within a row or before the rows its header counts.
+pub fn read_rows(stream: &mut impl Read, mut take: impl FnMut(u64, &[Row])) -> io::Result<RowsHeader> {
+    let mut bytes = [0; HEADER_BYTES];
+    stream.read_exact(&mut bytes)?;
+    let header = RowsHeader::from_bytes(&bytes)?;
+    let mut buffer = vec![Row::default(); 4096];
+    let mut step = header.first_step;
+    loop {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut buffer);
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match stream.read(&mut bytes[filled..])? {
+                0 => break,
+                more => filled += more,
+            }
+        }
+        if filled % ROW_BYTES != 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("the file ends within row {step}")));
+        }
+        let rows = filled / ROW_BYTES;
+        if rows == 0 {
+            break;
+        }
+        take(step, &buffer[..rows]);
+        step += rows as u64;
+    }
+    match header.rows {
+        Some(rows) if rows != step - header.first_step => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("the header counts {rows} rows, the file holds {}", step - header.first_step),
+        )),
+        _ => Ok(header),
+    }
+}

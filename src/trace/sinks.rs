@@ -1,0 +1,111 @@
+//! The plain sinks: one that wants nothing, one that counts, one that hashes, one that keeps.
+
+use std::fmt;
+
+use super::{Effect, Level, Row, Sink, SinkError};
+
+/// Takes nothing and keeps nothing.
+///
+/// As it comes ([`NullSink::off`], the default) it asks for no rows, and a run with it costs nothing extra. With
+/// [`NullSink::rows`] every row is written into the buffer and dropped there: what tracing itself costs.
+#[derive(Debug, Clone, Copy)]
+pub struct NullSink(Level);
+
+impl NullSink {
+    /// Wants no rows.
+    pub const fn off() -> NullSink {
+        NullSink(Level::Off)
+    }
+
+    /// Has rows written, and drops them.
+    pub const fn rows() -> NullSink {
+        NullSink(Level::Rows)
+    }
+}
+
+impl Default for NullSink {
+    fn default() -> Self {
+        NullSink::off()
+    }
+}
+
+impl Sink for NullSink {
+    fn level(&self) -> Level {
+        self.0
+    }
+
+    fn rows(&mut self, _: u64, _: &[Row], _: &[Effect]) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// Counts rows and effects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CountingSink {
+    /// Rows seen.
+    pub rows: u64,
+    /// Effects seen.
+    pub effects: u64,
+}
+
+impl Sink for CountingSink {
+    fn rows(&mut self, _: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        self.rows += rows.len() as u64;
+        self.effects += effects.len() as u64;
+        Ok(())
+    }
+}
+
+/// BLAKE3 over the bytes of all rows and, apart, of all effects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceDigest {
+    /// Of the rows, 32 bytes each as they lie in memory.
+    pub rows: blake3::Hash,
+    /// Of the effects, 32 bytes each: step (u64), kind, space, addr, before, after, zero.
+    pub effects: blake3::Hash,
+}
+
+impl fmt::Display for TraceDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rows {} effects {}", self.rows, self.effects)
+    }
+}
+
+/// Hashes the trace as it passes.
+#[derive(Debug, Clone, Default)]
+pub struct DigestSink {
+    rows: blake3::Hasher,
+    effects: blake3::Hasher,
+}
+
+impl DigestSink {
+    /// The digest of everything seen so far.
+    pub fn digest(&self) -> TraceDigest {
+        TraceDigest { rows: self.rows.finalize(), effects: self.effects.finalize() }
+    }
+}
+
+impl Sink for DigestSink {
+    fn rows(&mut self, _: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        self.rows.update(bytemuck::cast_slice(rows));
+        self.effects.update(bytemuck::cast_slice(effects));
+        Ok(())
+    }
+}
+
+/// Keeps the whole trace in memory: 32 bytes a step, for short runs and tests.
+#[derive(Debug, Clone, Default)]
+pub struct VecSink {
+    /// Every row so far.
+    pub rows: Vec<Row>,
+    /// Every effect so far.
+    pub effects: Vec<Effect>,
+}
+
+impl Sink for VecSink {
+    fn rows(&mut self, _: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        self.rows.extend_from_slice(rows);
+        self.effects.extend_from_slice(effects);
+        Ok(())
+    }
+}
