@@ -1,0 +1,66 @@
+//! What generated functions agree on among themselves and with the runtime: signatures and how functions are compiled.
+
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{AbiParam, Signature, types};
+use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+
+/// Regions are called by the dispatcher alone, with nothing in registers worth saving: on x86-64 by a convention that
+/// saves none.
+pub(super) const REGION_CONVENTION: CallConv =
+    if cfg!(target_arch = "x86_64") { CallConv::Winch } else { CallConv::SystemV };
+
+/// What a region returns: look the context's pc up and go on there, or leave native code.
+pub(super) const REASON_DISPATCH: i64 = 0;
+/// See [`REASON_DISPATCH`].
+pub(super) const REASON_STOP: i64 = 1;
+
+/// `fn(base, entry number) -> reason`.
+pub(super) fn region_signature() -> Signature {
+    let mut signature = Signature::new(REGION_CONVENTION);
+    signature.params = vec![AbiParam::new(types::I64), AbiParam::new(types::I32)];
+    signature.returns = vec![AbiParam::new(types::I32)];
+    signature
+}
+
+/// `fn(base, address, access code)`: how regions call the access stub.
+pub(super) fn access_signature(convention: CallConv) -> Signature {
+    let mut signature = Signature::new(convention);
+    signature.params = vec![AbiParam::new(types::I64), AbiParam::new(types::I32), AbiParam::new(types::I32)];
+    signature
+}
+
+/// `fn(base, steps)`: how regions call the refill stub.
+pub(super) fn refill_signature(convention: CallConv) -> Signature {
+    let mut signature = Signature::new(convention);
+    signature.params = vec![AbiParam::new(types::I64), AbiParam::new(types::I32)];
+    signature
+}
+
+/// The instruction set of this host, or `None` where there is no code generator for it.
+pub(super) fn host_isa() -> Option<OwnedTargetIsa> {
+    if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) || !cfg!(unix) {
+        return None;
+    }
+    let mut flags = settings::builder();
+    for (name, value) in [
+        ("opt_level", "speed"),
+        ("enable_probestack", "false"),
+        ("unwind_info", "false"),
+        ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
+    ] {
+        flags.set(name, value).ok()?;
+    }
+    let mut builder: isa::Builder = cranelift_native::builder().ok()?;
+    // Plain SSE instructions are shorter than their AVX forms, and rows need nothing wider.
+    let _ = builder.set("has_avx", "false");
+    builder.finish(settings::Flags::new(flags)).ok()
+}
+
+/// Compiles the function in `context` to bytes. `None` if Cranelift refuses it or it needs relocations, which code
+/// that may move must not have.
+pub(super) fn compile(context: &mut Context, isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
+    let compiled = context.compile(&**isa, &mut ControlPlane::default()).ok()?;
+    compiled.buffer.relocs().is_empty().then(|| compiled.code_buffer().to_vec())
+}

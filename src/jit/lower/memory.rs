@@ -1,0 +1,161 @@
+//! Loads and stores as IR: the check of page state and alignment, and the access itself.
+//!
+//! Without rows an access moves just its bytes. With rows it moves the aligned word that the row shows, and narrow
+//! accesses shift within it: a narrow store followed by a wide load of the same word would stall.
+
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use tachy_runtime::{Access, PAGE_BYTES, PageState, layout};
+
+use super::{Lowering, RowParts, TRUSTED};
+use crate::isa::Op;
+use crate::jit::region::Placed;
+use crate::trace::Level;
+
+impl Lowering<'_> {
+    pub(super) fn load(&mut self, placed: &Placed, row: &mut RowParts) {
+        let bytes = placed.instruction.op.line().access_bytes();
+        let address = self.address(placed, row);
+        self.check(placed, address, Access::Load(bytes), PageState::READ);
+        let op = placed.instruction.op;
+        let value = match self.level {
+            Level::Off => self.load_bytes(op, address),
+            Level::Rows => {
+                let word = self.load_word(address);
+                row.memory = Some([address, word, word]);
+                self.extract(op, word, address)
+            }
+        };
+        row.rd = Some(value);
+    }
+
+    pub(super) fn store(&mut self, placed: &Placed, row: &mut RowParts) {
+        let bytes = placed.instruction.op.line().access_bytes();
+        let address = self.address(placed, row);
+        self.check(placed, address, Access::Store(bytes), PageState::WRITE);
+        let value = row.rs2.unwrap_or(address);
+        match self.level {
+            Level::Off => self.store_bytes(placed.instruction.op, address, value),
+            Level::Rows => {
+                let before = self.load_word(address);
+                let after = self.merge(placed.instruction.op, before, address, value);
+                let place = self.word_place(address);
+                self.builder.ins().store(guest_word(), after, place, 0);
+                row.memory = Some([address, before, after]);
+            }
+        }
+    }
+
+    fn address(&mut self, placed: &Placed, row: &RowParts) -> Value {
+        let a = row.rs1.unwrap_or(self.base);
+        self.builder.ins().iadd_imm_s(a, placed.instruction.imm as i32 as i64)
+    }
+
+    /// Lets the access through if its page's state and its alignment allow, and asks otherwise; leaves in front of the
+    /// instruction if the answer is no.
+    fn check(&mut self, placed: &Placed, address: Value, access: Access, needed: PageState) {
+        self.flush();
+        let [slow, go] = std::array::from_fn(|_| self.builder.create_block());
+        let align_bytes = access.align_bytes();
+        if align_bytes > 1 {
+            let aligned = self.builder.create_block();
+            let misaligned = self.builder.ins().band_imm_s(address, align_bytes as i64 - 1);
+            self.builder.ins().brif(misaligned, slow, &[], aligned, &[]);
+            self.open(aligned);
+        }
+        let page = self.builder.ins().ushr_imm_u(address, PAGE_BYTES.trailing_zeros() as i64);
+        let page = self.builder.ins().uextend(types::I64, page);
+        let place = self.builder.ins().iadd(self.base, page);
+        let state = self.builder.ins().load(types::I8, TRUSTED, place, layout::PAGE_STATES);
+        let allowed = self.builder.ins().band_imm_s(state, needed.0 as i64);
+        self.builder.ins().brif(allowed, go, &[], slow, &[]);
+
+        self.open_cold(slow);
+        let code = self.i32(access.code());
+        let stub = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::ACCESS_STUB);
+        self.builder.ins().call_indirect(self.access_signature, stub, &[self.base, address, code]);
+        let verdict = self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT);
+        let arguments = self.here(placed.pc);
+        self.builder.ins().brif(verdict, self.leave_stop, &arguments, go, &[]);
+        self.open(go);
+    }
+
+    /// Where a guest address lies in the host: base + u32.
+    fn place(&mut self, address: Value) -> Value {
+        let wide = self.builder.ins().uextend(types::I64, address);
+        self.builder.ins().iadd(self.base, wide)
+    }
+
+    fn word_place(&mut self, address: Value) -> Value {
+        let word = self.builder.ins().band_imm_s(address, -4);
+        self.place(word)
+    }
+
+    fn load_word(&mut self, address: Value) -> Value {
+        let place = self.word_place(address);
+        self.builder.ins().load(types::I32, guest_word(), place, 0)
+    }
+
+    fn load_bytes(&mut self, op: Op, address: Value) -> Value {
+        let place = self.place(address);
+        let ins = self.builder.ins();
+        match op {
+            Op::Lb => ins.sload8(types::I32, TRUSTED, place, 0),
+            Op::Lbu => ins.uload8(types::I32, TRUSTED, place, 0),
+            Op::Lh => ins.sload16(types::I32, TRUSTED, place, 0),
+            Op::Lhu => ins.uload16(types::I32, TRUSTED, place, 0),
+            _ => ins.load(types::I32, TRUSTED, place, 0),
+        }
+    }
+
+    fn store_bytes(&mut self, op: Op, address: Value, value: Value) {
+        let place = self.place(address);
+        let ins = self.builder.ins();
+        match op {
+            Op::Sb => ins.istore8(TRUSTED, value, place, 0),
+            Op::Sh => ins.istore16(TRUSTED, value, place, 0),
+            _ => ins.store(TRUSTED, value, place, 0),
+        };
+    }
+
+    /// The number of bits by which the addressed bytes lie above the word's lowest. Shifts look at its low five bits.
+    fn shift(&mut self, address: Value) -> Value {
+        self.builder.ins().ishl_imm_u(address, 3)
+    }
+
+    /// The loaded value out of the word that holds it.
+    fn extract(&mut self, op: Op, word: Value, address: Value) -> Value {
+        let narrow = match op {
+            Op::Lb | Op::Lbu => types::I8,
+            Op::Lh | Op::Lhu => types::I16,
+            _ => return word,
+        };
+        let shift = self.shift(address);
+        let shifted = self.builder.ins().ushr(word, shift);
+        let low = self.builder.ins().ireduce(narrow, shifted);
+        match op {
+            Op::Lb | Op::Lh => self.builder.ins().sextend(types::I32, low),
+            _ => self.builder.ins().uextend(types::I32, low),
+        }
+    }
+
+    /// The word with the stored bytes of `value` in their place.
+    fn merge(&mut self, op: Op, word: Value, address: Value, value: Value) -> Value {
+        let mask = match op {
+            Op::Sb => 0xff,
+            Op::Sh => 0xffff,
+            _ => return value,
+        };
+        let shift = self.shift(address);
+        let mask = self.i32(mask);
+        let low = self.builder.ins().band(value, mask);
+        let placed = self.builder.ins().ishl(low, shift);
+        let hole = self.builder.ins().ishl(mask, shift);
+        let rest = self.builder.ins().band_not(word, hole);
+        self.builder.ins().bor(rest, placed)
+    }
+}
+
+/// A word of guest memory: mapped and aligned.
+fn guest_word() -> MemFlagsData {
+    TRUSTED
+}

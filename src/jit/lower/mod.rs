@@ -1,0 +1,419 @@
+//! A region to Cranelift IR: blocks, control flow, budgets and exits.
+//!
+//! Registers are SSA values inside the region and *written through*: before anything that may leave (an access that
+//! may need help, the end of a block) every register changed since the last such point is stored in the context. So
+//! an exit stores nothing but pc and progress, all exits of a kind share one block, and an entry loads what is live.
+//!
+//! What instructions compute is in `compute`, how they reach memory in `memory`, how they are written down in `rows`.
+//! Nothing here may know an address of the host: everything is reached from the base.
+
+mod compute;
+mod memory;
+mod rows;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    Block as IrBlock, BlockArg, Function, InstBuilder, JumpTableData, MemFlagsData, SigRef, UserFuncName, Value, types,
+};
+use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use tachy_runtime::{Entry, ROW_BYTES, Slot, layout};
+
+use super::abi::{REASON_DISPATCH, REASON_STOP, access_signature, refill_signature, region_signature};
+use super::liveness::{RegisterSet, live_in};
+use super::region::{Block, End, Placed, Region, Target};
+use super::stubs::look_up;
+use crate::isa::{Class, Op};
+use crate::trace::Level;
+
+use rows::RowParts;
+
+/// Context, page states and dispatch table: mapped, aligned, and never a reason to trap.
+const TRUSTED: MemFlagsData = MemFlagsData::trusted();
+
+/// Fills `function` with the IR of `region`, which knows itself by `number` (not 0) in the dispatch table.
+pub(super) fn lower(
+    region: &Region,
+    number: u32,
+    level: Level,
+    isa: &OwnedTargetIsa,
+    function: &mut Function,
+    frontend: &mut FunctionBuilderContext,
+) {
+    function.signature = region_signature();
+    function.name = UserFuncName::user(0, number);
+    let mut builder = FunctionBuilder::new(function, frontend);
+    let registers = std::array::from_fn(|_| builder.declare_var(types::I32));
+    let progress = builder.declare_var(types::I64);
+    let access_signature = builder.import_signature(access_signature(CallConv::PreserveAll));
+    let refill_signature = builder.import_signature(refill_signature(CallConv::PreserveAll));
+    let start = builder.create_block();
+    builder.append_block_params_for_function_params(start);
+    builder.switch_to_block(start);
+    let [base, entry] = [0, 1].map(|index| builder.block_params(start)[index]);
+    let blocks = region.blocks.iter().map(|_| builder.create_block()).collect();
+    let entries = region.entries.iter().map(|_| builder.create_block()).collect();
+    let [leave_dispatch, leave_stop] = [(); 2].map(|()| {
+        let block = builder.create_block();
+        builder.append_block_param(block, types::I32);
+        builder.append_block_param(block, types::I64);
+        block
+    });
+    let mut lowering = Lowering {
+        builder,
+        level,
+        region,
+        number,
+        base,
+        registers,
+        progress,
+        access_signature,
+        refill_signature,
+        blocks,
+        entries,
+        leave_dispatch,
+        leave_stop,
+        dirty: 0,
+        after: base,
+        left: 0,
+    };
+    lowering.start(entry);
+    lowering.entry_loads();
+    for (index, block) in region.blocks.iter().enumerate() {
+        lowering.block(index, block);
+    }
+    lowering.leave_block(leave_dispatch, REASON_DISPATCH);
+    lowering.leave_block(leave_stop, REASON_STOP);
+    lowering.builder.seal_all_blocks();
+    lowering.builder.finalize(isa.frontend_config());
+}
+
+struct Lowering<'a> {
+    builder: FunctionBuilder<'a>,
+    level: Level,
+    region: &'a Region,
+    number: u32,
+    base: Value,
+    registers: [Variable; 32],
+    /// Steps left in the slice, or address of the next row; see `layout::PROGRESS`.
+    progress: Variable,
+    access_signature: SigRef,
+    refill_signature: SigRef,
+    /// IR blocks by index of the region's blocks, and of its entries.
+    blocks: Vec<IrBlock>,
+    entries: Vec<IrBlock>,
+    /// Shared ends: (pc, progress) to the context, then return. One goes on where the table says, the other leaves.
+    leave_dispatch: IrBlock,
+    leave_stop: IrBlock,
+    /// Registers whose value is newer than the context's.
+    dirty: RegisterSet,
+    /// Progress at the end of the current block.
+    after: Value,
+    /// Instructions of the current block not yet done, the current one included.
+    left: i64,
+}
+
+impl Lowering<'_> {
+    /// What one step does to progress.
+    fn step_unit(&self) -> i64 {
+        match self.level {
+            Level::Off => -1,
+            Level::Rows => ROW_BYTES as i64,
+        }
+    }
+
+    /// Goes on in a block to which nothing will jump that has not already.
+    fn open(&mut self, block: IrBlock) {
+        self.builder.seal_block(block);
+        self.builder.switch_to_block(block);
+    }
+
+    /// As [`Lowering::open`], for a block that is rarely needed.
+    fn open_cold(&mut self, block: IrBlock) {
+        self.builder.set_cold_block(block);
+        self.open(block);
+    }
+
+    fn i32(&mut self, value: u32) -> Value {
+        self.builder.ins().iconst(types::I32, value as i64)
+    }
+
+    /// To the entry that was asked for; unknown entry numbers go to the first.
+    fn start(&mut self, entry: Value) {
+        let progress = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS);
+        self.builder.def_var(self.progress, progress);
+        self.to_entry(entry);
+    }
+
+    fn to_entry(&mut self, entry: Value) {
+        let first = self.entries[0];
+        if self.entries.len() == 1 {
+            self.builder.ins().jump(first, &[]);
+            return;
+        }
+        // The table begins at entry 1, so that 0, like any number beyond the table, falls to the default.
+        let blocks = self.entries.clone();
+        let calls: Vec<_> = blocks.iter().map(|&block| self.builder.func.dfg.block_call(block, &[])).collect();
+        let table = self.builder.create_jump_table(JumpTableData::new(calls[0], &calls[1..]));
+        let index = self.builder.ins().iadd_imm_s(entry, -1);
+        self.builder.ins().br_table(index, table);
+    }
+
+    /// An entry loads what is live and goes to its block.
+    fn entry_loads(&mut self) {
+        let live = live_in(self.region);
+        for (entry, &block) in self.entries.clone().into_iter().zip(&self.region.entries) {
+            self.builder.switch_to_block(entry);
+            for register in registers_of(live[block]) {
+                let slot = layout::register(Slot::x(register));
+                let value = self.builder.ins().load(types::I32, TRUSTED, self.base, slot);
+                self.builder.def_var(self.registers[register as usize], value);
+            }
+            self.builder.ins().jump(self.blocks[block], &[]);
+        }
+    }
+
+    /// Pc and progress to the context, then back to the dispatcher.
+    fn leave_block(&mut self, block: IrBlock, reason: i64) {
+        self.builder.switch_to_block(block);
+        if reason == REASON_STOP {
+            self.builder.set_cold_block(block);
+        }
+        let [pc, progress] = [0, 1].map(|index| self.builder.block_params(block)[index]);
+        self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
+        self.builder.ins().store(TRUSTED, progress, self.base, layout::PROGRESS);
+        let reason = self.builder.ins().iconst(types::I32, reason);
+        self.builder.ins().return_(&[reason]);
+    }
+
+    fn block(&mut self, index: usize, block: &Block) {
+        self.builder.switch_to_block(self.blocks[index]);
+        self.left = block.instructions.len() as i64;
+        self.take_budget(block.pc);
+        for placed in &block.instructions {
+            self.instruction(placed);
+            self.left -= 1;
+        }
+        self.flush();
+        self.end(block);
+    }
+
+    /// Takes the whole block's steps from the budget, asking for more when they do not fit; `after` is what remains.
+    fn take_budget(&mut self, pc: u32) {
+        let before = self.builder.use_var(self.progress);
+        if self.left == 0 {
+            self.after = before;
+            return;
+        }
+        let change = self.left * self.step_unit();
+        let after = self.builder.ins().iadd_imm_s(before, change);
+        let too_much = match self.level {
+            Level::Off => self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, after, 0),
+            Level::Rows => {
+                let limit = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS_LIMIT);
+                self.builder.ins().icmp(IntCC::UnsignedGreaterThan, after, limit)
+            }
+        };
+        self.builder.def_var(self.progress, after);
+        let [refill, refilled, body] = std::array::from_fn(|_| self.builder.create_block());
+        self.builder.ins().brif(too_much, refill, &[], body, &[]);
+
+        self.open_cold(refill);
+        let pc = self.i32(pc);
+        self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
+        self.builder.ins().store(TRUSTED, before, self.base, layout::PROGRESS);
+        let steps = self.i32(self.left as u32);
+        let stub = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::REFILL_STUB);
+        self.builder.ins().call_indirect(self.refill_signature, stub, &[self.base, steps]);
+        let verdict = self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT);
+        let fresh = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS);
+        let arguments = [BlockArg::Value(pc), BlockArg::Value(fresh)];
+        self.builder.ins().brif(verdict, self.leave_stop, &arguments, refilled, &[]);
+
+        self.open_cold(refilled);
+        let after = self.builder.ins().iadd_imm_s(fresh, change);
+        self.builder.def_var(self.progress, after);
+        self.builder.ins().jump(body, &[]);
+
+        self.open(body);
+        self.after = self.builder.use_var(self.progress);
+    }
+
+    fn instruction(&mut self, placed: &Placed) {
+        let instruction = placed.instruction;
+        let line = instruction.op.line();
+        let a = line.format.has_rs1().then(|| self.register(instruction.rs1));
+        let b = line.format.has_rs2().then(|| self.register(instruction.rs2));
+        let mut row = RowParts { rs1: a, rs2: b, ..RowParts::default() };
+        match line.class {
+            Class::Compute => row.rd = Some(self.compute(placed, a, b)),
+            Class::Load => self.load(placed, &mut row),
+            Class::Store => self.store(placed, &mut row),
+            Class::Jump => row.rd = Some(self.i32(placed.pc.wrapping_add(4))),
+            Class::JumpIndirect => row.rd = Some(self.jump_indirect_check(placed, a)),
+            Class::Branch => self.branch_check(placed, a, b),
+            Class::Fence | Class::System => {}
+        }
+        self.write_row(placed, &row);
+        if let Some(value) = row.rd
+            && instruction.rd != 0
+            && !matches!(line.class, Class::JumpIndirect)
+        {
+            self.set_register(instruction.rd, value);
+        }
+    }
+
+    fn register(&mut self, number: u8) -> Value {
+        match number {
+            0 => self.i32(0),
+            _ => self.builder.use_var(self.registers[number as usize & 31]),
+        }
+    }
+
+    fn set_register(&mut self, number: u8, value: Value) {
+        self.builder.def_var(self.registers[number as usize & 31], value);
+        self.dirty |= 1 << number;
+    }
+
+    /// Stores what changed, so that the context's registers are exact.
+    fn flush(&mut self) {
+        for register in registers_of(self.dirty) {
+            let value = self.builder.use_var(self.registers[register as usize]);
+            self.builder.ins().store(TRUSTED, value, self.base, layout::register(Slot::x(register)));
+        }
+        self.dirty = 0;
+    }
+
+    /// Pc and progress for leaving before the current instruction. The context's registers must be exact there.
+    fn here(&mut self, pc: u32) -> [BlockArg; 2] {
+        let pc = self.i32(pc);
+        let undone = -self.left * self.step_unit();
+        let progress = self.builder.ins().iadd_imm_s(self.after, undone);
+        [BlockArg::Value(pc), BlockArg::Value(progress)]
+    }
+
+    /// Leaves in front of the current instruction if `condition` is not zero.
+    fn stop_if(&mut self, condition: Value, pc: u32) {
+        self.flush();
+        let [stop, go] = std::array::from_fn(|_| self.builder.create_block());
+        self.builder.ins().brif(condition, stop, &[], go, &[]);
+        self.open_cold(stop);
+        let arguments = self.here(pc);
+        self.builder.ins().jump(self.leave_stop, &arguments);
+        self.open(go);
+    }
+
+    fn branch_condition(&mut self, op: Op, a: Value, b: Value) -> Value {
+        let condition = match op {
+            Op::Beq => IntCC::Equal,
+            Op::Bne => IntCC::NotEqual,
+            Op::Blt => IntCC::SignedLessThan,
+            Op::Bge => IntCC::SignedGreaterThanOrEqual,
+            Op::Bltu => IntCC::UnsignedLessThan,
+            _ => IntCC::UnsignedGreaterThanOrEqual,
+        };
+        self.builder.ins().icmp(condition, a, b)
+    }
+
+    /// A branch to a misaligned address traps when it is taken.
+    fn branch_check(&mut self, placed: &Placed, a: Option<Value>, b: Option<Value>) {
+        if let (Some(a), Some(b)) = (a, b)
+            && !placed.pc.wrapping_add(placed.instruction.imm).is_multiple_of(4)
+        {
+            let taken = self.branch_condition(placed.instruction.op, a, b);
+            self.stop_if(taken, placed.pc);
+        }
+    }
+
+    /// An indirect jump to a misaligned address traps before rd is written. Gives the return address.
+    fn jump_indirect_check(&mut self, placed: &Placed, a: Option<Value>) -> Value {
+        let target = self.jump_indirect_target(placed, a);
+        let misaligned = self.builder.ins().band_imm_s(target, 2);
+        self.stop_if(misaligned, placed.pc);
+        self.i32(placed.pc.wrapping_add(4))
+    }
+
+    fn jump_indirect_target(&mut self, placed: &Placed, a: Option<Value>) -> Value {
+        let a = a.unwrap_or_else(|| self.i32(0));
+        let sum = self.builder.ins().iadd_imm_s(a, placed.instruction.imm as i32 as i64);
+        self.builder.ins().band_imm_s(sum, -2)
+    }
+
+    fn end(&mut self, block: &Block) {
+        match (block.end, block.instructions.last()) {
+            (End::Goto(target), _) => self.goto(target),
+            (End::Branch { taken, fall }, Some(last)) => self.branch(last, taken, fall),
+            (End::Indirect, Some(last)) => self.jump_indirect(last),
+            (End::Interpret | End::Branch { .. } | End::Indirect, _) => {
+                let pc = block.instructions.last().map_or(block.pc, |last| last.pc.wrapping_add(4));
+                let arguments = self.here(pc);
+                self.builder.ins().jump(self.leave_stop, &arguments);
+            }
+        }
+    }
+
+    fn goto(&mut self, target: Target) {
+        match target {
+            Target::Block(block) => {
+                self.builder.ins().jump(self.blocks[block], &[]);
+            }
+            Target::Out(pc) => {
+                let arguments = self.here(pc);
+                self.builder.ins().jump(self.leave_dispatch, &arguments);
+            }
+            // Checked before the row was written; no control comes here.
+            Target::Misaligned => {
+                let arguments = self.here(0);
+                self.builder.ins().jump(self.leave_stop, &arguments);
+            }
+        }
+    }
+
+    fn branch(&mut self, last: &Placed, taken: Target, fall: Target) {
+        let a = self.register(last.instruction.rs1);
+        let b = self.register(last.instruction.rs2);
+        let condition = self.branch_condition(last.instruction.op, a, b);
+        let [to, or] = [taken, fall].map(|target| match target {
+            Target::Block(block) => self.blocks[block],
+            Target::Out(_) | Target::Misaligned => self.builder.create_block(),
+        });
+        self.builder.ins().brif(condition, to, &[], or, &[]);
+        for (block, target) in [(to, taken), (or, fall)] {
+            if !matches!(target, Target::Block(_)) {
+                self.open(block);
+                self.goto(target);
+            }
+        }
+    }
+
+    /// To an entry of this region if the target is one, which saves the way through the dispatcher.
+    fn jump_indirect(&mut self, last: &Placed) {
+        let a = Some(self.register(last.instruction.rs1));
+        let target = self.jump_indirect_target(last, a);
+        if last.instruction.rd != 0 {
+            let link = self.i32(last.pc.wrapping_add(4));
+            self.set_register(last.instruction.rd, link);
+            self.flush();
+        }
+        if self.entries.len() > 1 {
+            let word = look_up(&mut self.builder, self.base, target);
+            let numbers = self.builder.ins().ushr_imm_u(word, Entry::REGION_SHIFT as i64);
+            let own = self.builder.ins().icmp_imm_s(IntCC::Equal, numbers, self.number as i64);
+            let [inside, outside] = std::array::from_fn(|_| self.builder.create_block());
+            self.builder.ins().brif(own, inside, &[], outside, &[]);
+            self.open(inside);
+            let entry = self.builder.ins().ushr_imm_u(word, Entry::ENTRY_SHIFT as i64);
+            let entry = self.builder.ins().ireduce(types::I32, entry);
+            let entry = self.builder.ins().band_imm_s(entry, Entry::ENTRIES as i64 - 1);
+            self.to_entry(entry);
+            self.open(outside);
+        }
+        let arguments = [BlockArg::Value(target), BlockArg::Value(self.after)];
+        self.builder.ins().jump(self.leave_dispatch, &arguments);
+    }
+}
+
+/// The numbers of the registers in a set.
+fn registers_of(set: RegisterSet) -> impl Iterator<Item = u8> {
+    (0..32).filter(move |&register| set & 1 << register != 0)
+}

@@ -1,0 +1,113 @@
+//! The three functions that every code memory begins with: the dispatcher, and the two stubs through which regions ask.
+
+use cranelift_codegen::Context;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, types};
+use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use tachy_runtime::{Entry, layout};
+
+use super::abi::{REASON_DISPATCH, access_signature, compile, refill_signature, region_signature};
+
+/// Machine code of the stubs.
+pub(super) struct Stubs {
+    pub(super) dispatcher: Vec<u8>,
+    pub(super) access: Vec<u8>,
+    pub(super) refill: Vec<u8>,
+}
+
+impl Stubs {
+    pub(super) fn new(isa: &OwnedTargetIsa) -> Option<Stubs> {
+        Some(Stubs {
+            dispatcher: dispatcher(isa)?,
+            access: stub(isa, access_signature, layout::ACCESS_HELPER)?,
+            refill: stub(isa, refill_signature, layout::REFILL_HELPER)?,
+        })
+    }
+}
+
+fn function(signature: Signature) -> Context {
+    let mut context = Context::new();
+    context.func = Function::with_name_signature(UserFuncName::default(), signature);
+    context
+}
+
+/// A function that preserves every register and passes its arguments on to the helper at `helper` in the context.
+fn stub(isa: &OwnedTargetIsa, signature: fn(CallConv) -> Signature, helper: i32) -> Option<Vec<u8>> {
+    let mut context = function(signature(CallConv::PreserveAll));
+    let mut frontend = FunctionBuilderContext::new();
+    let mut builder = FunctionBuilder::new(&mut context.func, &mut frontend);
+    let block = builder.create_block();
+    builder.append_block_params_for_function_params(block);
+    builder.switch_to_block(block);
+    builder.seal_block(block);
+    let arguments = builder.block_params(block).to_vec();
+    let callee = builder.ins().load(types::I64, MemFlagsData::trusted(), arguments[0], helper);
+    let signature = builder.import_signature(signature(isa.default_call_conv()));
+    builder.ins().call_indirect(signature, callee, &arguments);
+    builder.ins().return_(&[]);
+    builder.finalize(isa.frontend_config());
+    compile(&mut context, isa)
+}
+
+/// `fn(base)`: calls the region at the context's pc, again and again, until one says stop or the pc has no entry.
+fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
+    let mut signature = Signature::new(isa.default_call_conv());
+    signature.params = vec![AbiParam::new(types::I64)];
+    let mut context = function(signature);
+    let mut frontend = FunctionBuilderContext::new();
+    let mut builder = FunctionBuilder::new(&mut context.func, &mut frontend);
+    let [start, again, found, done] = std::array::from_fn(|_| builder.create_block());
+    builder.append_block_params_for_function_params(start);
+    builder.switch_to_block(start);
+    let base = builder.block_params(start)[0];
+    builder.ins().jump(again, &[]);
+
+    builder.switch_to_block(again);
+    let pc = builder.ins().load(types::I32, MemFlagsData::trusted(), base, layout::PC);
+    let word = look_up(&mut builder, base, pc);
+    builder.ins().brif(word, found, &[], done, &[]);
+
+    builder.switch_to_block(found);
+    let transfers = builder.ins().load(types::I64, MemFlagsData::trusted(), base, layout::TRANSFERS);
+    let transfers = builder.ins().iadd_imm_s(transfers, 1);
+    builder.ins().store(MemFlagsData::trusted(), transfers, base, layout::TRANSFERS);
+    let code_base = builder.ins().load(types::I64, MemFlagsData::trusted(), base, layout::CODE_BASE);
+    let offset = builder.ins().ireduce(types::I32, word);
+    let offset = builder.ins().uextend(types::I64, offset);
+    let callee = builder.ins().iadd(code_base, offset);
+    let numbers = builder.ins().ushr_imm_u(word, Entry::ENTRY_SHIFT as i64);
+    let numbers = builder.ins().ireduce(types::I32, numbers);
+    let entry = builder.ins().band_imm_s(numbers, Entry::ENTRIES as i64 - 1);
+    let signature = builder.import_signature(region_signature());
+    let call = builder.ins().call_indirect(signature, callee, &[base, entry]);
+    let reason = builder.inst_results(call)[0];
+    let go_on = builder.ins().icmp_imm_s(IntCC::Equal, reason, REASON_DISPATCH);
+    builder.ins().brif(go_on, again, &[], done, &[]);
+
+    builder.switch_to_block(done);
+    builder.ins().return_(&[]);
+    builder.seal_all_blocks();
+    builder.finalize(isa.frontend_config());
+    compile(&mut context, isa)
+}
+
+/// The word of the dispatch table for `pc`; 0 where there is no entry.
+pub(super) fn look_up(
+    builder: &mut FunctionBuilder<'_>,
+    base: cranelift_codegen::ir::Value,
+    pc: cranelift_codegen::ir::Value,
+) -> cranelift_codegen::ir::Value {
+    let flags = MemFlagsData::trusted();
+    let table = builder.ins().load(types::I64, flags, base, layout::DISPATCH);
+    let wide = builder.ins().uextend(types::I64, pc);
+    let high = builder.ins().ushr_imm_u(wide, 16);
+    let high = builder.ins().ishl_imm_u(high, 3);
+    let head = builder.ins().iadd(table, high);
+    let chunk = builder.ins().load(types::I64, flags, head, 0);
+    // Bits 15..2 of the pc, times the 8 bytes of a word.
+    let low = builder.ins().band_imm_s(wide, 0xfffc);
+    let low = builder.ins().ishl_imm_u(low, 1);
+    let place = builder.ins().iadd(chunk, low);
+    builder.ins().load(types::I64, flags, place, 0)
+}
