@@ -4,21 +4,20 @@
 //! engines act on the same [`Vm`], so a switch at any step copies nothing. It must not know machines apart, nor how
 //! code is made.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tachy_runtime::{Access, Assist, PageState, Verdict, Vm, enter};
+use tachy_runtime::{Access, Assist, Left, PageState, Verdict, Vm, enter};
 
 use crate::error::{Error, Limit, LimitError, Place, Trap};
 use crate::interpreter::{self, Alone, DecodedPages, Leave};
-use crate::jit::{JitOptions, Native, Translations};
+use crate::jit::{Caches, Native, Translations};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, Refusal, World};
 use crate::trace::{Level, Sink, SinkError};
 
 /// Native code and the interpreter come up for air after this many steps at the most: time and cancelling are seen.
 const SLICE_STEPS: u64 = 1 << 20;
-/// Effects kept before they are handed over although the row buffer has room.
-const EFFECTS_HELD: usize = 1 << 16;
 
 /// How a run that was no error ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +68,10 @@ pub struct Stats {
 }
 
 /// What a hart's engines are made with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Options {
-    /// None: the interpreter alone.
-    pub(crate) jit: Option<JitOptions>,
+    /// Compiled code, or none: the interpreter alone.
+    pub(crate) caches: Option<Arc<Caches>>,
     pub(crate) buffer_rows: usize,
 }
 
@@ -86,6 +85,8 @@ pub(crate) struct Hart<'env, M> {
     level: Level,
     native: Option<Native>,
     options: Options,
+    /// The code the program ended with, once it has.
+    exit: Option<u32>,
     /// Time spent running so far.
     spent: Duration,
     stats: Stats,
@@ -120,8 +121,19 @@ impl<'env, M: Machine> Hart<'env, M> {
     pub(crate) fn new(vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
         let pages = DecodedPages::new(M::VARIANT);
         let level = Level::Off;
-        let native = options.jit.as_ref().and_then(|jit| Native::new(jit, level, M::VARIANT));
-        Hart { vm, machine, world, pages, level, native, options, spent: Duration::ZERO, stats: Stats::default() }
+        let native = options.caches.as_ref().and_then(|caches| caches.native(level));
+        Hart {
+            vm,
+            machine,
+            world,
+            pages,
+            level,
+            native,
+            options,
+            exit: None,
+            spent: Duration::ZERO,
+            stats: Stats::default(),
+        }
     }
 
     /// Writes down what `level` asks for from the next step on.
@@ -137,7 +149,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         if let Some(native) = &self.native {
             native.report(&mut self.stats);
         }
-        self.native = self.options.jit.as_ref().and_then(|jit| Native::new(jit, level, M::VARIANT));
+        self.native = self.options.caches.as_ref().and_then(|caches| caches.native(level));
     }
 
     /// Runs until the program ends, step `until` is reached, or something goes wrong. Every row of every step done is
@@ -160,6 +172,10 @@ impl<'env, M: Machine> Hart<'env, M> {
             sink,
         };
         let ended = self.run_slices(&mut control);
+        // The program has ended even if its last rows or its output cannot be delivered.
+        if let Ended::Exit(code) = ended {
+            self.exit = Some(code);
+        }
         // Whatever happened, what was done is delivered; the first error counts.
         let delivered = deliver(&mut self.vm, &mut self.world, control.sink);
         let flushed = self.world.flush();
@@ -180,7 +196,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         // A slice left open by an earlier run may reach beyond this run's stop step.
         let mut reopen = true;
         loop {
-            if reopen || self.vm.slice_left() == 0 || self.world.effects.len() >= EFFECTS_HELD {
+            if reopen || self.vm.slice_left() == 0 || self.world.effects_full() {
                 reopen = false;
                 if let Err(halt) = next_slice(&mut self.vm, &mut self.world, control) {
                     return Ended::Halt(halt);
@@ -189,7 +205,7 @@ impl<'env, M: Machine> Hart<'env, M> {
                     return Ended::Stop;
                 }
             }
-            if self.native.as_mut().is_some_and(|native| native.prepare::<M>(&mut self.vm, &mut self.pages)) {
+            if self.native.as_mut().is_some_and(|native| native.prepare(&mut self.vm, &mut self.pages)) {
                 let step = self.vm.steps();
                 if let Err(halt) = self.run_native(control) {
                     return Ended::Halt(halt);
@@ -227,9 +243,10 @@ impl<'env, M: Machine> Hart<'env, M> {
         let Some(native) = native else { return Ok(()) };
         let (code, translations) = native.parts();
         let mut desk = Desk { machine, world, pages, translations, control, stats, halt: None };
-        enter(vm, code, &mut desk);
+        let left = enter(vm, code, &mut desk);
         let halt = desk.halt;
         stats.entries += 1;
+        stats.deopts += (left == Left::Stopped) as u64;
         stats.transfers += vm.take_transfers();
         halt.map_or(Ok(()), Err)
     }
@@ -267,6 +284,11 @@ impl<'env, M: Machine> Hart<'env, M> {
     /// Where the hart is.
     pub(crate) fn place(&self) -> Place {
         Place { pc: self.vm.pc(), step: self.vm.steps() }
+    }
+
+    /// The code the program ended with, once it has.
+    pub(crate) fn exit_code(&self) -> Option<u32> {
+        self.exit
     }
 
     /// Time spent running.
@@ -331,7 +353,6 @@ impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
         let allowed = self.machine.access(vm, &mut self.world.budget, address, access).is_ok();
         let into_code = matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE);
         if !allowed || (into_code && self.translations.contains(address)) {
-            self.stats.deopts += 1;
             return Verdict::Stop;
         }
         if into_code {

@@ -100,7 +100,26 @@ pub enum Error {
 }
 
 impl Error {
-    /// Short name of the kind, as the command line's JSON gives it.
+    /// Every name that [`Error::kind`] gives, with its meaning.
+    pub const KINDS: &[(&str, &str)] = &[
+        ("program", "the program was refused"),
+        ("trap", "the guest trapped"),
+        ("step-limit", "the limit on steps was reached"),
+        ("memory-limit", "the limit on memory was reached"),
+        ("output-limit", "the limit on output was reached"),
+        ("time-limit", "the limit on time was reached"),
+        ("cancelled", "the run was cancelled"),
+        ("sink", "the trace could not be written"),
+        ("stream", "one of the guest's streams failed"),
+        ("arguments", "the guest's arguments do not fit on its stack"),
+        ("boot", "the machine cannot start this program"),
+        ("unsupported", "the machine does not do this yet"),
+        ("host-memory", "the system refused memory"),
+        ("ended", "the session had already ended"),
+        ("configuration", "a setting makes no sense"),
+    ];
+
+    /// Short name of the kind, as the command line's JSON gives it: one of [`Error::KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {
             Error::Program(_) => "program",
@@ -256,5 +275,52 @@ impl fmt::Display for LimitError {
             Limit::Time(millis) => write!(f, "time limit of {}.{:03} s reached", millis / 1000, millis % 1000)?,
         }
         write!(f, " at {}; raise it to go on", self.place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const PLACE: Place = Place { pc: 0, step: 0 };
+
+    /// One error of every kind. The match is there to fail when a kind is added: add it to the list too.
+    fn one_of_each() -> Vec<Error> {
+        let limit = |limit| Error::Limit(LimitError { limit, place: PLACE });
+        let all = vec![
+            Error::Program(ProgramError::Empty),
+            Error::Trap(Trap { cause: Cause::Breakpoint, place: PLACE, insn: 0, address: 0 }),
+            limit(Limit::Steps(0)),
+            limit(Limit::Memory(0)),
+            limit(Limit::Output(0)),
+            limit(Limit::Time(0)),
+            Error::Cancelled { place: PLACE },
+            Error::Sink { place: PLACE, source: "full".into() },
+            Error::Stream { stream: "stdin", place: PLACE, source: io::ErrorKind::Other.into() },
+            Error::Arguments { bytes: 0, limit_bytes: 0 },
+            Error::Boot { machine: MachineKind::Bare, reason: String::new() },
+            Error::Unsupported { machine: MachineKind::Bare, what: "", place: PLACE },
+            Error::Memory(MapError { action: "reserve", bytes: 0, source: io::ErrorKind::OutOfMemory.into() }),
+            Error::Ended { place: PLACE },
+            Error::Configuration { what: "", found: String::new(), expected: "" },
+        ];
+        for error in &all {
+            match error {
+                Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } => {}
+                Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
+                Error::Boot { .. } | Error::Unsupported { .. } | Error::Configuration { .. } => {}
+                Error::Limit(limit) => match limit.limit {
+                    Limit::Steps(_) | Limit::Memory(_) | Limit::Output(_) | Limit::Time(_) => {}
+                },
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn the_list_of_kinds_is_complete() {
+        let kinds: BTreeSet<&str> = one_of_each().iter().map(Error::kind).collect();
+        assert_eq!(kinds, Error::KINDS.iter().map(|(kind, _)| *kind).collect());
     }
 }

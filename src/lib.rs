@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 pub mod decode;
+pub mod diff;
 pub mod disasm;
 mod engine;
 mod env;

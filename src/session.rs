@@ -3,6 +3,7 @@
 //! An [`Executor`] is a program with a choice of engine, machine and limits; a [`Session`] is one run of it. What a
 //! session computes is a function of program, input and limits alone, never of the engine.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tachy_runtime::{PAGE_BYTES, PageState, Vm};
 use crate::engine::{Hart, Options, Stats, Status};
 use crate::env::Env;
 use crate::error::{Error, Place};
-use crate::jit::JitOptions;
+use crate::jit::{Caches, JitOptions};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
 use crate::program::Program;
@@ -88,11 +89,20 @@ impl Builder {
             return Err(Error::Configuration { what: "the row buffer", found: format!("{rows} rows"), expected });
         }
         self.0.jit.check()?;
-        Ok(Executor { program: program.clone(), settings: Arc::new(self.0) })
+        let share = |may_rewrite: bool, variant| Caches::new(&self.0.jit, variant, program, !may_rewrite);
+        let caches = match (self.0.engine, self.0.machine) {
+            (Engine::Interpreter, _) => None,
+            (Engine::Jit, MachineKind::Bare) => Some(share(Bare::may_rewrite_code(program), Bare::VARIANT)),
+            (Engine::Jit, MachineKind::R0vm) => Some(share(R0vm::may_rewrite_code(program), R0vm::VARIANT)),
+        };
+        Ok(Executor { program: program.clone(), settings: Arc::new(self.0), caches: caches.map(Arc::new) })
     }
 }
 
-/// A program ready to run, any number of times. Cloning is cheap.
+/// A program ready to run, any number of times, on any number of threads at once. Cloning is cheap.
+///
+/// Native code is made once for all sessions of an executor and its clones, unless the program can write over its own
+/// code.
 ///
 /// ```
 /// use tachy::{Engine, Env, Executor, NullSink, Program, Status};
@@ -108,10 +118,18 @@ impl Builder {
 /// assert_eq!(output, b"fib(20) = 6765 ok\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Executor {
     program: Program,
     settings: Arc<Settings>,
+    /// Native code, unless the interpreter does everything.
+    caches: Option<Arc<Caches>>,
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor").field("program", &self.program).field("settings", &self.settings).finish()
+    }
 }
 
 impl Executor {
@@ -141,7 +159,7 @@ impl Executor {
             MachineKind::R0vm => self.boot::<R0vm>(env)?,
         };
         let cancel = CancelHandle::default();
-        Ok(Session { hart, limits: self.settings.limits, cancel, exit: None })
+        Ok(Session { hart, limits: self.settings.limits, cancel })
     }
 
     fn boot<'env, M: Machine>(&self, env: Env<'env>) -> Result<Box<dyn Run + 'env>, Error> {
@@ -149,8 +167,7 @@ impl Executor {
         let mut budget = Budget::default();
         budget.set_limit_memory(self.settings.limits.memory_bytes);
         let machine = M::boot(&self.program, &env, &mut vm, &mut budget)?;
-        let jit = matches!(self.settings.engine, Engine::Jit).then(|| self.settings.jit.clone());
-        let options = Options { jit, buffer_rows: self.settings.buffer_rows };
+        let options = Options { caches: self.caches.clone(), buffer_rows: self.settings.buffer_rows };
         Ok(Box::new(Hart::new(vm, machine, World::new(env, budget), options)))
     }
 
@@ -169,8 +186,10 @@ impl Executor {
 trait Run: Send {
     fn run(&mut self, until: u64, limits: &Limits, cancel: &CancelHandle, sink: &mut dyn Sink)
     -> Result<Status, Error>;
+    fn machine(&self) -> MachineKind;
     fn vm(&self) -> &Vm;
     fn place(&self) -> Place;
+    fn exit_code(&self) -> Option<u32>;
     fn spent(&self) -> Duration;
     fn stats(&self) -> Stats;
 }
@@ -186,12 +205,20 @@ impl<M: Machine> Run for Hart<'_, M> {
         Hart::run(self, until, limits, cancel, sink)
     }
 
+    fn machine(&self) -> MachineKind {
+        M::KIND
+    }
+
     fn vm(&self) -> &Vm {
         &self.vm
     }
 
     fn place(&self) -> Place {
         Hart::place(self)
+    }
+
+    fn exit_code(&self) -> Option<u32> {
+        Hart::exit_code(self)
     }
 
     fn spent(&self) -> Duration {
@@ -211,7 +238,6 @@ pub struct Session<'env> {
     hart: Box<dyn Run + 'env>,
     limits: Limits,
     cancel: CancelHandle,
-    exit: Option<u32>,
 }
 
 impl Session<'_> {
@@ -228,14 +254,15 @@ impl Session<'_> {
     /// # Errors
     /// As [`Session::run`], and [`Error::Ended`] when the program has ended before.
     pub fn run_to(&mut self, step: u64, sink: &mut dyn Sink) -> Result<Status, Error> {
-        if self.exit.is_some() {
+        if self.exit_code().is_some() {
             return Err(Error::Ended { place: self.place() });
         }
-        let status = self.hart.run(step, &self.limits, &self.cancel, sink)?;
-        if let Status::Exited { code } = status {
-            self.exit = Some(code);
-        }
-        Ok(status)
+        self.hart.run(step, &self.limits, &self.cancel, sink)
+    }
+
+    /// The machine that it runs on.
+    pub fn machine(&self) -> MachineKind {
+        self.hart.machine()
     }
 
     /// Steps done so far: the number of the next step.
@@ -271,25 +298,31 @@ impl Session<'_> {
     /// BLAKE3 over every nonzero page: its number (u32, little-endian) and its 1,024 bytes, in ascending order.
     pub fn memory_digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
-        let vm = self.hart.vm();
-        for (page, state) in vm.page_states().iter().enumerate() {
-            // A page without any state was never touched and is zero.
-            if PageState(*state) == PageState::default() {
-                continue;
-            }
-            if let Some(bytes) = vm.bytes(page as u32 * PAGE_BYTES, PAGE_BYTES)
-                && bytes.iter().any(|&byte| byte != 0)
-            {
-                hasher.update(&(page as u32).to_le_bytes());
-                hasher.update(bytes);
-            }
+        for (page, bytes) in self.pages() {
+            hasher.update(&page.to_le_bytes());
+            hasher.update(bytes);
         }
         hasher.finalize()
     }
 
+    /// Every page that holds anything but zeros, with its number, in ascending order.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        let vm = self.hart.vm();
+        // A page without any state was never touched and is zero; it must not be made resident by looking at it. Nearly
+        // all of the four million are such, so they are passed over by the run.
+        const RUN: usize = 64;
+        let runs = (0..).step_by(RUN).zip(vm.page_states().chunks(RUN)).filter(|(_, run)| *run != [0; RUN]);
+        let states = runs.flat_map(|(first, run)| (first..).zip(run));
+        let touched = states.filter(|(_, state)| PageState(**state) != PageState::default());
+        touched.filter_map(|(page, _)| {
+            let bytes = vm.bytes(page * PAGE_BYTES, PAGE_BYTES)?;
+            (*bytes != [0; PAGE_BYTES as usize]).then_some((page, bytes))
+        })
+    }
+
     /// The code the program ended with, once it has.
     pub fn exit_code(&self) -> Option<u32> {
-        self.exit
+        self.hart.exit_code()
     }
 
     /// Time spent running.

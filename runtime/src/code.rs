@@ -6,8 +6,8 @@
 
 use std::io;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use cranelift_codegen::ir::Signature;
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
@@ -63,7 +63,8 @@ impl Function {
 /// The machine code of the three functions that make a code memory enterable.
 #[derive(Debug, Clone, Copy)]
 pub struct StubCode<'a> {
-    /// `extern "C" fn(base)`: looks entries up by the context's pc and calls them until one says stop or none is there.
+    /// `extern "C" fn(base) -> u32`: looks entries up by the context's pc and calls them. Returns 0 when none is there,
+    /// and what a region returns when that is not 0.
     pub dispatcher: &'a [u8],
     /// Preserves all registers, takes (base, address, access code), calls the access helper.
     pub access: &'a [u8],
@@ -140,16 +141,19 @@ impl JITMemoryProvider for Provider {
     }
 }
 
-/// Executable memory with a fixed budget, and the entries into it by guest pc.
+/// Executable memory with a fixed budget, and the entries into it by guest pc. Harts on any thread run from it while
+/// one at a time publishes.
 pub struct CodeMemory {
-    module: JITModule,
+    module: Mutex<JITModule>,
     arena: Arc<Arena>,
     stubs: Stubs,
     table: DispatchTable,
 }
 
-// SAFETY: the stubs' addresses point into the arena, which this value holds.
+// SAFETY: the stubs' addresses point into the arena, which this value holds and which never changes where it is sealed.
 unsafe impl Send for CodeMemory {}
+// SAFETY: as above; all else is behind a lock or atomic.
+unsafe impl Sync for CodeMemory {}
 
 impl CodeMemory {
     /// Reserves `capacity_bytes`, below 2 GiB, for code of `isa`, and publishes the stubs.
@@ -173,8 +177,8 @@ impl CodeMemory {
         let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
         builder.memory_provider(Box::new(Provider { arena: arena.clone(), sealed_bytes: 0, open_bytes: 0 }));
         let none = Stubs { dispatcher: ptr::null(), access: ptr::null(), refill: ptr::null() };
-        let mut memory =
-            CodeMemory { module: JITModule::new(builder), arena, stubs: none, table: DispatchTable::new() };
+        let module = Mutex::new(JITModule::new(builder));
+        let mut memory = CodeMemory { module, arena, stubs: none, table: DispatchTable::new() };
         // SAFETY: the caller vouches for the stubs.
         let functions = unsafe { memory.publish(&[stubs.dispatcher, stubs.access, stubs.refill])? };
         let [dispatcher, access, refill] = [0, 1, 2].map(|stub| functions[stub].address() as *const u8);
@@ -192,25 +196,25 @@ impl CodeMemory {
     /// region ABI: `fn(base, entry number) -> u32` in the convention its callers use, which touches no host memory
     /// but guest base + u32, page states by a 22-bit index, context + a constant of `layout`, and the row cursor
     /// below its limit; which calls nothing but the context's stubs; and which takes any entry number.
-    pub unsafe fn publish(&mut self, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
+    pub unsafe fn publish(&self, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
         let bytes = functions.iter().map(|code| code.len().next_multiple_of(FUNCTION_ALIGN_BYTES)).sum();
+        // A panic inside the module may leave it half-way: then nothing more is published here.
+        let full = || CodeError::Full { used_bytes: self.used_bytes(), capacity_bytes: self.arena.capacity_bytes };
+        let mut module = self.module.lock().map_err(|_| full())?;
         if self.arena.place(bytes, FUNCTION_ALIGN_BYTES).is_none() {
-            return Err(CodeError::Full {
-                used_bytes: self.arena.used_bytes(),
-                capacity_bytes: self.arena.capacity_bytes,
-            });
+            return Err(full());
         }
         let mut ids = Vec::with_capacity(functions.len());
         for code in functions {
             // The module keeps no signature apart: all functions are anonymous and called only through the table.
             let signature = Signature::new(CallConv::SystemV);
-            let id = self.module.declare_anonymous_function(&signature).map_err(Box::new)?;
-            self.module.define_function_bytes(id, FUNCTION_ALIGN_BYTES as u64, code, &[]).map_err(Box::new)?;
+            let id = module.declare_anonymous_function(&signature).map_err(Box::new)?;
+            module.define_function_bytes(id, FUNCTION_ALIGN_BYTES as u64, code, &[]).map_err(Box::new)?;
             ids.push(id);
         }
-        self.module.finalize_definitions().map_err(Box::new)?;
+        module.finalize_definitions().map_err(Box::new)?;
         let start = self.base() as usize;
-        let offset = |id| (self.module.get_finalized_function(id) as usize - start) as u32;
+        let offset = |id| (module.get_finalized_function(id) as usize - start) as u32;
         Ok(ids.into_iter().map(|id| Function { memory: start, offset: offset(id) }).collect())
     }
 
@@ -230,13 +234,13 @@ impl CodeMemory {
     ///
     /// # Panics
     /// When the function is another memory's, or a number is out of range.
-    pub fn set_entry(&mut self, pc: u32, function: Function, region: u32, entry: u32) {
+    pub fn set_entry(&self, pc: u32, function: Function, region: u32, entry: u32) {
         assert_eq!(function.memory, self.base() as usize, "a function of another code memory");
         self.table.set(pc, Entry::new(function.offset, region, entry));
     }
 
     /// Removes the entry at `pc`, if there is one.
-    pub fn clear_entry(&mut self, pc: u32) {
+    pub fn clear_entry(&self, pc: u32) {
         self.table.clear(pc);
     }
 

@@ -2,10 +2,12 @@
 //! native code.
 //!
 //! Two levels: 65,536 pointers by the pc's high half, each to 16,384 words by bits 15..2 of the pc. A chunk of the
-//! address space with no entry points to one shared chunk of zeros, so a look-up never tests a pointer.
+//! address space with no entry points to one shared chunk of zeros, so a look-up never tests a pointer. Any number of
+//! harts read while one writer at a time publishes.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Words of a second-level chunk: one per possible instruction in 64 KiB.
 const CHUNK_WORDS: usize = 1 << 14;
@@ -40,18 +42,15 @@ impl Entry {
 
 type Chunk = Box<[AtomicU64]>;
 
-/// The table. Entries are published with one Release store and read by native code of the same hart.
+/// The table. An entry is published with one Release store.
 pub(crate) struct DispatchTable {
     /// What native code reads: `&chunk[0]` for each 64 KiB of guest addresses.
-    heads: Box<[*const AtomicU64]>,
-    /// Chunks that hold entries, by the high half of the pc.
-    chunks: BTreeMap<u16, Chunk>,
+    heads: Box<[AtomicPtr<AtomicU64>]>,
+    /// Chunks that hold entries, by the high half of the pc. None goes before the table does.
+    chunks: Mutex<BTreeMap<u16, Chunk>>,
     /// What all other heads point to. Never written.
     _empty: Chunk,
 }
-
-// SAFETY: the raw pointers point into chunks that this value owns.
-unsafe impl Send for DispatchTable {}
 
 fn zeroed_chunk() -> Chunk {
     // A zeroed allocation of 128 KiB comes untouched from the system: only pages with entries cost memory.
@@ -62,36 +61,39 @@ impl DispatchTable {
     /// A table without entries.
     pub fn new() -> DispatchTable {
         let empty = zeroed_chunk();
-        DispatchTable { heads: vec![empty.as_ptr(); CHUNKS].into_boxed_slice(), chunks: BTreeMap::new(), _empty: empty }
+        let heads = (0..CHUNKS).map(|_| AtomicPtr::new(empty.as_ptr().cast_mut())).collect();
+        DispatchTable { heads, chunks: Mutex::default(), _empty: empty }
     }
 
     /// The entry at `pc`, if there is one.
     #[inline]
     pub fn get(&self, pc: u32) -> Option<Entry> {
-        // SAFETY: each head points to a live chunk of CHUNK_WORDS words, and the index is below that.
-        let word = unsafe { &*self.heads[(pc >> 16) as usize].add(word_index(pc)) }.load(Ordering::Acquire);
+        let chunk = self.heads[(pc >> 16) as usize].load(Ordering::Acquire);
+        // SAFETY: each head points to a chunk of CHUNK_WORDS words that lives as long as the table, and the index is
+        // below that.
+        let word = unsafe { &*chunk.add(word_index(pc)) }.load(Ordering::Acquire);
         (word != 0).then_some(Entry(word))
     }
 
     /// Publishes `entry` at `pc`, a multiple of 4.
-    pub fn set(&mut self, pc: u32, entry: Entry) {
-        self.chunk_mut(pc)[word_index(pc)].store(entry.0, Ordering::Release);
+    pub fn set(&self, pc: u32, entry: Entry) {
+        let high = (pc >> 16) as u16;
+        // A panic while the lock was held left the map as it was.
+        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunk = chunks.entry(high).or_insert_with(|| {
+            let chunk = zeroed_chunk();
+            self.heads[high as usize].store(chunk.as_ptr().cast_mut(), Ordering::Release);
+            chunk
+        });
+        chunk[word_index(pc)].store(entry.0, Ordering::Release);
     }
 
     /// Removes the entry at `pc`, if there is one.
-    pub fn clear(&mut self, pc: u32) {
-        if self.get(pc).is_some() {
-            self.chunk_mut(pc)[word_index(pc)].store(0, Ordering::Release);
+    pub fn clear(&self, pc: u32) {
+        let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(chunk) = chunks.get(&((pc >> 16) as u16)) {
+            chunk[word_index(pc)].store(0, Ordering::Release);
         }
-    }
-
-    fn chunk_mut(&mut self, pc: u32) -> &mut Chunk {
-        let high = (pc >> 16) as u16;
-        self.chunks.entry(high).or_insert_with(|| {
-            let chunk = zeroed_chunk();
-            self.heads[high as usize] = chunk.as_ptr();
-            chunk
-        })
     }
 
     pub(crate) fn as_ptr(&self) -> *const u8 {

@@ -32,12 +32,21 @@ pub(crate) struct Host<'a> {
     panic: Option<Box<dyn Any + Send>>,
 }
 
-/// Runs native code from the context's pc on, until it leaves: at a pc without entry, or because an assist said stop.
-/// The context then holds the exact state between two steps. Does nothing where the pc has no entry.
+/// How native code was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// At a pc without entry.
+    NoEntry,
+    /// In the middle of a region: an assist said stop, or the next step is the interpreter's.
+    Stopped,
+}
+
+/// Runs native code from the context's pc on, until it leaves. The context then holds the exact state between two
+/// steps. Does nothing where the pc has no entry.
 ///
 /// # Panics
 /// Goes on with a panic of an assist.
-pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) {
+pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Left {
     let stubs = code.stubs();
     let vm: *mut Vm = vm;
     let mut host = Host { vm, assist, panic: None };
@@ -54,14 +63,16 @@ pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) {
     }
     // SAFETY: whoever published the stubs vouched that this address is a function of this type that keeps to the
     // region ABI; table and code belong together and live as long as this call, as do context and host.
-    unsafe {
-        let dispatcher: unsafe extern "C" fn(*mut u8) = std::mem::transmute(stubs.dispatcher);
-        dispatcher(base);
+    let reason = unsafe {
+        let dispatcher: unsafe extern "C" fn(*mut u8) -> u32 = std::mem::transmute(stubs.dispatcher);
+        let reason = dispatcher(base);
         (*context).host = std::ptr::null_mut();
-    }
+        reason
+    };
     if let Some(panic) = host.panic {
         resume_unwind(panic);
     }
+    if reason == 0 { Left::NoEntry } else { Left::Stopped }
 }
 
 /// Calls into the engine from a helper: a panic becomes `Stop` and is kept.

@@ -18,7 +18,7 @@ pub use access::{Access, Verdict};
 pub use code::{CodeError, CodeMemory, Function, StubCode};
 pub use context::{Slot, layout};
 pub use dispatch::Entry;
-pub use door::{Assist, enter};
+pub use door::{Assist, Left, enter};
 pub use map::MapError;
 pub use memory::{PAGE_BYTES, PAGES, PageState, page_of};
 pub use row::{ROW_BYTES, Row};

@@ -128,10 +128,15 @@ impl DecodedPages {
         *heat
     }
 
-    /// Starts counting at `pc` anew.
-    pub(crate) fn cool(&mut self, pc: u32) {
+    /// How often control came to `pc`, as far as it was counted.
+    pub(crate) fn heat_so_far(&self, pc: u32) -> u16 {
+        self.find(pc).map_or(0, |slot| self.heat[slot])
+    }
+
+    /// Sets how often control came to `pc`, as far as its page is held.
+    pub(crate) fn set_heat(&mut self, pc: u32, heat: u16) {
         if let Some(slot) = self.find(pc) {
-            self.heat[slot] = 0;
+            self.heat[slot] = heat;
         }
     }
 

@@ -6,7 +6,7 @@
 
 mod decoded;
 
-use tachy_runtime::{Access, PageState, Row, Vm, page_of};
+use tachy_runtime::{Access, PageState, Row, Slot, Vm, page_of};
 
 use decoded::{Code, Decoded};
 pub(crate) use decoded::{DecodedPages, mark_code};
@@ -19,6 +19,9 @@ use crate::machine::{Flow, Machine, Refusal, World};
 pub(crate) trait Tier {
     /// Control came to `pc` by a jump, a taken branch or a fall into another page. True ends the interpretation there.
     fn arrive(&mut self, pages: &mut DecodedPages, pc: u32) -> bool;
+
+    /// An indirect jump that is neither call nor return went from `from` to `to`.
+    fn jumped(&mut self, from: u32, to: u32);
 
     /// The word at `address`, in a page with code, is about to change or has just changed.
     fn code_written(&mut self, address: u32);
@@ -33,6 +36,9 @@ impl Tier for Alone {
         false
     }
 
+    #[inline(always)]
+    fn jumped(&mut self, _: u32, _: u32) {}
+
     fn code_written(&mut self, _: u32) {}
 }
 
@@ -41,7 +47,7 @@ impl Tier for Alone {
 pub(crate) enum Leave {
     /// The slice is used up.
     SliceEnd,
-    /// The tier said so.
+    /// The tier said so, or effects wait to be handed over.
     Arrived,
     /// The program ended; the last step is done.
     Exit(u32),
@@ -109,14 +115,21 @@ fn run_slice<M: Machine, T: Tier, const ROWS: bool>(
                 Ok(Done::System) => {
                     vm.set_pc(pc);
                     match machine.system(op, vm, world) {
-                        Ok(Flow::Next) => forget_written(world, pages, tier),
-                        Ok(Flow::Exit(code)) => {
-                            if ROWS {
-                                vm.push_row(step.row);
+                        Ok(flow) => {
+                            forget_written(world, pages, tier);
+                            let leave = match flow {
+                                Flow::Exit(code) => Some(Leave::Exit(code)),
+                                Flow::Next if world.effects_full() => Some(Leave::Arrived),
+                                Flow::Next => None,
+                            };
+                            if let Some(leave) = leave {
+                                if ROWS {
+                                    vm.push_row(step.row);
+                                }
+                                *left -= 1;
+                                *pc_at = fall;
+                                return leave;
                             }
-                            *left -= 1;
-                            *pc_at = fall;
-                            return Leave::Exit(code);
                         }
                         Err(refusal) => return Leave::Refused(refusal),
                     }
@@ -135,6 +148,9 @@ fn run_slice<M: Machine, T: Tier, const ROWS: bool>(
             pc = step.next;
             *pc_at = pc;
             if pc != fall || page_of(pc) != page_of(from) {
+                if op == Op::Jalr && now.rd == Slot::DISCARD && now.rs1 != RETURN_ADDRESS {
+                    tier.jumped(from, pc);
+                }
                 if tier.arrive(pages, pc) {
                     return Leave::Arrived;
                 }
@@ -143,6 +159,9 @@ fn run_slice<M: Machine, T: Tier, const ROWS: bool>(
         }
     }
 }
+
+/// ra, through which functions return.
+const RETURN_ADDRESS: Slot = Slot::x(1);
 
 const ROW_ZERO: Row = Row { pc: 0, insn: 0, rs1: 0, rs2: 0, rd: 0, addr: 0, mem_before: 0, mem_after: 0 };
 

@@ -1,18 +1,23 @@
 //! The JIT: regions of basic blocks to native code by way of Cranelift.
 //!
-//! `region` and `liveness` are pure and know no Cranelift; `lower` makes IR and knows no memory to put code in;
-//! `native` publishes code and keeps the book of what is translated. Nothing here may know a machine: what differs
-//! between them comes in as data.
+//! `region` and `liveness` are pure and know no Cranelift; `lower` makes IR and knows no memory to put code in; `cache`
+//! compiles and publishes; `native` is a session's view of a cache and says what is hot. Nothing here may know a
+//! machine: what differs between them comes in as data.
 
 mod abi;
+mod cache;
+mod listing;
 mod liveness;
 mod lower;
 mod native;
 mod options;
+mod perf_map;
 mod region;
 mod stubs;
 mod translations;
 
+pub(crate) use cache::Caches;
+pub use listing::{Listing, list};
 pub(crate) use native::Native;
 pub use options::JitOptions;
 pub(crate) use translations::Translations;

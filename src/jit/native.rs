@@ -1,34 +1,30 @@
-//! Native code of one session: translates what gets hot, publishes it, takes it back when its words are written.
+//! Native code as one session sees it: when to translate, where indirect jumps went, what was written over.
 
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use cranelift_codegen::Context;
-use cranelift_codegen::isa::OwnedTargetIsa;
-use cranelift_frontend::FunctionBuilderContext;
-use tachy_runtime::{CodeError, CodeMemory, Entry, PageState, StubCode, Vm};
+use rustc_hash::FxBuildHasher;
+use tachy_runtime::{CodeMemory, PageState, Vm};
 
-use super::abi::{compile, host_isa};
-use super::lower::lower;
-use super::region::Region;
-use super::stubs::Stubs;
-use super::{JitOptions, Translations};
+use super::Translations;
+use super::cache::CodeCache;
+use super::region::Code;
 use crate::engine::Stats;
 use crate::interpreter::{DecodedPages, Tier, mark_code};
-use crate::isa::Variant;
-use crate::trace::Level;
 
-/// Native code for one variant and level.
+/// Targets kept of one indirect jump, and jumps kept: what a large `switch` needs.
+const TARGETS: usize = 64;
+const JUMPS: usize = 4096;
+
+/// A session's view of a [`CodeCache`].
 pub(crate) struct Native {
-    options: JitOptions,
-    level: Level,
-    variant: Variant,
-    isa: OwnedTargetIsa,
-    context: Context,
-    frontend: FunctionBuilderContext,
-    code: CodeMemory,
+    cache: Arc<CodeCache>,
+    /// What is run from: the cache's current generation, or one from before it moved on.
+    generation: Arc<CodeMemory>,
     translations: Translations,
-    /// Number of the next region; 0 is none.
-    next_region: u32,
+    /// Where indirect jumps went while they were interpreted.
+    targets: HashMap<u32, Vec<u32>, FxBuildHasher>,
     counters: Counters,
 }
 
@@ -43,47 +39,36 @@ struct Counters {
 }
 
 impl Native {
-    /// Native code for this host, with nothing translated yet. `None` where there is no code generator for the host or
-    /// it gives no executable memory: the interpreter then does everything, with the same results.
-    pub(crate) fn new(options: &JitOptions, level: Level, variant: Variant) -> Option<Native> {
-        let isa = host_isa()?;
-        let code = new_code(&isa, options.code_bytes)?;
-        Some(Native {
-            options: options.clone(),
-            level,
-            variant,
-            isa,
-            context: Context::new(),
-            frontend: FunctionBuilderContext::new(),
-            code,
-            translations: Translations::default(),
-            next_region: 1,
-            counters: Counters::default(),
-        })
+    /// A view of `cache`.
+    pub(super) fn new(cache: Arc<CodeCache>) -> Native {
+        let generation = cache.generation();
+        let (translations, targets) = Default::default();
+        Native { cache, generation, translations, targets, counters: Counters::default() }
     }
 
     /// Whether native code can be entered at the context's pc, translating it now if it is hot.
     pub(crate) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages) -> bool {
         let pc = vm.pc();
-        if self.code.entry(pc).is_some() {
+        if self.generation.entry(pc).is_some() {
             return true;
         }
-        if pages.heat(pc) < self.options.threshold {
+        if pages.heat(pc) < self.cache.options().threshold {
             return false;
         }
-        let translated = self.translate(pc, vm, pages);
+        self.translate(pc, vm, pages);
+        let translated = self.generation.entry(pc).is_some();
         if !translated {
-            pages.cool(pc);
+            pages.set_heat(pc, 0);
         }
         translated
     }
 
     /// What `enter` needs, apart from each other.
     pub(crate) fn parts(&self) -> (&CodeMemory, &Translations) {
-        (&self.code, &self.translations)
+        (&self.generation, &self.translations)
     }
 
-    /// Adds what was translated to `stats`.
+    /// Adds what this session translated to `stats`.
     pub(crate) fn report(&self, stats: &mut Stats) {
         stats.regions += self.counters.regions;
         stats.translated_instructions += self.counters.instructions;
@@ -93,92 +78,90 @@ impl Native {
         stats.invalidations += self.counters.invalidations;
     }
 
-    fn translate(&mut self, pc: u32, vm: &mut Vm, pages: &DecodedPages) -> bool {
-        let started = Instant::now();
-        let translations = &self.translations;
-        // Code that never ran is left out: what is hot says what is worth compiling. At first sight nothing has run.
-        let eager = self.options.threshold <= 1;
-        let fetch = |at: u32| {
-            let usable = vm.page_state(at).contains(PageState::FETCH)
-                && !translations.is_unstable(at)
-                && (eager || at == pc || pages.was_run(at));
-            usable.then(|| vm.word(at))
-        };
-        let region = Region::discover(pc, self.variant, self.options.region_instructions, fetch);
-        let done =
-            region.is_some_and(|region| self.publish(&region, vm) || (self.flush() && self.publish(&region, vm)));
-        self.counters.compile_time += started.elapsed();
-        done
-    }
-
-    /// Translates and publishes. False when numbers or code memory are used up, or Cranelift refuses.
-    fn publish(&mut self, region: &Region, vm: &mut Vm) -> bool {
-        if self.next_region == Entry::REGIONS {
-            return false;
+    fn translate(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) {
+        let Native { cache, generation, translations, targets, counters } = self;
+        let threshold = cache.options().threshold;
+        let site = |generation| Site { pc, threshold, vm, pages, generation, translations, targets };
+        let Some(translated) = cache.translate(pc, generation, site) else { return };
+        if translated.flushed {
+            translations.clear();
         }
-        self.context.clear();
-        lower(region, self.next_region, self.level, &self.isa, &mut self.context.func, &mut self.frontend);
-        let Some(code) = compile(&mut self.context, &self.isa) else { return false };
-        let Ok(function) = self.publish_code(&code) else { return false };
-        let number = self.next_region;
-        self.next_region += 1;
-        for (entry, &block) in region.entries.iter().enumerate() {
-            let pc = region.blocks[block].pc;
-            // An older region keeps its entries; it was made for them.
-            if self.code.entry(pc).is_none() && entry < Entry::ENTRIES as usize {
-                self.code.set_entry(pc, function, number, entry as u32);
-            }
-        }
-        for pc in self.translations.add(region) {
+        for pc in translations.add(&translated.region) {
             mark_code(vm, pc);
         }
-        self.counters.regions += 1;
-        self.counters.instructions += region.instructions() as u64;
-        self.counters.code_bytes += code.len() as u64;
-        true
-    }
-
-    /// The documented crossing: here the translator vouches for its code.
-    #[allow(unsafe_code)]
-    fn publish_code(&mut self, code: &[u8]) -> Result<tachy_runtime::Function, CodeError> {
-        // SAFETY: `lower` made this function: it keeps to the region ABI, reaches memory only as base + u32, page
-        // states by a 22-bit index, the context at constants of `layout` and rows below the limit it checked; it takes
-        // any entry number, since a jump table sends unknown ones to the first; and `compile` refused relocations.
-        let mut functions = unsafe { self.code.publish(&[code]) }?;
-        functions.pop().ok_or(CodeError::Full { used_bytes: 0, capacity_bytes: 0 })
-    }
-
-    /// Drops all code and starts anew. Native code is not running: translation happens between two entries.
-    fn flush(&mut self) -> bool {
-        let Some(code) = new_code(&self.isa, self.options.code_bytes) else { return false };
-        self.code = code;
-        self.translations.clear();
-        self.next_region = 1;
-        self.counters.flushes += 1;
-        true
+        for &cut in &translated.region.cuts {
+            pages.set_heat(cut, threshold);
+        }
+        counters.regions += 1;
+        counters.instructions += translated.region.instructions() as u64;
+        counters.code_bytes += translated.code_bytes as u64;
+        counters.compile_time += translated.time;
+        counters.flushes += translated.flushed as u64;
     }
 }
 
-/// Code memory with its stubs. The other half of the crossing.
-#[allow(unsafe_code)]
-fn new_code(isa: &OwnedTargetIsa, code_bytes: usize) -> Option<CodeMemory> {
-    let stubs = Stubs::new(isa)?;
-    let code = StubCode { dispatcher: &stubs.dispatcher, access: &stubs.access, refill: &stubs.refill };
-    // SAFETY: `Stubs` makes exactly the functions that `StubCode` describes, and `compile` refused relocations.
-    unsafe { CodeMemory::new(isa.clone(), code_bytes, code) }.ok()
+/// What a region is grown from: code that ran, as far as it is warm.
+///
+/// Code that never ran is left out, and so are jumps that were rarely taken: what is hot says what is worth compiling.
+/// Where everything is translated at first sight, nothing has run yet, and everything is followed.
+struct Site<'a> {
+    /// The pc that is hot.
+    pc: u32,
+    threshold: u16,
+    vm: &'a Vm,
+    pages: &'a DecodedPages,
+    generation: Arc<CodeMemory>,
+    translations: &'a Translations,
+    targets: &'a HashMap<u32, Vec<u32>, FxBuildHasher>,
+}
+
+impl Site<'_> {
+    fn at_first_sight(&self) -> bool {
+        self.threshold <= 1
+    }
+}
+
+impl Code for Site<'_> {
+    fn fetch(&self, pc: u32) -> Option<u32> {
+        let usable = self.vm.page_state(pc).contains(PageState::FETCH)
+            && !self.translations.is_unstable(pc)
+            && (self.at_first_sight() || pc == self.pc || self.pages.was_run(pc));
+        usable.then(|| self.vm.word(pc))
+    }
+
+    fn is_warm(&self, pc: u32) -> bool {
+        self.at_first_sight() || self.pages.heat_so_far(pc) >= self.threshold / 32
+    }
+
+    fn has_entry(&self, pc: u32) -> bool {
+        self.generation.entry(pc).is_some()
+    }
+
+    fn targets(&self, pc: u32) -> &[u32] {
+        self.targets.get(&pc).map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Tier for Native {
     #[inline]
     fn arrive(&mut self, pages: &mut DecodedPages, pc: u32) -> bool {
-        self.code.entry(pc).is_some() || pages.heat(pc) >= self.options.threshold
+        self.generation.entry(pc).is_some() || pages.heat(pc) >= self.cache.options().threshold
+    }
+
+    fn jumped(&mut self, from: u32, to: u32) {
+        if self.targets.len() < JUMPS || self.targets.contains_key(&from) {
+            let targets = self.targets.entry(from).or_default();
+            if targets.len() < TARGETS && !targets.contains(&to) {
+                targets.push(to);
+            }
+        }
     }
 
     fn code_written(&mut self, address: u32) {
         if self.translations.contains(address) {
             self.counters.invalidations += 1;
             for pc in self.translations.rewrite(address) {
-                self.code.clear_entry(pc);
+                self.generation.clear_entry(pc);
             }
         }
     }

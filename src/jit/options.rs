@@ -12,11 +12,13 @@ pub struct JitOptions {
     pub region_instructions: usize,
     /// Bytes of machine code kept; when they are full, all is dropped and made anew as needed. At least 1 MiB.
     pub code_bytes: usize,
+    /// Name generated code for Linux's perf in `/tmp/perf-PID.map`.
+    pub perf_map: bool,
 }
 
 impl Default for JitOptions {
     fn default() -> Self {
-        JitOptions { threshold: 1000, region_instructions: 256, code_bytes: 64 << 20 }
+        JitOptions { threshold: 2000, region_instructions: 256, code_bytes: 64 << 20, perf_map: false }
     }
 }
 

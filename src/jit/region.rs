@@ -62,8 +62,11 @@ pub(crate) struct Block {
 #[derive(Debug, Clone)]
 pub(crate) struct Region {
     pub(crate) blocks: Vec<Block>,
-    /// Indices of the blocks that can be entered from outside: the one asked for first, then return points of calls.
+    /// Indices of the blocks that can be entered from outside: the one asked for first, then where control
+    /// arrives indirectly: return points of calls, known targets of indirect jumps.
     pub(crate) entries: Vec<usize>,
+    /// Where the cap cut straight-line code: as hot as what leads there.
+    pub(crate) cuts: Vec<u32>,
 }
 
 impl Region {
@@ -72,46 +75,59 @@ impl Region {
         self.blocks.iter().map(|block| block.instructions.len()).sum()
     }
 
-    /// Grows a region from `entry`. `fetch` gives the word at a pc that may be translated. `None` when not even the
-    /// first instruction can be.
-    pub(crate) fn discover(
-        entry: u32,
-        variant: Variant,
-        cap: usize,
-        fetch: impl Fn(u32) -> Option<u32>,
-    ) -> Option<Region> {
+    /// Grows a region from `entry`, up to `cap` instructions. `None` when not even the first can be translated.
+    pub(crate) fn discover(entry: u32, variant: Variant, cap: usize, code: &impl Code) -> Option<Region> {
         let mut growth = Growth {
+            entry,
             variant,
-            fetch,
+            code,
             cap,
             placed: BTreeMap::new(),
             leaders: BTreeSet::from([entry]),
-            returns: Vec::new(),
+            arrivals: Vec::new(),
+            cuts: Vec::new(),
             queue: VecDeque::from([entry]),
         };
         while let Some(leader) = growth.queue.pop_front() {
             growth.walk(leader);
         }
-        growth.placed.contains_key(&entry).then(|| growth.into_region(entry))
+        growth.placed.contains_key(&entry).then(|| growth.into_region())
     }
 }
 
-struct Growth<F> {
+/// What a region is grown from.
+pub(crate) trait Code {
+    /// The word at `pc`, if it may be translated.
+    fn fetch(&self, pc: u32) -> Option<u32>;
+
+    /// Whether the target of a jump is worth following.
+    fn is_warm(&self, pc: u32) -> bool;
+
+    /// Whether another region can be entered at `pc`: growth stops there rather than translate it again.
+    fn has_entry(&self, pc: u32) -> bool;
+
+    /// Where the indirect jump at `pc` is known to go.
+    fn targets(&self, pc: u32) -> &[u32];
+}
+
+struct Growth<'a, C> {
+    entry: u32,
     variant: Variant,
-    fetch: F,
+    code: &'a C,
     cap: usize,
     placed: BTreeMap<u32, Placed>,
     /// Addresses at which blocks begin.
     leaders: BTreeSet<u32>,
-    /// Return points of the calls in the region.
-    returns: Vec<u32>,
+    /// Where control arrives indirectly: return points of calls, targets of jump tables.
+    arrivals: Vec<u32>,
+    cuts: Vec<u32>,
     queue: VecDeque<u32>,
 }
 
-impl<F: Fn(u32) -> Option<u32>> Growth<F> {
+impl<C: Code> Growth<'_, C> {
     /// The instruction at `pc`, if the region can hold it: no system instructions, no misaligned jumps.
     fn translatable(&self, pc: u32) -> Option<Placed> {
-        let word = (self.fetch)(pc)?;
+        let word = self.code.fetch(pc)?;
         let instruction = decode(word, self.variant)?;
         let misaligned = |distance: u32| !pc.wrapping_add(distance).is_multiple_of(4);
         let class = instruction.op.line().class;
@@ -122,7 +138,7 @@ impl<F: Fn(u32) -> Option<u32>> Growth<F> {
     /// Places instructions from `leader` on until control goes elsewhere, known ground or the cap is reached.
     fn walk(&mut self, leader: u32) {
         let mut pc = leader;
-        while self.placed.len() < self.cap && !self.placed.contains_key(&pc) {
+        while self.placed.len() < self.cap && !self.placed.contains_key(&pc) && !self.is_foreign(pc) {
             let Some(placed) = self.translatable(pc) else { return };
             self.placed.insert(pc, placed);
             let instruction = placed.instruction;
@@ -132,18 +148,21 @@ impl<F: Fn(u32) -> Option<u32>> Growth<F> {
                 Class::Branch => {
                     self.lead(next);
                     // A misaligned target is met when the branch is taken.
-                    if target.is_multiple_of(4) {
+                    if target.is_multiple_of(4) && self.code.is_warm(target) {
                         self.lead(target);
                     }
                     return;
                 }
                 Class::Jump => {
-                    self.lead(target);
+                    if self.code.is_warm(target) {
+                        self.lead(target);
+                    }
                     self.call_returns(instruction, next);
                     return;
                 }
                 Class::JumpIndirect => {
                     self.call_returns(instruction, next);
+                    self.arrivals_from(pc);
                     return;
                 }
                 _ => pc = next,
@@ -151,6 +170,14 @@ impl<F: Fn(u32) -> Option<u32>> Growth<F> {
         }
         // Stopped by the cap or by known ground: what comes next is a block of its own, here or outside.
         self.leaders.insert(pc);
+        if pc != leader && self.placed.len() == self.cap {
+            self.cuts.push(pc);
+        }
+    }
+
+    /// Whether another region begins at `pc`, which this one did not set out to replace.
+    fn is_foreign(&self, pc: u32) -> bool {
+        pc != self.entry && self.code.has_entry(pc)
     }
 
     fn lead(&mut self, pc: u32) {
@@ -161,13 +188,24 @@ impl<F: Fn(u32) -> Option<u32>> Growth<F> {
 
     /// A jump that keeps its return address is a call: control will come back to `next`.
     fn call_returns(&mut self, instruction: Instruction, next: u32) {
-        if instruction.rd != 0 {
+        if instruction.rd != 0 && self.code.is_warm(next) {
             self.lead(next);
-            self.returns.push(next);
+            self.arrivals.push(next);
         }
     }
 
-    fn into_region(self, entry: u32) -> Region {
+    /// Where the indirect jump at `pc` goes, as far as it is known: a jump table's targets become entries, so that the
+    /// jump stays inside.
+    fn arrivals_from(&mut self, pc: u32) {
+        for &target in self.code.targets(pc) {
+            if target.is_multiple_of(4) && self.code.is_warm(target) {
+                self.lead(target);
+                self.arrivals.push(target);
+            }
+        }
+    }
+
+    fn into_region(self) -> Region {
         let starts = self.block_starts();
         let index: BTreeMap<u32, usize> = starts.iter().enumerate().map(|(index, &pc)| (pc, index)).collect();
         let to = |pc: u32| match index.get(&pc) {
@@ -177,14 +215,14 @@ impl<F: Fn(u32) -> Option<u32>> Growth<F> {
         };
         let blocks = starts.iter().map(|&start| self.block(start, &to)).collect();
         let mut entries = Vec::new();
-        for pc in std::iter::once(entry).chain(self.returns.iter().copied()) {
+        for pc in std::iter::once(self.entry).chain(self.arrivals.iter().copied()) {
             if let Some(&block) = index.get(&pc)
                 && !entries.contains(&block)
             {
                 entries.push(block);
             }
         }
-        Region { blocks, entries }
+        Region { blocks, entries, cuts: self.cuts }
     }
 
     /// The placed leaders, and a further start wherever a run would exceed the longest block.
@@ -212,7 +250,7 @@ impl<F: Fn(u32) -> Option<u32>> Growth<F> {
                 return Block { pc: start, instructions, end: End::Goto(here) };
             }
             let Some(&placed) = self.placed.get(&pc) else {
-                // The cap was reached here, or the interpreter must do this one.
+                // The cap or another region was reached here, or the interpreter must do this one.
                 let end = match self.translatable(pc) {
                     Some(_) => End::Goto(Target::Out(pc)),
                     None => End::Interpret,

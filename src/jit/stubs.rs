@@ -50,14 +50,16 @@ fn stub(isa: &OwnedTargetIsa, signature: fn(CallConv) -> Signature, helper: i32)
     compile(&mut context, isa)
 }
 
-/// `fn(base)`: calls the region at the context's pc, again and again, until one says stop or the pc has no entry.
+/// `fn(base) -> reason`: calls the region at the context's pc, again and again, until one gives a reason to leave or
+/// the pc has no entry.
 fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
     let mut signature = Signature::new(isa.default_call_conv());
     signature.params = vec![AbiParam::new(types::I64)];
+    signature.returns = vec![AbiParam::new(types::I32)];
     let mut context = function(signature);
     let mut frontend = FunctionBuilderContext::new();
     let mut builder = FunctionBuilder::new(&mut context.func, &mut frontend);
-    let [start, again, found, done] = std::array::from_fn(|_| builder.create_block());
+    let [start, again, found, none, left] = std::array::from_fn(|_| builder.create_block());
     builder.append_block_params_for_function_params(start);
     builder.switch_to_block(start);
     let base = builder.block_params(start)[0];
@@ -66,7 +68,7 @@ fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
     builder.switch_to_block(again);
     let pc = builder.ins().load(types::I32, MemFlagsData::trusted(), base, layout::PC);
     let word = look_up(&mut builder, base, pc);
-    builder.ins().brif(word, found, &[], done, &[]);
+    builder.ins().brif(word, found, &[], none, &[]);
 
     builder.switch_to_block(found);
     let transfers = builder.ins().load(types::I64, MemFlagsData::trusted(), base, layout::TRANSFERS);
@@ -83,10 +85,14 @@ fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
     let call = builder.ins().call_indirect(signature, callee, &[base, entry]);
     let reason = builder.inst_results(call)[0];
     let go_on = builder.ins().icmp_imm_s(IntCC::Equal, reason, REASON_DISPATCH);
-    builder.ins().brif(go_on, again, &[], done, &[]);
+    builder.ins().brif(go_on, again, &[], left, &[]);
 
-    builder.switch_to_block(done);
-    builder.ins().return_(&[]);
+    builder.switch_to_block(none);
+    let dispatch = builder.ins().iconst(types::I32, REASON_DISPATCH);
+    builder.ins().return_(&[dispatch]);
+
+    builder.switch_to_block(left);
+    builder.ins().return_(&[reason]);
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
     compile(&mut context, isa)

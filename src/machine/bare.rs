@@ -10,7 +10,7 @@ use super::{Budget, Flow, Machine, MachineKind, Refusal, World};
 use crate::env::Env;
 use crate::error::{Cause, Error, Limit, LimitError, Place};
 use crate::isa::{Op, Variant};
-use crate::program::Program;
+use crate::program::{Program, Segment};
 
 /// First address above the stack.
 pub(crate) const STACK_TOP: u32 = 0xf000_0000;
@@ -53,6 +53,17 @@ pub(crate) struct Bare {
 impl Machine for Bare {
     const KIND: MachineKind = MachineKind::Bare;
     const VARIANT: Variant = Variant::Standard;
+
+    // Only segments are executable, and a page that two segments share has the flags of both.
+    fn may_rewrite_code(program: &Program) -> bool {
+        let pages = |segment: &Segment| page_of(segment.address) as u64..segment.end().div_ceil(PAGE_BYTES as u64);
+        let segments = program.segments();
+        segments.iter().zip(segments.iter().skip(1)).any(|(low, high)| {
+            let share = pages(low).end > pages(high).start;
+            let (low, high) = (low.permissions, high.permissions);
+            share && ((low.write && high.execute) || (low.execute && high.write))
+        }) || segments.iter().any(|segment| segment.permissions.write && segment.permissions.execute)
+    }
 
     fn boot(program: &Program, env: &Env<'_>, vm: &mut Vm, budget: &mut Budget) -> Result<Bare, Error> {
         let at_entry = Place { pc: program.entry(), step: 0 };

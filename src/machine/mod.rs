@@ -31,6 +31,16 @@ pub enum MachineKind {
     R0vm,
 }
 
+impl MachineKind {
+    /// The column of the instruction table that holds on this machine.
+    pub fn variant(self) -> Variant {
+        match self {
+            MachineKind::Bare => Bare::VARIANT,
+            MachineKind::R0vm => R0vm::VARIANT,
+        }
+    }
+}
+
 impl fmt::Display for MachineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -76,6 +86,9 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
     const KIND: MachineKind;
     /// The column of the instruction table that holds here.
     const VARIANT: Variant;
+
+    /// Whether the program can ever write where it can execute. If it cannot, sessions share compiled code.
+    fn may_rewrite_code(program: &Program) -> bool;
 
     /// Fills memory, page states, registers and pc with what the program finds at its first step.
     fn boot(program: &Program, env: &Env<'_>, vm: &mut Vm, budget: &mut Budget) -> Result<Self, Error>

@@ -25,6 +25,11 @@ impl Machine for R0vm {
     const KIND: MachineKind = MachineKind::R0vm;
     const VARIANT: Variant = Variant::R0vm;
 
+    // Code is ordinary memory.
+    fn may_rewrite_code(_: &Program) -> bool {
+        true
+    }
+
     fn boot(program: &Program, _: &Env<'_>, vm: &mut Vm, _: &mut Budget) -> Result<R0vm, Error> {
         if program.entry() < KERNEL_START {
             return Err(Error::Boot {

@@ -8,6 +8,9 @@ use super::Refusal;
 use crate::env::Env;
 use crate::trace::{Effect, EffectKind, Space};
 
+/// Effects kept before they are handed over although the row buffer has room.
+const EFFECTS_HELD: usize = 1 << 16;
+
 /// Deterministic budgets other than steps: what was used and what may be.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Budget {
@@ -98,6 +101,11 @@ impl<'env> World<'env> {
                 self.code_written.extend((start..=last).step_by(4));
             }
         }
+    }
+
+    /// Whether so many effects wait that they should be handed over before the next step.
+    pub(crate) fn effects_full(&self) -> bool {
+        self.effects.len() >= EFFECTS_HELD
     }
 
     fn record(&mut self, vm: &Vm, kind: EffectKind, space: Space, addr: u32, before: u32, after: u32) {

@@ -65,6 +65,9 @@ fn read_header(bytes: &[u8]) -> Result<header32::Header, ProgramError> {
     if bytes.is_empty() {
         return Err(ProgramError::Empty);
     }
+    if bytes.starts_with(b"R0BF") {
+        return Err(ProgramError::RiscZeroBinary);
+    }
     if !bytes.iter().zip(eh::ELFMAG).all(|(found, expected)| found == expected) {
         let found: Vec<String> = bytes.iter().take(eh::SELFMAG).map(|byte| format!("{byte:02x}")).collect();
         return Err(ProgramError::NotElf { found: found.join(" ") });

@@ -17,6 +17,10 @@ pub enum ProgramError {
         found: String,
     },
 
+    /// A RISC Zero program binary: a user program and a kernel in one file.
+    #[error("a RISC Zero program binary (it begins with R0BF), which is not run yet; give the ELF of a bare program")]
+    RiscZeroBinary,
+
     /// Something reaches beyond the end of the file.
     #[error(
         "the ELF is truncated: {what} reaches to byte {end_offset}, the file has {file_bytes}; copy or build it again"

@@ -54,6 +54,17 @@ impl<S: Sink + ?Sized> Sink for &mut S {
     }
 }
 
+/// A sink that may be absent; an absent one wants nothing.
+impl<S: Sink> Sink for Option<S> {
+    fn level(&self) -> Level {
+        self.as_ref().map_or(Level::Off, Sink::level)
+    }
+
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        self.as_mut().map_or(Ok(()), |sink| sink.rows(first_step, rows, effects))
+    }
+}
+
 impl<A: Sink, B: Sink> Sink for (A, B) {
     fn level(&self) -> Level {
         match (self.0.level(), self.1.level()) {

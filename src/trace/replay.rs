@@ -39,7 +39,7 @@ impl Replay {
     /// The state of `session` now; follows its rows up to step `until` and ignores later ones.
     pub fn new(session: &Session<'_>, until: u64) -> Replay {
         Replay {
-            variant: Variant::Standard,
+            variant: session.machine().variant(),
             step: session.steps(),
             until,
             pc: session.pc(),

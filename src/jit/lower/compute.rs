@@ -15,6 +15,9 @@ impl Lowering<'_> {
         match instruction.op {
             Op::Lui => return self.i32(imm),
             Op::Auipc => return self.i32(placed.pc.wrapping_add(imm)),
+            // `li` and `mv`.
+            Op::Addi if instruction.rs1 == 0 => return self.i32(imm),
+            Op::Addi if imm == 0 && a.is_some() => return a.unwrap_or(self.base),
             _ => {}
         }
         let zero = |lowering: &mut Self| lowering.i32(0);

@@ -12,9 +12,9 @@ use crate::jit::region::Placed;
 use crate::trace::Level;
 
 impl Lowering<'_> {
-    pub(super) fn load(&mut self, placed: &Placed, row: &mut RowParts) {
+    pub(super) fn load(&mut self, placed: &Placed, a: Option<Value>, row: &mut RowParts) {
         let bytes = placed.instruction.op.line().access_bytes();
-        let address = self.address(placed, row);
+        let address = self.address(placed, a);
         self.check(placed, address, Access::Load(bytes), PageState::READ);
         let op = placed.instruction.op;
         let value = match self.level {
@@ -28,11 +28,11 @@ impl Lowering<'_> {
         row.rd = Some(value);
     }
 
-    pub(super) fn store(&mut self, placed: &Placed, row: &mut RowParts) {
+    pub(super) fn store(&mut self, placed: &Placed, a: Option<Value>, b: Option<Value>, row: &mut RowParts) {
         let bytes = placed.instruction.op.line().access_bytes();
-        let address = self.address(placed, row);
+        let address = self.address(placed, a);
         self.check(placed, address, Access::Store(bytes), PageState::WRITE);
-        let value = row.rs2.unwrap_or(address);
+        let value = b.unwrap_or(address);
         match self.level {
             Level::Off => self.store_bytes(placed.instruction.op, address, value),
             Level::Rows => {
@@ -45,9 +45,9 @@ impl Lowering<'_> {
         }
     }
 
-    fn address(&mut self, placed: &Placed, row: &RowParts) -> Value {
-        let a = row.rs1.unwrap_or(self.base);
-        self.builder.ins().iadd_imm_s(a, placed.instruction.imm as i32 as i64)
+    fn address(&mut self, placed: &Placed, a: Option<Value>) -> Value {
+        let a = a.unwrap_or_else(|| self.i32(0));
+        self.add(a, placed.instruction.imm as i32 as i64)
     }
 
     /// Lets the access through if its page's state and its alignment allow, and asks otherwise; leaves in front of the

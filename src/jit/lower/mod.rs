@@ -134,6 +134,14 @@ impl Lowering<'_> {
         self.open(block);
     }
 
+    /// `value + constant`; the plain value where that is the same, since nothing later looks for such sums.
+    fn add(&mut self, value: Value, constant: i64) -> Value {
+        match constant {
+            0 => value,
+            _ => self.builder.ins().iadd_imm_s(value, constant),
+        }
+    }
+
     fn i32(&mut self, value: u32) -> Value {
         self.builder.ins().iconst(types::I32, value as i64)
     }
@@ -244,11 +252,16 @@ impl Lowering<'_> {
         let line = instruction.op.line();
         let a = line.format.has_rs1().then(|| self.register(instruction.rs1));
         let b = line.format.has_rs2().then(|| self.register(instruction.rs2));
-        let mut row = RowParts { rs1: a, rs2: b, ..RowParts::default() };
+        // A row's column of x0 is 0 without looking.
+        let mut row = RowParts {
+            rs1: a.filter(|_| instruction.rs1 != 0),
+            rs2: b.filter(|_| instruction.rs2 != 0),
+            ..RowParts::default()
+        };
         match line.class {
             Class::Compute => row.rd = Some(self.compute(placed, a, b)),
-            Class::Load => self.load(placed, &mut row),
-            Class::Store => self.store(placed, &mut row),
+            Class::Load => self.load(placed, a, &mut row),
+            Class::Store => self.store(placed, a, b, &mut row),
             Class::Jump => row.rd = Some(self.i32(placed.pc.wrapping_add(4))),
             Class::JumpIndirect => row.rd = Some(self.jump_indirect_check(placed, a)),
             Class::Branch => self.branch_check(placed, a, b),
@@ -288,7 +301,7 @@ impl Lowering<'_> {
     fn here(&mut self, pc: u32) -> [BlockArg; 2] {
         let pc = self.i32(pc);
         let undone = -self.left * self.step_unit();
-        let progress = self.builder.ins().iadd_imm_s(self.after, undone);
+        let progress = self.add(self.after, undone);
         [BlockArg::Value(pc), BlockArg::Value(progress)]
     }
 
@@ -335,7 +348,7 @@ impl Lowering<'_> {
 
     fn jump_indirect_target(&mut self, placed: &Placed, a: Option<Value>) -> Value {
         let a = a.unwrap_or_else(|| self.i32(0));
-        let sum = self.builder.ins().iadd_imm_s(a, placed.instruction.imm as i32 as i64);
+        let sum = self.add(a, placed.instruction.imm as i32 as i64);
         self.builder.ins().band_imm_s(sum, -2)
     }
 

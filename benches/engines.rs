@@ -1,0 +1,65 @@
+//! Both engines on the guests that work, without rows and with rows written and dropped.
+//!
+//! A run is what a caller pays for: session made, code translated, program run to its end, all under a limit on steps.
+//! Runs are short here, so translation weighs more than in the figures of `examples/figures.rs`.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, SamplingMode, Throughput};
+use tachy::{Engine, Env, Executor, Limits, NullSink, Program};
+
+/// Guests with arguments that make them run 60 to 120 million steps.
+const WORK: [(&str, &[&str]); 7] = [
+    ("fib", &["32"]),
+    ("sieve", &["4000000", "1"]),
+    ("sha256", &["20000"]),
+    ("quicksort", &["500000", "1"]),
+    ("vm", &["3200"]),
+    ("mix", &["1200"]),
+    ("rust_mix", &["16"]),
+];
+
+const ENGINES: [(&str, Engine); 2] = [("interpreter", Engine::Interpreter), ("jit", Engine::Jit)];
+const SINKS: [(&str, NullSink); 2] = [("off", NullSink::off()), ("rows", NullSink::rows())];
+
+/// No guest comes near it; that it is there is part of what is measured.
+const LIMIT_STEPS: u64 = 1 << 40;
+
+/// Runs the program to its end and returns its steps.
+fn run(executor: &Executor, args: &[&str], mut sink: NullSink) -> u64 {
+    let session = executor.run(Env::new().args(args.iter().copied()), &mut sink).expect("the guest runs");
+    assert_eq!(session.exit_code(), Some(0), "the guest checks itself");
+    session.steps()
+}
+
+fn bench(criterion: &mut Criterion, guest: &str, guest_args: &[&str]) {
+    let path = format!("{}/guests/bin/{guest}.elf", env!("CARGO_MANIFEST_DIR"));
+    let program = Program::from_elf(&std::fs::read(path).expect("the guest is there")).expect("the guest is a program");
+    let args = [&[guest], guest_args].concat();
+    let limits = Limits { steps: Some(LIMIT_STEPS), ..Limits::default() };
+    let mut group = criterion.benchmark_group(guest);
+    group.sampling_mode(SamplingMode::Flat);
+    for (engine_name, engine) in ENGINES {
+        let executor = Executor::builder().engine(engine).limits(limits).build(&program).expect("it can be built");
+        for (sink_name, sink) in SINKS {
+            group.throughput(Throughput::Elements(run(&executor, &args, sink)));
+            group.bench_function(format!("{engine_name} {sink_name}"), |bencher| {
+                bencher.iter(|| black_box(run(&executor, &args, sink)));
+            });
+        }
+    }
+    group.finish();
+}
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(3))
+        .configure_from_args();
+    for (guest, args) in WORK {
+        bench(&mut criterion, guest, args);
+    }
+    criterion.final_summary();
+}

@@ -1,0 +1,301 @@
+//! The figures of README.md: both engines and, where it is installed, qemu-riscv32, on the guests that work.
+//!
+//!     cargo run --release --example figures [-- [ROUNDS] [GUEST...]]
+//!
+//! One thread, round by round with every contender in turn, so that a machine that slows down slows all of them down;
+//! medians over the rounds. A run of Tachy is a session from its making to its end with everything translated anew,
+//! under a limit on steps; one of qemu is its whole process, which is the same work plus some milliseconds to start.
+//! It prints Markdown.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use tachy::{Engine, Env, Executor, Limits, NullSink, Program, Stats};
+use tempfile::NamedTempFile;
+
+const ROUNDS: usize = 5;
+/// No guest comes near it; that it is there is part of what is measured.
+const LIMIT_STEPS: u64 = 1 << 40;
+const MANIFEST: &str = env!("CARGO_MANIFEST_DIR");
+const QEMU: &str = "qemu-riscv32";
+
+/// The guests, about 400 million steps each; `rust_mix` more, since it has far more code to translate than the others,
+/// `smc` less, since qemu takes so long.
+const WORK: [Call; 10] = [
+    ("fib", &["35"]),
+    ("sieve", &["4000000", "6"]),
+    ("sha256", &["100000"]),
+    ("quicksort", &["500000", "4"]),
+    ("vm", &["14000"]),
+    ("mix", &["5500"]),
+    ("brk", &["4000"]),
+    ("filter", &[]),
+    ("rust_mix", &["600"]),
+    ("smc", &["200000"]),
+];
+/// This one writes over its own code all the time: what it takes says nothing about other programs.
+const APART: &str = "smc";
+/// What `filter` reads.
+const LINE: &str = "The quick brown fox jumps over the lazy dog.\n";
+const LINES: usize = 500_000;
+
+/// Who runs the guests, in the order of the columns.
+const CONTENDERS: [&str; 5] = ["interpreter", "interpreter, rows", "JIT", "JIT, rows", "qemu-riscv32"];
+const INTERPRETER: usize = 0;
+const INTERPRETER_ROWS: usize = 1;
+const JIT: usize = 2;
+const JIT_ROWS: usize = 3;
+const QEMU_USER: usize = 4;
+
+/// A guest's name and its arguments.
+type Call = (&'static str, &'static [&'static str]);
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// A guest ready to run, by any contender.
+struct Guest<'a> {
+    name: &'a str,
+    args: &'a [&'a str],
+    path: String,
+    program: Program,
+    /// The file that is its standard input, as it is: all contenders read it alike.
+    input: &'a Path,
+}
+
+/// What one guest took.
+struct Measured<'a> {
+    name: &'a str,
+    steps: u64,
+    /// Seconds of every round, by contender; none where the contender is not installed.
+    seconds: [Vec<f64>; CONTENDERS.len()],
+    /// How the JIT ran, without rows and with rows.
+    stats: [Stats; 2],
+}
+
+impl<'a> Guest<'a> {
+    /// Runs the guest in Tachy: seconds, steps, statistics.
+    fn run(&self, engine: Engine, mut sink: NullSink) -> Result<(f64, u64, Stats)> {
+        let limits = Limits { steps: Some(LIMIT_STEPS), ..Limits::default() };
+        let executor = Executor::builder().engine(engine).limits(limits).build(&self.program)?;
+        let args = [&[self.name], self.args].concat();
+        let input = File::open(self.input)?;
+        let started = Instant::now();
+        let session = black_box(executor.run(Env::new().args(args).stdin(input), &mut sink)?);
+        let (code, steps, stats) = (session.exit_code(), session.steps(), session.stats());
+        drop(session);
+        let seconds = started.elapsed().as_secs_f64();
+        if code != Some(0) {
+            return Err(format!("{} failed with {code:?}", self.name).into());
+        }
+        Ok((seconds, steps, stats))
+    }
+
+    /// Runs the guest in qemu: seconds.
+    fn run_qemu(&self) -> Result<f64> {
+        let mut command = Command::new(QEMU);
+        command.arg(&self.path).args(self.args).stdin(File::open(self.input)?);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let started = Instant::now();
+        let status = command.status()?;
+        let seconds = started.elapsed().as_secs_f64();
+        if !status.success() {
+            return Err(format!("{} failed in {QEMU}: {status}", self.name).into());
+        }
+        Ok(seconds)
+    }
+
+    fn measure(&self, rounds: usize, with_qemu: bool) -> Result<Measured<'a>> {
+        let name = self.name;
+        let mut measured = Measured { name, steps: 0, seconds: Default::default(), stats: Default::default() };
+        for round in 1..=rounds {
+            eprintln!("{name}: round {round} of {rounds}");
+            let (interpreter, steps, _) = self.run(Engine::Interpreter, NullSink::off())?;
+            let (interpreter_rows, ..) = self.run(Engine::Interpreter, NullSink::rows())?;
+            let (jit, jit_steps, jit_stats) = self.run(Engine::Jit, NullSink::off())?;
+            let (jit_rows, _, jit_rows_stats) = self.run(Engine::Jit, NullSink::rows())?;
+            assert_eq!(steps, jit_steps, "the engines do the same steps");
+            measured.steps = steps;
+            measured.stats = [jit_stats, jit_rows_stats];
+            for (index, seconds) in [interpreter, interpreter_rows, jit, jit_rows].into_iter().enumerate() {
+                measured.seconds[index].push(seconds);
+            }
+            if with_qemu {
+                measured.seconds[QEMU_USER].push(self.run_qemu()?);
+            }
+        }
+        Ok(measured)
+    }
+}
+
+impl Measured<'_> {
+    /// Billions of steps a second, by the median round.
+    fn rate(&self, contender: usize) -> Option<f64> {
+        let mut seconds = self.seconds[contender].clone();
+        seconds.sort_by(f64::total_cmp);
+        let median = match seconds.len() {
+            0 => return None,
+            odd if odd % 2 == 1 => seconds[odd / 2],
+            even => (seconds[even / 2 - 1] + seconds[even / 2]) / 2.0,
+        };
+        Some(self.steps as f64 / median / 1e9)
+    }
+
+    /// How many times as fast one contender is as another.
+    fn ratio(&self, [one, other]: [usize; 2]) -> Option<f64> {
+        Some(self.rate(one)? / self.rate(other)?)
+    }
+}
+
+fn geometric_mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let logarithms = values.map(|value| value.map(f64::ln)).collect::<Option<Vec<f64>>>()?;
+    Some((logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp())
+}
+
+/// A cell for a rate or ratio.
+fn cell(value: Option<f64>) -> String {
+    value.map_or("n/a".to_owned(), |value| if value < 10.0 { format!("{value:.2}") } else { format!("{value:.1}") })
+}
+
+fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
+    let cells: Vec<String> = cells.into_iter().collect();
+    let _ = writeln!(text, "| {} |", cells.join(" | "));
+}
+
+fn header(text: &mut String, names: &[&str]) {
+    row(text, names.iter().map(|name| name.to_string()));
+    let line = |index: usize| if index == 0 { "---".to_owned() } else { "---:".to_owned() };
+    row(text, (0..names.len()).map(line));
+}
+
+/// A line for each guest and one for the geometric mean of all but [`APART`], which stands below it.
+fn table(
+    text: &mut String,
+    names: &[&str],
+    measured: &[Measured<'_>],
+    cells: impl Fn(&Measured<'_>) -> Vec<Option<f64>>,
+) {
+    header(text, names);
+    let line = |name: String, values: Vec<Option<f64>>| [name].into_iter().chain(values.into_iter().map(cell));
+    let (apart, usual): (Vec<_>, Vec<_>) = measured.iter().partition(|guest| guest.name == APART);
+    for guest in &usual {
+        row(text, line(guest.name.to_owned(), cells(guest)));
+    }
+    if !usual.is_empty() {
+        let mean = |column: usize| geometric_mean(usual.iter().map(|guest| cells(guest)[column]));
+        row(text, line("geometric mean".to_owned(), (0..names.len() - 1).map(mean).collect()));
+    }
+    for guest in apart {
+        row(text, line(format!("{} (not in the mean)", guest.name), cells(guest)));
+    }
+}
+
+/// What translation took, without rows and with rows.
+fn translation(text: &mut String, measured: &[Measured<'_>]) {
+    let names = [
+        "guest",
+        "steps",
+        "regions",
+        "instructions",
+        "us each",
+        "bytes each",
+        "ms in all",
+        "KiB in all",
+        "interpreted",
+    ];
+    header(text, &names);
+    for guest in measured {
+        for (stats, what) in guest.stats.iter().zip(["", ", rows"]) {
+            let each = |value: f64| format!("{:.1}", value / stats.translated_instructions.max(1) as f64);
+            let seconds = stats.compile_time.as_secs_f64();
+            let cells = [
+                format!("{}{what}", guest.name),
+                format!("{:.1} M", guest.steps as f64 / 1e6),
+                stats.regions.to_string(),
+                stats.translated_instructions.to_string(),
+                each(seconds * 1e6),
+                each(stats.code_bytes as f64),
+                format!("{:.1}", seconds * 1e3),
+                format!("{:.0}", stats.code_bytes as f64 / 1024.0),
+                format!("{:.2} %", 100.0 * stats.interpreted_steps as f64 / guest.steps as f64),
+            ];
+            row(text, cells);
+        }
+    }
+}
+
+/// The first line that a command prints, if there is such a command.
+fn told_by(program: &str, args: &[&str]) -> Option<String> {
+    let output =
+        Command::new(program).args(args).current_dir(MANIFEST).output().ok().filter(|it| it.status.success())?;
+    String::from_utf8(output.stdout).ok()?.lines().next().map(str::to_owned)
+}
+
+/// Which machine, when, and which versions: a line for the table.
+fn circumstances(rounds: usize, load: &str) -> String {
+    let unknown = || "unknown".to_owned();
+    let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let models = processors.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = models.map(|(_, model)| model.trim().to_owned()).next().unwrap_or_else(unknown);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let date = told_by("date", &["-u", "+%F"]).unwrap_or_else(unknown);
+    let commit = told_by("git", &["describe", "--always", "--dirty"]).unwrap_or_else(unknown);
+    let rustc = told_by("rustc", &["--version"]).unwrap_or_else(unknown);
+    let qemu = told_by(QEMU, &["--version"]).unwrap_or_else(|| format!("{QEMU} not installed"));
+    format!(
+        "Machine: {model}, {cores} cores, load {load} before the first round. Date: {date}. Commit {commit}; {rustc}; \
+         {qemu}. Medians of {rounds} rounds."
+    )
+}
+
+/// The number of rounds and the guests that the command line asks for.
+fn asked_for() -> Result<(usize, Vec<Call>)> {
+    let mut args = std::env::args().skip(1).peekable();
+    let rounds = args.next_if(|arg| arg.parse::<usize>().is_ok());
+    let rounds = rounds.map_or(Ok(ROUNDS), |arg| arg.parse())?.max(1);
+    let names: Vec<String> = args.collect();
+    if let Some(name) = names.iter().find(|name| !WORK.iter().any(|(guest, _)| guest == name)) {
+        return Err(format!("no guest {name}; there are {}", WORK.map(|(guest, _)| guest).join(", ")).into());
+    }
+    let wanted = WORK.into_iter().filter(|(guest, _)| names.is_empty() || names.iter().any(|name| name == guest));
+    Ok((rounds, wanted.collect()))
+}
+
+fn main() -> Result<()> {
+    let (rounds, work) = asked_for()?;
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("unknown").to_owned();
+    let mut text_input = NamedTempFile::new()?;
+    text_input.write_all(LINE.repeat(LINES).as_bytes())?;
+    let with_qemu = told_by(QEMU, &["--version"]).is_some();
+    let mut measured = Vec::new();
+    for (name, args) in work {
+        let path = format!("{MANIFEST}/guests/bin/{name}.elf");
+        let program = Program::from_elf(&std::fs::read(&path)?)?;
+        let input = if name == "filter" { text_input.path() } else { Path::new("/dev/null") };
+        measured.push(Guest { name, args, path, program, input }.measure(rounds, with_qemu)?);
+    }
+
+    let mut text = format!("{}\n\nBillions of steps (or rows) a second:\n\n", circumstances(rounds, &load));
+    let names: Vec<&str> = ["guest"].into_iter().chain(CONTENDERS).collect();
+    table(&mut text, &names, &measured, |guest| (0..CONTENDERS.len()).map(|index| guest.rate(index)).collect());
+    text.push_str("\nTimes as fast:\n\n");
+    let ratios = [
+        ("JIT : interpreter", [JIT, INTERPRETER]),
+        ("with rows", [JIT_ROWS, INTERPRETER_ROWS]),
+        ("JIT : qemu", [JIT, QEMU_USER]),
+        ("JIT with rows : qemu", [JIT_ROWS, QEMU_USER]),
+        ("JIT with rows : JIT", [JIT_ROWS, JIT]),
+    ];
+    let names: Vec<&str> = ["guest"].into_iter().chain(ratios.map(|(name, _)| name)).collect();
+    table(&mut text, &names, &measured, |guest| ratios.map(|(_, pair)| guest.ratio(pair)).to_vec());
+    text.push_str("\nTranslation, of the last round:\n\n");
+    translation(&mut text, &measured);
+    print!("{text}");
+    Ok(())
+}

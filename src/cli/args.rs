@@ -1,0 +1,224 @@
+//! What several subcommands accept, and how numbers are read. It must not open anything.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tachy::{Engine, JitOptions, Limits, MachineKind};
+
+/// A program, its surroundings and its limits.
+#[derive(Args)]
+pub(super) struct GuestArgs {
+    /// Static RV32IM executable (ELF)
+    #[arg(value_name = "PROGRAM")]
+    pub(super) program: PathBuf,
+
+    /// Arguments of the guest, after its name, which is PROGRAM
+    #[arg(last = true, value_name = "ARG")]
+    args: Vec<OsString>,
+
+    /// What the guest reads as its standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) stdin: Option<PathBuf>,
+
+    /// The guest's environment
+    #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Machine::Auto)]
+    machine: Machine,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+
+    #[command(flatten)]
+    jit: JitArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Machine {
+    /// What the program is made for
+    Auto,
+    /// Any static program, with a handful of Linux system calls
+    Bare,
+    /// RISC Zero's machine; so far its kernel starts and stops at the first system instruction
+    R0vm,
+}
+
+/// Limits; steps, memory and output stop both engines at the same step.
+#[derive(Args)]
+struct LimitArgs {
+    /// Stop after N steps
+    #[arg(long, value_name = "N", value_parser = number)]
+    limit_steps: Option<u64>,
+
+    /// Stop when the guest needs more memory, in pages of 1 KiB; suffixes K, M and G
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    limit_memory: Option<u64>,
+
+    /// Stop before the guest has written more to its standard output and error together; suffixes K, M and G
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    limit_output: Option<u64>,
+
+    /// Stop soon after this time, at no particular step; fractions allowed
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    limit_time: Option<Duration>,
+}
+
+/// How native code is made, for tests and measurements.
+#[derive(Args)]
+struct JitArgs {
+    /// Translate code at its Nth execution; 0: at first sight
+    #[arg(long, value_name = "N", value_parser = number, hide_short_help = true)]
+    jit_threshold: Option<u64>,
+
+    /// Guest instructions translated at once, at the most
+    #[arg(long, value_name = "N", value_parser = number, hide_short_help = true)]
+    region_instructions: Option<u64>,
+}
+
+impl GuestArgs {
+    /// All arguments of the guest, its name first.
+    pub(super) fn argv(&self) -> Vec<Vec<u8>> {
+        let name = self.program.as_os_str();
+        let all = std::iter::once(name).chain(self.args.iter().map(OsString::as_os_str));
+        all.map(|arg| arg.as_encoded_bytes().to_vec()).collect()
+    }
+
+    pub(super) fn machine(&self) -> MachineKind {
+        match self.machine {
+            // The other kind of program is refused when it is read.
+            Machine::Auto | Machine::Bare => MachineKind::Bare,
+            Machine::R0vm => MachineKind::R0vm,
+        }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let LimitArgs { limit_steps, limit_memory, limit_output, limit_time } = self.limits;
+        Limits { steps: limit_steps, memory_bytes: limit_memory, output_bytes: limit_output, time: limit_time }
+    }
+
+    pub(super) fn jit(&self) -> JitOptions {
+        let mut options = JitOptions::default();
+        if let Some(threshold) = self.jit.jit_threshold {
+            options.threshold = threshold.try_into().unwrap_or(u16::MAX);
+        }
+        if let Some(instructions) = self.jit.region_instructions {
+            options.region_instructions = instructions.try_into().unwrap_or(usize::MAX);
+        }
+        options
+    }
+}
+
+/// Which engine.
+#[derive(Args)]
+pub(super) struct EngineArgs {
+    /// Translate to native code what is hot (the default)
+    #[arg(long, conflicts_with = "interpreter")]
+    jit: bool,
+
+    /// Interpret every step: the reference
+    #[arg(long)]
+    interpreter: bool,
+}
+
+impl EngineArgs {
+    pub(super) fn engine(&self) -> Engine {
+        if self.interpreter { Engine::Interpreter } else { Engine::Jit }
+    }
+}
+
+/// What is told about a run besides its output.
+#[derive(Args)]
+pub(super) struct ReportArgs {
+    /// Tell on standard error how the run went
+    #[arg(long)]
+    pub(super) stats: bool,
+
+    #[command(flatten)]
+    pub(super) json: JsonArg,
+}
+
+/// Where the result goes in a form for programs.
+#[derive(Args)]
+pub(super) struct JsonArg {
+    /// Write the result as a JSON object to FILE, or to standard output; the guest's output goes to standard error then
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    json: Option<PathBuf>,
+}
+
+/// Where something of ours goes.
+pub(super) enum Target<'a> {
+    Nowhere,
+    Stdout,
+    File(&'a Path),
+}
+
+impl JsonArg {
+    pub(super) fn target(&self) -> Target<'_> {
+        target(self.json.as_deref())
+    }
+}
+
+/// The file, where `-` is standard output.
+pub(super) fn target(path: Option<&Path>) -> Target<'_> {
+    match path {
+        None => Target::Nowhere,
+        Some(path) if path.as_os_str() == "-" => Target::Stdout,
+        Some(path) => Target::File(path),
+    }
+}
+
+/// A number: decimal or with 0x, and `_` wherever it helps to read.
+pub(super) fn number(text: &str) -> Result<u64, String> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    let digits: String = digits.chars().filter(|&digit| digit != '_').collect();
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        return Err("expected a number such as 1000, 1_000_000 or 0x10000".to_owned());
+    }
+    u64::from_str_radix(&digits, radix).map_err(|_| format!("too large: the most is {}", u64::MAX))
+}
+
+/// A number of bytes: a number, and perhaps K, M or G (1024 bytes and so on), also written KiB.
+fn bytes(text: &str) -> Result<u64, String> {
+    let plain = text.strip_suffix("iB").unwrap_or(text);
+    let suffixes = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)];
+    let scaled = suffixes.into_iter().find_map(|(suffix, scale)| Some((plain.strip_suffix(suffix)?, scale)));
+    let (digits, scale) = scaled.unwrap_or((text, 1));
+    let count = number(digits).map_err(|error| error.replace("0x10000", "64K"))?;
+    count.checked_mul(scale).ok_or_else(|| format!("too large: the most is {}", u64::MAX))
+}
+
+/// Seconds, with fractions.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected seconds such as 10 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_people_write_them() {
+        assert_eq!(number("0"), Ok(0));
+        assert_eq!(number("1_000_000"), Ok(1_000_000));
+        assert_eq!(number("0xFFFF_ffff"), Ok(0xffff_ffff));
+        assert_eq!(number("18446744073709551615"), Ok(u64::MAX));
+        for wrong in ["", "_", "0x", "-1", "+1", "1e3", "abc", "18446744073709551616", "1 "] {
+            assert!(number(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(bytes("64"), Ok(64));
+        assert_eq!(bytes("64K"), Ok(65536));
+        assert_eq!(bytes("0x10MiB"), Ok(16 << 20));
+        assert_eq!(bytes("1_0G"), Ok(10 << 30));
+        for wrong in ["K", "64k", "64KB", "64iB", "1T", "17179869184G"] {
+            assert!(bytes(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "-1", "nan", "inf", "1e300", "1s"] {
+            assert!(seconds(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `tachy info`: what a program is, without running it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use tachy::Program;
+use tachy::program::SymbolKind;
+
+use super::args::{JsonArg, Target};
+use super::failure::{self, Failure};
+use super::guest::{create, read_program};
+use super::report::write_json;
+use super::text::{count, grouped, symbol};
+
+/// Show what a program is: entry, segments, symbols, sizes, digest
+#[derive(Args)]
+#[command(after_long_help = failure::help())]
+pub(super) struct Info {
+    /// Static RV32IM executable (ELF)
+    #[arg(value_name = "PROGRAM")]
+    program: PathBuf,
+
+    /// List the symbols too
+    #[arg(long)]
+    symbols: bool,
+
+    #[command(flatten)]
+    json: JsonArg,
+}
+
+#[derive(Serialize)]
+struct Facts {
+    program_digest: String,
+    entry: u32,
+    segments: Vec<SegmentFacts>,
+    symbols: usize,
+}
+
+#[derive(Serialize)]
+struct SegmentFacts {
+    address: u32,
+    memory_bytes: u32,
+    data_bytes: usize,
+    permissions: String,
+}
+
+impl Info {
+    pub(super) fn main(&self) -> Result<u8, Failure> {
+        let json = create(self.json.target())?;
+        let program = read_program(&self.program)?;
+        let facts = facts(&program);
+        if let Some(file) = json {
+            write_json(&facts, &file)?;
+        }
+        if !matches!(self.json.target(), Target::Stdout) {
+            super::print(&self.text(&program, &facts))?;
+        }
+        Ok(0)
+    }
+
+    fn text(&self, program: &Program, facts: &Facts) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write(&mut text, program, facts);
+        text
+    }
+
+    fn write(&self, text: &mut String, program: &Program, facts: &Facts) -> std::fmt::Result {
+        let entry = symbol(program, facts.entry).unwrap_or_default();
+        writeln!(text, "program   {}", self.program.display())?;
+        writeln!(text, "digest    {}", facts.program_digest)?;
+        writeln!(text, "{}", format!("entry     {:#010x} {entry}", facts.entry).trim_end())?;
+        for segment in program.segments() {
+            let (start, end) = (segment.address, segment.end());
+            let (bytes, data) = (count(segment.memory_bytes.into(), "byte"), grouped(segment.data.len() as u64));
+            let permissions = segment.permissions;
+            writeln!(text, "segment   {start:#010x}..{end:#010x} {permissions} {bytes}, {data} of them from the file")?;
+        }
+        let of = |kind| program.symbols().iter().filter(|symbol| symbol.kind == kind).count() as u64;
+        let functions = count(of(SymbolKind::Function), "function");
+        let objects = count(of(SymbolKind::Object), "object");
+        let labels = count(of(SymbolKind::Other), "label");
+        writeln!(text, "symbols   {functions}, {objects}, {labels}")?;
+        if self.symbols {
+            for symbol in program.symbols() {
+                let kind = match symbol.kind {
+                    SymbolKind::Function => "function",
+                    SymbolKind::Object => "object",
+                    SymbolKind::Other => "label",
+                };
+                writeln!(text, "{:#010x} {:>8} {kind:<8} {}", symbol.address, symbol.size_bytes, symbol.name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn facts(program: &Program) -> Facts {
+    let segments = program.segments().iter().map(|segment| SegmentFacts {
+        address: segment.address,
+        memory_bytes: segment.memory_bytes,
+        data_bytes: segment.data.len(),
+        permissions: segment.permissions.to_string(),
+    });
+    Facts {
+        program_digest: blake3::Hash::from(program.digest()).to_string(),
+        entry: program.entry(),
+        segments: segments.collect(),
+        symbols: program.symbols().len(),
+    }
+}

@@ -1,0 +1,70 @@
+//! The command line: arguments in, library calls, text and exit codes out.
+//!
+//! It uses the library as any other program would, through its public doors. What a run computes must not depend on
+//! anything here.
+
+mod args;
+mod diff;
+mod failure;
+mod guest;
+mod info;
+mod report;
+mod run;
+mod text;
+mod trace;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::{Failure, USAGE};
+
+/// Runs RISC-V programs (RV32IM) at native speed and writes down every step
+///
+/// The rows of a trace are a function of program, input and limits; a JIT compiler makes them by default, and an
+/// interpreter makes the same, slower.
+#[derive(Parser)]
+#[command(name = "tachy", version, after_long_help = failure::help())]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    Trace(trace::Trace),
+    Diff(diff::Diff),
+    Info(info::Info),
+}
+
+/// The whole program.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            let text = error.render().to_string();
+            let text = text.strip_prefix("error: ").map_or(text.clone(), |text| format!("tachy: {text}"));
+            // There is nobody to tell that telling failed.
+            let _ = io::stderr().write_all(text.as_bytes());
+            return USAGE.into();
+        }
+        // Help and version are no errors.
+        Err(help) => return print(&help.render().to_string()).map_or_else(Failure::tell, |()| 0).into(),
+    };
+    let result = match &cli.command {
+        Command::Run(run) => run.main(),
+        Command::Trace(trace) => trace.main(),
+        Command::Diff(diff) => diff.main(),
+        Command::Info(info) => info.main(),
+    };
+    result.unwrap_or_else(Failure::tell).into()
+}
+
+/// Writes text of ours to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stream = io::stdout().lock();
+    let written = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+    written.map_err(|error| Failure::output("standard output", &error))
+}

@@ -1,0 +1,223 @@
+//! What is told about a run besides its output: one JSON object, and statistics for people.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use tachy::trace::TraceDigest;
+use tachy::{Engine, Session, Stats};
+
+use super::args::{ReportArgs, Target};
+use super::failure::Failure;
+use super::guest::{Guest, create};
+use super::text::{count, grouped};
+
+/// The JSON object of a run. It is filled as the run goes, so that it is true whatever happens.
+#[derive(Serialize, Default)]
+pub(super) struct Facts {
+    pub(super) engine: &'static str,
+    pub(super) machine: Option<String>,
+    pub(super) program_digest: Option<String>,
+    pub(super) steps: u64,
+    /// The guest's code, all 32 bits.
+    pub(super) exit: Option<u32>,
+    pub(super) error: Option<ErrorFacts>,
+    /// Address of the next instruction.
+    pub(super) pc: Option<u32>,
+    pub(super) seconds: f64,
+    /// Rows delivered.
+    pub(super) rows: u64,
+    pub(super) digests: Digests,
+    /// Of a comparison only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) agree: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) difference: Option<DifferenceFacts>,
+    /// If asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<StatsFacts>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ErrorFacts {
+    kind: &'static str,
+    pc: Option<u32>,
+    step: Option<u64>,
+    address: Option<u32>,
+    message: String,
+}
+
+impl ErrorFacts {
+    pub(super) fn new(failure: &Failure) -> ErrorFacts {
+        ErrorFacts {
+            kind: failure.kind,
+            pc: failure.place.map(|place| place.pc),
+            step: failure.place.map(|place| place.step),
+            address: failure.address,
+            message: failure.message.clone(),
+        }
+    }
+}
+
+#[derive(Serialize, Default)]
+pub(super) struct Digests {
+    rows: Option<String>,
+    effects: Option<String>,
+}
+
+impl From<TraceDigest> for Digests {
+    fn from(digest: TraceDigest) -> Digests {
+        Digests { rows: Some(digest.rows.to_string()), effects: Some(digest.effects.to_string()) }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct DifferenceFacts {
+    pub(super) step: u64,
+    pub(super) what: Vec<String>,
+}
+
+/// [`Stats`] for JSON.
+#[derive(Serialize)]
+struct StatsFacts {
+    interpreted_steps: u64,
+    entries: u64,
+    transfers: u64,
+    deopts: u64,
+    access_assists: u64,
+    refill_assists: u64,
+    regions: u64,
+    translated_instructions: u64,
+    code_bytes: u64,
+    compile_seconds: f64,
+    code_flushes: u64,
+    invalidations: u64,
+    ecalls: u64,
+    ecalls_unknown: u64,
+    pages: u64,
+}
+
+impl From<Stats> for StatsFacts {
+    fn from(stats: Stats) -> StatsFacts {
+        StatsFacts {
+            interpreted_steps: stats.interpreted_steps,
+            entries: stats.entries,
+            transfers: stats.transfers,
+            deopts: stats.deopts,
+            access_assists: stats.access_assists,
+            refill_assists: stats.refill_assists,
+            regions: stats.regions,
+            translated_instructions: stats.translated_instructions,
+            code_bytes: stats.code_bytes,
+            compile_seconds: stats.compile_time.as_secs_f64(),
+            code_flushes: stats.code_flushes,
+            invalidations: stats.invalidations,
+            ecalls: stats.ecalls,
+            ecalls_unknown: stats.ecalls_unknown,
+            pages: stats.pages,
+        }
+    }
+}
+
+/// Facts, and where they go.
+pub(super) struct Report {
+    pub(super) facts: Facts,
+    pub(super) json: Option<File>,
+    takes_stdout: bool,
+    /// Statistics are wanted, and these are they.
+    wants_stats: bool,
+    stats: Option<(Duration, Stats)>,
+}
+
+impl Report {
+    /// Opens the JSON file first of all, to fail before the run and not after it.
+    pub(super) fn open(args: &ReportArgs, engine: &'static str) -> Result<Report, Failure> {
+        Ok(Report {
+            facts: Facts { engine, ..Facts::default() },
+            json: create(args.json.target())?,
+            takes_stdout: matches!(args.json.target(), Target::Stdout),
+            wants_stats: args.stats,
+            stats: None,
+        })
+    }
+
+    /// Whether the object goes to standard output.
+    pub(super) fn takes_stdout(&self) -> bool {
+        self.takes_stdout
+    }
+
+    /// Takes down which program it is. Hashing it takes time that only JSON is worth.
+    pub(super) fn guest(&mut self, guest: &Guest<'_>) {
+        self.facts.machine = Some(guest.machine.to_string());
+        if self.json.is_some() {
+            self.facts.program_digest = Some(blake3::Hash::from(guest.program.digest()).to_string());
+        }
+    }
+
+    /// Takes down how far a session has come.
+    pub(super) fn session(&mut self, session: &Session<'_>) {
+        self.facts.steps = session.steps();
+        self.facts.exit = session.exit_code();
+        self.facts.pc = Some(session.pc());
+        self.stats(session.time(), session.stats());
+    }
+
+    /// Takes down how it ran.
+    pub(super) fn stats(&mut self, time: Duration, stats: Stats) {
+        self.facts.seconds = time.as_secs_f64();
+        self.stats = Some((time, stats));
+    }
+
+    /// Tells everything, and hands back how it ended.
+    pub(super) fn close(mut self, result: Result<u8, Failure>) -> Result<u8, Failure> {
+        if let Err(failure) = &result {
+            self.facts.error = Some(ErrorFacts::new(failure));
+        }
+        if let Some((time, stats)) = self.stats.filter(|_| self.wants_stats) {
+            // Statistics that nobody can read are not worth an error.
+            let _ = io::stderr().write_all(stats_text(self.facts.steps, time, &stats).as_bytes());
+            self.facts.stats = Some(stats.into());
+        }
+        let written = self.json.map_or(Ok(()), |file| write_json(&self.facts, &file));
+        // The first failure counts.
+        result.and_then(|code| written.map(|()| code))
+    }
+}
+
+/// Writes one object on one line.
+pub(super) fn write_json(object: &impl Serialize, mut file: &File) -> Result<(), Failure> {
+    let text = serde_json::to_string(object).map_err(io::Error::from);
+    text.and_then(|text| file.write_all((text + "\n").as_bytes())).map_err(|error| Failure::output("JSON", &error))
+}
+
+fn stats_text(steps: u64, time: Duration, stats: &Stats) -> String {
+    let seconds = time.as_secs_f64();
+    let rate = if seconds > 0.0 { steps as f64 / seconds / 1e6 } else { 0.0 };
+    let compile_millis = stats.compile_time.as_secs_f64() * 1e3;
+    let lines = [
+        ("steps", format!("{} in {seconds:.3} s: {rate:.1} M steps/s", grouped(steps))),
+        ("interpreted", count(stats.interpreted_steps, "step")),
+        ("regions", format!("{} of {}", grouped(stats.regions), count(stats.translated_instructions, "instruction"))),
+        ("compile time", format!("{compile_millis:.1} ms")),
+        ("code", count(stats.code_bytes, "byte")),
+        ("code flushes", grouped(stats.code_flushes)),
+        ("invalidations", grouped(stats.invalidations)),
+        ("entries", grouped(stats.entries)),
+        ("transfers", grouped(stats.transfers)),
+        ("deopts", grouped(stats.deopts)),
+        ("assists", grouped(stats.access_assists)),
+        ("refills", grouped(stats.refill_assists)),
+        ("ecalls", format!("{} ({} unknown)", grouped(stats.ecalls), grouped(stats.ecalls_unknown))),
+        ("pages", format!("{} of 1 KiB", grouped(stats.pages))),
+    ];
+    lines.iter().map(|(name, value)| format!("{name:<14} {value}\n")).collect()
+}
+
+/// The name that JSON has for an engine.
+pub(super) fn engine_name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Jit => "jit",
+        Engine::Interpreter => "interpreter",
+    }
+}

@@ -1,0 +1,35 @@
+//! Names of generated code for Linux's perf, on request: the file `/tmp/perf-PID.map` that perf looks for.
+//!
+//! A line is start, size, name, the first two in hexadecimal. Source: tools/perf/Documentation/jit-interface.txt.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+
+use tachy_runtime::Function;
+
+use super::region::Region;
+use crate::program::Program;
+
+/// Writes names into this process's map.
+pub(super) struct PerfMap {
+    program: Program,
+}
+
+impl PerfMap {
+    pub(super) fn new(program: Program) -> PerfMap {
+        PerfMap { program }
+    }
+
+    /// Names a region by the guest function its entry lies in. Failing to is no reason to stop: the map is an extra.
+    pub(super) fn add(&self, function: Function, code_bytes: usize, region: &Region) {
+        let pc = region.entries.first().map_or(0, |&entry| region.blocks[entry].pc);
+        let name = match self.program.symbol_at(pc) {
+            Some((symbol, offset)) => format!("guest {}+{offset:#x}", symbol.name),
+            None => format!("guest {pc:#010x}"),
+        };
+        let path = format!("/tmp/perf-{}.map", std::process::id());
+        if let Ok(mut map) = OpenOptions::new().create(true).append(true).open(path) {
+            let _ = writeln!(map, "{:x} {code_bytes:x} {name}", function.address());
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Random whole programs that a seed determines: structured ones, which loop, call, switch, patch their own code and
+//! talk to the machine for some thousand steps, and soups of random instructions in which control goes anywhere.
+//!
+//! Every program ends by itself, by a trap or at its step limit. It is kept as words, so that a failure can be
+//! shrunk by putting nops in place of instructions.
+
+mod soup;
+mod structured;
+
+use std::fmt::Write as _;
+
+use tachy::decode::{Instruction, encode};
+use tachy::disasm::disassemble;
+use tachy::isa::{Class, Format, Line, Op, TABLE, Variant};
+use tachy::program::{Permissions, Segment};
+use tachy::{Limits, Program};
+
+use super::assembler::{Assembler, Label};
+use super::engines::Case;
+use super::rng::Rng;
+
+/// `addi x0, x0, 0`.
+pub const NOP: u32 = 0x13;
+
+/// Where the data area lies: some pages that may be read and written, the last of them partly initialised.
+const DATA: u32 = 0x0004_0000;
+const DATA_WORDS: usize = 3 * 256 + 40;
+/// Where constants and tables of addresses lie: read-only.
+const CONSTANTS: u32 = 0x0006_0000;
+const CONSTANTS_MAX: usize = 900;
+
+// Registers with a job; the others are for random code.
+const RA: u8 = 1;
+const SP: u8 = 2;
+/// Points into the data area.
+const DATA_POINTER: u8 = 3;
+/// Points at the constants.
+const CONSTANT_POINTER: u8 = 4;
+const A0: u8 = 10;
+const A1: u8 = 11;
+const A2: u8 = 12;
+const A7: u8 = 17;
+/// Counts down a recursion.
+const RECURSION: u8 = 24;
+/// Count down the loops of a function, by nesting.
+const COUNTERS: [u8; 3] = [25, 26, 27];
+/// Registers that random code may write.
+const WORKING: [u8; 23] = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 28, 29, 30, 31];
+
+/// A random program, in parts that can be changed one by one.
+#[derive(Debug, Clone)]
+pub struct RandomProgram {
+    pub seed: u64,
+    pub entry: u32,
+    pub code_base: u32,
+    pub code: Vec<u32>,
+    pub code_writable: bool,
+    pub data: Vec<u32>,
+    pub constants: Vec<u32>,
+    pub stdin: Vec<u8>,
+    pub limit_steps: u64,
+}
+
+/// The program of a seed.
+pub fn generate(seed: u64) -> RandomProgram {
+    let mut rng = Rng::new(seed);
+    match rng.below(4) {
+        0 => soup::generate(seed, rng),
+        _ => structured::generate(seed, rng),
+    }
+}
+
+impl RandomProgram {
+    pub fn case(&self) -> Case {
+        let code = if self.code_writable { Permissions::RWX } else { Permissions::RX };
+        let segments = vec![
+            Segment::from_words(self.code_base, &self.code, code),
+            Segment::from_words(DATA, &self.data, Permissions::RW),
+            Segment::from_words(CONSTANTS, &self.constants, Permissions::R),
+        ];
+        let program = Program::from_segments(self.entry, segments).expect("generated programs are well formed");
+        let limits = Limits { steps: Some(self.limit_steps), ..Limits::default() };
+        Case { stdin: self.stdin.clone(), limits, whole_memory: false, ..Case::new(program) }
+    }
+
+    /// The code in words, runs of nops left out.
+    pub fn listing(&self) -> String {
+        let kind = if self.code_writable { "writable" } else { "read-only" };
+        let mut text = format!("entry {:#x}, {kind} code, limit {} steps\n", self.entry, self.limit_steps);
+        let mut nops = 0;
+        for (index, &word) in self.code.iter().enumerate() {
+            let pc = self.code_base + 4 * index as u32;
+            if word == NOP && pc != self.entry {
+                nops += 1;
+                continue;
+            }
+            if nops > 0 {
+                let _ = writeln!(text, "  ({nops} nops)");
+                nops = 0;
+            }
+            let _ = writeln!(text, "  {pc:#x}: {word:08x}  {}", disassemble(word, pc, Variant::Standard));
+        }
+        if nops > 0 {
+            let _ = writeln!(text, "  ({nops} nops)");
+        }
+        text
+    }
+
+    /// Puts nops in place of instructions, larger runs first, as long as `fails` still holds; gives up after `tries`.
+    pub fn shrink(&mut self, mut tries: usize, mut fails: impl FnMut(&RandomProgram) -> bool) {
+        let mut run = self.code.len().next_power_of_two();
+        let mut changed = false;
+        while run >= 1 && tries > 0 {
+            for start in (0..self.code.len()).step_by(run) {
+                let end = self.code.len().min(start + run);
+                if tries == 0 || self.code[start..end].iter().all(|&word| word == NOP) {
+                    continue;
+                }
+                tries -= 1;
+                let kept = self.code[start..end].to_vec();
+                self.code[start..end].fill(NOP);
+                match fails(self) {
+                    true => changed = true,
+                    false => self.code[start..end].copy_from_slice(&kept),
+                }
+            }
+            // What could not go before may go now that others went.
+            run = match run {
+                1 if changed => {
+                    changed = false;
+                    1
+                }
+                run => run / 2,
+            };
+        }
+    }
+}
+
+/// A program under construction: code, constants, and the registers random code uses.
+struct Draft {
+    rng: Rng,
+    asm: Assembler,
+    constants: Vec<Constant>,
+    /// The working registers of this program; fewer means more entangled.
+    working: Vec<u8>,
+}
+
+/// A word of the table of constants.
+#[derive(Clone, Copy)]
+enum Constant {
+    Word(u32),
+    Address(Label),
+}
+
+impl Draft {
+    fn new(mut rng: Rng) -> Draft {
+        // Anywhere in a page, so that code crosses into the next one at any place.
+        let base = 0x1_0000 + 4 * rng.between(0, 256);
+        let mut working = WORKING.to_vec();
+        for kept in 0..working.len() {
+            let other = kept + rng.below((working.len() - kept) as u64) as usize;
+            working.swap(kept, other);
+        }
+        working.truncate(rng.between(5, WORKING.len() as u32 + 1) as usize);
+        Draft { rng, asm: Assembler::new(base), constants: Vec::new(), working }
+    }
+
+    /// A register that random code may write.
+    fn destination(&mut self) -> u8 {
+        match self.rng.one_in(16) {
+            true => 0,
+            false => self.working(),
+        }
+    }
+
+    /// A working register, never x0.
+    fn working(&mut self) -> u8 {
+        let index = self.rng.below(self.working.len() as u64);
+        self.working[index as usize]
+    }
+
+    /// Two different working registers.
+    fn two_working(&mut self) -> (u8, u8) {
+        let first = self.working();
+        loop {
+            let second = self.working();
+            if second != first {
+                return (first, second);
+            }
+        }
+    }
+
+    /// A register to read: mostly a working one, now and then any.
+    fn source(&mut self) -> u8 {
+        match self.rng.one_in(8) {
+            true => self.rng.between(0, 32) as u8,
+            false => self.working(),
+        }
+    }
+
+    /// An instruction of class Compute.
+    fn random_compute(&mut self) -> Instruction {
+        let line = loop {
+            let line = &TABLE[self.rng.below(TABLE.len() as u64) as usize];
+            if line.class == Class::Compute {
+                break line;
+            }
+        };
+        let imm = self.random_immediate(line);
+        Instruction { op: line.op, rd: self.destination(), rs1: self.source(), rs2: self.source(), imm }
+    }
+
+    fn random_immediate(&mut self, line: &Line) -> u32 {
+        match line.format {
+            Format::U => self.rng.word() & 0xffff_f000,
+            Format::Shift => self.rng.between(0, 32),
+            _ => match self.rng.below(4) {
+                0 => self.rng.pick(&[0, 1, -1i32 as u32, 2047, -2048i32 as u32]),
+                _ => self.rng.between(0, 4096).wrapping_sub(2048),
+            },
+        }
+    }
+
+    fn compute(&mut self) {
+        let instruction = self.random_compute();
+        self.asm.word(encode(instruction));
+    }
+
+    /// Byte offset from the constant pointer of a new constant, or `None` when the table is full.
+    fn constant(&mut self, constants: &[Constant]) -> Option<i32> {
+        let index = self.constants.len();
+        if index + constants.len() > CONSTANTS_MAX {
+            return None;
+        }
+        self.constants.extend(constants);
+        Some(4 * index as i32 - 2048)
+    }
+
+    /// Sets the pointers that code counts on.
+    fn set_pointers(&mut self) {
+        let middle = DATA + 4 * self.rng.between(0, DATA_WORDS as u32);
+        self.asm.li(DATA_POINTER, middle);
+        self.asm.li(CONSTANT_POINTER, CONSTANTS + 2048);
+    }
+
+    /// An access into the data area by way of its pointer or a working register; aligned.
+    fn access(&mut self) {
+        let line = loop {
+            let line = &TABLE[self.rng.below(TABLE.len() as u64) as usize];
+            if matches!(line.class, Class::Load | Class::Store) {
+                break line;
+            }
+        };
+        let bytes = line.access_bytes();
+        // Page edges as often as everything else.
+        let at = match self.rng.below(2) {
+            0 => self.rng.between(0, 4 * DATA_WORDS as u32),
+            _ => (1024 * self.rng.between(0, 4) + self.rng.between(0, 16)).saturating_sub(8),
+        };
+        let target = DATA + at / bytes * bytes;
+        let (register, other) = self.two_working();
+        let imm = self.rng.between(0, 4096) as i32 - 2048;
+        self.asm.li(register, target.wrapping_sub(imm as u32));
+        let (destination, source) = (self.destination(), if self.rng.one_in(6) { register } else { other });
+        self.asm.op(line.op, destination, register, source, imm);
+    }
+
+    /// An access at an address that random values decide, kept inside the data area by a mask.
+    fn computed_access(&mut self) {
+        let (register, source) = self.two_working();
+        let (op, mask) = self.rng.pick(&[
+            (Op::Lw, 0x3fc),
+            (Op::Sw, 0x3fc),
+            (Op::Lbu, 0x7ff),
+            (Op::Sb, 0x7ff),
+            (Op::Lh, 0x7fe),
+            (Op::Sh, 0x7fe),
+        ]);
+        let value = self.source();
+        self.asm.i(Op::Andi, register, value, mask);
+        self.asm.li(source, DATA);
+        self.asm.r(Op::Add, register, register, source);
+        let rd = self.destination();
+        let rs2 = self.source();
+        self.asm.op(op, rd, register, rs2, 0);
+    }
+
+    /// Ends the draft at `entry`; `stdin` is the guest's.
+    fn finish(mut self, seed: u64, entry: u32, code_writable: bool, limit_steps: u64) -> RandomProgram {
+        let data = (0..DATA_WORDS).map(|_| self.rng.word()).collect();
+        // What is read into code are instructions; reads take whole words, so they stay whole.
+        let stdin = (0..64).flat_map(|_| encode(self.random_compute()).to_le_bytes()).collect();
+        let code_base = self.asm.base();
+        let assembled = self.asm.finish();
+        let constants = self.constants.iter().map(|constant| match *constant {
+            Constant::Word(word) => word,
+            Constant::Address(label) => assembled.address(label),
+        });
+        // A segment is never empty.
+        let constants = constants.chain([0]).collect();
+        RandomProgram {
+            seed,
+            entry,
+            code_base,
+            code: assembled.words,
+            code_writable,
+            data,
+            constants,
+            stdin,
+            limit_steps,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The second machine: RISC Zero's kernel boots on the stub of r0vm up to its first system instruction, and what the
+//! machines decode differently is legal in one and illegal in the other.
+
+mod common;
+
+use common::engines::{Case, End, Setup, assert_same};
+use tachy::decode::{Instruction, encode};
+use tachy::isa::Op;
+use tachy::program::{Permissions, Segment};
+use tachy::{Error, MachineKind, Program};
+
+/// Where code may lie in both machines' space.
+const CODE: u32 = 0xc000_0000;
+
+fn setups() -> [Setup; 3] {
+    [Setup::eager(), Setup::eager().region_instructions(1), Setup::eager().threshold(2).buffer_rows(256)]
+}
+
+/// The same words as a program of either machine.
+fn case(machine: MachineKind, words: &[u32]) -> Case {
+    let segments = vec![Segment::from_words(CODE, words, Permissions::RX)];
+    Case::new(Program::from_segments(CODE, segments).expect("a test's own program")).on(machine)
+}
+
+/// Kind and text of how a case ends in both engines, and its steps.
+fn end(machine: MachineKind, words: &[u32]) -> (&'static str, String, usize) {
+    let outcome = assert_same(&format!("{words:x?} on {machine}"), &case(machine, words), &setups());
+    match outcome.end {
+        End::Failed { kind, text, .. } => (kind, text, outcome.rows.len()),
+        End::Done(status) => panic!("{words:x?} on {machine} ended well: {status:?}"),
+    }
+}
+
+#[test]
+fn the_kernel_boots() {
+    let elf = risc0_zkos_v1compat::V1COMPAT_ELF;
+    let program = Program::from_elf(elf).expect("the kernel is a good program");
+    let case = Case::new(program).on(MachineKind::R0vm);
+    let outcome = assert_same("the kernel", &case, &setups());
+    let End::Failed { kind: "unsupported", place: Some(place), text } = &outcome.end else {
+        panic!("expected a system instruction, found {:?}", outcome.end);
+    };
+    assert!(text.contains("r0vm"), "{text}");
+    assert!(!outcome.rows.is_empty(), "the kernel does something before its first system instruction");
+    assert_eq!(place.step, outcome.rows.len() as u64);
+    assert_eq!(outcome.rows[0].pc, case.program.entry());
+    assert!(outcome.rows.iter().all(|row| row.pc >= CODE), "the kernel never leaves its own space");
+}
+
+/// A program that lies below the kernel's space is none for this machine so far.
+#[test]
+fn user_programs_do_not_boot_yet() {
+    let elf = std::fs::read(common::guest("fib")).expect("the guests are in the repository");
+    let case = Case::new(Program::from_elf(&elf).expect("a good program")).on(MachineKind::R0vm);
+    let result = Setup::interpreter().executor(&case).start(tachy::Env::new());
+    assert!(matches!(result, Err(Error::Boot { machine: MachineKind::R0vm, .. })));
+}
+
+fn word(op: Op) -> u32 {
+    encode(Instruction { op, rd: 0, rs1: 0, rs2: 0, imm: 0 })
+}
+
+#[test]
+fn fences_are_illegal_in_r0vm() {
+    for op in [Op::Fence, Op::FenceI] {
+        let (_, text, steps) = end(MachineKind::R0vm, &[0x13, word(op)]);
+        assert!(text.contains("illegal instruction"), "{text}");
+        assert_eq!(steps, 1);
+        let (_, text, steps) = end(MachineKind::Bare, &[0x13, word(op), word(Op::Ebreak)]);
+        assert!(text.contains("breakpoint"), "{text}");
+        assert_eq!(steps, 2);
+    }
+}
+
+/// R0VM does not look at the funct3 of jalr.
+#[test]
+fn jalr_with_any_funct3() {
+    for funct3 in 1..8 {
+        // auipc x5, 0; jalr x1, 12(x5); a hole; ebreak
+        let auipc = encode(Instruction { op: Op::Auipc, rd: 5, rs1: 0, rs2: 0, imm: 0 });
+        let jalr = encode(Instruction { op: Op::Jalr, rd: 1, rs1: 5, rs2: 0, imm: 12 }) | funct3 << 12;
+        let words = [auipc, jalr, 0, word(Op::Ebreak)];
+        let (_, text, steps) = end(MachineKind::R0vm, &words);
+        assert!(text.contains("breakpoint"), "funct3 {funct3}: {text}");
+        assert_eq!(steps, 2);
+        let (_, text, steps) = end(MachineKind::Bare, &words);
+        assert!(text.contains("illegal instruction"), "funct3 {funct3}: {text}");
+        assert_eq!(steps, 1);
+    }
+}
+
+/// System instructions: with bits that R0VM ignores, and the one that only it has.
+#[test]
+fn system_instructions_differ() {
+    let loose = 0x000f_8f80;
+    for word in [word(Op::Ecall), word(Op::Ecall) | loose, word(Op::Mret), word(Op::Mret) | loose] {
+        let (kind, text, steps) = end(MachineKind::R0vm, &[0x13, word]);
+        assert_eq!((kind, steps), ("unsupported", 1), "{word:#x}: {text}");
+    }
+    let (_, text, _) = end(MachineKind::R0vm, &[word(Op::Ebreak) | loose]);
+    assert!(text.contains("breakpoint"), "{text}");
+    for word in [word(Op::Ecall) | loose, word(Op::Ebreak) | loose, word(Op::Mret)] {
+        let (_, text, steps) = end(MachineKind::Bare, &[0x13, word]);
+        assert!(text.contains("illegal instruction") && steps == 1, "{word:#x}: {text}");
+    }
+}
+
+/// R0VM lets nothing below 0x10000 be touched, and everything above that has not been said otherwise.
+#[test]
+fn memory_of_r0vm() {
+    let load = |imm: i32| encode(Instruction { op: Op::Lw, rd: 6, rs1: 5, rs2: 0, imm: imm as u32 });
+    let store = |imm: i32| encode(Instruction { op: Op::Sw, rd: 0, rs1: 5, rs2: 5, imm: imm as u32 });
+    let lui = encode(Instruction { op: Op::Lui, rd: 5, rs1: 0, rs2: 0, imm: 0x1_0000 });
+    let (_, text, steps) = end(MachineKind::R0vm, &[lui, store(0), load(0), load(4), load(-4)]);
+    assert!(text.contains("not readable") && text.contains("0x0000fffc"), "{text}");
+    assert_eq!(steps, 4);
+    let (_, text, steps) = end(MachineKind::R0vm, &[lui, store(8), store(-4)]);
+    assert!(text.contains("not writable") && text.contains("0x0000fffc"), "{text}");
+    assert_eq!(steps, 2);
+    let (_, text, _) = end(MachineKind::R0vm, &[lui, load(2)]);
+    assert!(text.contains("misaligned load"), "{text}");
+}

@@ -1,0 +1,101 @@
+//! Replay: the state at any step, out of the initial image, rows and effects alone, is the session's own.
+
+mod common;
+
+use common::engines::{Case, Setup};
+use common::generator::generate;
+use common::rng::Rng;
+use tachy::trace::{Replay, ReplayError, VecSink};
+use tachy::{Env, NullSink, Program, Session, Status};
+
+/// Runs a fresh session under `setup` to `step`, with or without rows as `sink` says.
+fn session_at<'a>(case: &'a Case, setup: &Setup, step: u64) -> Session<'a> {
+    let env = Env::new().args(case.args.iter().cloned()).stdin(&case.stdin[..]);
+    let mut session = setup.executor(case).start(env).expect("it starts");
+    // A trap or limit before the step leaves the session where it happened.
+    let _ = session.run_to(step, &mut NullSink::off());
+    session
+}
+
+/// Compares a replayed state with that of a session.
+fn assert_state(what: &str, case: &Case, replay: &Replay, session: &Session<'_>) {
+    assert_eq!(replay.step(), session.steps(), "{what}");
+    assert_eq!(replay.registers(), session.registers(), "{what}");
+    for (address, word) in replay.words() {
+        assert_eq!(word, session.word(address), "{what}: the word at {address:#x}");
+    }
+    // What the trace has not shown is as it was in the image.
+    for segment in case.program.segments() {
+        for address in (segment.address..segment.address + segment.memory_bytes).step_by(4) {
+            let offset = (address - segment.address) as usize;
+            let initial = segment
+                .data
+                .get(offset..offset + 4)
+                .map_or(0, |bytes| u32::from_le_bytes(bytes.try_into().expect("four bytes")));
+            let replayed = replay.word(address).unwrap_or(initial);
+            assert_eq!(replayed, session.word(address), "{what}: the word at {address:#x}");
+        }
+    }
+}
+
+#[test]
+fn random_programs_at_random_steps() {
+    for seed in 5000..5060 {
+        let case = generate(seed).case();
+        let mut rng = Rng::new(seed);
+        let total = session_at(&case, &Setup::interpreter(), u64::MAX).steps();
+        for step in [rng.below(total + 1), rng.below(total + 1), total] {
+            let what = format!("seed {seed}, step {step} of {total}");
+            let mut traced = session_at(&case, &Setup::eager(), 0);
+            let mut replay = Replay::new(&traced, step);
+            let _ = traced.run(&mut replay);
+            let expected = session_at(&case, &Setup::eager(), step);
+            assert_state(&what, &case, &replay, &expected);
+            // The last row does not tell where its step went.
+            if step < total {
+                assert_eq!(replay.pc(), expected.pc(), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replay_can_begin_in_the_middle() {
+    let elf = std::fs::read(common::guest("quicksort")).expect("the guests are in the repository");
+    let mut case = Case::new(Program::from_elf(&elf).expect("a good program"));
+    case.args = ["quicksort", "300"].map(|arg| arg.as_bytes().to_vec()).to_vec();
+    let mut session = session_at(&case, &Setup::eager(), 10_000);
+    let mut replay = Replay::new(&session, 25_000);
+    assert_eq!(session.run_to(20_000, &mut replay).expect("it goes on"), Status::Paused);
+    assert_eq!((replay.step(), replay.registers()), (20_000, session.registers()));
+    assert_eq!(session.run(&mut replay).expect("it ends"), Status::Exited { code: 0 });
+    let expected = session_at(&case, &Setup::interpreter(), 25_000);
+    assert_eq!((replay.step(), replay.registers()), (25_000, expected.registers()));
+    assert_eq!(replay.pc(), expected.pc());
+}
+
+/// Rows that do not fit together are refused, with the step where that shows.
+#[test]
+fn a_forged_trace_is_refused() {
+    let case = generate(5003).case();
+    let start = session_at(&case, &Setup::interpreter(), 0);
+    let mut sink = VecSink::default();
+    let _ = session_at(&case, &Setup::interpreter(), 0).run(&mut sink);
+    let mut found = 0;
+    for forged in 0..200 {
+        let mut rows = sink.rows.clone();
+        // A wrong result shows when it is read.
+        rows[forged].rd ^= 4;
+        let mut replay = Replay::new(&start, u64::MAX);
+        let effects = |step: usize| {
+            let of_step = sink.effects.iter().filter(move |effect| effect.step == step as u64);
+            of_step.copied().collect::<Vec<_>>()
+        };
+        let result = rows.iter().enumerate().try_for_each(|(step, row)| replay.apply(row, &effects(step)));
+        if let Err(ReplayError { step, .. }) = result {
+            assert!(step > forged as u64, "forged at {forged}, refused at {step}");
+            found += 1;
+        }
+    }
+    assert!(found > 50, "of 200 forged values only {found} were ever read?");
+}

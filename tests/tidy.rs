@@ -1,0 +1,464 @@
+//! The repository itself, held to the rules of ARCHITECTURE.md and CONTRIBUTING.md: where unsafe code may stand, who
+//! may know whom, what every file begins with, and that the documents name what exists.
+//!
+//! It reads text and knows nothing of the library.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const MAX_LINES: usize = 700;
+
+/// The functions outside runtime/ that may hold unsafe code: where the translator vouches for the code it publishes.
+const UNSAFE_CROSSING: [(&str, &str); 2] = [("src/jit/native.rs", "publish_code"), ("src/jit/native.rs", "new_code")];
+
+/// Crates that only these places may know.
+const OWNERS: [(&str, &[&str]); 6] = [
+    ("goblin", &["src/program/elf.rs"]),
+    ("cranelift_codegen", &["src/jit/", "runtime/src/code.rs"]),
+    ("cranelift_frontend", &["src/jit/"]),
+    ("cranelift_native", &["src/jit/"]),
+    ("cranelift_jit", &["runtime/src/code.rs"]),
+    ("rustix", &["runtime/src/map.rs"]),
+];
+
+/// What each module of the library may import. A module that is not here fails the test: say where it belongs.
+const LAYERS: [(&str, &[&str]); 15] = [
+    ("isa", &[]),
+    ("decode", &["isa"]),
+    ("disasm", &["decode", "isa"]),
+    ("program", &[]),
+    ("env", &[]),
+    ("limits", &[]),
+    // A replay begins at a session: the one arrow of this module that points up.
+    ("trace", &["decode", "isa", "session", "tachy_runtime"]),
+    // Errors say which machine it was, and machines return errors.
+    ("error", &["machine", "program", "trace", "tachy_runtime"]),
+    ("machine", &["env", "error", "isa", "program", "trace", "tachy_runtime"]),
+    ("interpreter", &["decode", "error", "isa", "machine", "tachy_runtime"]),
+    // Of the engine the JIT knows the counters that it fills in, of the interpreter how often code was arrived at.
+    ("jit", &["decode", "engine", "error", "interpreter", "isa", "program", "trace", "tachy_runtime"]),
+    ("engine", &["error", "interpreter", "jit", "limits", "machine", "trace", "tachy_runtime"]),
+    ("session", &["engine", "env", "error", "jit", "limits", "machine", "program", "trace", "tachy_runtime"]),
+    ("diff", &["engine", "env", "error", "jit", "limits", "machine", "program", "session", "trace", "tachy_runtime"]),
+    // The command line is a crate of its own in front of the library.
+    ("cli", &["tachy"]),
+];
+
+/// A text file of the repository.
+struct File {
+    /// From the root, with slashes.
+    path: String,
+    text: String,
+}
+
+impl File {
+    fn is_rust(&self) -> bool {
+        self.path.ends_with(".rs")
+    }
+
+    /// Rust of the product and its tests; the guests are programs of another world.
+    fn is_ours(&self) -> bool {
+        self.is_rust() && !self.path.starts_with("guests/")
+    }
+
+    /// The module of the library that the file belongs to; none for the crates' roots and for other crates.
+    fn module(&self) -> Option<&str> {
+        let name = self.path.strip_prefix("src/")?.split('/').next()?.trim_end_matches(".rs");
+        (name != "lib" && name != "main").then_some(name)
+    }
+
+    /// The text with comments and what stands in quotes blanked out, line by line as it was.
+    fn code(&self) -> String {
+        code_only(&self.text)
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Paths of all files, as git knows them; where there is no git, what lies in the folder and was not built.
+fn paths() -> Vec<PathBuf> {
+    let git = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output();
+    if let Ok(output) = git
+        && output.status.success()
+    {
+        let names = String::from_utf8(output.stdout).expect("the repository's names are plain");
+        return names.split('\0').filter(|name| !name.is_empty()).map(|name| root().join(name)).collect();
+    }
+    let mut found = Vec::new();
+    let mut folders = vec![root().to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder can be read") {
+            let entry = entry.expect("an entry can be read");
+            let built = entry.file_name() == "target" || entry.file_name() == ".git";
+            match entry.file_type().expect("an entry has a type").is_dir() {
+                true if built => {}
+                true => folders.push(entry.path()),
+                false => found.push(entry.path()),
+            }
+        }
+    }
+    found
+}
+
+/// All text files. A file that was just deleted, or is no text, is not among them.
+fn files() -> Vec<File> {
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).ok()?;
+        let path = path.strip_prefix(root()).ok()?.to_str()?.replace('\\', "/");
+        Some(File { path, text })
+    };
+    let files: Vec<File> = paths().into_iter().filter_map(read).collect();
+    assert!(files.iter().any(|file| file.path == "src/lib.rs"), "the repository was not found");
+    files
+}
+
+fn rust_files() -> Vec<File> {
+    files().into_iter().filter(File::is_ours).collect()
+}
+
+/// Fails with all findings at once.
+fn assert_none(rule: &str, findings: Vec<String>) {
+    assert!(findings.is_empty(), "{rule}:\n  {}\n", findings.join("\n  "));
+}
+
+/// Blanks out comments, strings and characters; quotes and line ends stay.
+fn code_only(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let after_word = code.ends_with(|last: char| last.is_alphanumeric() || last == '_');
+        let bytes = match first {
+            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => block_comment_bytes(rest),
+            '"' => quoted_bytes(rest, '"'),
+            'r' | 'b' if !after_word && raw_string_bytes(rest).is_some() => raw_string_bytes(rest).unwrap_or(1),
+            '\'' if is_character(rest) => quoted_bytes(rest, '\''),
+            _ => {
+                code.push(first);
+                rest = &rest[first.len_utf8()..];
+                continue;
+            }
+        };
+        code.extend(rest[..bytes].chars().map(|char| if matches!(char, '\n' | '"') { char } else { ' ' }));
+        rest = &rest[bytes..];
+    }
+    code
+}
+
+fn block_comment_bytes(text: &str) -> usize {
+    let mut depth = 0;
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text.as_bytes()[at..];
+        match rest {
+            [b'/', b'*', ..] => (depth, at) = (depth + 1, at + 2),
+            [b'*', b'/', ..] => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+fn quoted_bytes(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, char) in text.char_indices().skip(1) {
+        match char {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            _ if char == quote => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn raw_string_bytes(text: &str) -> Option<usize> {
+    let plain = text.strip_prefix('b').unwrap_or(text).strip_prefix('r')?;
+    let body = plain.trim_start_matches('#');
+    let end = format!("\"{}", &plain[..plain.len() - body.len()]);
+    let body = body.strip_prefix('"')?;
+    Some(text.len() - body.len() + body.find(&end)? + end.len())
+}
+
+/// Whether a quote begins a character and not a lifetime.
+fn is_character(text: &str) -> bool {
+    let mut chars = text.chars().skip(1);
+    matches!((chars.next(), chars.next()), (Some('\\'), _) | (Some(_), Some('\'')))
+}
+
+fn is_word_part(char: char) -> bool {
+    char.is_alphanumeric() || char == '_'
+}
+
+/// The words of a line of code, each with what follows it.
+fn words(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let starts = line.char_indices().filter(|&(at, char)| is_word_part(char) && !line[..at].ends_with(is_word_part));
+    starts.map(|(at, _)| {
+        let rest = &line[at..];
+        rest.split_at(rest.find(|char| !is_word_part(char)).unwrap_or(rest.len()))
+    })
+}
+
+fn has_word(line: &str, word: &str) -> bool {
+    words(line).any(|(found, _)| found == word)
+}
+
+/// The name of the function that a line declares.
+fn declared_function(line: &str) -> Option<&str> {
+    let (_, rest) = words(line).find(|(word, _)| *word == "fn")?;
+    words(rest).next().map(|(name, _)| name)
+}
+
+#[test]
+fn unsafe_code_stands_in_the_runtime_and_at_the_crossing_alone() {
+    let mut findings = Vec::new();
+    let mut unused = UNSAFE_CROSSING.to_vec();
+    for file in rust_files().iter().filter(|file| !file.path.starts_with("runtime/src/")) {
+        let mut function = "";
+        let code = file.code();
+        for (number, line) in (1..).zip(code.lines()) {
+            function = declared_function(line).unwrap_or(function);
+            if has_word(line, "unsafe") {
+                let place = (file.path.as_str(), function);
+                unused.retain(|crossing| *crossing != place);
+                if !UNSAFE_CROSSING.contains(&place) {
+                    findings.push(format!("{}:{number}, in {function}", file.path));
+                }
+            }
+            let allowed = UNSAFE_CROSSING.iter().any(|(path, _)| *path == file.path);
+            if line.contains("allow(unsafe_code)") && !allowed {
+                findings.push(format!("{}:{number} allows it", file.path));
+            }
+        }
+    }
+    findings.extend(unused.iter().map(|(path, function)| format!("{path}: none in {function}, where it is expected")));
+    assert_none("unsafe code outside runtime/src and the crossing", findings);
+    for (crate_root, attribute) in [("src/lib.rs", "#![deny(unsafe_code)]"), ("src/main.rs", "#![forbid(unsafe_code)]")]
+    {
+        let text = fs::read_to_string(root().join(crate_root)).expect("the crate has a root");
+        assert!(text.lines().any(|line| line == attribute), "{crate_root} must say {attribute}");
+    }
+}
+
+#[test]
+fn every_unsafe_block_says_why_it_is_sound() {
+    let mut findings = Vec::new();
+    for file in rust_files() {
+        let code = file.code();
+        let (lines, code): (Vec<&str>, Vec<&str>) = (file.text.lines().collect(), code.lines().collect());
+        for (index, line) in code.iter().enumerate() {
+            let claims = words(line).any(|(word, rest)| {
+                let next = rest.trim_start();
+                word == "unsafe" && (next.is_empty() || next.starts_with('{') || next.starts_with("impl"))
+            });
+            if claims && !is_argued(&lines, &code, index) {
+                findings.push(format!("{}:{}", file.path, index + 1));
+            }
+        }
+    }
+    assert_none("unsafe without a SAFETY comment just above its statement", findings);
+}
+
+/// Whether a comment above the statement that `index` is a line of argues for it.
+fn is_argued(lines: &[&str], code: &[&str], index: usize) -> bool {
+    let mut above = (0..index).rev();
+    // The rest of the statement, if it began on an earlier line.
+    let comment = above.find(|&line| {
+        let text = code[line].trim();
+        text.is_empty() || text.ends_with([';', '{', '}', ','])
+    });
+    let is_comment = |line: &usize| lines[*line].trim_start().starts_with("//");
+    comment.is_some_and(|last| (0..=last).rev().take_while(is_comment).any(|line| lines[line].contains("SAFETY: ")))
+}
+
+#[test]
+fn modules_import_only_what_lies_below_them() {
+    let layers: BTreeMap<&str, &[&str]> = LAYERS.into_iter().collect();
+    let mut findings = Vec::new();
+    for file in rust_files() {
+        let Some(module) = file.module() else { continue };
+        let Some(allowed) = layers.get(module) else {
+            findings.push(format!("{}: module {module} is in no layer", file.path));
+            continue;
+        };
+        for (number, line) in (1..).zip(file.code().lines()) {
+            for (word, rest) in words(line) {
+                let import = match word {
+                    "crate" => rest.strip_prefix("::").and_then(|rest| words(rest).next()).map(|(name, _)| name),
+                    "tachy_runtime" | "tachy" => Some(word),
+                    _ => None,
+                };
+                if import.is_some_and(|import| import != module && !allowed.contains(&import)) {
+                    findings.push(format!("{}:{number}: {module} knows {}", file.path, import.unwrap_or_default()));
+                }
+                if word == "crate" && (rest.starts_with("::{") || rest.starts_with("::*")) {
+                    findings.push(format!("{}:{number}: import by module, for this test to see", file.path));
+                }
+            }
+        }
+    }
+    assert_none("imports against the layers", findings);
+}
+
+#[test]
+fn the_runtime_knows_nothing_of_the_library() {
+    let runtime = fs::read_to_string(root().join("runtime/Cargo.toml")).expect("the runtime has a manifest");
+    assert!(!runtime.lines().any(|line| line.starts_with("tachy ") || line.starts_with("tachy=")), "{runtime}");
+}
+
+#[test]
+fn foreign_crates_are_known_where_they_belong() {
+    let mut findings = Vec::new();
+    for file in rust_files() {
+        for (number, line) in (1..).zip(file.code().lines()) {
+            for (foreign, places) in OWNERS {
+                if has_word(line, foreign) && !places.iter().any(|place| file.path.starts_with(place)) {
+                    findings.push(format!("{}:{number} knows {foreign}", file.path));
+                }
+            }
+        }
+    }
+    assert_none("a crate known outside its place", findings);
+}
+
+#[test]
+fn every_file_begins_with_what_it_is_for() {
+    let begins = |file: &File| file.text.starts_with("//! ");
+    let findings = files().into_iter().filter(|file| file.is_rust() && !begins(file)).map(|file| file.path).collect();
+    assert_none("no `//!` in the first line", findings);
+}
+
+#[test]
+fn files_fit_in_the_head() {
+    let long = |file: &File| file.text.lines().count() > MAX_LINES;
+    let written = files().into_iter().filter(|file| file.is_rust() || file.path.ends_with(".md"));
+    assert_none(&format!("more than {MAX_LINES} lines"), written.filter(long).map(|file| file.path).collect());
+}
+
+#[test]
+fn nothing_is_left_for_later_in_the_text() {
+    // Put together here, so that this file does not find itself.
+    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!(")];
+    assert_none("an unfinished place", lines_with(&marks));
+}
+
+#[test]
+fn the_text_names_no_machine() {
+    let folders = [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/")];
+    assert_none("a path of someone's machine", lines_with(&folders));
+}
+
+/// Places of all text where one of these stands.
+fn lines_with(marks: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files() {
+        for (number, line) in (1..).zip(file.text.lines()) {
+            if marks.iter().any(|mark| line.contains(mark)) {
+                found.push(format!("{}:{number}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_guest_is_documented_and_has_a_source() {
+    let documented = fs::read_to_string(root().join("guests/README.md")).expect("the guests have a README");
+    let mut findings = Vec::new();
+    for entry in fs::read_dir(root().join("guests/bin")).expect("the guests are built") {
+        let path = entry.expect("an entry can be read").path();
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("guests have plain names").to_owned();
+        let line = documented.lines().find(|line| line.starts_with(&format!("| `{name}` | ")));
+        let source = match line.and_then(|line| line.split(" | ").nth(1)) {
+            Some("C") => format!("guests/c/{name}.c"),
+            Some("Rust") => "guests/rust/src/main.rs".to_owned(),
+            _ => {
+                findings.push(format!("{name}: not in the table of guests/README.md with its language"));
+                continue;
+            }
+        };
+        if !root().join(&source).exists() {
+            findings.push(format!("{name}: no {source}"));
+        }
+    }
+    assert_none("guests", findings);
+}
+
+/// The folders whose files the documents name by path.
+const NAMED_FOLDERS: [&str; 9] =
+    [".ci/", "benches/", "examples/", "fuzz/", "guests/", "runtime/", "src/", "tests/", "LICENSE-"];
+
+/// `src/isa.rs` in a document must exist, and of `tests/guests.rs::some_test` the test too.
+#[test]
+fn documents_name_what_exists() {
+    let mut findings = Vec::new();
+    for file in files().iter().filter(|file| file.path.ends_with(".md") && !file.path.contains('/')) {
+        for (number, line) in (1..).zip(file.text.lines()) {
+            for quoted in line.split('`').skip(1).step_by(2) {
+                let (path, function) = quoted.split_once("::").unwrap_or((quoted, ""));
+                let is_path = NAMED_FOLDERS.iter().any(|folder| path.starts_with(folder));
+                if !is_path || path.contains([' ', '*', '<']) {
+                    continue;
+                }
+                let named = root().join(path);
+                let declares = |text: String| text.lines().any(|line| declared_function(line) == Some(function));
+                if !named.exists() {
+                    findings.push(format!("{}:{number}: no {path}", file.path));
+                } else if !function.is_empty() && !fs::read_to_string(named).is_ok_and(declares) {
+                    findings.push(format!("{}:{number}: no {function} in {path}", file.path));
+                }
+            }
+        }
+    }
+    assert_none("a document names what is not there", findings);
+}
+
+/// The lines between ```language and ``` of a document, block by block.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<Vec<&'a str>> {
+    let start = format!("```{language}");
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while lines.any(|line| line == start) {
+        blocks.push(lines.by_ref().take_while(|line| *line != "```").collect());
+    }
+    blocks
+}
+
+/// The README's set-up commands are what CI runs, and its example is the one that is tested with the documentation.
+#[test]
+fn the_readme_shows_what_is_tested() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("it is part of the repository");
+    let (readme, ci, session) = (read("README.md"), read(".ci/run"), read("src/session.rs"));
+    let setup = blocks(&readme, "sh").into_iter().next().expect("the README has a block of set-up commands");
+    assert_eq!(setup.len(), 2, "two commands: one does the main job, one tests");
+    for command in setup {
+        assert!(ci.lines().any(|line| line == command), ".ci/run does not run `{command}`");
+    }
+    let example = blocks(&readme, "rust").concat();
+    let documentation = session.lines().filter_map(|line| line.strip_prefix("///"));
+    let documentation: Vec<&str> = documentation.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    assert!(!example.is_empty() && documentation.windows(example.len()).any(|lines| lines == example), "{example:#?}");
+}
+
+#[test]
+fn comments_and_strings_are_no_code() {
+    let text =
+        "let a = \"unsafe // \\\" x\"; // unsafe\nr#\"unsafe \" \"#; /* unsafe /* */ unsafe */ 'a' '\\'' b: &'a str";
+    let code = code_only(text);
+    assert_eq!(code.len(), text.len());
+    assert_eq!(code.lines().count(), 2);
+    assert!(!has_word(&code, "unsafe") && !has_word(&code, "x"), "{code}");
+    assert!(has_word(&code, "let") && has_word(&code, "str") && code.contains("&'a str"), "{code}");
+    assert!(!has_word("unsafe_divisor(deny(unsafe_code))", "unsafe"));
+    assert_eq!(declared_function("    pub(crate) unsafe extern fn name<T>("), Some("name"));
+}
