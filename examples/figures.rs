@@ -3,9 +3,9 @@
 //!     cargo run --release --example figures [-- [ROUNDS] [GUEST...]]
 //!
 //! One thread, round by round with every contender in turn, so that a machine that slows down slows all of them down;
-//! medians over the rounds. A run of Tachy is a session from its making to its end with everything translated anew,
-//! under a limit on steps; one of qemu is its whole process, which is the same work plus some milliseconds to start.
-//! It prints Markdown.
+//! medians over the rounds. A run of Tachy is an executor and a session from their making to their end, so everything
+//! is translated anew, and there is a limit on steps. A run of qemu is its whole process, which is the same work plus
+//! some milliseconds to start. It prints Markdown.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -82,13 +82,14 @@ impl<'a> Guest<'a> {
     /// Runs the guest in Tachy: seconds, steps, statistics.
     fn run(&self, engine: Engine, mut sink: NullSink) -> Result<(f64, u64, Stats)> {
         let limits = Limits { steps: Some(LIMIT_STEPS), ..Limits::default() };
-        let executor = Executor::builder().engine(engine).limits(limits).build(&self.program)?;
         let args = [&[self.name], self.args].concat();
         let input = File::open(self.input)?;
         let started = Instant::now();
+        // A new executor each time: it could keep what is translated.
+        let executor = Executor::builder().engine(engine).limits(limits).build(&self.program)?;
         let session = black_box(executor.run(Env::new().args(args).stdin(input), &mut sink)?);
         let (code, steps, stats) = (session.exit_code(), session.steps(), session.stats());
-        drop(session);
+        drop((session, executor));
         let seconds = started.elapsed().as_secs_f64();
         if code != Some(0) {
             return Err(format!("{} failed with {code:?}", self.name).into());
@@ -157,9 +158,14 @@ fn geometric_mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     Some((logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp())
 }
 
-/// A cell for a rate or ratio.
+/// A cell for a rate or ratio: three digits that count.
 fn cell(value: Option<f64>) -> String {
-    value.map_or("n/a".to_owned(), |value| if value < 10.0 { format!("{value:.2}") } else { format!("{value:.1}") })
+    match value {
+        None => "n/a".to_owned(),
+        Some(value) if value < 0.1 => format!("{value:.4}"),
+        Some(value) if value < 10.0 => format!("{value:.2}"),
+        Some(value) => format!("{value:.1}"),
+    }
 }
 
 fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
@@ -249,7 +255,7 @@ fn circumstances(rounds: usize, load: &str) -> String {
     let qemu = told_by(QEMU, &["--version"]).unwrap_or_else(|| format!("{QEMU} not installed"));
     format!(
         "Machine: {model}, {cores} cores, load {load} before the first round. Date: {date}. Commit {commit}; {rustc}; \
-         {qemu}. Medians of {rounds} rounds."
+         {qemu}. Rounds: {rounds}."
     )
 }
 

@@ -5,6 +5,7 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::difference::Difference;
 use crate::machine::MachineKind;
 use crate::program::ProgramError;
 use crate::trace::SinkError;
@@ -81,6 +82,9 @@ pub enum Error {
     /// The system refused memory.
     #[error(transparent)]
     Memory(#[from] MapError),
+    /// The JIT and the interpreter did not do the same; found by [`crate::Engine::Crosscheck`].
+    #[error(transparent)]
+    Difference(Box<Difference>),
     /// The session already ended; its last result stands.
     #[error("the session has already ended at {place}")]
     Ended {
@@ -115,6 +119,7 @@ impl Error {
         ("boot", "the machine cannot start this program"),
         ("unsupported", "the machine does not do this yet"),
         ("host-memory", "the system refused memory"),
+        ("difference", "the engines differ: a fault of Tachy's"),
         ("ended", "the session had already ended"),
         ("configuration", "a setting makes no sense"),
     ];
@@ -132,6 +137,7 @@ impl Error {
             Error::Boot { .. } => "boot",
             Error::Unsupported { .. } => "unsupported",
             Error::Memory(_) => "host-memory",
+            Error::Difference(_) => "difference",
             Error::Ended { .. } => "ended",
             Error::Configuration { .. } => "configuration",
         }
@@ -142,6 +148,7 @@ impl Error {
         match self {
             Error::Trap(trap) => Some(trap.place),
             Error::Limit(limit) => Some(limit.place),
+            Error::Difference(difference) => Some(difference.place),
             Error::Cancelled { place }
             | Error::Sink { place, .. }
             | Error::Stream { place, .. }
@@ -281,9 +288,26 @@ impl fmt::Display for LimitError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::difference::{Output, Side};
     use std::collections::BTreeSet;
 
     const PLACE: Place = Place { pc: 0, step: 0 };
+
+    fn difference() -> Difference {
+        let output = Output { bytes: 0, digest: blake3::hash(b"") };
+        let side = || Side {
+            row: None,
+            effects: Vec::new(),
+            end: None,
+            steps: 0,
+            pc: 0,
+            registers: [0; 32],
+            stdout: output,
+            stderr: output,
+        };
+        let (what, before, context) = (Vec::new(), [0; 32], Vec::new());
+        Difference { place: PLACE, what, before, context, word: None, jit: side(), interpreter: side() }
+    }
 
     /// One error of every kind. The match is there to fail when a kind is added: add it to the list too.
     fn one_of_each() -> Vec<Error> {
@@ -302,12 +326,13 @@ mod tests {
             Error::Boot { machine: MachineKind::Bare, reason: String::new() },
             Error::Unsupported { machine: MachineKind::Bare, what: "", place: PLACE },
             Error::Memory(MapError { action: "reserve", bytes: 0, source: io::ErrorKind::OutOfMemory.into() }),
+            Error::Difference(Box::new(difference())),
             Error::Ended { place: PLACE },
             Error::Configuration { what: "", found: String::new(), expected: "" },
         ];
         for error in &all {
             match error {
-                Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } => {}
+                Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
                 Error::Boot { .. } | Error::Unsupported { .. } | Error::Configuration { .. } => {}
                 Error::Limit(limit) => match limit.limit {

@@ -13,8 +13,10 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod crosscheck;
 pub mod decode;
 pub mod diff;
+pub mod difference;
 pub mod disasm;
 mod engine;
 mod env;
@@ -24,7 +26,9 @@ pub mod isa;
 pub mod jit;
 mod limits;
 mod machine;
+mod memory;
 pub mod program;
+mod run;
 mod session;
 pub mod trace;
 

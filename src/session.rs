@@ -7,18 +7,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachy_runtime::{PAGE_BYTES, PageState, Vm};
+use tachy_runtime::Vm;
 
+use crate::crosscheck::{Crosscheck, Streams};
 use crate::engine::{Hart, Options, Stats, Status};
 use crate::env::Env;
 use crate::error::{Error, Place};
 use crate::jit::{Caches, JitOptions};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
+use crate::memory;
 use crate::program::Program;
+use crate::run::{Run, State};
 use crate::trace::Sink;
 
-/// Which engine runs a program. Both do exactly the same to it.
+/// Which engine runs a program. All do exactly the same to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Engine {
     /// Native code for what is hot, the interpreter for the rest.
@@ -26,6 +29,9 @@ pub enum Engine {
     Jit,
     /// The reference: one instruction after another.
     Interpreter,
+    /// The JIT, which the interpreter follows, comparing every row and, wherever a run stops, the state. The first
+    /// difference ends the session with [`Error::Difference`]. Slower than the interpreter, whatever the sink wants.
+    Crosscheck,
 }
 
 /// Fewest rows a buffer may hold: the longest block must fit.
@@ -92,8 +98,8 @@ impl Builder {
         let share = |may_rewrite: bool, variant| Caches::new(&self.0.jit, variant, program, !may_rewrite);
         let caches = match (self.0.engine, self.0.machine) {
             (Engine::Interpreter, _) => None,
-            (Engine::Jit, MachineKind::Bare) => Some(share(Bare::may_rewrite_code(program), Bare::VARIANT)),
-            (Engine::Jit, MachineKind::R0vm) => Some(share(R0vm::may_rewrite_code(program), R0vm::VARIANT)),
+            (_, MachineKind::Bare) => Some(share(Bare::may_rewrite_code(program), Bare::VARIANT)),
+            (_, MachineKind::R0vm) => Some(share(R0vm::may_rewrite_code(program), R0vm::VARIANT)),
         };
         Ok(Executor { program: program.clone(), settings: Arc::new(self.0), caches: caches.map(Arc::new) })
     }
@@ -154,20 +160,34 @@ impl Executor {
     /// # Errors
     /// When the machine cannot start the program, its memory exceeds the limit, or the system refuses memory.
     pub fn start<'env>(&self, env: Env<'env>) -> Result<Session<'env>, Error> {
-        let hart = match self.settings.machine {
-            MachineKind::Bare => self.boot::<Bare>(env)?,
-            MachineKind::R0vm => self.boot::<R0vm>(env)?,
+        let run: Box<dyn Run + 'env> = match self.settings.engine {
+            Engine::Jit | Engine::Interpreter => self.boot(env, self.caches.clone())?,
+            Engine::Crosscheck => {
+                let (env, follower, streams) = Streams::split(env);
+                let jit = self.boot(env, self.caches.clone())?;
+                Box::new(Crosscheck::new(jit, self.boot(follower, None)?, streams))
+            }
         };
-        let cancel = CancelHandle::default();
-        Ok(Session { hart, limits: self.settings.limits, cancel })
+        Ok(Session { run, limits: self.settings.limits, cancel: CancelHandle::default() })
     }
 
-    fn boot<'env, M: Machine>(&self, env: Env<'env>) -> Result<Box<dyn Run + 'env>, Error> {
+    fn boot<'env>(&self, env: Env<'env>, caches: Option<Arc<Caches>>) -> Result<Box<dyn Run + 'env>, Error> {
+        match self.settings.machine {
+            MachineKind::Bare => self.boot_on::<Bare>(env, caches),
+            MachineKind::R0vm => self.boot_on::<R0vm>(env, caches),
+        }
+    }
+
+    fn boot_on<'env, M: Machine>(
+        &self,
+        env: Env<'env>,
+        caches: Option<Arc<Caches>>,
+    ) -> Result<Box<dyn Run + 'env>, Error> {
         let mut vm = Vm::new()?;
         let mut budget = Budget::default();
         budget.set_limit_memory(self.settings.limits.memory_bytes);
         let machine = M::boot(&self.program, &env, &mut vm, &mut budget)?;
-        let options = Options { caches: self.caches.clone(), buffer_rows: self.settings.buffer_rows };
+        let options = Options { caches, buffer_rows: self.settings.buffer_rows };
         Ok(Box::new(Hart::new(vm, machine, World::new(env, budget), options)))
     }
 
@@ -182,60 +202,12 @@ impl Executor {
     }
 }
 
-/// A hart of whatever machine.
-trait Run: Send {
-    fn run(&mut self, until: u64, limits: &Limits, cancel: &CancelHandle, sink: &mut dyn Sink)
-    -> Result<Status, Error>;
-    fn machine(&self) -> MachineKind;
-    fn vm(&self) -> &Vm;
-    fn place(&self) -> Place;
-    fn exit_code(&self) -> Option<u32>;
-    fn spent(&self) -> Duration;
-    fn stats(&self) -> Stats;
-}
-
-impl<M: Machine> Run for Hart<'_, M> {
-    fn run(
-        &mut self,
-        until: u64,
-        limits: &Limits,
-        cancel: &CancelHandle,
-        sink: &mut dyn Sink,
-    ) -> Result<Status, Error> {
-        Hart::run(self, until, limits, cancel, sink)
-    }
-
-    fn machine(&self) -> MachineKind {
-        M::KIND
-    }
-
-    fn vm(&self) -> &Vm {
-        &self.vm
-    }
-
-    fn place(&self) -> Place {
-        Hart::place(self)
-    }
-
-    fn exit_code(&self) -> Option<u32> {
-        Hart::exit_code(self)
-    }
-
-    fn spent(&self) -> Duration {
-        Hart::spent(self)
-    }
-
-    fn stats(&self) -> Stats {
-        Hart::stats(self)
-    }
-}
-
 /// One run of a program: its state between two steps.
 ///
 /// After an error the state is that before the step that could not be done; after a limit, a pause or a cancellation
 /// the session can go on. Rows are asked for run by run: with a sink that wants none, steps cost nothing extra.
 pub struct Session<'env> {
-    hart: Box<dyn Run + 'env>,
+    run: Box<dyn Run + 'env>,
     limits: Limits,
     cancel: CancelHandle,
 }
@@ -257,82 +229,67 @@ impl Session<'_> {
         if self.exit_code().is_some() {
             return Err(Error::Ended { place: self.place() });
         }
-        self.hart.run(step, &self.limits, &self.cancel, sink)
+        self.run.run(step, &self.limits, &self.cancel, sink)
+    }
+
+    /// Where it stands, for those below who look closer.
+    pub(crate) fn state(&self) -> &dyn State {
+        self.run.state()
     }
 
     /// The machine that it runs on.
     pub fn machine(&self) -> MachineKind {
-        self.hart.machine()
+        self.state().machine()
     }
 
     /// Steps done so far: the number of the next step.
     pub fn steps(&self) -> u64 {
-        self.hart.vm().steps()
+        self.state().vm().steps()
     }
 
     /// Address of the next instruction.
     pub fn pc(&self) -> u32 {
-        self.hart.vm().pc()
+        self.state().vm().pc()
     }
 
     /// Where the session is.
     pub fn place(&self) -> Place {
-        self.hart.place()
+        self.state().place()
     }
 
     /// x0 to x31.
     pub fn registers(&self) -> [u32; 32] {
-        self.hart.vm().registers()
+        self.state().vm().registers()
     }
 
     /// The word at the word-aligned address at or below `address`, whatever the guest may do there.
     pub fn word(&self, address: u32) -> u32 {
-        self.hart.vm().word(address)
+        self.state().vm().word(address)
     }
 
     /// `bytes` bytes from `address`; `None` where they would run past the end of the address space.
     pub fn bytes(&self, address: u32, bytes: u32) -> Option<&[u8]> {
-        self.hart.vm().bytes(address, bytes)
+        self.state().vm().bytes(address, bytes)
     }
 
     /// BLAKE3 over every nonzero page: its number (u32, little-endian) and its 1,024 bytes, in ascending order.
     pub fn memory_digest(&self) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new();
-        for (page, bytes) in self.pages() {
-            hasher.update(&page.to_le_bytes());
-            hasher.update(bytes);
-        }
-        hasher.finalize()
-    }
-
-    /// Every page that holds anything but zeros, with its number, in ascending order.
-    pub(crate) fn pages(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        let vm = self.hart.vm();
-        // A page without any state was never touched and is zero; it must not be made resident by looking at it. Nearly
-        // all of the four million are such, so they are passed over by the run.
-        const RUN: usize = 64;
-        let runs = (0..).step_by(RUN).zip(vm.page_states().chunks(RUN)).filter(|(_, run)| *run != [0; RUN]);
-        let states = runs.flat_map(|(first, run)| (first..).zip(run));
-        let touched = states.filter(|(_, state)| PageState(**state) != PageState::default());
-        touched.filter_map(|(page, _)| {
-            let bytes = vm.bytes(page * PAGE_BYTES, PAGE_BYTES)?;
-            (*bytes != [0; PAGE_BYTES as usize]).then_some((page, bytes))
-        })
+        memory::digest(self.state().vm())
     }
 
     /// The code the program ended with, once it has.
     pub fn exit_code(&self) -> Option<u32> {
-        self.hart.exit_code()
+        self.state().exit_code()
     }
 
     /// Time spent running.
     pub fn time(&self) -> Duration {
-        self.hart.spent()
+        self.state().spent()
     }
 
     /// How the session ran.
     pub fn stats(&self) -> Stats {
-        self.hart.stats()
+        self.state().stats()
     }
 
     /// The limits from the next run on.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use common::engines::{Case, End, Outcome, Setup, final_difference, run_untraced, run_with};
 use tachy::trace::{DigestSink, TraceDigest};
-use tachy::{JitOptions, Program, Status};
+use tachy::{Env, JitOptions, NullSink, Program, Status};
 
 /// A guest, how it is called, and what it does then.
 struct Guest {
@@ -99,6 +99,43 @@ fn guests_run_alike_in_both_engines() {
 #[test]
 fn other_guests_run_alike_in_both_engines() {
     GUESTS.iter().skip(1).step_by(2).for_each(check);
+}
+
+/// Code memory that is full is dropped and made anew, as often as it takes.
+#[test]
+fn code_memory_may_be_small() {
+    let guest = GUESTS.iter().find(|guest| guest.name == "rust_mix").expect("it is in the table");
+    // What is dropped is translated again and again, so a part of the run has to do.
+    let case = guest.case().limit_steps(300_000);
+    let setup = Setup::eager().region_instructions(2000).code_bytes(1 << 20);
+    let mut flushes = 0;
+    let outcome = run_with(&case, &setup, |session| {
+        let result = session.run(&mut NullSink::rows());
+        flushes = session.stats().code_flushes;
+        result
+    });
+    let reference = run_untraced(&case, &Setup::interpreter());
+    assert_eq!(final_difference(&reference, &outcome), None);
+    assert!(!cfg!(target_arch = "x86_64") || flushes > 0, "all of it fits into a megabyte?");
+    println!("{flushes} flushes");
+}
+
+/// That both engines agree says little if one of them never ran.
+#[test]
+fn native_code_does_nearly_everything() {
+    if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        println!("no code generator for this host: nothing to see");
+        return;
+    }
+    for name in ["fib", "sieve", "sha256", "quicksort", "vm", "mix"] {
+        let guest = GUESTS.iter().find(|guest| guest.name == name).expect("it is in the table");
+        for setup in [Setup::eager(), Setup::jit(JitOptions::default())] {
+            let case = guest.case();
+            let session = setup.executor(&case).run(Env::new(), &mut NullSink::off()).expect("it ends");
+            let (steps, interpreted) = (session.steps(), session.stats().interpreted_steps);
+            assert!(interpreted < steps / 10, "{name}: {interpreted} of {steps} steps interpreted under {setup:?}");
+        }
+    }
 }
 
 #[test]

@@ -2,25 +2,27 @@
 //! limit and by pauses at random steps, at which tracing, and with it the engine at work, changes.
 //!
 //! `TACHY_SEED=n` runs program n alone, `TACHY_PROGRAMS=m` that many from there on; without, the same 2,000 each time.
-//! A failure is shrunk and printed with its listing and the command that repeats it.
+//! A failure is shrunk and printed with its listing and the command that repeats it. Where native code takes the test
+//! down with it, `TACHY_SHOW=1` tells which program it was.
 
 mod common;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::engines::{
-    Case, End, Outcome, Setup, State, difference, final_difference, first_different_row, repeat_command, run, run_with,
+    Case, End, Outcome, Setup, State, difference, final_difference, first_different_row, repeat_command, run, run_on,
+    run_with,
 };
 use common::generator::{RandomProgram, generate};
 use common::oracle;
 use common::rng::Rng;
 use tachy::isa::{TABLE, Variant};
 use tachy::trace::VecSink;
-use tachy::{Error, JitOptions, Limit, NullSink, Sink, Status};
+use tachy::{Error, Executor, JitOptions, Limit, NullSink, Sink, Status};
 
 const PROGRAMS: u64 = 2000;
 /// Tries at a smaller program that fails as well.
@@ -34,9 +36,7 @@ fn random_programs_run_alike() {
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let failure = Mutex::new(None);
     let seen = Mutex::new(Seen::default());
-    let repeat = |seed| repeat_command(Some(seed));
-    // The command names the test, whose name is that of this thread.
-    let again = repeat(first).replace(&format!("TACHY_SEED={first} "), "");
+    let show = env::var_os("TACHY_SHOW").is_some();
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
@@ -46,6 +46,9 @@ fn random_programs_run_alike() {
                         break;
                     }
                     let program = generate(first + index);
+                    if show {
+                        eprintln!("seed {}", program.seed);
+                    }
                     match checked(&program) {
                         Ok(outcome) => seen.lock().unwrap().add(&outcome),
                         Err(text) => {
@@ -61,7 +64,7 @@ fn random_programs_run_alike() {
     });
     if let Some((program, text)) = failure.into_inner().unwrap() {
         let seed = program.seed;
-        panic!("seed {seed}: {text}\n{}\nTACHY_SEED={seed}: {again}", shrunk(program));
+        panic!("seed {seed}: {text}\n{}\n{}", shrunk(program), repeat_command(Some(seed)));
     }
     let seen = seen.into_inner().unwrap();
     println!("{seen}");
@@ -86,7 +89,11 @@ fn checked(program: &RandomProgram) -> Result<Outcome, String> {
 
 /// A smaller program that fails as well, what is wrong with it, and its listing.
 fn shrunk(mut program: RandomProgram) -> String {
+    // Each try may panic; one report is enough.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
     program.shrink(SHRINK_TRIES, |smaller| checked(smaller).is_err());
+    panic::set_hook(hook);
     let text = checked(&program).err().unwrap_or_default();
     format!("\nshrunk to:\n{}\n{text}\n", program.listing())
 }
@@ -114,11 +121,17 @@ fn check(program: &RandomProgram) -> Result<Outcome, String> {
     let case = program.case();
     let setup = setup(program.seed);
     let reference = oracle::judged(&case)?;
-    if let Some(text) = difference(&reference, &run(&case, &setup), Variant::Standard) {
+    let executor = setup.executor(&case);
+    let mut sink = VecSink::default();
+    let whole = run_on(&executor, &case, |session| session.run(&mut sink));
+    let whole = Outcome { rows: sink.rows, effects: sink.effects, ..whole };
+    if let Some(text) = difference(&reference, &whole, Variant::Standard) {
         return Err(format!("the whole run under {setup:?}: {text}"));
     }
     let script = Script::new(&reference, &mut Rng::new(program.seed ^ 0x7ac4));
-    match script.check(&case, &setup, &reference) {
+    // The second run finds the code of the first, or none.
+    let executor = if program.seed % 2 == 0 { executor } else { setup.executor(&case) };
+    match script.check(&case, &executor, &reference) {
         None => Ok(reference),
         Some(text) => Err(format!("{script:?} under {setup:?}: {text}")),
     }
@@ -152,15 +165,15 @@ impl Script {
     }
 
     /// What differs, if anything, between a run by this script and the run that never stopped.
-    fn check(&self, case: &Case, setup: &Setup, reference: &Outcome) -> Option<String> {
+    fn check(&self, case: &Case, executor: &Executor, reference: &Outcome) -> Option<String> {
         let mut wrong = None;
         let mut note = |part: &str, text: Option<String>| {
             if let Some(text) = text {
                 wrong.get_or_insert(format!("{part}: {text}"));
             }
         };
-        let limited = case.clone().limit_steps(self.cut.min(case.limits.steps.unwrap_or(u64::MAX)));
-        let outcome = run_with(&limited, setup, |session| {
+        let outcome = run_on(executor, case, |session| {
+            session.limits_mut().steps = Some(self.cut.min(case.limits.steps.unwrap_or(u64::MAX)));
             let mut stops = vec![self.cut];
             stops.extend(&self.pauses);
             stops.push(u64::MAX);
@@ -261,7 +274,7 @@ impl std::fmt::Display for Seen {
     }
 }
 
-/// The state of sessions that only pause is compared here as well, so that [`State`] cannot lose a field unnoticed.
+/// The comparison itself: a row, a missing row and a register that differ are found and named.
 #[test]
 fn a_difference_is_found_and_shown() {
     let program = generate(1);
@@ -288,4 +301,17 @@ fn a_failure_shrinks_to_its_cause() {
     program.shrink(SHRINK_TRIES, |smaller| smaller.code.contains(&culprit));
     let left = program.code.iter().filter(|&&word| word != common::generator::NOP).count();
     assert!(left <= program.code.iter().filter(|&&word| word == culprit).count(), "{left} instructions left");
+}
+
+/// Any seed gives a well-formed program, and the same one each time.
+#[test]
+fn any_seed_gives_a_program() {
+    for seed in (0..10_000).chain(u64::MAX - 1000..=u64::MAX) {
+        let program = catch_unwind(|| generate(seed));
+        let program = program.unwrap_or_else(|_| panic!("seed {seed}: {}", repeat_command(Some(seed))));
+        let case = program.case();
+        if seed % 100 == 0 {
+            assert_eq!(generate(seed).case().program.digest(), case.program.digest(), "seed {seed}");
+        }
+    }
 }

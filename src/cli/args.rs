@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tachy::{Engine, JitOptions, Limits, MachineKind};
+use tachy::{Builder, Engine, Executor, JitOptions, Limits, MachineKind};
 
 /// A program, its surroundings and its limits.
 #[derive(Args)]
@@ -22,6 +22,13 @@ pub(super) struct GuestArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) stdin: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) conditions: ConditionArgs,
+}
+
+/// What a program runs on and under.
+#[derive(Args)]
+pub(super) struct ConditionArgs {
     /// The guest's environment
     #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Machine::Auto)]
     machine: Machine,
@@ -78,9 +85,20 @@ struct JitArgs {
 impl GuestArgs {
     /// All arguments of the guest, its name first.
     pub(super) fn argv(&self) -> Vec<Vec<u8>> {
-        let name = self.program.as_os_str();
-        let all = std::iter::once(name).chain(self.args.iter().map(OsString::as_os_str));
-        all.map(|arg| arg.as_encoded_bytes().to_vec()).collect()
+        argv(&self.program, &self.args)
+    }
+}
+
+/// All arguments of a guest, its name first.
+pub(super) fn argv(program: &Path, args: &[OsString]) -> Vec<Vec<u8>> {
+    let all = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
+    all.map(|arg| arg.as_encoded_bytes().to_vec()).collect()
+}
+
+impl ConditionArgs {
+    /// An executor's beginnings.
+    pub(super) fn builder(&self, engine: Engine) -> Builder {
+        Executor::builder().engine(engine).machine(self.machine()).limits(self.limits()).jit(self.jit())
     }
 
     pub(super) fn machine(&self) -> MachineKind {
@@ -118,11 +136,19 @@ pub(super) struct EngineArgs {
     /// Interpret every step: the reference
     #[arg(long)]
     interpreter: bool,
+
+    /// Do both and compare every row: the first difference ends the run
+    #[arg(long, conflicts_with_all = ["jit", "interpreter"])]
+    crosscheck: bool,
 }
 
 impl EngineArgs {
     pub(super) fn engine(&self) -> Engine {
-        if self.interpreter { Engine::Interpreter } else { Engine::Jit }
+        match self {
+            EngineArgs { interpreter: true, .. } => Engine::Interpreter,
+            EngineArgs { crosscheck: true, .. } => Engine::Crosscheck,
+            _ => Engine::Jit,
+        }
     }
 }
 

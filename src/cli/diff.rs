@@ -4,7 +4,8 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
 use clap::Args;
-use tachy::diff::{DiffOptions, Difference, Report as Comparison, Side, Verdict, Word, compare};
+use tachy::diff::{DiffOptions, Report as Comparison, Verdict, compare};
+use tachy::difference::{Difference, Side, Word};
 use tachy::disasm::REGISTERS;
 use tachy::trace::Row;
 use tachy::{Error, MachineKind, Program, Status};
@@ -41,9 +42,9 @@ impl Diff {
         let guest = Guest::read(&self.guest)?;
         report.guest(&guest);
         let options = DiffOptions {
-            machine: self.guest.machine(),
-            limits: self.guest.limits(),
-            jit: self.guest.jit(),
+            machine: self.guest.conditions.machine(),
+            limits: self.guest.conditions.limits(),
+            jit: self.guest.conditions.jit(),
             args: self.guest.argv(),
             stdin: read_input(self.guest.stdin.as_deref())?,
         };
@@ -77,7 +78,7 @@ fn take_down(report: &mut Report, comparison: &Comparison) {
         Verdict::Agree(Ok(Status::Paused)) => {}
         Verdict::Agree(Err(error)) => facts.error = Some(ErrorFacts::new(&Failure::library(error))),
         Verdict::Differ(difference) => {
-            facts.difference = Some(DifferenceFacts { step: difference.step, what: difference.what.clone() });
+            facts.difference = Some(DifferenceFacts { step: difference.place.step, what: difference.what.clone() });
         }
     }
 }
@@ -117,9 +118,9 @@ fn difference_text(difference: &Difference, program: &Program, machine: MachineK
 
 /// What differs, and both rows with their effects.
 fn write_rows(text: &mut String, difference: &Difference) -> fmt::Result {
-    let Difference { step, what, jit, interpreter, .. } = difference;
+    let Difference { place, what, jit, interpreter, .. } = difference;
     let what = what.join(", ");
-    let (step, is_after) = (grouped(*step), jit.row.is_none() && interpreter.row.is_none());
+    let (step, is_after) = (grouped(place.step), jit.row.is_none() && interpreter.row.is_none());
     match is_after {
         true => writeln!(text, "all the rows agree ({step}), but what they leave behind differs: {what}")?,
         false => writeln!(text, "the engines differ at step {step}: {what}; the rows before it agree")?,
@@ -159,13 +160,13 @@ fn side_text(side: &Side) -> String {
 fn write_code(text: &mut String, difference: &Difference, program: &Program, machine: MachineKind) -> fmt::Result {
     let variant = machine.variant();
     writeln!(text)?;
-    let before = difference.step.saturating_sub(difference.context.len() as u64);
+    let before = difference.place.step.saturating_sub(difference.context.len() as u64);
     for (step, row) in (before..).zip(&difference.context) {
         writeln!(text, "  {:>16}  {}", grouped(step), code_line(program, variant, row.pc, row.insn))?;
     }
     let rows = [difference.interpreter.row, difference.jit.row];
     let Some(row) = rows.into_iter().flatten().next() else { return Ok(()) };
-    writeln!(text, "> {:>16}  {}", grouped(difference.step), code_line(program, variant, row.pc, row.insn))?;
+    writeln!(text, "> {:>16}  {}", grouped(difference.place.step), code_line(program, variant, row.pc, row.insn))?;
     for pc in (1..=INSTRUCTIONS_AFTER).filter_map(|distance| row.pc.checked_add(4 * distance)) {
         let Some(word) = initial_word(program, pc) else { break };
         writeln!(text, "  {:>16}  {}", "", code_line(program, variant, pc, word))?;
@@ -176,7 +177,7 @@ fn write_code(text: &mut String, difference: &Difference, program: &Program, mac
 /// All registers before the step, and those that differ where the engines stopped.
 fn write_registers(text: &mut String, difference: &Difference) -> fmt::Result {
     const IN_A_LINE: usize = 4;
-    writeln!(text, "\nregisters before step {}, in both:", grouped(difference.step))?;
+    writeln!(text, "\nregisters before step {}, in both:", grouped(difference.place.step))?;
     let before: Vec<String> =
         REGISTERS.iter().zip(difference.before).map(|(name, value)| format!("{name:>6} {value:#010x}")).collect();
     for line in before.chunks(IN_A_LINE) {
@@ -213,7 +214,8 @@ fn write_rest(text: &mut String, difference: &Difference) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tachy::diff::Output;
+    use tachy::Place;
+    use tachy::difference::Output;
 
     fn side(row: Option<Row>, a0: u32) -> Side {
         let mut registers = [0; 32];
@@ -238,7 +240,7 @@ mod tests {
         let mut before = [0; 32];
         before[10] = 1;
         let mut difference = Difference {
-            step: 1,
+            place: Place { pc: 0x1_0004, step: 1 },
             what: vec!["rd".to_owned()],
             before,
             context: vec![row(0, 0, 1)],
@@ -280,7 +282,7 @@ repeat it with: tachy diff x.elf
 
         (difference.jit.row, difference.interpreter.row) = (None, None);
         difference.what = vec!["memory".to_owned()];
-        difference.word = Some(tachy::diff::Word { address: 0x2_0000, jit: 1, interpreter: 2 });
+        difference.word = Some(tachy::difference::Word { address: 0x2_0000, jit: 1, interpreter: 2 });
         let text = difference_text(&difference, &program, machine, "");
         assert!(text.starts_with("all the rows agree (1), but what they leave behind differs: memory\n"), "{text}");
         assert!(text.contains("memory at 0x00020000: jit 0x00000001, interpreter 0x00000002"), "{text}");

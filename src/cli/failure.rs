@@ -43,6 +43,7 @@ fn exit_code(kind: &str) -> u8 {
         "usage" | "arguments" | "configuration" => USAGE,
         "program" => 65,
         "input" => 66,
+        "difference" => DIFFER,
         "memory-limit" => 71,
         "step-limit" | "output-limit" | "time-limit" | "cancelled" => 72,
         "trap" => 73,
@@ -102,6 +103,11 @@ impl Failure {
         Failure { quiet, ..Failure::new("output", format!("cannot write {what}: {error}")) }
     }
 
+    /// The engines did not do the same.
+    pub(super) fn differ(message: &str) -> Failure {
+        Failure::new("difference", format!("{message}; `tachy diff` shows where they differ"))
+    }
+
     /// The program was refused.
     pub(super) fn program(path: &Path, error: ProgramError) -> Failure {
         let error = Error::from(error);
@@ -135,6 +141,9 @@ impl Failure {
             }
             let from = step.saturating_sub(20);
             more.push(format!("`tachy trace --from {from}` shows the steps before it"));
+        }
+        if matches!(error, Error::Difference(_)) {
+            more.push("`tachy diff` shows both rows".to_owned());
         }
         if !more.is_empty() {
             failure.message.push_str("\n  ");

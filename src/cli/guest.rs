@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use tachy::{Engine, Env, Executor, MachineKind, Program, Session};
+use tachy::{Engine, Env, MachineKind, Program, Session};
 
 use super::args::{GuestArgs, Target};
 use super::failure::Failure;
@@ -20,13 +20,12 @@ pub(super) struct Guest<'a> {
 impl<'a> Guest<'a> {
     /// Reads the program.
     pub(super) fn read(args: &'a GuestArgs) -> Result<Guest<'a>, Failure> {
-        Ok(Guest { args, program: read_program(&args.program)?, machine: args.machine() })
+        Ok(Guest { args, program: read_program(&args.program)?, machine: args.conditions.machine() })
     }
 
     /// A session at its first step. Where our own output takes stdout, the guest's goes to stderr.
     pub(super) fn start(&self, engine: Engine, stdout_taken: bool) -> Result<Session<'static>, Failure> {
-        let builder = Executor::builder().engine(engine).machine(self.machine);
-        let builder = builder.limits(self.args.limits()).jit(self.args.jit());
+        let builder = self.args.conditions.builder(engine);
         let executor = builder.build(&self.program).map_err(|error| Failure::library(&error))?;
         let mut env = Env::new().args(self.args.argv());
         env = match &self.args.stdin {

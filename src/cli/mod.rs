@@ -4,6 +4,7 @@
 //! anything here.
 
 mod args;
+mod bench;
 mod diff;
 mod failure;
 mod guest;
@@ -37,6 +38,7 @@ enum Command {
     Trace(trace::Trace),
     Diff(diff::Diff),
     Info(info::Info),
+    Bench(bench::Bench),
 }
 
 /// The whole program.
@@ -58,6 +60,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Trace(trace) => trace.main(),
         Command::Diff(diff) => diff.main(),
         Command::Info(info) => info.main(),
+        Command::Bench(bench) => bench.main(),
     };
     result.unwrap_or_else(Failure::tell).into()
 }

@@ -219,5 +219,6 @@ pub(super) fn engine_name(engine: Engine) -> &'static str {
     match engine {
         Engine::Jit => "jit",
         Engine::Interpreter => "interpreter",
+        Engine::Crosscheck => "crosscheck",
     }
 }

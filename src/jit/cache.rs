@@ -4,6 +4,7 @@
 //! last to leave frees the old one. What a session must know of its own, which of its words are translated and what it
 //! wrote over, is in `native`: where a program can write over its code, a cache serves one session alone.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,14 @@ struct Translator {
     next_region: u32,
 }
 
+/// Why a region was not published.
+enum Unpublished {
+    /// Numbers or code memory are used up, or the system gives no more.
+    Full,
+    /// Cranelift does not make code of it.
+    Refused,
+}
+
 /// One translation: what it made and what that took.
 pub(super) struct Translated {
     pub(super) region: Region,
@@ -119,30 +128,38 @@ impl CodeCache {
         let region = Region::discover(pc, self.variant, self.options.region_instructions, &code(generation.clone()))?;
         let mut flushed = false;
         let code_bytes = match self.publish(&mut translator, &region) {
-            Some(code_bytes) => code_bytes,
-            None => {
+            Ok(code_bytes) => code_bytes,
+            Err(Unpublished::Refused) => return None,
+            Err(Unpublished::Full) => {
                 flushed = true;
                 translator.generation = new_generation(&self.isa, &self.stubs, self.options.code_bytes)?;
                 translator.next_region = 1;
                 generation.clone_from(&translator.generation);
-                self.publish(&mut translator, &region)?
+                self.publish(&mut translator, &region).ok()?
             }
         };
         Some(Translated { region, code_bytes, time: started.elapsed(), flushed })
     }
 
-    /// Compiles and publishes; how many bytes it took. `None` when numbers or code memory are used up, or Cranelift
-    /// refuses.
-    fn publish(&self, translator: &mut Translator, region: &Region) -> Option<usize> {
+    /// Compiles and publishes; how many bytes it took.
+    fn publish(&self, translator: &mut Translator, region: &Region) -> Result<usize, Unpublished> {
         let Translator { context, frontend, generation, next_region } = translator;
         let number = *next_region;
         if number == Entry::REGIONS {
-            return None;
+            return Err(Unpublished::Full);
         }
-        context.clear();
-        lower(region, number, self.level, &self.isa, &mut context.func, frontend);
-        let code = compile(context, &self.isa)?;
-        let function = publish_code(generation, &code).ok()?;
+        // Cranelift panics where it has a bug. The guest chose the code, so that must not be the end of its host.
+        let code = catch_unwind(AssertUnwindSafe(|| {
+            context.clear();
+            lower(region, number, self.level, &self.isa, &mut context.func, frontend);
+            compile(context, &self.isa)
+        }));
+        let Ok(code) = code else {
+            (*context, *frontend) = (Context::new(), FunctionBuilderContext::new());
+            return Err(Unpublished::Refused);
+        };
+        let code = code.ok_or(Unpublished::Refused)?;
+        let function = publish_code(generation, &code).map_err(|_| Unpublished::Full)?;
         *next_region += 1;
         if let Some(perf_map) = &self.perf_map {
             perf_map.add(function, code.len(), region);
@@ -154,7 +171,7 @@ impl CodeCache {
                 generation.set_entry(pc, function, number, entry);
             }
         }
-        Some(code.len())
+        Ok(code.len())
     }
 
     /// The translator, unless another thread has it: nobody waits for a compilation.

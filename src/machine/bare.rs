@@ -10,7 +10,7 @@ use super::{Budget, Flow, Machine, MachineKind, Refusal, World};
 use crate::env::Env;
 use crate::error::{Cause, Error, Limit, LimitError, Place};
 use crate::isa::{Op, Variant};
-use crate::program::{Program, Segment};
+use crate::program::Program;
 
 /// First address above the stack.
 pub(crate) const STACK_TOP: u32 = 0xf000_0000;
@@ -54,15 +54,23 @@ impl Machine for Bare {
     const KIND: MachineKind = MachineKind::Bare;
     const VARIANT: Variant = Variant::Standard;
 
-    // Only segments are executable, and a page that two segments share has the flags of both.
+    // Only segments are executable, and a page that several of them share has the flags of all.
     fn may_rewrite_code(program: &Program) -> bool {
-        let pages = |segment: &Segment| page_of(segment.address) as u64..segment.end().div_ceil(PAGE_BYTES as u64);
-        let segments = program.segments();
-        segments.iter().zip(segments.iter().skip(1)).any(|(low, high)| {
-            let share = pages(low).end > pages(high).start;
-            let (low, high) = (low.permissions, high.permissions);
-            share && ((low.write && high.execute) || (low.execute && high.write))
-        }) || segments.iter().any(|segment| segment.permissions.write && segment.permissions.execute)
+        let mut shared = (None, false, false);
+        program.segments().iter().any(|segment| {
+            let (first, last) = (page_of(segment.address), page_of((segment.end() - 1) as u32));
+            let (mut write, mut execute) = (segment.permissions.write, segment.permissions.execute);
+            if shared.0 == Some(first) {
+                (write, execute) = (write | shared.1, execute | shared.2);
+            }
+            let both = write && execute;
+            // Segments are sorted: the next one can share only the last page of this one.
+            shared = match first == last {
+                true => (Some(last), write, execute),
+                false => (Some(last), segment.permissions.write, segment.permissions.execute),
+            };
+            both
+        })
     }
 
     fn boot(program: &Program, env: &Env<'_>, vm: &mut Vm, budget: &mut Budget) -> Result<Bare, Error> {

@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::{Effect, EffectKind, Row, Sink, SinkError, Space};
 use crate::decode::decode;
 use crate::isa::Variant;
+use crate::run::State;
 use crate::session::Session;
 
 /// The rows do not belong to the state they were applied to.
@@ -38,12 +39,18 @@ pub struct Replay {
 impl Replay {
     /// The state of `session` now; follows its rows up to step `until` and ignores later ones.
     pub fn new(session: &Session<'_>, until: u64) -> Replay {
+        Replay::at(session.state(), until)
+    }
+
+    /// The same, where there is no session.
+    pub(crate) fn at(state: &dyn State, until: u64) -> Replay {
+        let (place, registers) = (state.place(), state.vm().registers());
         Replay {
-            variant: session.machine().variant(),
-            step: session.steps(),
+            variant: state.machine().variant(),
+            step: place.step,
             until,
-            pc: session.pc(),
-            registers: session.registers(),
+            pc: place.pc,
+            registers,
             words: HashMap::new(),
         }
     }

@@ -132,6 +132,13 @@ impl Setup {
         self
     }
 
+    pub fn code_bytes(mut self, bytes: usize) -> Setup {
+        if let Some(jit) = &mut self.jit {
+            jit.code_bytes = bytes;
+        }
+        self
+    }
+
     pub fn buffer_rows(mut self, rows: usize) -> Setup {
         self.buffer_rows = rows;
         self
@@ -202,8 +209,17 @@ pub fn run_untraced(case: &Case, setup: &Setup) -> Outcome {
 
 /// Runs a case as `drive` does it; rows are up to the caller.
 pub fn run_with(case: &Case, setup: &Setup, drive: impl FnOnce(&mut Session<'_>) -> Result<Status, Error>) -> Outcome {
+    run_on(&setup.executor(case), case, drive)
+}
+
+/// As [`run_with`], on an executor of this case that may have run it before.
+pub fn run_on(
+    executor: &Executor,
+    case: &Case,
+    drive: impl FnOnce(&mut Session<'_>) -> Result<Status, Error>,
+) -> Outcome {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let (end, state) = match setup.executor(case).start(case.env(&mut stdout, &mut stderr)) {
+    let (end, state) = match executor.start(case.env(&mut stdout, &mut stderr)) {
         Err(error) => (End::of(Err(error)), None),
         Ok(mut session) => {
             let end = End::of(drive(&mut session));

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test is a crate of its own and uses a part")]
 
 pub mod assembler;
+pub mod cases;
 pub mod engines;
 pub mod generator;
 pub mod oracle;

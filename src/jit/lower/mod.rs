@@ -150,10 +150,10 @@ impl Lowering<'_> {
     fn start(&mut self, entry: Value) {
         let progress = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS);
         self.builder.def_var(self.progress, progress);
-        self.to_entry(entry);
+        self.go_to_entry(entry);
     }
 
-    fn to_entry(&mut self, entry: Value) {
+    fn go_to_entry(&mut self, entry: Value) {
         let first = self.entries[0];
         if self.entries.len() == 1 {
             self.builder.ins().jump(first, &[]);
@@ -418,7 +418,7 @@ impl Lowering<'_> {
             let entry = self.builder.ins().ushr_imm_u(word, Entry::ENTRY_SHIFT as i64);
             let entry = self.builder.ins().ireduce(types::I32, entry);
             let entry = self.builder.ins().band_imm_s(entry, Entry::ENTRIES as i64 - 1);
-            self.to_entry(entry);
+            self.go_to_entry(entry);
             self.open(outside);
         }
         let arguments = [BlockArg::Value(target), BlockArg::Value(self.after)];

@@ -1,0 +1,176 @@
+//! Measures one program: the engines by turns, so that whatever else the machine does hits all of them.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use tachy::{Engine, Env, Executor, NullSink, Stats};
+
+use super::super::args::{ConditionArgs, argv};
+use super::super::failure::Failure;
+use super::super::guest::read_program;
+
+/// What a program's runs came to.
+#[derive(Serialize)]
+pub(super) struct Program {
+    pub(super) program: String,
+    program_digest: String,
+    machine: String,
+    /// Steps of a run.
+    pub(super) steps: u64,
+    /// The guest's code; none where the limit on steps ended it.
+    pub(super) exit: Option<u32>,
+    pub(super) untraced: Level,
+    pub(super) rows: Level,
+}
+
+/// Both engines at one trace level.
+#[derive(Serialize)]
+pub(super) struct Level {
+    pub(super) interpreter: Speed,
+    pub(super) jit: Speed,
+    /// How many times as fast the JIT is.
+    pub(super) ratio: f64,
+    pub(super) compiled: Compiled,
+    /// Share of a measured run's steps that the JIT's interpreter did.
+    pub(super) interpreted_share: f64,
+}
+
+/// The median of the measured runs.
+#[derive(Serialize, Clone, Copy)]
+pub(super) struct Speed {
+    seconds: f64,
+    pub(super) steps_per_second: f64,
+}
+
+/// What was compiled in the run that warmed up.
+#[derive(Serialize)]
+pub(super) struct Compiled {
+    pub(super) seconds: f64,
+    pub(super) code_bytes: u64,
+    regions: u64,
+    pub(super) instructions: u64,
+}
+
+/// One way to run a program, and its runs.
+struct Contender {
+    executor: Executor,
+    sink: NullSink,
+    warm_up: Once,
+    measured: Vec<Once>,
+}
+
+/// One run.
+struct Once {
+    steps: u64,
+    exit: Option<u32>,
+    /// Without compiling.
+    time: Duration,
+    stats: Stats,
+}
+
+/// Measures the program at `path`.
+pub(super) fn measure(
+    path: &Path,
+    args: &[OsString],
+    conditions: &ConditionArgs,
+    runs: u32,
+) -> Result<Program, Failure> {
+    let program = read_program(path)?;
+    let argv = argv(path, args);
+    let mut contenders = Vec::new();
+    for engine in [Engine::Interpreter, Engine::Jit] {
+        let executor = conditions.builder(engine).build(&program).map_err(|error| Failure::library(&error))?;
+        for sink in [NullSink::off(), NullSink::rows()] {
+            let (executor, warm_up) = (executor.clone(), run(&executor, &argv, sink)?);
+            contenders.push(Contender { executor, sink, warm_up, measured: Vec::new() });
+        }
+    }
+    for _ in 0..runs {
+        for contender in &mut contenders {
+            contender.measured.push(run(&contender.executor, &argv, contender.sink)?);
+        }
+    }
+    let first = &contenders[0].warm_up;
+    let (steps, exit) = (first.steps, first.exit);
+    let all = contenders.iter().flat_map(|contender| [&contender.warm_up].into_iter().chain(&contender.measured));
+    for once in all {
+        if (once.steps, once.exit) != (steps, exit) {
+            return Err(Failure::differ(&format!("{}: not all runs did the same {steps} steps", path.display())));
+        }
+    }
+    Ok(Program {
+        program: path.display().to_string(),
+        program_digest: blake3::Hash::from(program.digest()).to_string(),
+        machine: conditions.machine().to_string(),
+        steps,
+        exit,
+        untraced: level(&contenders[0], &contenders[2]),
+        rows: level(&contenders[1], &contenders[3]),
+    })
+}
+
+/// Runs once, from the first step to the last.
+fn run(executor: &Executor, argv: &[Vec<u8>], mut sink: NullSink) -> Result<Once, Failure> {
+    let env = Env::new().args(argv.iter().cloned());
+    let mut session = executor.start(env).map_err(|error| Failure::library(&error))?;
+    match session.run(&mut sink) {
+        Err(error) if error.kind() != "step-limit" => {
+            Err(Failure::run(&error, executor.program(), session.machine(), &session))
+        }
+        _ => {
+            let (steps, exit, stats) = (session.steps(), session.exit_code(), session.stats());
+            Ok(Once { steps, exit, time: session.time().saturating_sub(stats.compile_time), stats })
+        }
+    }
+}
+
+fn level(interpreter: &Contender, jit: &Contender) -> Level {
+    let (own, compiled) = (speed(interpreter), jit.warm_up.stats);
+    let speed = speed(jit);
+    let interpreted = median(jit.measured.iter().map(|once| once.stats.interpreted_steps as f64).collect());
+    Level {
+        interpreter: own,
+        jit: speed,
+        ratio: ratio(speed.steps_per_second, own.steps_per_second),
+        compiled: Compiled {
+            seconds: compiled.compile_time.as_secs_f64(),
+            code_bytes: compiled.code_bytes,
+            regions: compiled.regions,
+            instructions: compiled.translated_instructions,
+        },
+        interpreted_share: ratio(interpreted, jit.warm_up.steps as f64),
+    }
+}
+
+fn speed(contender: &Contender) -> Speed {
+    let seconds = median(contender.measured.iter().map(|once| once.time.as_secs_f64()).collect());
+    Speed { seconds, steps_per_second: ratio(contender.warm_up.steps as f64, seconds) }
+}
+
+/// The middle, or half-way between the two in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
+    match (values.get(low), values.get(high)) {
+        (Some(low), Some(high)) => (low + high) / 2.0,
+        _ => 0.0,
+    }
+}
+
+/// A quotient that is 0 where there is none, for JSON knows no other.
+fn ratio(value: f64, of: f64) -> f64 {
+    if of > 0.0 { value / of } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!([vec![], vec![3.0], vec![4.0, 1.0], vec![9.0, 1.0, 2.0]].map(median), [0.0, 3.0, 2.5, 2.0]);
+        assert_eq!((ratio(3.0, 2.0), ratio(1.0, 0.0)), (1.5, 0.0));
+    }
+}

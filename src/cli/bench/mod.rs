@@ -1,0 +1,80 @@
+//! `tachy bench`: how fast the engines are on some programs.
+//!
+//! `measure` runs them, `table` shows what came of it.
+
+mod measure;
+mod table;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::args::{ConditionArgs, JsonArg, Target};
+use super::failure::{self, Failure};
+use super::guest::create;
+use super::report::{ErrorFacts, write_json};
+use measure::{Program, measure};
+
+/// Measure the JIT against the interpreter, without rows and with them
+///
+/// Guests have no input, and their output is dropped. Every program is run once by each engine to warm up, which is when
+/// most is compiled; the measured runs take turns, and their medians are shown, without what they still compiled. The
+/// limit on steps may end a run; any other error ends everything.
+#[derive(Args)]
+#[command(after_long_help = failure::help())]
+pub(super) struct Bench {
+    /// Static RV32IM executables (ELF)
+    #[arg(value_name = "PROGRAM", required = true)]
+    programs: Vec<PathBuf>,
+
+    /// Arguments of every guest, after its name
+    #[arg(last = true, value_name = "ARG")]
+    args: Vec<OsString>,
+
+    /// Measured runs of each kind
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    runs: u32,
+
+    #[command(flatten)]
+    json: JsonArg,
+    #[command(flatten)]
+    conditions: ConditionArgs,
+}
+
+#[derive(Serialize)]
+struct Facts {
+    /// Measured runs of each kind.
+    runs: u32,
+    programs: Vec<Program>,
+    error: Option<ErrorFacts>,
+}
+
+impl Bench {
+    pub(super) fn main(&self) -> Result<u8, Failure> {
+        // Opened first of all, to fail before the work and not after it.
+        let json = create(self.json.target())?;
+        let mut facts = Facts { runs: self.runs, programs: Vec::new(), error: None };
+        let result = self.measure(&mut facts.programs);
+        facts.error = result.as_ref().err().map(ErrorFacts::new);
+        let written = json.map_or(Ok(()), |file| write_json(&facts, &file));
+        result.and(written)?;
+        let text = table::text(&facts.programs);
+        if matches!(self.json.target(), Target::Stdout) {
+            // The object says the same; a person who cannot be told is not worth an error.
+            let _ = io::stderr().write_all(text.as_bytes());
+        } else {
+            super::print(&text)?;
+        }
+        Ok(0)
+    }
+
+    fn measure(&self, into: &mut Vec<Program>) -> Result<(), Failure> {
+        for path in &self.programs {
+            into.push(measure(path, &self.args, &self.conditions, self.runs)?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! The interpreter behind the JIT: as the JIT's sink it does the same steps and compares, buffer by buffer.
+
+use super::compare::{Done, Finding, Portion, compare};
+use crate::engine::Status;
+use crate::error::Error;
+use crate::limits::{CancelHandle, Limits};
+use crate::run::{Run, State};
+use crate::trace::{Effect, Level, Replay, Row, Sink, SinkError, VecSink};
+
+/// Rows kept to show what came before a difference.
+const CONTEXT_ROWS: usize = 8;
+
+/// A run of the interpreter that goes as far as the JIT's rows, and the means to compare them.
+pub(super) struct Follower<'env> {
+    run: Box<dyn Run + 'env>,
+    limits: Limits,
+    /// How it ended, once it has.
+    pub(super) end: Option<Result<Status, Error>>,
+    /// What it did for the current buffer, reused.
+    own: VecSink,
+    /// The last rows that agree.
+    last: Vec<Row>,
+}
+
+/// A difference, and what came before it.
+pub(super) struct Found {
+    pub(super) finding: Finding,
+    pub(super) before: [u32; 32],
+    pub(super) context: Vec<Row>,
+}
+
+impl<'env> Follower<'env> {
+    pub(super) fn new(run: Box<dyn Run + 'env>) -> Follower<'env> {
+        Follower { run, limits: Limits::default(), end: None, own: VecSink::default(), last: Vec::new() }
+    }
+
+    /// Where the interpreter stands.
+    pub(super) fn state(&self) -> &dyn State {
+        self.run.state()
+    }
+
+    /// Under these limits from now on. An end that was none of the program is one no more.
+    pub(super) fn begin(&mut self, limits: &Limits) {
+        // Time strikes at no particular step; it is the JIT's, whose time all of this takes.
+        self.limits = Limits { time: None, ..*limits };
+        if self.state().exit_code().is_none() {
+            self.end = None;
+        }
+    }
+
+    /// Runs until `steps` steps are done or it ends; what it does is in `own`.
+    fn run_to(&mut self, steps: u64) {
+        self.own.rows.clear();
+        self.own.effects.clear();
+        if self.end.is_none() {
+            let result = self.run.run(steps, &self.limits, &CancelHandle::default(), &mut self.own);
+            self.end = Some(result).filter(|result| !matches!(result, Ok(Status::Paused)));
+        }
+    }
+
+    /// Does the steps of `jit`, and compares.
+    fn follow(&mut self, jit: Portion<'_>) -> Option<Found> {
+        // Rows that a sink failed on by a panic come again.
+        let jit = jit.from(self.state().place().step);
+        let mut replay = Replay::at(self.state(), u64::MAX);
+        self.run_to(jit.end());
+        let own = Portion { first_step: jit.first_step, rows: &self.own.rows, effects: &self.own.effects };
+        let finding = compare(jit, own);
+
+        let agreed = jit.until(finding.as_ref().map_or(u64::MAX, |finding| finding.step));
+        self.last.extend_from_slice(&agreed.rows[agreed.rows.len().saturating_sub(CONTEXT_ROWS)..]);
+        self.last.drain(..self.last.len().saturating_sub(CONTEXT_ROWS));
+        let finding = finding?;
+        // The state is not judged here: where a row contradicts it, both engines' rows do.
+        let _ = replay.rows(agreed.first_step, agreed.rows, agreed.effects);
+        Some(Found { finding, before: replay.registers(), context: self.last.clone() })
+    }
+
+    /// The JIT, whose rows all agree, ended like this after `steps` steps: does the interpreter end so too?
+    pub(super) fn ends_like(&mut self, end: &Result<Status, Error>, steps: u64) -> Result<(), Found> {
+        let before = self.state().vm().registers();
+        self.run_to(steps.saturating_add(1));
+        let alike = match (end, &self.end) {
+            (Ok(status), Some(Ok(own))) => status == own && self.state().place().step == steps,
+            (Err(error), Some(Err(own))) => {
+                let facts = |error: &Error| (error.kind(), error.place(), error.to_string());
+                facts(error) == facts(own)
+            }
+            _ => false,
+        };
+        if alike {
+            return Ok(());
+        }
+        let interpreter = Done { row: self.own.rows.first().copied(), effects: self.own.effects.clone() };
+        let what = vec!["end".to_owned()];
+        Err(self.found(Finding { step: steps, what, jit: Done::default(), interpreter }, before))
+    }
+
+    /// What differs although all rows and the ends agree, if anything does.
+    pub(super) fn leaves_behind(&self, what: Vec<String>) -> Result<(), Found> {
+        if what.is_empty() {
+            return Ok(());
+        }
+        let step = self.state().place().step;
+        let finding = Finding { step, what, jit: Done::default(), interpreter: Done::default() };
+        Err(self.found(finding, self.state().vm().registers()))
+    }
+
+    fn found(&self, finding: Finding, before: [u32; 32]) -> Found {
+        Found { finding, before, context: self.last.clone() }
+    }
+}
+
+/// The JIT's sink: compares, and passes on what agrees.
+pub(super) struct Check<'a, 'env> {
+    pub(super) follower: &'a mut Follower<'env>,
+    pub(super) found: Option<Found>,
+    /// The caller's, as far as it wants rows.
+    pub(super) sink: Option<&'a mut dyn Sink>,
+}
+
+impl Sink for Check<'_, '_> {
+    fn level(&self) -> Level {
+        Level::Rows
+    }
+
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        let jit = Portion { first_step, rows, effects };
+        self.found = self.follower.follow(jit);
+        let agreed = jit.until(self.found.as_ref().map_or(u64::MAX, |found| found.finding.step));
+        if let Some(sink) = &mut self.sink
+            && !(agreed.rows.is_empty() && agreed.effects.is_empty())
+        {
+            sink.rows(first_step, agreed.rows, agreed.effects)?;
+        }
+        match self.found {
+            None => Ok(()),
+            Some(_) => Err("the engines differ".into()),
+        }
+    }
+}

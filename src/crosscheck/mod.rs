@@ -1,0 +1,158 @@
+//! Both engines on one program, in lockstep: do they do exactly the same?
+//!
+//! The JIT leads, undisturbed: it runs as any run does, without a pause of its own. Whenever it hands over a buffer of
+//! rows, the interpreter does the same steps and the rows are compared there and then, so that nothing grows with the
+//! length of the run. Wherever it stops, the states are compared too.
+//!
+//! This module knows runs, rows and errors. It must not know what an instruction does, or it would judge.
+
+mod compare;
+mod follower;
+mod streams;
+
+#[cfg(test)]
+mod tests;
+
+use crate::difference::{Difference, Output, Side, Word};
+use crate::engine::Status;
+use crate::error::{Error, Limit, LimitError};
+use crate::limits::{CancelHandle, Limits};
+use crate::memory;
+use crate::run::{Run, State};
+use crate::trace::{Level, Sink};
+use compare::Done;
+use follower::{Check, Follower, Found};
+pub(crate) use streams::Streams;
+
+const MEMORY: &str = "memory";
+
+/// A run of the JIT that the interpreter follows.
+pub(crate) struct Crosscheck<'env> {
+    leader: Box<dyn Run + 'env>,
+    follower: Follower<'env>,
+    streams: Streams,
+    /// A difference was found; what would come after it means nothing.
+    over: bool,
+}
+
+impl<'env> Crosscheck<'env> {
+    /// Both at the same step, with the surroundings that [`Streams::split`] made.
+    pub(crate) fn new(jit: Box<dyn Run + 'env>, interpreter: Box<dyn Run + 'env>, streams: Streams) -> Self {
+        Crosscheck { leader: jit, follower: Follower::new(interpreter), streams, over: false }
+    }
+
+    /// All rows agree; so must where and how both stand now.
+    fn settle(&mut self, end: &Result<Status, Error>) -> Result<(), Found> {
+        if is_the_guests(end) {
+            self.follower.ends_like(end, self.leader.state().place().step)?;
+        }
+        let what = self.left_behind(end);
+        self.follower.leaves_behind(what)
+    }
+
+    /// What differs in what the two leave behind that came to the same step.
+    fn left_behind(&self, end: &Result<Status, Error>) -> Vec<String> {
+        let (jit, interpreter) = (self.leader.state(), self.follower.state());
+        let mut what = Vec::new();
+        let mut check = |name: String, same: bool| {
+            if !same {
+                what.push(name);
+            }
+        };
+        check("pc".into(), jit.place() == interpreter.place());
+        check("end".into(), jit.exit_code() == interpreter.exit_code());
+        let registers = jit.vm().registers().into_iter().zip(interpreter.vm().registers());
+        for (number, (value, other)) in registers.enumerate() {
+            check(format!("x{number}"), value == other);
+        }
+        // A stream that failed may have taken some of what its step, which was not done, wrote.
+        if !matches!(end, Err(Error::Stream { .. })) {
+            let [stdout, stderr] = self.streams.jit.outputs();
+            let [others_stdout, others_stderr] = self.streams.interpreter.outputs();
+            check("stdout".into(), stdout == others_stdout);
+            check("stderr".into(), stderr == others_stderr);
+        }
+        // Pauses may come at every step, and this looks at all of memory.
+        if is_the_guests(end) {
+            let (stats, others) = (jit.stats(), interpreter.stats());
+            check("ecalls".into(), (stats.ecalls, stats.ecalls_unknown) == (others.ecalls, others.ecalls_unknown));
+            check("pages".into(), stats.pages == others.pages);
+            check(MEMORY.into(), memory::first_difference(jit.vm(), interpreter.vm()).is_none());
+        }
+        what
+    }
+
+    /// All that is known of a difference.
+    fn difference(&mut self, found: Found, end: Result<Status, Error>) -> Difference {
+        let Found { finding, before, context } = found;
+        // The sink that failed is the follower, and that is no end of the guest.
+        let ends = [Some(end).filter(|end| !matches!(end, Err(Error::Sink { .. }))), self.follower.end.take()];
+        let (jit, interpreter) = (self.leader.state(), self.follower.state());
+        let address = match finding.what.iter().any(|what| what == MEMORY) {
+            true => memory::first_difference(jit.vm(), interpreter.vm()),
+            false => None,
+        };
+        let word = |address| Word { address, jit: jit.vm().word(address), interpreter: interpreter.vm().word(address) };
+        let row = finding.interpreter.row.or(finding.jit.row);
+        let mut place = interpreter.place();
+        (place.pc, place.step) = (row.map_or(place.pc, |row| row.pc), finding.step);
+        let [jit_end, interpreter_end] = ends;
+        Difference {
+            place,
+            what: finding.what,
+            before,
+            context,
+            word: address.map(word),
+            jit: side(jit, finding.jit, jit_end, self.streams.jit.outputs()),
+            interpreter: side(interpreter, finding.interpreter, interpreter_end, self.streams.interpreter.outputs()),
+        }
+    }
+}
+
+impl Run for Crosscheck<'_> {
+    fn run(
+        &mut self,
+        until: u64,
+        limits: &Limits,
+        cancel: &CancelHandle,
+        sink: &mut dyn Sink,
+    ) -> Result<Status, Error> {
+        if self.over {
+            return Err(Error::Ended { place: self.leader.state().place() });
+        }
+        self.streams.undo();
+        self.follower.begin(limits);
+        let wanted = sink.level() != Level::Off;
+        let mut check = Check { follower: &mut self.follower, found: None, sink: wanted.then_some(sink) };
+        let end = self.leader.run(until, limits, cancel, &mut check);
+        let found = match check.found {
+            Some(found) => found,
+            None => match self.settle(&end) {
+                Ok(()) => return end,
+                Err(found) => found,
+            },
+        };
+        self.over = true;
+        Err(Error::Difference(Box::new(self.difference(found, end))))
+    }
+
+    fn state(&self) -> &dyn State {
+        self.leader.state()
+    }
+}
+
+/// Whether the program brought its run to this end, by itself or against a limit that strikes at one step alone. Any
+/// other end comes from outside: a pause, a clock, a stream.
+fn is_the_guests(end: &Result<Status, Error>) -> bool {
+    match end {
+        Ok(Status::Exited { .. }) | Err(Error::Trap(_) | Error::Unsupported { .. }) => true,
+        Err(Error::Limit(LimitError { limit, .. })) => !matches!(limit, Limit::Time(_)),
+        _ => false,
+    }
+}
+
+fn side(state: &dyn State, done: Done, end: Option<Result<Status, Error>>, outputs: [Output; 2]) -> Side {
+    let (Done { row, effects }, [stdout, stderr]) = (done, outputs);
+    let (place, registers) = (state.place(), state.vm().registers());
+    Side { row, effects, end, steps: place.step, pc: place.pc, registers, stdout, stderr }
+}

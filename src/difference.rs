@@ -1,0 +1,86 @@
+//! What is told when the engines differ: where, in what, and all that helps to find out why.
+//!
+//! It holds what was seen; finding it is the crosscheck's business.
+
+use std::fmt;
+
+use crate::engine::Status;
+use crate::error::{Error, Place};
+use crate::trace::{Effect, Row};
+
+/// The first difference between the JIT and the interpreter.
+#[derive(Debug)]
+pub struct Difference {
+    /// The first step that differs, at the address that the interpreter has for it. If all rows agree and what they leave
+    /// behind does not: where the interpreter stands after them.
+    pub place: Place,
+    /// What differs: columns of the row, "row" if only one side has one, "effects"; or, after the last row, "end", "pc",
+    /// "x10", "stdout", "stderr", "ecalls", "pages", "memory".
+    pub what: Vec<String>,
+    /// The registers before that step, which the rows before it agree on.
+    pub before: [u32; 32],
+    /// The last rows before that step.
+    pub context: Vec<Row>,
+    /// The first word of memory that differs at the end.
+    pub word: Option<Word>,
+    /// The JIT.
+    pub jit: Side,
+    /// The interpreter.
+    pub interpreter: Side,
+}
+
+impl std::error::Error for Difference {}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the engines differ at {} in {}", self.place, self.what.join(", "))?;
+        write!(f, "; the fault is Tachy's and not the program's, please report it")
+    }
+}
+
+/// A word of memory that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    /// Where it is.
+    pub address: u32,
+    /// What it is after the JIT.
+    pub jit: u32,
+    /// What it is after the interpreter.
+    pub interpreter: u32,
+}
+
+/// What one engine made of the step that differs, and where it stands now.
+#[derive(Debug)]
+pub struct Side {
+    /// Its row of that step, if it got so far.
+    pub row: Option<Row>,
+    /// That step's effects.
+    pub effects: Vec<Effect>,
+    /// How it ended, if it did before the comparison stopped it.
+    pub end: Option<Result<Status, Error>>,
+    /// Steps done: up to the end of the buffer of rows that differs.
+    pub steps: u64,
+    /// Address of the next instruction after these.
+    pub pc: u32,
+    /// Registers after these.
+    pub registers: [u32; 32],
+    /// What it wrote to stdout.
+    pub stdout: Output,
+    /// What it wrote to stderr.
+    pub stderr: Output,
+}
+
+/// A stream of output, as far as two of them must be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output {
+    /// Bytes written.
+    pub bytes: u64,
+    /// BLAKE3 of them.
+    pub digest: blake3::Hash,
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, BLAKE3 {}", self.bytes, self.digest)
+    }
+}

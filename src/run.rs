@@ -1,0 +1,75 @@
+//! A run under way, whatever the machine and the engine: what a session needs of it.
+//!
+//! Machines are resolved statically below this line and are all alike above it. Nothing here decides anything.
+
+use std::time::Duration;
+
+use tachy_runtime::Vm;
+
+use crate::engine::{Hart, Stats, Status};
+use crate::error::{Error, Place};
+use crate::limits::{CancelHandle, Limits};
+use crate::machine::{Machine, MachineKind};
+use crate::trace::Sink;
+
+/// Something that can be run, and looked at between two steps.
+pub(crate) trait Run: Send {
+    /// Runs until the program ends, step `until` is reached, or something goes wrong.
+    fn run(&mut self, until: u64, limits: &Limits, cancel: &CancelHandle, sink: &mut dyn Sink)
+    -> Result<Status, Error>;
+
+    /// Where it stands.
+    fn state(&self) -> &dyn State;
+}
+
+/// A hart between two steps.
+pub(crate) trait State {
+    fn machine(&self) -> MachineKind;
+    fn vm(&self) -> &Vm;
+    fn place(&self) -> Place;
+    fn exit_code(&self) -> Option<u32>;
+    fn spent(&self) -> Duration;
+    fn stats(&self) -> Stats;
+}
+
+impl<M: Machine> Run for Hart<'_, M> {
+    fn run(
+        &mut self,
+        until: u64,
+        limits: &Limits,
+        cancel: &CancelHandle,
+        sink: &mut dyn Sink,
+    ) -> Result<Status, Error> {
+        Hart::run(self, until, limits, cancel, sink)
+    }
+
+    fn state(&self) -> &dyn State {
+        self
+    }
+}
+
+impl<M: Machine> State for Hart<'_, M> {
+    fn machine(&self) -> MachineKind {
+        M::KIND
+    }
+
+    fn vm(&self) -> &Vm {
+        &self.vm
+    }
+
+    fn place(&self) -> Place {
+        Hart::place(self)
+    }
+
+    fn exit_code(&self) -> Option<u32> {
+        Hart::exit_code(self)
+    }
+
+    fn spent(&self) -> Duration {
+        Hart::spent(self)
+    }
+
+    fn stats(&self) -> Stats {
+        Hart::stats(self)
+    }
+}

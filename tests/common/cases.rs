@@ -1,0 +1,85 @@
+//! Small cases that several tests run in many ways.
+
+use tachy::isa::Op;
+use tachy::program::{Permissions, Segment};
+use tachy::{JitOptions, Program};
+
+use super::assembler::Assembler;
+use super::engines::{Case, Setup};
+
+pub const CODE: u32 = 0x1_0000;
+pub const DATA: u32 = 0x4_0000;
+
+/// Ways of native code that differ most: at once, changing within each loop, and in small pieces.
+pub fn setups() -> [Setup; 3] {
+    [
+        Setup::eager(),
+        Setup::jit(JitOptions::default()).threshold(30),
+        Setup::eager().region_instructions(3).buffer_rows(256),
+    ]
+}
+
+/// Those, and the interpreter.
+pub fn every_setup() -> Vec<Setup> {
+    [Setup::interpreter()].into_iter().chain(setups()).collect()
+}
+
+/// A guest of the repository with arguments.
+pub fn guest(name: &str, args: &[&str]) -> Case {
+    let elf = std::fs::read(super::guest(name)).expect("the guests are in the repository");
+    let args = [name].iter().chain(args).map(|arg| arg.as_bytes().to_vec()).collect();
+    Case { args, ..short(Case::new(Program::from_elf(&elf).expect("a good program"))) }
+}
+
+/// A case that runs very often and touches little.
+pub fn short(case: Case) -> Case {
+    Case { whole_memory: false, ..case }
+}
+
+/// Adds up for ever: `pc` and x5 tell the step.
+pub fn endless() -> Case {
+    let mut asm = Assembler::new(CODE);
+    let top = asm.label_here();
+    asm.i(Op::Addi, 5, 5, 1);
+    asm.jal(0, top);
+    Case::code(CODE, &asm.finish().words, Vec::new())
+}
+
+/// Writes ten bytes, then eleven, and so on up to twenty; then exits.
+pub fn writer() -> Case {
+    let mut asm = Assembler::new(CODE);
+    for bytes in 10..21 {
+        for (register, value) in [(10, 1 + bytes % 2), (11, DATA), (12, bytes), (17, 64)] {
+            asm.li(register, value);
+        }
+        asm.op(Op::Ecall, 0, 0, 0, 0);
+    }
+    exit(&mut asm);
+    short(Case::code(CODE, &asm.finish().words, vec![Segment::new(DATA, vec![b'x'; 64], Permissions::RW)]))
+}
+
+/// Ends a program with what is in a0.
+pub fn exit(asm: &mut Assembler) {
+    asm.i(Op::Addi, 17, 0, 93);
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+}
+
+/// Reads a word into every second page of the stack, downwards, and stores into every fourth.
+pub fn toucher(pages: u32) -> Case {
+    let mut asm = Assembler::new(CODE);
+    asm.li(5, pages);
+    asm.i(Op::Addi, 6, 2, 0);
+    asm.i(Op::Addi, 8, 0, 1024);
+    let (top, even) = (asm.label_here(), asm.label());
+    asm.i(Op::Lw, 7, 6, -4);
+    asm.r(Op::Sub, 6, 6, 8);
+    asm.r(Op::Sub, 6, 6, 8);
+    asm.i(Op::Andi, 7, 5, 1);
+    asm.branch(Op::Beq, 7, 0, even);
+    asm.store(Op::Sb, 5, -1025, 6);
+    asm.place(even);
+    asm.i(Op::Addi, 5, 5, -1);
+    asm.branch(Op::Bne, 5, 0, top);
+    exit(&mut asm);
+    short(Case::code(CODE, &asm.finish().words, Vec::new()))
+}

@@ -1,0 +1,101 @@
+//! Sessions of one executor: one after the other and at the same time on several threads. They share code, and nothing
+//! that one of them does may show in another.
+
+mod common;
+
+use common::assembler::Assembler;
+use common::cases::{CODE, guest};
+use common::engines::{Case, Outcome, Setup, difference, final_difference, run, run_on};
+use common::generator::generate;
+use tachy::decode::{Instruction, encode};
+use tachy::isa::{Op, Variant};
+use tachy::program::{Permissions, Segment};
+use tachy::trace::VecSink;
+use tachy::{Executor, NullSink, Program};
+
+/// A session with rows, compared with `reference`.
+fn assert_traced(what: &str, executor: &Executor, case: &Case, reference: &Outcome) {
+    let mut sink = VecSink::default();
+    let outcome = run_on(executor, case, |session| session.run(&mut sink));
+    let outcome = Outcome { rows: sink.rows, effects: sink.effects, ..outcome };
+    if let Some(text) = difference(reference, &outcome, Variant::Standard) {
+        panic!("{what}, with rows: {text}");
+    }
+}
+
+/// A session without rows, compared with `reference`.
+fn assert_untraced(what: &str, executor: &Executor, case: &Case, reference: &Outcome) {
+    let outcome = run_on(executor, case, |session| session.run(&mut NullSink::off()));
+    if let Some(text) = final_difference(reference, &outcome) {
+        panic!("{what}, without rows: {text}");
+    }
+}
+
+/// Runs sessions on four threads, each with rows and without by turns.
+fn assert_together(what: &str, executor: &Executor, case: &Case, reference: &Outcome) {
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let what = format!("{what}, thread {thread}");
+            scope.spawn(move || {
+                for turn in 0..2 {
+                    match (thread + turn) % 2 {
+                        0 => assert_traced(&what, executor, case, reference),
+                        _ => assert_untraced(&what, executor, case, reference),
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn random_programs_on_several_threads() {
+    for seed in 8000..8040 {
+        let case = generate(seed).case();
+        let reference = run(&case, &Setup::interpreter());
+        for setup in [Setup::eager().region_instructions(20), Setup::eager().threshold(3)] {
+            assert_together(&format!("seed {seed}, {setup:?}"), &setup.executor(&case), &case, &reference);
+        }
+    }
+}
+
+/// Code memory too small for the program: while one session runs in a generation, others begin the next.
+#[test]
+fn code_memory_is_dropped_while_others_run() {
+    let case = guest("rust_mix", &[]).limit_steps(120_000);
+    let case = Case { whole_memory: true, ..case };
+    let reference = run(&case, &Setup::interpreter());
+    let setup = Setup::eager().region_instructions(1000).code_bytes(1 << 20);
+    assert_together("rust_mix", &setup.executor(&case), &case, &reference);
+}
+
+/// Code that no segment lets the program write, but that shares a page with data: what one session writes there is no
+/// other's code.
+#[test]
+fn code_in_a_page_with_data() {
+    let mut asm = Assembler::new(CODE);
+    let (top, site) = (asm.label(), asm.label());
+    asm.li(5, 40);
+    asm.la(6, site);
+    // From `addi x8, x8, 1` on, the immediate grows by one in each round.
+    asm.li(7, 1 << 20);
+    asm.place(top);
+    asm.place(site);
+    asm.word(encode(Instruction { op: Op::Addi, rd: 8, rs1: 8, rs2: 0, imm: 1 }));
+    asm.i(Op::Lw, 9, 6, 0);
+    asm.r(Op::Add, 9, 9, 7);
+    asm.store(Op::Sw, 9, 0, 6);
+    asm.i(Op::Addi, 5, 5, -1);
+    asm.branch(Op::Bne, 5, 0, top);
+    asm.op(Op::Ebreak, 0, 0, 0, 0);
+    let segments = vec![
+        Segment::from_words(CODE, &asm.finish().words, Permissions::RX),
+        Segment::new(CODE + 0x200, vec![7; 64], Permissions::RW),
+    ];
+    let case = Case::new(Program::from_segments(CODE, segments).expect("a test's own program"));
+    let reference = run(&case, &Setup::interpreter());
+    assert_eq!(reference.state.as_ref().expect("it ran").registers[8], (1..41).sum::<u32>());
+    for setup in [Setup::eager(), Setup::eager().region_instructions(1), Setup::eager().threshold(5)] {
+        assert_together(&format!("{setup:?}"), &setup.executor(&case), &case, &reference);
+    }
+}

@@ -1,0 +1,273 @@
+//! Sinks and streams that fail, panic or lie: the error tells where, the session stays true and can go on, and the
+//! program's own state never depends on how its bytes come and go.
+
+mod common;
+
+use std::io::{self, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use common::assembler::Assembler;
+use common::cases::{CODE, DATA, every_setup, exit, guest, setups, writer};
+use common::engines::{Case, Setup, final_difference, first_different_row, run, run_with};
+use tachy::isa::{Op, Variant};
+use tachy::program::{Permissions, Segment};
+use tachy::trace::{Effect, SinkError, VecSink};
+use tachy::{Env, Error, NullSink, Row, Sink, Status};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Sinks that fail
+
+/// Takes some buffers, then fails or panics; what it took it keeps.
+struct BadSink {
+    buffers_left: usize,
+    panics: bool,
+    kept: VecSink,
+}
+
+impl Sink for BadSink {
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        if self.buffers_left == 0 {
+            assert!(!self.panics, "a sink that panics on purpose");
+            return Err("no room left".into());
+        }
+        self.buffers_left -= 1;
+        self.kept.rows(first_step, rows, effects)
+    }
+}
+
+/// Keeps rows, and checks that they follow each other.
+struct Following {
+    next: Option<u64>,
+    kept: VecSink,
+}
+
+impl Sink for Following {
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        assert!(self.next.is_none_or(|next| next == first_step), "{:?}, then {first_step}", self.next);
+        self.next = Some(first_step + rows.len() as u64);
+        self.kept.rows(first_step, rows, effects)
+    }
+}
+
+#[test]
+fn sinks_that_fail_and_sinks_that_panic() {
+    let case = guest("fib", &["12"]);
+    let reference = run(&case, &Setup::interpreter());
+    let steps = reference.rows.len() as u64;
+    for setup in every_setup() {
+        let setup = setup.buffer_rows(500);
+        for panics in [false, true] {
+            // The last one fails at the end, when the program has exited.
+            for buffers_left in [0, 1, 5, (steps / 500) as usize] {
+                let what = format!("{setup:?}, {buffers_left} buffers, panics: {panics}");
+                let mut sink = BadSink { buffers_left, panics, kept: VecSink::default() };
+                let outcome = run_with(&case, &setup, |session| {
+                    let result = catch_unwind(AssertUnwindSafe(|| session.run(&mut sink)));
+                    match result {
+                        Ok(result) => {
+                            let place = session.place();
+                            assert!(
+                                matches!(&result, Err(Error::Sink { place: at, source })
+                                if *at == place && source.to_string() == "no room left"),
+                                "{what}: {result:?}"
+                            );
+                            assert!(!panics, "{what}");
+                        }
+                        Err(_) => assert!(panics, "{what}: a panic of our own"),
+                    }
+                    if session.exit_code().is_some() {
+                        assert!(matches!(session.run(&mut NullSink::off()), Err(Error::Ended { .. })), "{what}");
+                        return Ok(Status::Exited { code: 0 });
+                    }
+                    let mut rest = Following { next: None, kept: VecSink::default() };
+                    let result = session.run(&mut rest);
+                    // What it shows is true, wherever it begins.
+                    let tail = &reference.rows[reference.rows.len() - rest.kept.rows.len()..];
+                    assert_eq!(first_different_row(tail, &rest.kept.rows, Variant::Standard), None, "{what}");
+                    result
+                });
+                let kept = &sink.kept.rows;
+                let wrong = first_different_row(&reference.rows[..kept.len()], kept, Variant::Standard);
+                assert_eq!(wrong, None, "{what}");
+                assert_eq!(final_difference(&reference, &outcome), None, "{what}");
+            }
+        }
+    }
+}
+
+/// However much the guest reads and writes, effects come in bearable portions.
+#[test]
+fn effects_do_not_pile_up() {
+    struct Most(usize);
+    impl Sink for Most {
+        fn rows(&mut self, _: u64, _: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+            self.0 = self.0.max(effects.len());
+            Ok(())
+        }
+    }
+    // Writes its whole megabyte of zeros forty times: ten million words.
+    let bytes = 1 << 20;
+    let mut asm = Assembler::new(CODE);
+    asm.li(5, 40);
+    asm.li(12, bytes);
+    asm.i(Op::Addi, 17, 0, 64);
+    let top = asm.label_here();
+    asm.i(Op::Addi, 10, 0, 1);
+    asm.li(11, DATA);
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+    asm.i(Op::Addi, 5, 5, -1);
+    asm.branch(Op::Bne, 5, 0, top);
+    exit(&mut asm);
+    let segment = Segment { memory_bytes: bytes, ..Segment::new(DATA, vec![0], Permissions::RW) };
+    let case = Case::code(CODE, &asm.finish().words, vec![segment]);
+    for setup in [Setup::interpreter(), Setup::eager()] {
+        let mut sink = Most(0);
+        let executor = setup.executor(&case);
+        executor.run(Env::new(), &mut sink).expect("it ends");
+        let words = bytes as usize / 4;
+        assert!((words..2 * words).contains(&sink.0), "{} effects at once under {setup:?}", sink.0);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Streams
+
+/// Gives bytes as its first field says, then what the second says.
+struct Odd<'a> {
+    bytes: &'a [u8],
+    habit: Habit,
+    calls: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Habit {
+    /// One byte a call.
+    Drip,
+    /// Every second call is interrupted.
+    Interrupted,
+    /// Claims more than it was given room for.
+    Lies,
+    /// Fails in the end instead of ending.
+    Fails,
+}
+
+impl Read for Odd<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.calls += 1;
+        match self.habit {
+            Habit::Drip if buffer.len() > 1 => self.bytes.read(&mut buffer[..1]),
+            Habit::Interrupted if self.calls % 2 == 1 => Err(io::ErrorKind::Interrupted.into()),
+            Habit::Lies => self.bytes.read(buffer).map(|bytes| if bytes == 0 { 0 } else { usize::MAX - 7 }),
+            Habit::Fails if self.bytes.is_empty() => Err(io::Error::other("a tape that is torn")),
+            _ => self.bytes.read(buffer),
+        }
+    }
+}
+
+/// Takes this many bytes, then fails.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match bytes.len() <= self.0 {
+            true => {
+                self.0 -= bytes.len();
+                Ok(bytes.len())
+            }
+            false => Err(io::Error::other("a tape that is full")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a run with this stdin did, in text: rows, end and output.
+fn with_stdin(case: &Case, setup: &Setup, habit: Habit, bytes: &[u8]) -> (Vec<Row>, String, String) {
+    let (mut stdout, mut sink) = (Vec::new(), VecSink::default());
+    let stdin = Odd { bytes, habit, calls: 0 };
+    let env = Env::new().args(case.args.iter().cloned()).stdin(stdin).stdout(&mut stdout);
+    let mut session = setup.executor(case).start(env).expect("it starts");
+    let end = match session.run(&mut sink) {
+        Ok(status) => format!("{status:?}"),
+        Err(error) => {
+            assert_eq!(error.place(), Some(session.place()));
+            assert_eq!(session.steps(), sink.rows.len() as u64);
+            error.to_string()
+        }
+    };
+    drop(session);
+    (sink.rows, end, String::from_utf8_lossy(&stdout).into_owned())
+}
+
+#[test]
+fn stdin_with_odd_habits() {
+    let case = guest("filter", &["7"]);
+    let text = b"The quick brown fox\njumps over the lazy dog.\n";
+    let plain = with_stdin(&case, &Setup::interpreter(), Habit::Drip, text);
+    assert!(plain.2.starts_with("THE QUICK BROWN FOX\n"), "{}", plain.2);
+    for habit in [Habit::Drip, Habit::Interrupted, Habit::Lies, Habit::Fails] {
+        let reference = with_stdin(&case, &Setup::interpreter(), habit, text);
+        match habit {
+            // How bytes arrive is no property of the run.
+            Habit::Drip | Habit::Interrupted => assert!(reference == plain, "{habit:?}"),
+            Habit::Lies => assert_ne!(reference.2, ""),
+            Habit::Fails => assert!(reference.1.contains("stdin") && reference.1.contains("torn"), "{}", reference.1),
+        }
+        for setup in setups() {
+            let found = with_stdin(&case, &setup, habit, text);
+            let wrong = first_different_row(&reference.0, &found.0, Variant::Standard);
+            assert_eq!(wrong, None, "{habit:?} under {setup:?}");
+            assert_eq!(found.1, reference.1, "{habit:?} under {setup:?}");
+            assert_eq!(found.2, reference.2, "{habit:?} under {setup:?}");
+        }
+    }
+}
+
+#[test]
+fn output_that_fails() {
+    let case = writer();
+    let reference = run(&case, &Setup::interpreter());
+    for setup in every_setup() {
+        for room in [0, 9, 10, 30, 70] {
+            let mut sink = VecSink::default();
+            let env = Env::new().stdout(Full(room)).stderr(Full(room));
+            let mut session = setup.executor(&case).start(env).expect("it starts");
+            let result = session.run(&mut sink);
+            let Err(error @ Error::Stream { .. }) = result else { panic!("{room}: {result:?}") };
+            assert!(error.to_string().contains("a tape that is full"), "{error}");
+            // The call was not done: no row, no effect, and it stands there still.
+            let place = session.place();
+            assert_eq!((error.place(), place.step), (Some(place), sink.rows.len() as u64));
+            assert_eq!(first_different_row(&reference.rows[..sink.rows.len()], &sink.rows, Variant::Standard), None);
+            assert!(sink.effects.iter().all(|effect| effect.step < place.step));
+            assert!(matches!(session.run(&mut sink), Err(Error::Stream { .. })), "and again");
+            assert_eq!(session.place(), place);
+        }
+    }
+}
+
+/// An output that fails only when it is flushed fails the run, and only then.
+#[test]
+fn output_that_fails_when_flushed() {
+    struct Lazy;
+    impl Write for Lazy {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::Error::other("a tape that is stuck"))
+        }
+    }
+    for setup in every_setup() {
+        let case = writer();
+        let mut session = setup.executor(&case).start(Env::new().stdout(Lazy)).expect("it starts");
+        let result = session.run(&mut NullSink::off());
+        assert!(matches!(result, Err(Error::Stream { stream: "stdout", .. })), "{result:?}");
+        // The program has ended all the same.
+        assert_eq!(session.exit_code(), Some(20));
+        assert!(matches!(session.run(&mut NullSink::off()), Err(Error::Ended { .. })));
+    }
+}
