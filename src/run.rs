@@ -10,7 +10,7 @@ use crate::engine::{Hart, Stats, Status};
 use crate::error::{Error, Place};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, MachineKind};
-use crate::trace::Sink;
+use crate::trace::{Replay, Sink};
 
 /// Something that can be run, and looked at between two steps.
 pub(crate) trait Run: Send {
@@ -72,4 +72,10 @@ impl<M: Machine> State for Hart<'_, M> {
     fn stats(&self) -> Stats {
         Hart::stats(self)
     }
+}
+
+/// The state now, to follow rows from here up to step `until`.
+pub(crate) fn replay(state: &dyn State, until: u64) -> Replay {
+    let place = state.place();
+    Replay::new(state.machine().variant(), place.step, place.pc, state.vm().registers(), until)
 }

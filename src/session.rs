@@ -18,8 +18,8 @@ use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
 use crate::memory;
 use crate::program::Program;
-use crate::run::{Run, State};
-use crate::trace::Sink;
+use crate::run::{self, Run, State};
+use crate::trace::{NullSink, Replay, Sink};
 
 /// Which engine runs a program. All do exactly the same to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -191,6 +191,17 @@ impl Executor {
         Ok(Box::new(Hart::new(vm, machine, World::new(env, budget), options)))
     }
 
+    /// The complete state before step `step`: a session that stands there, or at the program's end if that comes first.
+    /// Nothing is traced on the way.
+    ///
+    /// # Errors
+    /// As [`Executor::start`] and [`Session::run_to`].
+    pub fn state_at<'env>(&self, env: Env<'env>, step: u64) -> Result<Session<'env>, Error> {
+        let mut session = self.start(env)?;
+        session.run_to(step, &mut NullSink::off())?;
+        Ok(session)
+    }
+
     /// Starts a session, runs it to its end and returns it: for those who need nothing of it if it fails.
     ///
     /// # Errors
@@ -240,6 +251,12 @@ impl Session<'_> {
     /// The machine that it runs on.
     pub fn machine(&self) -> MachineKind {
         self.state().machine()
+    }
+
+    /// The state now, as something that rows and effects move on: a sink that follows this session, or a recorded
+    /// trace of it, up to step `until`, and checks every operand it is shown.
+    pub fn replay(&self, until: u64) -> Replay {
+        run::replay(self.state(), until)
     }
 
     /// Steps done so far: the number of the next step.

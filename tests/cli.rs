@@ -135,7 +135,7 @@ fn traps() -> Vec<u8> {
 
 #[test]
 fn run_shows_the_guests_output_and_nothing_else() {
-    for engine in ["", "--jit", "--interpreter"] {
+    for engine in ["", "--jit", "--interpreter", "--crosscheck"] {
         let fib = fib();
         let Outcome { code, stdout, stderr } = tachy(&format!("run {engine} {fib} -- 20"));
         assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "fib(20) = 6765 ok\n", ""));
@@ -218,6 +218,9 @@ fn wrong_command_lines_give_64() {
         "run".to_owned(),
         "walk".to_owned(),
         format!("run --jit --interpreter {fib}"),
+        format!("run --crosscheck --interpreter {fib}"),
+        format!("trace --jit --crosscheck {fib}"),
+        format!("bench --runs 0 {fib}"),
         format!("run --fast {fib}"),
         format!("run {fib} 20"),
         format!("run --limit-steps many {fib}"),
@@ -275,6 +278,7 @@ fn bad_programs_give_65_and_missing_files_66() {
         assert_fails(&format!("{command} {}", folder.path("none")), 66, "No such file");
         assert_fails(&format!("{command} {}", folder.path("")), 66, "directory");
     }
+    assert_fails(&format!("bench {} {}", fib(), folder.path("none")), 66, "No such file");
     for command in ["run", "trace", "diff"] {
         assert_fails(&format!("{command} --stdin {} {}", folder.path("none"), fib()), 66, "No such file");
         assert_fails(&format!("{command} --stdin {} {}", folder.path(""), fib()), 66, "directory");
@@ -289,7 +293,7 @@ fn limits_give_71_and_72_and_traps_73() {
     let hungry = folder.file("hungry", &hungry());
     let chatty = folder.file("chatty", &chatty());
     let traps = folder.file("traps", &traps());
-    for engine in ["--jit", "--interpreter", "--jit --jit-threshold 0"] {
+    for engine in ["--jit", "--interpreter", "--jit --jit-threshold 0", "--crosscheck"] {
         for command in [format!("run {engine}"), format!("trace --format none {engine}")] {
             assert_fails(&format!("{command} --limit-steps 1_000_000 {endless}"), 72, "step 1000000");
             assert_fails(&format!("{command} --limit-steps 0 {endless}"), 72, "step 0");
@@ -537,8 +541,11 @@ fn json_of_traces_has_digests_that_engines_share() {
     };
     let (jit, interpreter) = (trace("--jit --jit-threshold 0"), trace("--interpreter"));
     assert_eq!(jit["rows"], jit["steps"]);
+    let both = trace("--crosscheck --jit-threshold 0");
+    assert_eq!(both["engine"], "crosscheck");
     for name in ["digests", "rows", "steps", "exit", "pc", "program_digest"] {
         assert_eq!(jit[name], interpreter[name], "{name}");
+        assert_eq!(both[name], interpreter[name], "{name}");
     }
     assert_eq!(jit["digests"]["rows"].as_str().unwrap().len(), 64);
     assert_ne!(jit["digests"]["rows"], jit["digests"]["effects"]);
@@ -635,6 +642,35 @@ fn info_says_what_a_program_is() {
     // Without symbols there are none.
     let stdout = tachy(&format!("info {}", folder.file("exits", &exits()))).stdout;
     assert!(stdout.contains("entry     0x00010000\n") && stdout.contains("0 functions"), "{stdout}");
+}
+
+#[test]
+fn bench_measures_both_engines_at_both_levels() {
+    let folder = Folder::new();
+    let (endless, path) = (folder.file("endless", &endless()), folder.path("bench.json"));
+    let steps = json(&tachy(&format!("run --json {} -- 15", fib())).stdout)["steps"].clone();
+    let args =
+        format!("bench --runs 2 --limit-steps 200_000 --jit-threshold 10 --json={path} {} {endless} -- 15", fib());
+    let Outcome { code, stdout, stderr } = tachy(&args);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    for expected in ["fib.elf", "endless", "step limit", "geometric mean", "ratio", "KiB", "interpreted"] {
+        assert!(stdout.contains(expected), "{expected} in {stdout}");
+    }
+    let facts = json(&folder.read("bench.json"));
+    assert_eq!((&facts["runs"], &facts["error"]), (&2.into(), &Value::Null));
+    let programs = facts["programs"].as_array().unwrap();
+    let told: Vec<_> = programs.iter().map(|program| (program["steps"].clone(), program["exit"].clone())).collect();
+    assert_eq!(told, [(steps, 0.into()), (200_000.into(), Value::Null)]);
+    for level in programs.iter().flat_map(|program| [&program["untraced"], &program["rows"]]) {
+        let positive = |value: &Value| assert!(value.as_f64().is_some_and(|value| value > 0.0), "{level}");
+        for engine in [&level["interpreter"], &level["jit"], &level["compiled"]] {
+            positive(&engine["seconds"]);
+        }
+        positive(&level["ratio"]);
+        positive(&level["jit"]["steps_per_second"]);
+        positive(&level["compiled"]["code_bytes"]);
+        assert!(level["interpreted_share"].as_f64().is_some_and(|share| (0.0..0.5).contains(&share)), "{level}");
+    }
 }
 
 /// Every guest runs alike from the command line, whatever the engine.

@@ -130,7 +130,7 @@ fn check(program: &RandomProgram) -> Result<Outcome, String> {
     }
     let script = Script::new(&reference, &mut Rng::new(program.seed ^ 0x7ac4));
     // The second run finds the code of the first, or none.
-    let executor = if program.seed % 2 == 0 { executor } else { setup.executor(&case) };
+    let executor = if program.seed.is_multiple_of(2) { executor } else { setup.executor(&case) };
     match script.check(&case, &executor, &reference) {
         None => Ok(reference),
         Some(text) => Err(format!("{script:?} under {setup:?}: {text}")),

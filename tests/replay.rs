@@ -47,7 +47,7 @@ fn random_programs_at_random_steps() {
         for step in [rng.below(total + 1), rng.below(total + 1), total] {
             let what = format!("seed {seed}, step {step} of {total}");
             let mut traced = session_at(&case, &Setup::eager(), 0);
-            let mut replay = Replay::new(&traced, step);
+            let mut replay = traced.replay(step);
             let _ = traced.run(&mut replay);
             let expected = session_at(&case, &Setup::eager(), step);
             assert_state(&what, &case, &replay, &expected);
@@ -65,7 +65,7 @@ fn a_replay_can_begin_in_the_middle() {
     let mut case = Case::new(Program::from_elf(&elf).expect("a good program"));
     case.args = ["quicksort", "300"].map(|arg| arg.as_bytes().to_vec()).to_vec();
     let mut session = session_at(&case, &Setup::eager(), 10_000);
-    let mut replay = Replay::new(&session, 25_000);
+    let mut replay = session.replay(25_000);
     assert_eq!(session.run_to(20_000, &mut replay).expect("it goes on"), Status::Paused);
     assert_eq!((replay.step(), replay.registers()), (20_000, session.registers()));
     assert_eq!(session.run(&mut replay).expect("it ends"), Status::Exited { code: 0 });
@@ -86,7 +86,7 @@ fn a_forged_trace_is_refused() {
         let mut rows = sink.rows.clone();
         // A wrong result shows when it is read.
         rows[forged].rd ^= 4;
-        let mut replay = Replay::new(&start, u64::MAX);
+        let mut replay = start.replay(u64::MAX);
         let effects = |step: usize| {
             let of_step = sink.effects.iter().filter(move |effect| effect.step == step as u64);
             of_step.copied().collect::<Vec<_>>()

@@ -4,8 +4,8 @@ use super::compare::{Done, Finding, Portion, compare};
 use crate::engine::Status;
 use crate::error::Error;
 use crate::limits::{CancelHandle, Limits};
-use crate::run::{Run, State};
-use crate::trace::{Effect, Level, Replay, Row, Sink, SinkError, VecSink};
+use crate::run::{self, Run, State};
+use crate::trace::{Effect, Level, Row, Sink, SinkError, VecSink};
 
 /// Rows kept to show what came before a difference.
 const CONTEXT_ROWS: usize = 8;
@@ -62,7 +62,7 @@ impl<'env> Follower<'env> {
     fn follow(&mut self, jit: Portion<'_>) -> Option<Found> {
         // Rows that a sink failed on by a panic come again.
         let jit = jit.from(self.state().place().step);
-        let mut replay = Replay::at(self.state(), u64::MAX);
+        let mut replay = run::replay(self.state(), u64::MAX);
         self.run_to(jit.end());
         let own = Portion { first_step: jit.first_step, rows: &self.own.rows, effects: &self.own.effects };
         let finding = compare(jit, own);
@@ -76,8 +76,8 @@ impl<'env> Follower<'env> {
         Some(Found { finding, before: replay.registers(), context: self.last.clone() })
     }
 
-    /// The JIT, whose rows all agree, ended like this after `steps` steps: does the interpreter end so too?
-    pub(super) fn ends_like(&mut self, end: &Result<Status, Error>, steps: u64) -> Result<(), Found> {
+    /// The JIT, whose rows all agree, ended like this after `steps` steps; the difference if the interpreter does not.
+    pub(super) fn compare_end(&mut self, end: &Result<Status, Error>, steps: u64) -> Option<Found> {
         let before = self.state().vm().registers();
         self.run_to(steps.saturating_add(1));
         let alike = match (end, &self.end) {
@@ -89,21 +89,18 @@ impl<'env> Follower<'env> {
             _ => false,
         };
         if alike {
-            return Ok(());
+            return None;
         }
         let interpreter = Done { row: self.own.rows.first().copied(), effects: self.own.effects.clone() };
         let what = vec!["end".to_owned()];
-        Err(self.found(Finding { step: steps, what, jit: Done::default(), interpreter }, before))
+        Some(self.found(Finding { step: steps, what, jit: Done::default(), interpreter }, before))
     }
 
-    /// What differs although all rows and the ends agree, if anything does.
-    pub(super) fn leaves_behind(&self, what: Vec<String>) -> Result<(), Found> {
-        if what.is_empty() {
-            return Ok(());
-        }
+    /// All rows and the ends agree, but not what they leave behind.
+    pub(super) fn found_behind(&self, what: Vec<String>) -> Found {
         let step = self.state().place().step;
         let finding = Finding { step, what, jit: Done::default(), interpreter: Done::default() };
-        Err(self.found(finding, self.state().vm().registers()))
+        self.found(finding, self.state().vm().registers())
     }
 
     fn found(&self, finding: Finding, before: [u32; 32]) -> Found {

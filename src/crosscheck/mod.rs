@@ -42,12 +42,13 @@ impl<'env> Crosscheck<'env> {
     }
 
     /// All rows agree; so must where and how both stand now.
-    fn settle(&mut self, end: &Result<Status, Error>) -> Result<(), Found> {
-        if is_the_guests(end) {
-            self.follower.ends_like(end, self.leader.state().place().step)?;
-        }
-        let what = self.left_behind(end);
-        self.follower.leaves_behind(what)
+    fn compare_states(&mut self, end: &Result<Status, Error>) -> Option<Found> {
+        let steps = self.leader.state().place().step;
+        let found = if is_the_guests(end) { self.follower.compare_end(end, steps) } else { None };
+        found.or_else(|| {
+            let what = self.left_behind(end);
+            (!what.is_empty()).then(|| self.follower.found_behind(what))
+        })
     }
 
     /// What differs in what the two leave behind that came to the same step.
@@ -125,13 +126,8 @@ impl Run for Crosscheck<'_> {
         let wanted = sink.level() != Level::Off;
         let mut check = Check { follower: &mut self.follower, found: None, sink: wanted.then_some(sink) };
         let end = self.leader.run(until, limits, cancel, &mut check);
-        let found = match check.found {
-            Some(found) => found,
-            None => match self.settle(&end) {
-                Ok(()) => return end,
-                Err(found) => found,
-            },
-        };
+        let found = check.found;
+        let Some(found) = found.or_else(|| self.compare_states(&end)) else { return end };
         self.over = true;
         Err(Error::Difference(Box::new(self.difference(found, end))))
     }

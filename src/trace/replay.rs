@@ -7,8 +7,6 @@ use thiserror::Error;
 use super::{Effect, EffectKind, Row, Sink, SinkError, Space};
 use crate::decode::decode;
 use crate::isa::Variant;
-use crate::run::State;
-use crate::session::Session;
 
 /// The rows do not belong to the state they were applied to.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -37,22 +35,10 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// The state of `session` now; follows its rows up to step `until` and ignores later ones.
-    pub fn new(session: &Session<'_>, until: u64) -> Replay {
-        Replay::at(session.state(), until)
-    }
-
-    /// The same, where there is no session.
-    pub(crate) fn at(state: &dyn State, until: u64) -> Replay {
-        let (place, registers) = (state.place(), state.vm().registers());
-        Replay {
-            variant: state.machine().variant(),
-            step: place.step,
-            until,
-            pc: place.pc,
-            registers,
-            words: HashMap::new(),
-        }
+    /// A state before step `step`, at `pc`; follows rows up to step `until` and ignores later ones. `variant` is the
+    /// machine's, see [`crate::MachineKind::variant`]. [`crate::Session::replay`] takes all this from a session.
+    pub fn new(variant: Variant, step: u64, pc: u32, registers: [u32; 32], until: u64) -> Replay {
+        Replay { variant, step, until, pc, registers, words: HashMap::new() }
     }
 
     /// Steps done.

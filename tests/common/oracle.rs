@@ -3,7 +3,7 @@
 
 use tachy::decode::{Instruction, decode};
 use tachy::isa::{Op, Variant};
-use tachy::trace::{Replay, VecSink};
+use tachy::trace::VecSink;
 use tachy::{Error, Row};
 
 use super::engines::{Case, End, Outcome, Setup, run_with};
@@ -174,7 +174,7 @@ pub fn check_rows(rows: &[Row], after: u32, variant: Variant) -> Result<(), Stri
 pub fn judged(case: &Case) -> Result<Outcome, String> {
     let mut sink = VecSink::default();
     let outcome = run_with(case, &Setup::interpreter(), |session| {
-        let mut replay = Replay::new(session, u64::MAX);
+        let mut replay = session.replay(u64::MAX);
         let result = session.run(&mut (&mut sink, &mut replay));
         let differs = |text: String| Error::Sink { place: session.place(), source: text.into() };
         if replay.registers() != session.registers() {

@@ -1,0 +1,178 @@
+//! What executors and sessions cost: code is compiled once for all that can share it, an executor takes the address
+//! space that it should, and nothing of it is left when it is gone.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Mutex;
+
+use common::cases::{exit, guest};
+use common::engines::{Case, Setup, State};
+use tachy::trace::{DigestSink, TraceDigest};
+use tachy::{Executor, JitOptions, NullSink, Session, Sink, Stats, Status};
+
+/// Sizes are the whole process's, so these tests take turns.
+static PROCESS: Mutex<()> = Mutex::new(());
+
+const THREADS: usize = 8;
+const SESSIONS: usize = 64;
+
+/// One session to its end: its digest, the state it left, and how it ran.
+fn run(executor: &Executor, case: &Case) -> (TraceDigest, State, Stats) {
+    let (mut stdout, mut stderr, mut sink) = (Vec::new(), Vec::new(), DigestSink::default());
+    let session = executor.run(case.env(&mut stdout, &mut stderr), &mut sink).expect("guests end well");
+    (sink.digest(), State::of(&session, case), session.stats())
+}
+
+/// Runs all sessions of one executor, some at once; they must do what the lone one did. Their counters.
+fn run_many(executor: &Executor, case: &Case, lone: &(TraceDigest, State, Stats)) -> Vec<Stats> {
+    std::thread::scope(|scope| {
+        let sessions = || (0..SESSIONS / THREADS).map(|_| run(executor, case)).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(sessions)).collect();
+        let all: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().expect("no session panics")).collect();
+        assert_eq!(all.len(), SESSIONS);
+        for (digest, state, _) in &all {
+            assert_eq!((digest, state), (&lone.0, &lone.1));
+        }
+        all.into_iter().map(|(_, _, stats)| stats).collect()
+    })
+}
+
+/// Distinct instructions of the program that a session ran.
+fn distinct_instructions(case: &Case) -> u64 {
+    #[derive(Default)]
+    struct Pcs(BTreeSet<u32>);
+    impl Sink for Pcs {
+        fn rows(
+            &mut self,
+            _: u64,
+            rows: &[tachy::Row],
+            _: &[tachy::trace::Effect],
+        ) -> Result<(), tachy::trace::SinkError> {
+            self.0.extend(rows.iter().map(|row| row.pc));
+            Ok(())
+        }
+    }
+    let (mut stdout, mut stderr, mut pcs) = (Vec::new(), Vec::new(), Pcs::default());
+    let executor = Setup::interpreter().executor(case);
+    executor.run(case.env(&mut stdout, &mut stderr), &mut pcs).expect("guests end well");
+    pcs.0.len() as u64
+}
+
+#[test]
+fn sixty_four_sessions_on_eight_threads_compile_once() {
+    for (name, args) in [("fib", ["18"]), ("vm", ["40"]), ("mix", ["3"])] {
+        let _turn = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let case = guest(name, &args);
+        let lone = run(&Setup::jit(JitOptions::default()).threshold(20).executor(&case), &case);
+        let executor = Setup::jit(JitOptions::default()).threshold(20).executor(&case);
+        let all = run_many(&executor, &case, &lone);
+        // Each entry is translated once. Which regions they fall into depends on who came first, and regions may overlap
+        // a little; but if even every second thread translated for itself, this would be twice as much.
+        let translated: u64 = all.iter().map(|stats| stats.translated_instructions).sum();
+        let (alone, distinct) = (lone.2.translated_instructions, distinct_instructions(&case));
+        assert!(alone > 0 && translated <= 2 * distinct, "{name}: {translated}, alone {alone}, of {distinct}");
+        assert!(all.iter().all(|stats| stats.interpreted_steps < lone.1.steps), "{name}: everyone runs it");
+
+        // Whoever comes later finds all there is: it compiles little or nothing, and interprets less.
+        let late = run(&executor, &case).2;
+        assert!(late.translated_instructions * 20 <= translated, "{name}: {late:?}");
+        assert!(late.interpreted_steps <= lone.2.interpreted_steps, "{name}: {late:?} against {:?}", lone.2);
+    }
+}
+
+#[test]
+fn programs_that_write_code_do_not_share_it() {
+    let _turn = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let case = guest("smc", &["400"]);
+    let setup = Setup::eager();
+    let lone = run(&setup.executor(&case), &case);
+    for stats in run_many(&setup.executor(&case), &case, &lone) {
+        // To the last region as if they were alone.
+        let counts = |stats: Stats| (stats.regions, stats.translated_instructions, stats.invalidations, stats.entries);
+        assert_eq!(counts(stats), counts(lone.2));
+    }
+}
+
+/// What the system says of this process.
+#[derive(Debug, Clone, Copy)]
+struct Process {
+    address_space_bytes: u64,
+    resident_bytes: u64,
+    mappings: usize,
+}
+
+fn process() -> Process {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux says so");
+    let bytes = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).expect("a line of its own");
+        let kib = line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
+        kib.expect("a number of KiB") * 1024
+    };
+    let mappings = fs::read_to_string("/proc/self/maps").expect("Linux says so").lines().count();
+    Process { address_space_bytes: bytes("VmSize:"), resident_bytes: bytes("VmRSS:"), mappings }
+}
+
+/// A small program that still gets hot.
+fn tiny() -> Case {
+    use tachy::isa::Op;
+    let mut asm = common::assembler::Assembler::new(common::cases::CODE);
+    asm.li(5, 50);
+    let top = asm.label_here();
+    asm.i(Op::Addi, 5, 5, -1);
+    asm.branch(Op::Bne, 5, 0, top);
+    exit(&mut asm);
+    common::cases::short(Case::code(common::cases::CODE, &asm.finish().words, Vec::new()))
+}
+
+/// A session that has code for both levels.
+fn both_levels<'env>(executor: &Executor, case: &Case) -> Session<'env> {
+    let mut session = executor.start(tachy::Env::new().args(case.args.iter().cloned())).expect("it starts");
+    assert_eq!(session.run_to(40, &mut NullSink::off()).expect("it pauses"), Status::Paused);
+    session.run(&mut NullSink::rows()).expect("it ends");
+    session
+}
+
+#[test]
+fn sixty_four_executors_fit() {
+    const GIB: u64 = 1 << 30;
+    let _turn = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let case = tiny();
+    let before = process();
+    let live: Vec<_> = (0..SESSIONS)
+        .map(|_| {
+            let executor = Setup::eager().executor(&case);
+            let session = both_levels(&executor, &case);
+            (executor, session)
+        })
+        .collect();
+    let with = process();
+    let each = (with.address_space_bytes - before.address_space_bytes) / SESSIONS as u64;
+    assert!((4 * GIB..6 * GIB).contains(&each), "{each} bytes of address space each");
+    let resident = with.resident_bytes.saturating_sub(before.resident_bytes) / SESSIONS as u64;
+    assert!(resident < 8 << 20, "{resident} bytes resident each");
+    drop(live);
+    let after = process();
+    let left = after.address_space_bytes.saturating_sub(before.address_space_bytes);
+    assert!(left < GIB / 4, "{before:?} before, {after:?} after");
+}
+
+#[test]
+fn executors_that_are_gone_leave_nothing() {
+    let _turn = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let case = tiny();
+    let cycles = |count: usize| {
+        for _ in 0..count {
+            let session = both_levels(&Setup::eager().executor(&case), &case);
+            assert!(session.stats().regions > 0, "there was code to free");
+        }
+        process()
+    };
+    let (before, after) = (cycles(200), cycles(2000));
+    let grown = |from: u64, to: u64| to.saturating_sub(from);
+    // A kilobyte a cycle would be two megabytes.
+    assert!(grown(before.address_space_bytes, after.address_space_bytes) < 1 << 20, "{before:?}, {after:?}");
+    assert!(grown(before.resident_bytes, after.resident_bytes) < 1 << 20, "{before:?}, {after:?}");
+    assert!(after.mappings <= before.mappings + 4, "{before:?}, {after:?}");
+}

@@ -1,0 +1,149 @@
+//! Native code stays native: calls and returns do not leave it, hot programs are hardly interpreted, and what stops it
+//! is heard soon.
+
+mod common;
+
+use std::io::{self, Read};
+use std::sync::{Arc, OnceLock};
+
+use common::cases::{endless, every_setup, guest};
+use common::engines::{Case, Setup};
+use tachy::trace::{Effect, SinkError, VecSink};
+use tachy::{CancelHandle, Env, Error, JitOptions, NullSink, Row, Session, Sink, Status};
+
+/// The most steps between two looks at whoever wants the run to stop.
+const SLICE_STEPS: u64 = 1 << 20;
+
+fn start<'env>(case: &Case, setup: &Setup) -> Session<'env> {
+    setup.executor(case).start(Env::new().args(case.args.iter().cloned())).expect("it starts")
+}
+
+/// Counts calls: what jumps and links to ra.
+struct Calls(u64);
+
+impl Sink for Calls {
+    fn rows(&mut self, _: u64, rows: &[Row], _: &[Effect]) -> Result<(), SinkError> {
+        let is_call = |row: &&Row| matches!(row.insn & 0xfff, 0x0ef | 0x0e7);
+        self.0 += rows.iter().filter(is_call).count() as u64;
+        Ok(())
+    }
+}
+
+#[test]
+fn calls_and_returns_stay_in_native_code() {
+    let case = guest("fib", &["25"]);
+    let mut calls = Calls(0);
+    start(&case, &Setup::interpreter()).run(&mut calls).expect("it ends");
+    assert!(calls.0 > 200_000, "{}", calls.0);
+    for (mut sink, level) in [(NullSink::off(), "off"), (NullSink::rows(), "rows")] {
+        let mut session = start(&case, &Setup::jit(JitOptions::default()).threshold(10));
+        session.run(&mut sink).expect("it ends");
+        let stats = session.stats();
+        assert!(stats.entries < 100, "{level}: {stats:?}");
+        assert!(stats.interpreted_steps < 2000, "{level}: {stats:?}");
+    }
+}
+
+/// Of what comes after as many steps as a benchmark takes to warm up.
+#[test]
+fn hot_programs_are_hardly_interpreted() {
+    let guests = [
+        ("fib", ["31"].as_slice()),
+        ("sieve", &["3000000", "1"]),
+        ("sha256", &["12000"]),
+        ("quicksort", &["250000", "1"]),
+        ("vm", &["2300"]),
+        ("mix", &["700"]),
+        ("brk", &["500"]),
+    ];
+    for (name, args) in guests {
+        let mut session = start(&guest(name, args), &Setup::jit(JitOptions::default()));
+        assert_eq!(session.run_to(20_000_000, &mut NullSink::off()).expect("it pauses"), Status::Paused, "{name}");
+        let warm = session.stats().interpreted_steps;
+        assert_eq!(session.run(&mut NullSink::off()).expect("it ends"), Status::Exited { code: 0 }, "{name}");
+        let (steps, interpreted) = (session.steps() - 20_000_000, session.stats().interpreted_steps - warm);
+        assert!((20_000_000..60_000_000).contains(&steps), "{name}: {steps}");
+        assert!(interpreted * 100 < steps, "{name}: {interpreted} of {steps} steps interpreted");
+    }
+}
+
+/// Cancels in one of its own calls, and counts those after.
+struct Canceller {
+    handle: CancelHandle,
+    calls_left: u32,
+    calls_after: u32,
+    kept: VecSink,
+}
+
+impl Sink for Canceller {
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        match self.calls_left {
+            0 => self.calls_after += 1,
+            1 => self.handle.cancel(),
+            _ => {}
+        }
+        self.calls_left = self.calls_left.saturating_sub(1);
+        self.kept.rows(first_step, rows, effects)
+    }
+}
+
+#[test]
+fn a_sink_that_cancels_is_heard_at_once() {
+    for setup in every_setup() {
+        for calls in [1, 2, 50] {
+            let mut session = start(&endless(), &setup);
+            let mut sink = Canceller {
+                handle: session.cancel_handle(),
+                calls_left: calls,
+                calls_after: 0,
+                kept: VecSink::default(),
+            };
+            let error = session.run(&mut sink).expect_err("it is cancelled");
+            let what = format!("{setup:?}, call {calls}");
+            assert!(matches!(error, Error::Cancelled { place } if place == session.place()), "{what}: {error}");
+            assert!(sink.calls_after <= 1, "{what}: {} more buffers", sink.calls_after);
+            assert_eq!(sink.kept.rows.len() as u64, session.steps(), "{what}: a true prefix");
+        }
+    }
+}
+
+/// An endless stream that in one of its reads cancels the session, or fails if it has none to cancel.
+struct Stdin {
+    handle: Arc<OnceLock<CancelHandle>>,
+    reads_left: u32,
+}
+
+impl Read for Stdin {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reads_left = self.reads_left.wrapping_sub(1);
+        if self.reads_left == 0 {
+            self.handle.get().ok_or_else(|| io::Error::other("enough"))?.cancel();
+        }
+        buffer.fill(b'a');
+        Ok(buffer.len())
+    }
+}
+
+/// Without rows there is no sink to be called: the end of the slice is where it stops, at the latest.
+#[test]
+fn a_stream_that_cancels_is_heard_within_a_slice() {
+    let case = guest("filter", &["64"]);
+    for setup in every_setup() {
+        for reads_left in [1, 30, 3000] {
+            let executor = setup.executor(&case);
+            let run = |cancels: bool| {
+                let handle = Arc::new(OnceLock::new());
+                let stdin = Stdin { handle: handle.clone(), reads_left };
+                let mut session = executor.start(Env::new().stdin(stdin)).expect("it starts");
+                if cancels {
+                    handle.set(session.cancel_handle()).expect("it is new");
+                }
+                let error = session.run(&mut NullSink::off()).expect_err("it is stopped");
+                (error.kind(), session.steps())
+            };
+            let ((failed, at), (cancelled, stopped)) = (run(false), run(true));
+            assert_eq!((failed, cancelled), ("stream", "cancelled"));
+            assert!((at..=at + SLICE_STEPS).contains(&stopped), "{setup:?}: read at {at}, stopped at {stopped}");
+        }
+    }
+}
