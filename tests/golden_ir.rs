@@ -98,8 +98,7 @@ fn no_constant_is_a_host_address() {
                     Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16).expect("a constant"),
                     None => digits.parse::<i64>().expect("a constant") as u64,
                 };
-                let is_row =
-                    code.iter().any(|&word| word == (value >> 32) as u32) && (value as u32) >> 16 == CODE >> 16;
+                let is_row = code.contains(&((value >> 32) as u32)) && (value as u32) >> 16 == CODE >> 16;
                 let is_small = (value as i64).unsigned_abs() < 1 << 32;
                 assert!(is_row || is_small, "{name}: {line}");
             }

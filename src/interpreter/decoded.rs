@@ -13,6 +13,9 @@ const PAGE_SLOTS: usize = (PAGE_BYTES / 4) as usize;
 /// Pages held at once; one more and all are dropped. 2.5 KiB each with counts, so 30 MiB at the most.
 const PAGES_HELD: usize = 12 * 1024;
 
+/// Pages that one chunk of the index covers: a megabyte of guest memory.
+const CHUNK_PAGES: usize = 1024;
+
 /// An instruction ready to run: register numbers resolved to slots, absent operands to x0, the immediate extended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decoded {
@@ -39,12 +42,13 @@ const UNKNOWN: Decoded = Decoded { code: Code::Unknown, rd: Slot::DISCARD, rs1: 
 /// The cache.
 pub(crate) struct DecodedPages {
     variant: Variant,
-    /// For each guest page, 1 + the index of its slots in units of pages, or 0.
-    index: Vec<u32>,
+    /// For each guest page, 1 + the index of its slots in units of pages, or 0; in chunks that exist once a page in them
+    /// is held. One flat table would be 16 MiB, which an allocator that recycles has to clear for each session.
+    index: Vec<Option<Box<[u32; CHUNK_PAGES]>>>,
     slots: Vec<Decoded>,
     heat: Vec<u16>,
-    /// Guest page of each held page.
-    held: Vec<u32>,
+    /// How many pages are held.
+    held: usize,
 }
 
 /// First slot of a held page.
@@ -53,33 +57,40 @@ pub(super) struct Held(usize);
 
 impl DecodedPages {
     pub(crate) fn new(variant: Variant) -> DecodedPages {
-        // Zeroed by the system as it is touched: 16 MiB of address space, a page of it per 4 MiB of code.
-        DecodedPages { variant, index: vec![0; PAGES as usize], slots: Vec::new(), heat: Vec::new(), held: Vec::new() }
+        let index = (0..PAGES as usize / CHUNK_PAGES).map(|_| None).collect();
+        DecodedPages { variant, index, slots: Vec::new(), heat: Vec::new(), held: 0 }
     }
 
     /// The page of `pc`, held from now on.
     #[inline]
     pub(super) fn hold(&mut self, pc: u32) -> Held {
-        match self.index[page_of(pc) as usize] {
+        match self.place(page_of(pc)) {
             0 => self.hold_new(page_of(pc)),
             place => Held((place as usize - 1) * PAGE_SLOTS),
         }
     }
 
+    /// The page's word of the index.
+    #[inline]
+    fn place(&self, page: u32) -> u32 {
+        let (chunk, entry) = split(page);
+        self.index[chunk].as_ref().map_or(0, |places| places[entry])
+    }
+
     #[cold]
     fn hold_new(&mut self, page: u32) -> Held {
-        if self.held.len() == PAGES_HELD {
-            for page in self.held.drain(..) {
-                self.index[page as usize] = 0;
-            }
+        if self.held == PAGES_HELD {
+            self.index.fill(None);
+            self.held = 0;
             self.slots.clear();
             self.heat.clear();
         }
         let first = self.slots.len();
         self.slots.resize(first + PAGE_SLOTS, UNKNOWN);
         self.heat.resize(first + PAGE_SLOTS, 0);
-        self.held.push(page);
-        self.index[page as usize] = self.held.len() as u32;
+        self.held += 1;
+        let (chunk, entry) = split(page);
+        self.index[chunk].get_or_insert_with(|| Box::new([0; CHUNK_PAGES]))[entry] = self.held as u32;
         Held(first)
     }
 
@@ -141,11 +152,16 @@ impl DecodedPages {
     }
 
     fn find(&self, address: u32) -> Option<usize> {
-        match self.index[page_of(address) as usize] {
+        match self.place(page_of(address)) {
             0 => None,
             place => Some((place as usize - 1) * PAGE_SLOTS + slot_of(address)),
         }
     }
+}
+
+/// Where a page's word of the index is: its chunk, and its place there.
+fn split(page: u32) -> (usize, usize) {
+    (page as usize / CHUNK_PAGES, page as usize % CHUNK_PAGES)
 }
 
 fn slot_of(address: u32) -> usize {
