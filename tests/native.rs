@@ -147,3 +147,24 @@ fn a_stream_that_cancels_is_heard_within_a_slice() {
         }
     }
 }
+
+/// On request, generated code is named for Linux's perf by the guest function it begins in.
+#[test]
+fn a_perf_map_names_guest_functions() {
+    let mut options = JitOptions::eager();
+    options.perf_map = true;
+    let case = guest("fib", &["10"]);
+    start(&case, &Setup::jit(options)).run(&mut NullSink::off()).expect("it ends");
+    let path = format!("/tmp/perf-{}.map", std::process::id());
+    let map = std::fs::read_to_string(&path).expect("the map that perf looks for");
+    std::fs::remove_file(&path).expect("it was made just now");
+    let named = |line: &str| {
+        let mut parts = line.splitn(3, ' ');
+        let mut number = || parts.next().and_then(|part| u64::from_str_radix(part, 16).ok());
+        let (start, bytes) = (number(), number());
+        start.is_some()
+            && bytes.is_some_and(|bytes| bytes > 0)
+            && parts.next().is_some_and(|it| it.starts_with("guest fib"))
+    };
+    assert!(map.lines().any(named), "{map}");
+}

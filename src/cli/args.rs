@@ -80,6 +80,10 @@ struct JitArgs {
     /// Guest instructions translated at once, at the most
     #[arg(long, value_name = "N", value_parser = number, hide_short_help = true)]
     region_instructions: Option<u64>,
+
+    /// Name native code for Linux's perf, in /tmp/perf-PID.map
+    #[arg(long, hide_short_help = true)]
+    perf_map: bool,
 }
 
 impl GuestArgs {
@@ -122,6 +126,7 @@ impl ConditionArgs {
         if let Some(instructions) = self.jit.region_instructions {
             options.region_instructions = instructions.try_into().unwrap_or(usize::MAX);
         }
+        options.perf_map = self.jit.perf_map;
         options
     }
 }
