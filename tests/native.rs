@@ -164,7 +164,7 @@ fn a_perf_map_names_guest_functions() {
         let (start, bytes) = (number(), number());
         start.is_some()
             && bytes.is_some_and(|bytes| bytes > 0)
-            && parts.next().is_some_and(|it| it.starts_with("guest fib"))
+            && parts.next().is_some_and(|it| it.starts_with("guest _start"))
     };
     assert!(map.lines().any(named), "{map}");
 }
