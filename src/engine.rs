@@ -73,6 +73,8 @@ pub(crate) struct Options {
     /// Compiled code, or none: the interpreter alone.
     pub(crate) caches: Option<Arc<Caches>>,
     pub(crate) buffer_rows: usize,
+    /// Whether native code leaves after each block.
+    pub(crate) take_turns: bool,
 }
 
 /// A hart, its machine, its surroundings and its engines.
@@ -96,6 +98,8 @@ pub(crate) struct Hart<'env, M> {
 struct Control<'a> {
     /// Stop before this step.
     stop_step: u64,
+    /// Whether native code must leave after each block, for the interpreter to go on.
+    take_turns: bool,
     deadline: Option<Instant>,
     cancel: &'a CancelHandle,
     sink: &'a mut dyn Sink,
@@ -167,6 +171,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         let started = Instant::now();
         let mut control = Control {
             stop_step: until.min(limits.steps.unwrap_or(u64::MAX)),
+            take_turns: self.options.take_turns,
             deadline: limits.time.and_then(|time| started.checked_add(time.saturating_sub(self.spent))),
             cancel,
             sink,
@@ -196,23 +201,29 @@ impl<'env, M: Machine> Hart<'env, M> {
         // A slice left open by an earlier run may reach beyond this run's stop step.
         let mut reopen = true;
         loop {
-            if reopen || self.vm.slice_left() == 0 || self.world.effects_full() {
-                reopen = false;
-                if let Err(halt) = next_slice(&mut self.vm, &mut self.world, control) {
-                    return Ended::Halt(halt);
-                }
-                if self.vm.slice_left() == 0 {
-                    return Ended::Stop;
-                }
+            if (reopen || self.vm.slice_left() == 0 || self.world.effects_full())
+                && let Some(ended) = self.reopen(control)
+            {
+                return ended;
             }
+            reopen = false;
             if self.native.as_mut().is_some_and(|native| native.prepare(&mut self.vm, &mut self.pages)) {
                 let step = self.vm.steps();
+                if control.take_turns {
+                    // Native code has to ask before its first block, and is given that one alone.
+                    self.vm.open_slice(0);
+                }
                 if let Err(halt) = self.run_native(control) {
                     return Ended::Halt(halt);
                 }
                 // Where native code did nothing, the interpreter must: it stands before a step that needs it.
-                if self.vm.steps() != step {
+                if self.vm.steps() != step && !control.take_turns {
                     continue;
+                }
+                if control.take_turns
+                    && let Some(ended) = self.reopen(control)
+                {
+                    return ended;
                 }
             }
             match self.interpret() {
@@ -220,6 +231,15 @@ impl<'env, M: Machine> Hart<'env, M> {
                 Leave::Refused(refusal) => return Ended::Refused(refusal),
                 Leave::SliceEnd | Leave::Arrived => {}
             }
+        }
+    }
+
+    /// Opens the next slice; how the run ends, if there is none.
+    fn reopen(&mut self, control: &mut Control<'_>) -> Option<Ended> {
+        match next_slice(&mut self.vm, &mut self.world, control) {
+            Err(halt) => Some(Ended::Halt(halt)),
+            Ok(()) if self.vm.slice_left() == 0 => Some(Ended::Stop),
+            Ok(()) => None,
         }
     }
 
@@ -242,7 +262,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         let Hart { vm, machine, world, pages, native, stats, .. } = self;
         let Some(native) = native else { return Ok(()) };
         let (code, translations) = native.parts();
-        let mut desk = Desk { machine, world, pages, translations, control, stats, halt: None };
+        let mut desk = Desk { machine, world, pages, translations, control, stats, granted: false, halt: None };
         let left = enter(vm, code, &mut desk);
         let halt = desk.halt;
         stats.entries += 1;
@@ -343,6 +363,8 @@ struct Desk<'a, 'env, 'control, M> {
     translations: &'a Translations,
     control: &'a mut Control<'control>,
     stats: &'a mut Stats,
+    /// Whether a slice was opened for native code since it was entered.
+    granted: bool,
     halt: Option<Halt>,
 }
 
@@ -363,7 +385,14 @@ impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
 
     fn refill(&mut self, vm: &mut Vm, steps: u32) -> Verdict {
         self.stats.refill_assists += 1;
-        match next_slice(vm, self.world, self.control) {
+        if self.control.take_turns && std::mem::replace(&mut self.granted, true) {
+            return Verdict::Stop;
+        }
+        let opened = next_slice(vm, self.world, self.control);
+        if self.control.take_turns && opened.is_ok() {
+            vm.open_slice(vm.slice_left().min(steps as u64));
+        }
+        match opened {
             Ok(()) if vm.slice_left() >= steps as u64 => Verdict::Continue,
             Ok(()) => Verdict::Stop,
             Err(halt) => {

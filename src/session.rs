@@ -187,7 +187,8 @@ impl Executor {
         let mut budget = Budget::default();
         budget.set_limit_memory(self.settings.limits.memory_bytes);
         let machine = M::boot(&self.program, &env, &mut vm, &mut budget)?;
-        let options = Options { caches, buffer_rows: self.settings.buffer_rows };
+        let take_turns = self.settings.jit.take_turns;
+        let options = Options { caches, buffer_rows: self.settings.buffer_rows, take_turns };
         Ok(Box::new(Hart::new(vm, machine, World::new(env, budget), options)))
     }
 

@@ -78,7 +78,7 @@ fn check(guest: &Guest) {
     assert_eq!(reference.end, End::Done(Status::Exited { code: guest.code }), "{what}");
     assert_eq!(String::from_utf8_lossy(&reference.stdout), guest.stdout, "{what}");
     assert_eq!(String::from_utf8_lossy(&reference.stderr), guest.stderr, "{what}");
-    for setup in [Setup::eager(), Setup::jit(JitOptions::default()).buffer_rows(1000)] {
+    for setup in [Setup::eager(), Setup::eager().take_turns(), Setup::jit(JitOptions::default()).buffer_rows(1000)] {
         let (outcome, found) = digest(&case, &setup);
         if let Some(text) = final_difference(&reference, &outcome) {
             panic!("{what} under {setup:?}, with rows: {text}");

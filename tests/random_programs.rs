@@ -101,7 +101,7 @@ fn shrunk(mut program: RandomProgram) -> String {
 /// The ways to run a program that must not show, by turns.
 fn setup(seed: u64) -> Setup {
     let eager = Setup::eager();
-    match seed % 12 {
+    match seed % 13 {
         0 | 1 => eager,
         2 => eager.buffer_rows(256),
         3 => Setup::jit(JitOptions::default()).threshold(2),
@@ -112,6 +112,7 @@ fn setup(seed: u64) -> Setup {
         8 => eager.region_instructions(7).threshold(2).buffer_rows(257),
         9 => eager.region_instructions(2000).buffer_rows(300),
         10 => eager.threshold(9).buffer_rows(1 << 13),
+        11 => eager.take_turns(),
         _ => eager.region_instructions(64).threshold(3),
     }
 }

@@ -74,6 +74,21 @@ fn a_replay_can_begin_in_the_middle() {
     assert_eq!(replay.pc(), expected.pc());
 }
 
+/// The state at a step, asked for by its number, is what a session paused there has.
+#[test]
+fn state_at_a_step() {
+    let case = generate(5001).case();
+    let executor = Setup::eager().executor(&case);
+    let env = || tachy::Env::new().args(case.args.iter().cloned());
+    let total = session_at(&case, &Setup::interpreter(), u64::MAX).steps();
+    for step in [0, 1, total / 2, total - 1] {
+        let expected = session_at(&case, &Setup::interpreter(), step);
+        let found = executor.state_at(env(), step).expect("no trap before the end");
+        assert_eq!((found.steps(), found.pc(), found.registers()), (step, expected.pc(), expected.registers()));
+        assert_eq!(found.memory_digest(), expected.memory_digest(), "step {step}");
+    }
+}
+
 /// Rows that do not fit together are refused, with the step where that shows.
 #[test]
 fn a_forged_trace_is_refused() {

@@ -60,7 +60,12 @@ fn hart<'env>(program: &Program, env: Env<'env>, jit: Option<JitOptions>) -> Box
     let (mut vm, mut budget) = (Vm::new().unwrap(), Budget::default());
     let machine = Bare::boot(program, &env, &mut vm, &mut budget).unwrap();
     let caches = jit.map(|options| Caches::new(&options, Bare::VARIANT, program, true).into());
-    Box::new(Hart::new(vm, machine, World::new(env, budget), Options { caches, buffer_rows: BUFFER_ROWS }))
+    Box::new(Hart::new(
+        vm,
+        machine,
+        World::new(env, budget),
+        Options { caches, buffer_rows: BUFFER_ROWS, take_turns: false },
+    ))
 }
 
 fn crosscheck(jit: &Program, interpreter: &Program) -> Crosscheck<'static> {

@@ -14,11 +14,20 @@ pub struct JitOptions {
     pub code_bytes: usize,
     /// Name generated code for Linux's perf in `/tmp/perf-PID.map`.
     pub perf_map: bool,
+    /// Leave native code after each block for the interpreter to go on to the next: slow, and a hard test of both acting
+    /// on one state.
+    pub take_turns: bool,
 }
 
 impl Default for JitOptions {
     fn default() -> Self {
-        JitOptions { threshold: 2000, region_instructions: 256, code_bytes: 64 << 20, perf_map: false }
+        JitOptions {
+            threshold: 2000,
+            region_instructions: 256,
+            code_bytes: 64 << 20,
+            perf_map: false,
+            take_turns: false,
+        }
     }
 }
 

@@ -139,6 +139,14 @@ impl Setup {
         self
     }
 
+    /// A change of engine at every block.
+    pub fn take_turns(mut self) -> Setup {
+        if let Some(jit) = &mut self.jit {
+            jit.take_turns = true;
+        }
+        self
+    }
+
     pub fn buffer_rows(mut self, rows: usize) -> Setup {
         self.buffer_rows = rows;
         self
