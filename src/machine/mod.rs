@@ -99,6 +99,6 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
     /// misaligned. `Ok` means that it may happen now; stores into pages with code are the engine's business.
     fn access(&mut self, vm: &mut Vm, budget: &mut Budget, address: u32, access: Access) -> Result<(), Refusal>;
 
-    /// Carries out an instruction of class System. On a refusal nothing has happened.
+    /// Carries out an instruction of class System. On a refusal nothing has happened but that pages it needs may count already.
     fn system(&mut self, op: Op, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal>;
 }
