@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tachy_runtime::{Access, Assist, Left, PageState, Verdict, Vm, enter};
 
-use crate::error::{Error, Limit, LimitError, Place, Trap};
+use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
 use crate::interpreter::{self, Alone, DecodedPages, Leave};
 use crate::jit::{Caches, Native, Translations};
 use crate::limits::{CancelHandle, Limits};
@@ -123,7 +123,7 @@ enum Ended {
 
 impl<'env, M: Machine> Hart<'env, M> {
     pub(crate) fn new(vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
-        let pages = DecodedPages::new(M::VARIANT);
+        let pages = DecodedPages::new(M::VARIANT, M::RULES);
         let level = Level::Off;
         let native = options.caches.as_ref().and_then(|caches| caches.native(level));
         Hart {
@@ -201,20 +201,22 @@ impl<'env, M: Machine> Hart<'env, M> {
         // A slice left open by an earlier run may reach beyond this run's stop step.
         let mut reopen = true;
         loop {
-            if (reopen || self.vm.slice_left() == 0 || self.world.effects_full())
+            if (reopen || self.vm.slice_over() || self.world.effects_full())
                 && let Some(ended) = self.reopen(control)
             {
                 return ended;
             }
             reopen = false;
-            if self.native.as_mut().is_some_and(|native| native.prepare(&mut self.vm, &mut self.pages)) {
+            if self.machine.allows_native(&self.vm)
+                && self.native.as_mut().is_some_and(|native| native.prepare(&mut self.vm, &mut self.pages))
+            {
                 let step = self.vm.steps();
                 if control.take_turns {
                     // Native code has to ask before its first block, and is given that one alone.
                     self.vm.open_slice(0);
                 }
-                if let Err(halt) = self.run_native(control) {
-                    return Ended::Halt(halt);
+                if let Err(ended) = self.run_native(control) {
+                    return ended;
                 }
                 // Where native code did nothing, the interpreter must: it stands before a step that needs it.
                 if self.vm.steps() != step && !control.take_turns {
@@ -227,8 +229,15 @@ impl<'env, M: Machine> Hart<'env, M> {
                 }
             }
             match self.interpret() {
-                Leave::Exit(code) => return Ended::Exit(code),
-                Leave::Refused(refusal) => return Ended::Refused(refusal),
+                Leave::Exit(code) => {
+                    let ended = self.machine.end(&mut self.vm, &mut self.world);
+                    return ended.map_or_else(Ended::Refused, |()| Ended::Exit(code));
+                }
+                Leave::Refused(refusal) => {
+                    if let Err(refusal) = self.machine.refused(refusal, &mut self.vm, &mut self.world) {
+                        return Ended::Refused(refusal);
+                    }
+                }
                 Leave::SliceEnd | Leave::Arrived => {}
             }
         }
@@ -236,10 +245,10 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Opens the next slice; how the run ends, if there is none.
     fn reopen(&mut self, control: &mut Control<'_>) -> Option<Ended> {
-        match next_slice(&mut self.vm, &mut self.world, control) {
-            Err(halt) => Some(Ended::Halt(halt)),
-            Ok(()) if self.vm.slice_left() == 0 => Some(Ended::Stop),
-            Ok(()) => None,
+        match next_slice(&mut self.vm, &mut self.machine, &mut self.world, control) {
+            Err(ended) => Some(ended),
+            Ok(_) if self.vm.slice_over() => Some(Ended::Stop),
+            Ok(_) => None,
         }
     }
 
@@ -258,17 +267,17 @@ impl<'env, M: Machine> Hart<'env, M> {
     }
 
     /// Runs native code from the context's pc until it leaves.
-    fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Halt> {
+    fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
         let Hart { vm, machine, world, pages, native, stats, .. } = self;
         let Some(native) = native else { return Ok(()) };
         let (code, translations) = native.parts();
-        let mut desk = Desk { machine, world, pages, translations, control, stats, granted: false, halt: None };
+        let mut desk = Desk { machine, world, pages, translations, control, stats, granted: false, ended: None };
         let left = enter(vm, code, &mut desk);
-        let halt = desk.halt;
+        let ended = desk.ended;
         stats.entries += 1;
         stats.deopts += (left == Left::Stopped) as u64;
         stats.transfers += vm.take_transfers();
-        halt.map_or(Ok(()), Err)
+        ended.map_or(Ok(()), Err)
     }
 
     fn limit_error(&self, limit: Limit) -> Error {
@@ -290,14 +299,17 @@ impl<'env, M: Machine> Hart<'env, M> {
         let place = self.place();
         match refusal {
             Refusal::Trap(cause, address) => {
-                let fetched = self.vm.page_state(place.pc).contains(PageState::FETCH);
-                let insn = if fetched { self.vm.word(place.pc) } else { 0 };
+                let insn = if cause == Cause::FetchFault { 0 } else { self.vm.word(place.pc) };
                 Trap { cause, place, insn, address }.into()
             }
             Refusal::MemoryLimit => self.limit_error(Limit::Memory(limits.memory_bytes.unwrap_or(u64::MAX))),
             Refusal::OutputLimit => self.limit_error(Limit::Output(limits.output_bytes.unwrap_or(u64::MAX))),
             Refusal::Stream(stream, source) => Error::Stream { stream, place, source },
             Refusal::Unsupported(what) => Error::Unsupported { machine: M::KIND, what, place },
+            Refusal::Illegal(what, word) => Error::Machine { machine: M::KIND, what, word, place },
+            Refusal::CycleLimit { used, limit } => self.limit_error(Limit::Cycles { used, limit }),
+            Refusal::SegmentTooSmall(po2) => Error::SegmentTooSmall { po2, place },
+            Refusal::Segments(source) => Error::Sink { place, source },
         }
     }
 
@@ -329,18 +341,29 @@ impl<'env, M: Machine> Hart<'env, M> {
     }
 }
 
-/// Hands rows and effects over, sees time and cancelling, and opens the next slice; an empty one at the stop step.
-fn next_slice(vm: &mut Vm, world: &mut World<'_>, control: &mut Control<'_>) -> Result<(), Halt> {
-    deliver(vm, world, control.sink).map_err(Halt::Sink)?;
+/// Hands rows and effects over, sees time and cancelling, lets the machine do what is due, and opens the next slice; an
+/// empty one at the stop step. Whether the machine did anything.
+fn next_slice<M: Machine>(
+    vm: &mut Vm,
+    machine: &mut M,
+    world: &mut World<'_>,
+    control: &mut Control<'_>,
+) -> Result<bool, Ended> {
+    deliver(vm, world, control.sink).map_err(|error| Ended::Halt(Halt::Sink(error)))?;
     if control.cancel.take() {
-        return Err(Halt::Cancelled);
+        return Err(Ended::Halt(Halt::Cancelled));
     }
     if control.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-        return Err(Halt::Time);
+        return Err(Ended::Halt(Halt::Time));
     }
     let left = control.stop_step.saturating_sub(vm.steps());
-    vm.open_slice(left.min(SLICE_STEPS));
-    Ok(())
+    if left == 0 {
+        vm.open_slice(0);
+        return Ok(false);
+    }
+    let between = machine.between(vm, world).map_err(Ended::Refused)?;
+    vm.open_slice(left.min(between.steps).min(SLICE_STEPS));
+    Ok(between.acted)
 }
 
 /// Hands over what the buffers hold and empties them.
@@ -365,14 +388,21 @@ struct Desk<'a, 'env, 'control, M> {
     stats: &'a mut Stats,
     /// Whether a slice was opened for native code since it was entered.
     granted: bool,
-    halt: Option<Halt>,
+    /// Why the run must end, if native code was told so.
+    ended: Option<Ended>,
 }
 
 impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
-    fn access(&mut self, vm: &mut Vm, address: u32, access: Access) -> Verdict {
+    fn access(&mut self, vm: &mut Vm, address: u32, access: Access, steps: u32) -> Verdict {
         self.stats.access_assists += 1;
-        // A refusal changes nothing; the interpreter will meet it again and say what it is.
-        let allowed = self.machine.access(vm, &mut self.world.budget, address, access).is_ok();
+        // Where the rest of the block no longer fits once this access is paid, the interpreter does the step and stops
+        // where the slice then ends.
+        let price = self.machine.price(vm, address, access);
+        if price.is_none_or(|price| price.saturating_add(steps as u64) > vm.slice_left()) {
+            return Verdict::Stop;
+        }
+        // The interpreter will meet a refusal again and say what it is.
+        let allowed = self.machine.access(vm, self.world, address, access).is_ok();
         let into_code = matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE);
         if !allowed || (into_code && self.translations.contains(address)) {
             return Verdict::Stop;
@@ -388,15 +418,16 @@ impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
         if self.control.take_turns && std::mem::replace(&mut self.granted, true) {
             return Verdict::Stop;
         }
-        let opened = next_slice(vm, self.world, self.control);
+        let opened = next_slice(vm, self.machine, self.world, self.control);
         if self.control.take_turns && opened.is_ok() {
             vm.open_slice(vm.slice_left().min(steps as u64));
         }
         match opened {
-            Ok(()) if vm.slice_left() >= steps as u64 => Verdict::Continue,
-            Ok(()) => Verdict::Stop,
-            Err(halt) => {
-                self.halt = Some(halt);
+            // Native code must not be in the middle of a region when page states change under it.
+            Ok(false) if vm.slice_left() >= steps as u64 => Verdict::Continue,
+            Ok(_) => Verdict::Stop,
+            Err(ended) => {
+                self.ended = Some(ended);
                 Verdict::Stop
             }
         }

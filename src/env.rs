@@ -2,6 +2,10 @@
 
 use std::io::{self, Read, Write};
 
+use crate::error::Error;
+use crate::machine::SegmentRecord;
+use crate::trace::SinkError;
+
 /// Arguments and streams of one run. By default: no argument but the program's name, an empty stdin, and output that
 /// is dropped.
 pub struct Env<'env> {
@@ -9,6 +13,36 @@ pub struct Env<'env> {
     pub(crate) stdin: Box<dyn Read + Send + 'env>,
     pub(crate) stdout: Box<dyn Write + Send + 'env>,
     pub(crate) stderr: Box<dyn Write + Send + 'env>,
+    pub(crate) segments: SegmentSetup<'env>,
+}
+
+/// Takes the record of each segment when it has ended.
+pub(crate) type SegmentSink<'env> = Box<dyn FnMut(SegmentRecord) -> Result<(), SinkError> + Send + 'env>;
+
+/// How a machine with segments cuts a run into them.
+pub(crate) struct SegmentSetup<'env> {
+    /// Base-2 logarithm of a segment's cycles.
+    pub(crate) po2: u32,
+    /// User cycles that the session may take.
+    pub(crate) limit_cycles: Option<u64>,
+    /// The words that each segment is given.
+    pub(crate) input: [u32; 8],
+    /// Who takes segments; if nobody does, nothing is kept for them.
+    pub(crate) sink: Option<SegmentSink<'env>>,
+}
+
+impl SegmentSetup<'_> {
+    /// The segments' size, if it is one that can be proven.
+    pub(crate) fn check_po2(&self) -> Result<u32, Error> {
+        match (13..=24).contains(&self.po2) {
+            true => Ok(self.po2),
+            false => Err(Error::Configuration {
+                what: "the segments' po2",
+                found: self.po2.to_string(),
+                expected: "13 to 24",
+            }),
+        }
+    }
 }
 
 impl Default for Env<'_> {
@@ -18,6 +52,7 @@ impl Default for Env<'_> {
             stdin: Box::new(io::empty()),
             stdout: Box::new(io::sink()),
             stderr: Box::new(io::sink()),
+            segments: SegmentSetup { po2: 20, limit_cycles: None, input: [0; 8], sink: None },
         }
     }
 }

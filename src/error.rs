@@ -79,6 +79,26 @@ pub enum Error {
         /// Where.
         place: Place,
     },
+    /// The machine has no meaning for what the program did.
+    #[error("machine {machine} cannot carry out {what} {word:#010x} at {place}")]
+    Machine {
+        /// The machine.
+        machine: MachineKind,
+        /// What was wrong.
+        what: &'static str,
+        /// The word that says how.
+        word: u32,
+        /// The step; it was not done.
+        place: Place,
+    },
+    /// An instruction took more cycles than fit into a segment.
+    #[error("segments of 2^{po2} cycles are too small for the instruction before {place}; use a larger po2")]
+    SegmentTooSmall {
+        /// Base-2 logarithm of their cycles.
+        po2: u32,
+        /// The step after it.
+        place: Place,
+    },
     /// The system refused memory.
     #[error(transparent)]
     Memory(#[from] MapError),
@@ -112,12 +132,15 @@ impl Error {
         ("memory-limit", "the limit on memory was reached"),
         ("output-limit", "the limit on output was reached"),
         ("time-limit", "the limit on time was reached"),
+        ("cycle-limit", "the limit on cycles was reached"),
         ("cancelled", "the run was cancelled"),
         ("sink", "the trace could not be written"),
         ("stream", "one of the guest's streams failed"),
         ("arguments", "the guest's arguments do not fit on its stack"),
         ("boot", "the machine cannot start this program"),
         ("unsupported", "the machine does not do this yet"),
+        ("machine", "the machine has no meaning for what the program did"),
+        ("segment-too-small", "an instruction takes more cycles than a segment has"),
         ("host-memory", "the system refused memory"),
         ("difference", "the engines differ: a fault of Tachy's"),
         ("ended", "the session had already ended"),
@@ -136,6 +159,8 @@ impl Error {
             Error::Arguments { .. } => "arguments",
             Error::Boot { .. } => "boot",
             Error::Unsupported { .. } => "unsupported",
+            Error::Machine { .. } => "machine",
+            Error::SegmentTooSmall { .. } => "segment-too-small",
             Error::Memory(_) => "host-memory",
             Error::Difference(_) => "difference",
             Error::Ended { .. } => "ended",
@@ -153,6 +178,8 @@ impl Error {
             | Error::Sink { place, .. }
             | Error::Stream { place, .. }
             | Error::Unsupported { place, .. }
+            | Error::Machine { place, .. }
+            | Error::SegmentTooSmall { place, .. }
             | Error::Ended { place } => Some(*place),
             _ => None,
         }
@@ -194,6 +221,8 @@ pub enum Cause {
     StoreMisaligned = 6,
     /// A store to where nothing is writable.
     StoreFault = 7,
+    /// `ecall` in user mode, for which the kernel has no handler.
+    EcallWithoutHandler = 9,
 }
 
 impl fmt::Display for Cause {
@@ -207,6 +236,7 @@ impl fmt::Display for Cause {
             Cause::LoadFault => "load from an address that is not readable",
             Cause::StoreMisaligned => "misaligned store",
             Cause::StoreFault => "store to an address that is not writable",
+            Cause::EcallWithoutHandler => "ecall without a handler",
         })
     }
 }
@@ -249,6 +279,13 @@ pub enum Limit {
     Output(u64),
     /// Time, in milliseconds.
     Time(u64),
+    /// User cycles of a machine that counts them.
+    Cycles {
+        /// Cycles used.
+        used: u64,
+        /// The most that may be.
+        limit: u64,
+    },
 }
 
 impl Limit {
@@ -258,6 +295,7 @@ impl Limit {
             Limit::Memory(_) => "memory-limit",
             Limit::Output(_) => "output-limit",
             Limit::Time(_) => "time-limit",
+            Limit::Cycles { .. } => "cycle-limit",
         }
     }
 }
@@ -279,6 +317,8 @@ impl fmt::Display for LimitError {
             Limit::Steps(steps) => write!(f, "step limit of {steps} reached")?,
             Limit::Memory(bytes) => write!(f, "memory limit of {bytes} bytes reached")?,
             Limit::Output(bytes) => write!(f, "output limit of {bytes} bytes reached")?,
+            // RISC Zero's own words, for which callers look.
+            Limit::Cycles { used, limit } => write!(f, "Session limit exceeded: {used} >= {limit}")?,
             Limit::Time(millis) => write!(f, "time limit of {}.{:03} s reached", millis / 1000, millis % 1000)?,
         }
         write!(f, " at {}; raise it to go on", self.place)
@@ -319,12 +359,15 @@ mod tests {
             limit(Limit::Memory(0)),
             limit(Limit::Output(0)),
             limit(Limit::Time(0)),
+            limit(Limit::Cycles { used: 0, limit: 0 }),
             Error::Cancelled { place: PLACE },
             Error::Sink { place: PLACE, source: "full".into() },
             Error::Stream { stream: "stdin", place: PLACE, source: io::ErrorKind::Other.into() },
             Error::Arguments { bytes: 0, limit_bytes: 0 },
             Error::Boot { machine: MachineKind::Bare, reason: String::new() },
             Error::Unsupported { machine: MachineKind::Bare, what: "", place: PLACE },
+            Error::Machine { machine: MachineKind::R0vm, what: "", word: 0, place: PLACE },
+            Error::SegmentTooSmall { po2: 13, place: PLACE },
             Error::Memory(MapError { action: "reserve", bytes: 0, source: io::ErrorKind::OutOfMemory.into() }),
             Error::Difference(Box::new(difference())),
             Error::Ended { place: PLACE },
@@ -335,8 +378,10 @@ mod tests {
                 Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
                 Error::Boot { .. } | Error::Unsupported { .. } | Error::Configuration { .. } => {}
+                Error::Machine { .. } | Error::SegmentTooSmall { .. } => {}
                 Error::Limit(limit) => match limit.limit {
                     Limit::Steps(_) | Limit::Memory(_) | Limit::Output(_) | Limit::Time(_) => {}
+                    Limit::Cycles { .. } => {}
                 },
             }
         }

@@ -28,6 +28,7 @@ mod limits;
 mod machine;
 mod memory;
 pub mod program;
+mod rules;
 mod run;
 mod session;
 pub mod trace;

@@ -95,11 +95,11 @@ impl Builder {
             return Err(Error::Configuration { what: "the row buffer", found: format!("{rows} rows"), expected });
         }
         self.0.jit.check()?;
-        let share = |may_rewrite: bool, variant| Caches::new(&self.0.jit, variant, program, !may_rewrite);
+        let share = |may_rewrite: bool, rules| Caches::new(&self.0.jit, rules, program, !may_rewrite);
         let caches = match (self.0.engine, self.0.machine) {
             (Engine::Interpreter, _) => None,
-            (_, MachineKind::Bare) => Some(share(Bare::may_rewrite_code(program), Bare::VARIANT)),
-            (_, MachineKind::R0vm) => Some(share(R0vm::may_rewrite_code(program), R0vm::VARIANT)),
+            (_, MachineKind::Bare) => Some(share(Bare::may_rewrite_code(program), &Bare::RULES[0])),
+            (_, MachineKind::R0vm) => Some(share(R0vm::may_rewrite_code(program), &R0vm::RULES[0])),
         };
         Ok(Executor { program: program.clone(), settings: Arc::new(self.0), caches: caches.map(Arc::new) })
     }

@@ -12,22 +12,25 @@ pub enum Access {
 }
 
 impl Access {
-    /// The number by which generated code names an access to its helper.
-    pub const fn code(self) -> u32 {
-        match self {
+    /// The number by which generated code tells its helper of an access, in the low byte, and of the `steps` of the
+    /// block that are not done yet, above it.
+    pub const fn pack(self, steps: u32) -> u32 {
+        let code = match self {
             Access::Fetch => 0,
             Access::Load(bytes) => bytes,
             Access::Store(bytes) => bytes | 8,
-        }
+        };
+        code | steps << 8
     }
 
-    /// The inverse of [`Access::code`].
-    pub const fn from_code(code: u32) -> Access {
-        match code {
+    /// The inverse of [`Access::pack`].
+    pub const fn unpack(packed: u32) -> (Access, u32) {
+        let access = match packed & 0xff {
             0 => Access::Fetch,
             code if code & 8 != 0 => Access::Store(code & 7),
             code => Access::Load(code & 7),
-        }
+        };
+        (access, packed >> 8)
     }
 
     /// Bytes that must divide the address.

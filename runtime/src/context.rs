@@ -10,21 +10,26 @@ use std::ptr;
 use crate::door;
 use crate::memory::PAGES;
 
-/// A register as the engines name it: x0..x31, or the slot that swallows what a machine discards.
+/// A register as the engines name it: x0..x31, or one of three places for what is no register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Slot(u8);
 
 impl Slot {
     /// Number of slots.
-    pub const COUNT: usize = 33;
-    /// Where writes to a hardwired x0 go; never read.
-    pub const DISCARD: Slot = Slot(32);
+    pub const COUNT: usize = 35;
+    /// Where an instruction without rd writes; never read.
+    pub const NOWHERE: Slot = Slot(0);
+    /// What an instruction reads for an operand that it does not have: always 0, never written. x0 may be another value
+    /// on a machine that does not wire it to 0.
+    pub const ZERO: Slot = Slot(1);
+    /// Where what is computed for x0 goes. Machines that discard it never look there.
+    pub const SHUNT: Slot = Slot(34);
 
     /// Register x`number`, the low five bits of it.
     #[inline]
     pub const fn x(number: u8) -> Slot {
-        Slot(number & 31)
+        Slot((number & 31) + 2)
     }
 
     /// Index of the slot, below [`Slot::COUNT`].
@@ -51,9 +56,9 @@ pub(crate) struct VmContext {
     /// Rust functions behind the stubs.
     pub(crate) access_helper: unsafe extern "C" fn(*mut u8, u32, u32),
     pub(crate) refill_helper: unsafe extern "C" fn(*mut u8, u32),
-    /// Level off: steps left in the slice. Level rows: address of the next row.
+    /// Level off: number of the next step. Level rows: address of the next row.
     pub(crate) progress: u64,
-    /// Level rows: address at which the slice ends; no row may reach beyond it.
+    /// Where the slice ends, in units of progress: no block may begin that would pass it.
     pub(crate) progress_limit: u64,
     /// What the last assist decided: 0 go on, 1 stop.
     pub(crate) verdict: u32,
@@ -62,8 +67,8 @@ pub(crate) struct VmContext {
     /// Transfers from one region to another since the counter was last taken.
     pub(crate) transfers: u64,
     /// Fills the context up, so that the registers end where it ends: within a signed byte of the base.
-    _gap: [u32; 9],
-    /// x0..x31 and the discard slot.
+    _gap: [u32; 7],
+    /// By slot: nowhere, zero, x0..x31, the shunt.
     pub(crate) registers: [u32; Slot::COUNT],
 }
 
@@ -85,13 +90,13 @@ pub mod layout {
     pub const ACCESS_STUB: i32 = field(offset_of!(VmContext, access_stub));
     /// Pointer to the stub that preserves all registers and calls the refill helper.
     pub const REFILL_STUB: i32 = field(offset_of!(VmContext, refill_stub));
-    /// Pointer to the access helper: `extern "C" fn(base, address: u32, access code: u32)`.
+    /// Pointer to the access helper: `extern "C" fn(base, address: u32, access code | steps left in the block << 8)`.
     pub const ACCESS_HELPER: i32 = field(offset_of!(VmContext, access_helper));
     /// Pointer to the refill helper: `extern "C" fn(base, steps: u32)`.
     pub const REFILL_HELPER: i32 = field(offset_of!(VmContext, refill_helper));
-    /// u64: steps left in the slice (level off) or address of the next row (level rows).
+    /// u64: number of the next step (level off) or address of the next row (level rows).
     pub const PROGRESS: i32 = field(offset_of!(VmContext, progress));
-    /// u64: address that no row may reach beyond (level rows).
+    /// u64: what progress may not pass in this slice.
     pub const PROGRESS_LIMIT: i32 = field(offset_of!(VmContext, progress_limit));
     /// u32: what the last assist decided; 0 go on, anything else stop.
     pub const VERDICT: i32 = field(offset_of!(VmContext, verdict));
@@ -115,8 +120,8 @@ pub(crate) const CONTEXT_ROOM_BYTES: usize = 4096;
 pub(crate) const BELOW_BASE_BYTES: usize = PAGES as usize + CONTEXT_ROOM_BYTES;
 
 const _: () = assert!(CONTEXT_BYTES <= CONTEXT_ROOM_BYTES);
-// x1..x31 and the discard slot within reach of a signed byte.
-const _: () = assert!(layout::register(Slot::x(1)) == -128 && layout::register(Slot::DISCARD) == -4);
+// x1..x31 and the shunt within reach of a signed byte.
+const _: () = assert!(layout::register(Slot::x(1)) == -128 && layout::register(Slot::SHUNT) == -4);
 
 impl VmContext {
     /// Everything zero.
@@ -134,7 +139,7 @@ impl VmContext {
             verdict: 0,
             pc: 0,
             transfers: 0,
-            _gap: [0; 9],
+            _gap: [0; 7],
             registers: [0; Slot::COUNT],
         }
     }

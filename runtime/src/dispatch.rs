@@ -68,6 +68,9 @@ impl DispatchTable {
     /// The entry at `pc`, if there is one.
     #[inline]
     pub fn get(&self, pc: u32) -> Option<Entry> {
+        if !pc.is_multiple_of(4) {
+            return None;
+        }
         let chunk = self.heads[(pc >> 16) as usize].load(Ordering::Acquire);
         // SAFETY: each head points to a chunk of CHUNK_WORDS words that lives as long as the table, and the index is
         // below that.

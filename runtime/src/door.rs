@@ -17,8 +17,9 @@ pub trait Assist {
     /// An access that its page's state does not allow without help. `Continue` lets it happen; `Stop` leaves native
     /// code before the instruction, for the interpreter to do it or to trap.
     ///
-    /// The context's pc and progress are stale here; only memory and page states may be looked at and changed.
-    fn access(&mut self, vm: &mut Vm, address: u32, access: Access) -> Verdict;
+    /// The step number and registers are exact; the slice has room for the `steps` steps of the block not done yet, this
+    /// one included. The context's pc is stale.
+    fn access(&mut self, vm: &mut Vm, address: u32, access: Access, steps: u32) -> Verdict;
 
     /// The next block's `steps` do not fit into what is left of the slice. `Continue` after opening one that holds
     /// them; `Stop` leaves native code before the block. The context's pc and progress are exact here.
@@ -100,8 +101,14 @@ unsafe fn assist(base: *mut u8, call: impl FnOnce(&mut dyn Assist, &mut Vm) -> V
 /// # Safety
 /// Called by generated code inside `enter`, with its base.
 pub(crate) unsafe extern "C" fn access_helper(base: *mut u8, address: u32, code: u32) {
+    let (access, steps) = Access::unpack(code);
+    let ask = |host: &mut dyn Assist, vm: &mut Vm| {
+        // Generated code counts a block when it begins.
+        vm.take_back(steps);
+        host.access(vm, address, access, steps)
+    };
     // SAFETY: by the contract of this function.
-    unsafe { assist(base, |host, vm| host.access(vm, address, Access::from_code(code))) }
+    unsafe { assist(base, ask) }
 }
 
 /// Helper behind the refill stub.

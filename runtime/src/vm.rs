@@ -5,7 +5,8 @@
 //! mapping's business but the page states', which the engines ask.
 //!
 //! Steps are counted in *slices*: the engine opens one, an engine or native code uses it up, and the step number is
-//! exact at every moment in between. With rows, the row cursor itself is the counter.
+//! exact at every moment in between. *Progress* counts up to a limit: without rows it is the step number itself, with
+//! rows the row cursor. What a machine charges beyond a step's own cycle moves the limit, never progress.
 
 use std::ptr::NonNull;
 
@@ -24,14 +25,12 @@ pub struct Vm {
     context: NonNull<VmContext>,
     base: NonNull<u8>,
     rows: Box<[Row]>,
-    /// Whether steps write rows; decides what `progress` means.
+    /// Address of the first byte behind `rows`.
+    rows_end: u64,
+    /// Whether steps write rows; decides what progress means.
     tracing: bool,
-    /// Steps done before the current slice.
-    settled_steps: u64,
-    /// Steps in the current slice; what `progress` counts down from, without rows.
-    slice_steps: u64,
-    /// Row at which the current slice began, with rows.
-    slice_row: usize,
+    /// With rows: number of the step whose row is first in the buffer.
+    first_step: u64,
 }
 
 // SAFETY: the context's raw pointers are null or stale except during `enter`, which holds the Vm exclusively;
@@ -56,16 +55,7 @@ impl Vm {
             context.write(VmContext::new());
             NonNull::new_unchecked(context)
         };
-        Ok(Vm {
-            _mapping: mapping,
-            context,
-            base,
-            rows: Box::default(),
-            tracing: false,
-            settled_steps: 0,
-            slice_steps: 0,
-            slice_row: 0,
-        })
+        Ok(Vm { _mapping: mapping, context, base, rows: Box::default(), rows_end: 0, tracing: false, first_step: 0 })
     }
 
     #[inline(always)]
@@ -112,9 +102,7 @@ impl Vm {
 
     /// x0 to x31.
     pub fn registers(&self) -> [u32; 32] {
-        let mut registers = [0; 32];
-        registers.copy_from_slice(&self.context().registers[..32]);
-        registers
+        std::array::from_fn(|number| self.register(Slot::x(number as u8)))
     }
 
     // Memory. Any address is valid; whether the guest may is asked beforehand.
@@ -183,15 +171,18 @@ impl Vm {
     /// From now on writes rows into a new buffer of `capacity` rows, or none if that is 0. Ends the slice; rows in the
     /// old buffer are lost.
     pub fn set_row_capacity(&mut self, capacity: usize) {
-        self.settled_steps = self.steps();
+        self.first_step = self.steps();
         self.tracing = capacity != 0;
         self.rows = vec![Row::default(); capacity].into_boxed_slice();
-        self.slice_steps = 0;
-        self.slice_row = 0;
-        let start = if self.tracing { self.rows.as_ptr() as u64 } else { 0 };
+        self.rows_end = if self.tracing { self.rows.as_ptr_range().end as u64 } else { 0 };
+        self.set_progress(if self.tracing { self.rows.as_ptr() as u64 } else { self.first_step });
+    }
+
+    /// Sets progress and ends the slice there.
+    fn set_progress(&mut self, progress: u64) {
         let context = self.context_mut();
-        context.progress = start;
-        context.progress_limit = start;
+        context.progress = progress;
+        context.progress_limit = progress;
     }
 
     /// Whether steps write rows.
@@ -205,55 +196,76 @@ impl Vm {
         self.rows.len()
     }
 
-    /// Steps done since the hart was made.
-    pub fn steps(&self) -> u64 {
-        self.settled_steps + self.slice_done()
+    /// What one step adds to progress.
+    #[inline]
+    fn step_unit(&self) -> u64 {
+        if self.tracing { ROW_BYTES as u64 } else { 1 }
     }
 
-    fn slice_done(&self) -> u64 {
+    /// Steps done since the hart was made.
+    #[inline]
+    pub fn steps(&self) -> u64 {
         match self.tracing {
-            true => (self.row_count() - self.slice_row) as u64,
-            false => self.slice_steps - self.context().progress,
+            true => self.first_step + self.row_count() as u64,
+            false => self.context().progress,
         }
     }
 
     /// Steps left in the current slice.
     #[inline]
     pub fn slice_left(&self) -> u64 {
-        self.slice_steps - self.slice_done()
+        let context = self.context();
+        context.progress_limit.saturating_sub(context.progress) / self.step_unit()
+    }
+
+    /// Whether no step is left in the current slice.
+    #[inline(always)]
+    pub fn slice_over(&self) -> bool {
+        let context = self.context();
+        context.progress >= context.progress_limit
     }
 
     /// Ends the current slice where it stands and opens one of `steps` steps, or fewer if the row buffer has less room.
     pub fn open_slice(&mut self, steps: u64) {
-        self.settled_steps = self.steps();
-        if self.tracing {
-            let first = self.row_count();
-            self.slice_row = first;
-            self.slice_steps = steps.min((self.rows.len() - first) as u64);
-            let end = first + self.slice_steps as usize;
-            let address = self.rows.as_ptr() as u64 + (end * ROW_BYTES) as u64;
-            self.context_mut().progress_limit = address;
-        } else {
-            self.slice_steps = steps;
-            self.context_mut().progress = steps;
-        }
+        let progress = self.context().progress;
+        let limit = match self.tracing {
+            true => progress + steps.min((self.rows.len() - self.row_count()) as u64) * ROW_BYTES as u64,
+            false => progress.saturating_add(steps),
+        };
+        self.context_mut().progress_limit = limit;
     }
 
-    /// Counts `steps` steps that an interpreter did without rows; at most [`Vm::slice_left`].
-    #[inline]
-    pub fn count_steps(&mut self, steps: u64) {
-        debug_assert!(!self.tracing && steps <= self.slice_left());
-        self.context_mut().progress -= steps;
+    /// Takes `steps` steps from what is left of the slice, all of it if there are not as many: they are paid for
+    /// something that is no step.
+    pub fn charge(&mut self, steps: u64) {
+        let paid = steps.saturating_mul(self.step_unit());
+        let context = self.context_mut();
+        context.progress_limit = context.progress_limit.saturating_sub(paid);
     }
 
-    /// Writes a row and counts its step. Only with rows on and with a step left in the slice.
+    /// Counts a step that an interpreter did without rows.
+    #[inline(always)]
+    pub fn count_step(&mut self) {
+        debug_assert!(!self.tracing);
+        self.context_mut().progress += 1;
+    }
+
+    /// Takes back `steps` steps that generated code has counted but not done.
+    pub(crate) fn take_back(&mut self, steps: u32) {
+        let undone = steps as u64 * self.step_unit();
+        let context = self.context_mut();
+        context.progress = context.progress.saturating_sub(undone);
+    }
+
+    /// Writes a row and counts its step. Only with rows on and room in the buffer; a slice that was not over has some.
     #[inline(always)]
     pub fn push_row(&mut self, row: Row) {
+        let end = self.rows_end;
         let context = self.context_mut();
         let cursor = context.progress;
-        assert!(cursor < context.progress_limit, "a row beyond the slice");
-        // SAFETY: with rows on, the cursor is a row-aligned address inside `rows`, below the limit as just checked,
-        // and the limit never lies beyond the buffer's end. Without rows the limit is 0.
+        assert!(cursor < end, "a row beyond the buffer");
+        // SAFETY: with rows on, the cursor is a row-aligned address inside `rows`, below their end as just checked.
+        // Without rows the end is 0.
         unsafe { (cursor as *mut Row).write(row) };
         context.progress = cursor + ROW_BYTES as u64;
     }
@@ -274,13 +286,8 @@ impl Vm {
     /// Empties the row buffer, ending the slice.
     pub fn clear_rows(&mut self) {
         if self.tracing {
-            self.settled_steps = self.steps();
-            let start = self.rows.as_ptr() as u64;
-            let context = self.context_mut();
-            context.progress = start;
-            context.progress_limit = start;
-            self.slice_row = 0;
-            self.slice_steps = 0;
+            self.first_step = self.steps();
+            self.set_progress(self.rows.as_ptr() as u64);
         }
     }
 

@@ -6,7 +6,8 @@
 use tachy_runtime::{PAGE_BYTES, PAGES, PageState, Slot, Vm, page_of};
 
 use crate::decode::decode;
-use crate::isa::{Op, Variant};
+use crate::isa::{Class, Op, Variant};
+use crate::rules::Rules;
 
 /// Instructions of a page.
 const PAGE_SLOTS: usize = (PAGE_BYTES / 4) as usize;
@@ -16,7 +17,7 @@ const PAGES_HELD: usize = 12 * 1024;
 /// Pages that one chunk of the index covers: a megabyte of guest memory.
 const CHUNK_PAGES: usize = 1024;
 
-/// An instruction ready to run: register numbers resolved to slots, absent operands to x0, the immediate extended.
+/// An instruction ready to run: register numbers and absent operands resolved to slots, the immediate extended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decoded {
     pub(super) code: Code,
@@ -37,11 +38,13 @@ pub(super) enum Code {
     Op(Op),
 }
 
-const UNKNOWN: Decoded = Decoded { code: Code::Unknown, rd: Slot::DISCARD, rs1: Slot::x(0), rs2: Slot::x(0), imm: 0 };
+const UNKNOWN: Decoded = Decoded { code: Code::Unknown, rd: Slot::NOWHERE, rs1: Slot::ZERO, rs2: Slot::ZERO, imm: 0 };
 
 /// The cache.
 pub(crate) struct DecodedPages {
     variant: Variant,
+    /// The bits of a page's state that let stores through, in all modes.
+    writes: PageState,
     /// For each guest page, 1 + the index of its slots in units of pages, or 0; in chunks that exist once a page in them
     /// is held. One flat table would be 16 MiB, which an allocator that recycles has to clear for each session.
     index: Vec<Option<Box<[u32; CHUNK_PAGES]>>>,
@@ -56,9 +59,10 @@ pub(crate) struct DecodedPages {
 pub(super) struct Held(usize);
 
 impl DecodedPages {
-    pub(crate) fn new(variant: Variant) -> DecodedPages {
+    pub(crate) fn new(variant: Variant, rules: &[Rules]) -> DecodedPages {
         let index = (0..PAGES as usize / CHUNK_PAGES).map(|_| None).collect();
-        DecodedPages { variant, index, slots: Vec::new(), heat: Vec::new(), held: 0 }
+        let writes = rules.iter().fold(PageState::default(), |writes, rules| writes.with(rules.write));
+        DecodedPages { variant, writes, index, slots: Vec::new(), heat: Vec::new(), held: 0 }
     }
 
     /// The page of `pc`, held from now on.
@@ -103,19 +107,33 @@ impl DecodedPages {
     /// Decodes the word at `pc` and marks its page as holding code.
     #[cold]
     pub(super) fn decode(&mut self, held: Held, pc: u32, vm: &mut Vm) -> Decoded {
-        mark_code(vm, pc);
+        self.mark_code(vm, pc);
         let decoded = match decode(vm.word(pc), self.variant) {
             None => Decoded { code: Code::Illegal, ..UNKNOWN },
-            Some(instruction) => Decoded {
-                code: Code::Op(instruction.op),
-                rd: if instruction.rd == 0 { Slot::DISCARD } else { Slot::x(instruction.rd) },
-                rs1: Slot::x(instruction.rs1),
-                rs2: Slot::x(instruction.rs2),
-                imm: instruction.imm,
-            },
+            Some(instruction) => {
+                let line = instruction.op.line();
+                let source = |present, number| if present { Slot::x(number) } else { Slot::ZERO };
+                let rd = match instruction.rd {
+                    // Branches give x0 a 0.
+                    0 if line.format.has_rd() || line.class == Class::Branch => Slot::SHUNT,
+                    0 => Slot::NOWHERE,
+                    number => Slot::x(number),
+                };
+                let [rs1, rs2] =
+                    [source(line.format.has_rs1(), instruction.rs1), source(line.format.has_rs2(), instruction.rs2)];
+                Decoded { code: Code::Op(instruction.op), rd, rs1, rs2, imm: instruction.imm }
+            }
         };
         self.slots[held.0 + slot_of(pc)] = decoded;
         decoded
+    }
+
+    /// Makes stores into the page of `address` ask from now on.
+    pub(crate) fn mark_code(&self, vm: &mut Vm, address: u32) {
+        let state = vm.page_state(address);
+        if !state.contains(PageState::CODE) {
+            vm.set_page_state(address, state.with(PageState::CODE).without(self.writes));
+        }
     }
 
     /// Forgets the word at `address`, which is about to be written.
@@ -166,12 +184,4 @@ fn split(page: u32) -> (usize, usize) {
 
 fn slot_of(address: u32) -> usize {
     (address as usize / 4) % PAGE_SLOTS
-}
-
-/// Makes stores into the page of `address` ask from now on.
-pub(crate) fn mark_code(vm: &mut Vm, address: u32) {
-    let state = vm.page_state(address);
-    if !state.contains(PageState::CODE) {
-        vm.set_page_state(address, state.with(PageState::CODE).without(PageState::WRITE));
-    }
 }

@@ -8,12 +8,13 @@ mod decoded;
 
 use tachy_runtime::{Access, PageState, Row, Slot, Vm, page_of};
 
-use decoded::{Code, Decoded};
-pub(crate) use decoded::{DecodedPages, mark_code};
+pub(crate) use decoded::DecodedPages;
+use decoded::{Code, Decoded, Held};
 
 use crate::error::Cause;
-use crate::isa::Op;
+use crate::isa::{Class, Op};
 use crate::machine::{Flow, Machine, Refusal, World};
+use crate::rules::Rules;
 
 /// Who watches the interpreter to run something else where it can.
 pub(crate) trait Tier {
@@ -47,7 +48,7 @@ impl Tier for Alone {
 pub(crate) enum Leave {
     /// The slice is used up.
     SliceEnd,
-    /// The tier said so, or effects wait to be handed over.
+    /// The tier said so, effects wait to be handed over, or the machine has changed what holds.
     Arrived,
     /// The program ended; the last step is done.
     Exit(u32),
@@ -63,101 +64,117 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
     pages: &mut DecodedPages,
     tier: &mut T,
 ) -> Leave {
-    let steps = vm.slice_left();
-    let mut left = steps;
+    let rules = machine.rules();
     let mut pc = vm.pc();
-    let leave = run_slice::<M, T, ROWS>(vm, machine, world, pages, tier, &mut pc, &mut left);
-    vm.set_pc(pc);
-    if !ROWS {
-        vm.count_steps(steps.min(vm.slice_left()) - left);
+    loop {
+        // Here at each arrival, and at each step in a page that must be asked for each time.
+        if vm.slice_over() {
+            vm.set_pc(pc);
+            return Leave::SliceEnd;
+        }
+        let mut asks_always = false;
+        if !vm.page_state(pc).contains(rules.fetch) {
+            vm.set_pc(pc);
+            if let Err(refusal) = machine.access(vm, world, pc, Access::Fetch) {
+                return Leave::Refused(refusal);
+            }
+            asks_always = !vm.page_state(pc).contains(rules.fetch);
+            if asks_always {
+                pages.forget(pc);
+            }
+        }
+        let held = pages.hold(pc);
+        loop {
+            let from = pc;
+            let done = step::<M, T, ROWS>(vm, machine, world, pages, tier, rules, held, from);
+            let (op, now, next) = match done {
+                Ok(Done::Next(op, now, next)) => (op, now, next),
+                Ok(Done::Leave(leave)) => return leave,
+                Err(refusal) => {
+                    vm.set_pc(from);
+                    return Leave::Refused(refusal);
+                }
+            };
+            pc = next;
+            if pc != from.wrapping_add(4) || page_of(pc) != page_of(from) {
+                if op == Op::Jalr && now.rd == Slot::SHUNT && now.rs1 != RETURN_ADDRESS {
+                    tier.jumped(from, pc);
+                }
+                if tier.arrive(pages, pc) {
+                    vm.set_pc(pc);
+                    return Leave::Arrived;
+                }
+                break;
+            }
+            if vm.slice_over() || asks_always {
+                break;
+            }
+        }
     }
-    leave
 }
 
-/// The loop itself. `pc` and `left` are exact when it returns, and also whenever the machine is asked.
-fn run_slice<M: Machine, T: Tier, const ROWS: bool>(
+/// How a step ended that was done.
+enum Done {
+    /// The instruction was this one; the next is there.
+    Next(Op, Decoded, u32),
+    /// The interpretation ends after it. The context is exact.
+    Leave(Leave),
+}
+
+/// Does the step at `pc`, in the page `held`. On a refusal nothing was done.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
+fn step<M: Machine, T: Tier, const ROWS: bool>(
     vm: &mut Vm,
     machine: &mut M,
     world: &mut World<'_>,
     pages: &mut DecodedPages,
     tier: &mut T,
-    pc_at: &mut u32,
-    left: &mut u64,
-) -> Leave {
-    let mut pc = *pc_at;
-    loop {
-        // Here at each arrival: the page may have to be found, or its permission asked.
-        if *left == 0 {
-            return Leave::SliceEnd;
-        }
-        if !vm.page_state(pc).contains(PageState::FETCH)
-            && let Err(refusal) = machine.access(vm, &mut world.budget, pc, Access::Fetch)
-        {
-            return Leave::Refused(refusal);
-        }
-        let held = pages.hold(pc);
-        loop {
-            if *left == 0 {
-                return Leave::SliceEnd;
-            }
-            let mut now = pages.get(held, pc);
-            if now.code == Code::Unknown {
-                now = pages.decode(held, pc, vm);
-            }
-            let Code::Op(op) = now.code else {
-                return Leave::Refused(Refusal::Trap(Cause::IllegalInstruction, pc));
-            };
-            let row = Row { pc, insn: vm.word(pc), rs1: vm.register(now.rs1), rs2: vm.register(now.rs2), ..ROW_ZERO };
-            let mut step = Step { row, next: pc.wrapping_add(4) };
-            let fall = step.next;
-            match execute(op, now, &mut step, vm, machine, world, pages, tier) {
-                Ok(Done::Usual) => {}
-                Ok(Done::System) => {
-                    vm.set_pc(pc);
-                    match machine.system(op, vm, world) {
-                        Ok(flow) => {
-                            forget_written(world, pages, tier);
-                            let leave = match flow {
-                                Flow::Exit(code) => Some(Leave::Exit(code)),
-                                Flow::Next if world.effects_full() => Some(Leave::Arrived),
-                                Flow::Next => None,
-                            };
-                            if let Some(leave) = leave {
-                                if ROWS {
-                                    vm.push_row(step.row);
-                                }
-                                *left -= 1;
-                                *pc_at = fall;
-                                return leave;
-                            }
-                        }
-                        Err(refusal) => return Leave::Refused(refusal),
-                    }
-                }
-                Err(refusal) => return Leave::Refused(refusal),
-            }
-            if step.next != fall && !step.next.is_multiple_of(4) {
-                return Leave::Refused(Refusal::Trap(Cause::InstructionMisaligned, step.next));
-            }
-            vm.set_register(now.rd, step.row.rd);
-            if ROWS {
-                vm.push_row(step.row);
-            }
-            *left -= 1;
-            let from = pc;
-            pc = step.next;
-            *pc_at = pc;
-            if pc != fall || page_of(pc) != page_of(from) {
-                if op == Op::Jalr && now.rd == Slot::DISCARD && now.rs1 != RETURN_ADDRESS {
-                    tier.jumped(from, pc);
-                }
-                if tier.arrive(pages, pc) {
-                    return Leave::Arrived;
-                }
-                break;
-            }
-        }
+    rules: &'static Rules,
+    held: Held,
+    pc: u32,
+) -> Result<Done, Refusal> {
+    let mut now = pages.get(held, pc);
+    if now.code == Code::Unknown {
+        now = pages.decode(held, pc, vm);
     }
+    let Code::Op(op) = now.code else {
+        return Err(Refusal::Trap(Cause::IllegalInstruction, pc));
+    };
+    let row = Row { pc, insn: vm.word(pc), rs1: vm.register(now.rs1), rs2: vm.register(now.rs2), ..ROW_ZERO };
+    let fall = pc.wrapping_add(4);
+    let mut step = Step { row, next: fall, leave: false };
+    if execute(op, now, &mut step, vm, machine, world, pages, tier, rules)? == By::Machine {
+        vm.set_pc(pc);
+        let flow = machine.system(op, vm, world)?;
+        forget_written(world, pages, tier);
+        count::<ROWS>(vm, step.row);
+        let leave = match flow {
+            Flow::Next if world.effects_full() => Leave::Arrived,
+            Flow::Next => return Ok(Done::Next(op, now, fall)),
+            Flow::Jump(_) => Leave::Arrived,
+            Flow::Exit(code) => Leave::Exit(code),
+        };
+        vm.set_pc(if let Flow::Jump(target) = flow { target } else { fall });
+        return Ok(Done::Leave(leave));
+    }
+    // Loads and stores do not look where they go: that matters where a program could come to a misaligned pc.
+    if !step.next.is_multiple_of(4) && !matches!(op.line().class, Class::Load | Class::Store) {
+        return Err(Refusal::Trap(Cause::InstructionMisaligned, step.next));
+    }
+    vm.set_register(now.rd, step.row.rd);
+    count::<ROWS>(vm, step.row);
+    if step.leave {
+        vm.set_pc(step.next);
+        return Ok(Done::Leave(Leave::Arrived));
+    }
+    Ok(Done::Next(op, now, step.next))
+}
+
+/// Counts a step, with its row if rows are written.
+#[inline(always)]
+fn count<const ROWS: bool>(vm: &mut Vm, row: Row) {
+    if ROWS { vm.push_row(row) } else { vm.count_step() }
 }
 
 /// ra, through which functions return.
@@ -169,14 +186,17 @@ const ROW_ZERO: Row = Row { pc: 0, insn: 0, rs1: 0, rs2: 0, rd: 0, addr: 0, mem_
 struct Step {
     row: Row,
     next: u32,
+    /// Whether the engine must look before the next step.
+    leave: bool,
 }
 
-/// Who does the rest of a step.
-enum Done {
-    /// Nobody: the row says it all.
-    Usual,
+/// By whom a step is done.
+#[derive(PartialEq, Eq)]
+enum By {
+    /// The interpreter: the row says it all.
+    Interpreter,
     /// The machine.
-    System,
+    Machine,
 }
 
 /// What the instruction does, into its row and `next`; memory is written here, rd by the caller.
@@ -191,7 +211,8 @@ fn execute<M: Machine, T: Tier>(
     world: &mut World<'_>,
     pages: &mut DecodedPages,
     tier: &mut T,
-) -> Result<Done, Refusal> {
+    rules: &'static Rules,
+) -> Result<By, Refusal> {
     let Row { pc, rs1: a, rs2: b, .. } = step.row;
     let imm = now.imm;
     let row = &mut step.row;
@@ -230,14 +251,14 @@ fn execute<M: Machine, T: Tier>(
         Op::Rem => row.rd = if b == 0 { a } else { (a as i32).wrapping_rem(b as i32) as u32 },
         Op::Remu => row.rd = a.checked_rem(b).unwrap_or(a),
 
-        Op::Lb => row.rd = load(row, imm, 1, vm, machine, world)? as u8 as i8 as u32,
-        Op::Lbu => row.rd = load(row, imm, 1, vm, machine, world)? as u8 as u32,
-        Op::Lh => row.rd = load(row, imm, 2, vm, machine, world)? as u16 as i16 as u32,
-        Op::Lhu => row.rd = load(row, imm, 2, vm, machine, world)? as u16 as u32,
-        Op::Lw => row.rd = load(row, imm, 4, vm, machine, world)?,
-        Op::Sb => store(row, imm, 1, vm, machine, world, pages, tier)?,
-        Op::Sh => store(row, imm, 2, vm, machine, world, pages, tier)?,
-        Op::Sw => store(row, imm, 4, vm, machine, world, pages, tier)?,
+        Op::Lb => row.rd = load(row, imm, 1, vm, machine, world, rules)? as u8 as i8 as u32,
+        Op::Lbu => row.rd = load(row, imm, 1, vm, machine, world, rules)? as u8 as u32,
+        Op::Lh => row.rd = load(row, imm, 2, vm, machine, world, rules)? as u16 as i16 as u32,
+        Op::Lhu => row.rd = load(row, imm, 2, vm, machine, world, rules)? as u16 as u32,
+        Op::Lw => row.rd = load(row, imm, 4, vm, machine, world, rules)?,
+        Op::Sb => step.leave = store(row, imm, 1, vm, machine, world, pages, tier, rules)?,
+        Op::Sh => step.leave = store(row, imm, 2, vm, machine, world, pages, tier, rules)?,
+        Op::Sw => step.leave = store(row, imm, 4, vm, machine, world, pages, tier, rules)?,
 
         Op::Beq => branch(step, imm, a == b),
         Op::Bne => branch(step, imm, a != b),
@@ -255,9 +276,9 @@ fn execute<M: Machine, T: Tier>(
         }
 
         Op::Fence | Op::FenceI => {}
-        Op::Ecall | Op::Ebreak | Op::Mret => return Ok(Done::System),
+        Op::Ecall | Op::Ebreak | Op::Mret => return Ok(By::Machine),
     }
-    Ok(Done::Usual)
+    Ok(By::Interpreter)
 }
 
 #[inline(always)]
@@ -276,10 +297,11 @@ fn load<M: Machine>(
     vm: &mut Vm,
     machine: &mut M,
     world: &mut World<'_>,
+    rules: &'static Rules,
 ) -> Result<u32, Refusal> {
     let address = row.rs1.wrapping_add(imm);
-    if !vm.page_state(address).contains(PageState::READ) || !address.is_multiple_of(bytes) {
-        machine.access(vm, &mut world.budget, address, Access::Load(bytes))?;
+    if !vm.page_state(address).contains(rules.read) || !address.is_multiple_of(bytes) {
+        machine.access(vm, world, address, Access::Load(bytes))?;
     }
     let word = vm.word(address);
     row.addr = address;
@@ -288,7 +310,7 @@ fn load<M: Machine>(
     Ok(word >> (address % 4 * 8))
 }
 
-/// Merges the low bytes of rs2 into the word that holds the address.
+/// Merges the low bytes of rs2 into the word that holds the address. Whether the engine must look before the next step.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
 fn store<M: Machine, T: Tier>(
@@ -300,10 +322,12 @@ fn store<M: Machine, T: Tier>(
     world: &mut World<'_>,
     pages: &mut DecodedPages,
     tier: &mut T,
-) -> Result<(), Refusal> {
+    rules: &'static Rules,
+) -> Result<bool, Refusal> {
     let address = row.rs1.wrapping_add(imm);
-    if !vm.page_state(address).contains(PageState::WRITE) || !address.is_multiple_of(bytes) {
-        machine.access(vm, &mut world.budget, address, Access::Store(bytes))?;
+    let asks = !vm.page_state(address).contains(rules.write) || !address.is_multiple_of(bytes);
+    if asks {
+        machine.access(vm, world, address, Access::Store(bytes))?;
         if vm.page_state(address).contains(PageState::CODE) {
             pages.forget(address);
             tier.code_written(address);
@@ -317,7 +341,7 @@ fn store<M: Machine, T: Tier>(
     row.addr = address;
     row.mem_before = before;
     row.mem_after = after;
-    Ok(())
+    Ok(asks && machine.stored(vm, address))
 }
 
 /// Forgets code that a system instruction wrote over.

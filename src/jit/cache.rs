@@ -19,14 +19,14 @@ use super::perf_map::PerfMap;
 use super::region::{Code, Region};
 use super::stubs::Stubs;
 use super::{JitOptions, Native};
-use crate::isa::Variant;
 use crate::program::Program;
+use crate::rules::Rules;
 use crate::trace::Level;
 
 /// Compiled code, shared.
 pub(crate) struct CodeCache {
     options: JitOptions,
-    variant: Variant,
+    rules: &'static Rules,
     level: Level,
     isa: OwnedTargetIsa,
     stubs: Stubs,
@@ -37,7 +37,7 @@ pub(crate) struct CodeCache {
 /// The caches of a program on one machine, a level each, made when they are first needed.
 pub(crate) struct Caches {
     options: JitOptions,
-    variant: Variant,
+    rules: &'static Rules,
     program: Program,
     /// Whether sessions share: not where a program can write over its code, which then is theirs alone.
     shared: bool,
@@ -45,13 +45,13 @@ pub(crate) struct Caches {
 }
 
 impl Caches {
-    pub(crate) fn new(options: &JitOptions, variant: Variant, program: &Program, shared: bool) -> Caches {
-        Caches { options: options.clone(), variant, program: program.clone(), shared, levels: Default::default() }
+    pub(crate) fn new(options: &JitOptions, rules: &'static Rules, program: &Program, shared: bool) -> Caches {
+        Caches { options: options.clone(), rules, program: program.clone(), shared, levels: Default::default() }
     }
 
     /// A session's view of the cache for `level`; `None` where there is no native code on this host.
     pub(crate) fn native(&self, level: Level) -> Option<Native> {
-        let new = || CodeCache::new(&self.options, level, self.variant, &self.program);
+        let new = || CodeCache::new(&self.options, level, self.rules, &self.program);
         let cache = match (self.shared, level) {
             (false, _) => new(),
             (true, Level::Off) => self.levels[0].get_or_init(new).clone(),
@@ -90,14 +90,18 @@ pub(super) struct Translated {
 impl CodeCache {
     /// A cache for this host, with nothing translated yet. `None` where there is no code generator for the host or it
     /// gives no executable memory: the interpreter then does everything, with the same results.
-    fn new(options: &JitOptions, level: Level, variant: Variant, program: &Program) -> Option<Arc<CodeCache>> {
+    fn new(options: &JitOptions, level: Level, rules: &'static Rules, program: &Program) -> Option<Arc<CodeCache>> {
         let isa = host_isa()?;
         let stubs = Stubs::new(&isa)?;
         let generation = new_generation(&isa, &stubs, options.code_bytes)?;
         let (context, frontend) = (Context::new(), FunctionBuilderContext::new());
         let translator = Mutex::new(Translator { context, frontend, generation, next_region: 1 });
         let perf_map = options.perf_map.then(|| PerfMap::new(program.clone()));
-        Some(Arc::new(CodeCache { options: options.clone(), variant, level, isa, stubs, perf_map, translator }))
+        Some(Arc::new(CodeCache { options: options.clone(), rules, level, isa, stubs, perf_map, translator }))
+    }
+
+    pub(super) fn rules(&self) -> &'static Rules {
+        self.rules
     }
 
     pub(super) fn options(&self) -> &JitOptions {
@@ -125,7 +129,8 @@ impl CodeCache {
             return None;
         }
         let started = Instant::now();
-        let region = Region::discover(pc, self.variant, self.options.region_instructions, &code(generation.clone()))?;
+        let region =
+            Region::discover(pc, self.rules.variant, self.options.region_instructions, &code(generation.clone()))?;
         let mut flushed = false;
         let code_bytes = match self.publish(&mut translator, &region) {
             Ok(code_bytes) => code_bytes,
@@ -151,7 +156,7 @@ impl CodeCache {
         // Cranelift panics where it has a bug. The guest chose the code, so that must not be the end of its host.
         let code = catch_unwind(AssertUnwindSafe(|| {
             context.clear();
-            lower(region, number, self.level, &self.isa, &mut context.func, frontend);
+            lower(region, number, self.level, self.rules, &self.isa, &mut context.func, frontend);
             compile(context, &self.isa)
         }));
         let Ok(code) = code else {

@@ -9,6 +9,7 @@ use super::lower::lower;
 use super::region::{Code, Region};
 use crate::isa::Variant;
 use crate::program::Program;
+use crate::rules::Rules;
 use crate::trace::Level;
 
 /// One region, translated.
@@ -31,7 +32,7 @@ pub fn list(program: &Program, pc: u32, level: Level, options: &JitOptions) -> O
     let isa = baseline_isa()?;
     let region = Region::discover(pc, Variant::Standard, options.region_instructions, &Image(program))?;
     let mut context = Context::new();
-    lower(&region, 1, level, &isa, &mut context.func, &mut FunctionBuilderContext::new());
+    lower(&region, 1, level, &Rules::STANDARD, &isa, &mut context.func, &mut FunctionBuilderContext::new());
     let ir = context.func.display().to_string();
     let code_bytes = compile(&mut context, &isa)?.len();
     let entries = region.entries.iter().map(|&entry| region.blocks[entry].pc).collect();

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxBuildHasher;
-use tachy_runtime::{CodeMemory, PageState, Vm};
+use tachy_runtime::{CodeMemory, Vm};
 
 use super::Translations;
 use super::cache::CodeCache;
 use super::region::Code;
 use crate::engine::Stats;
-use crate::interpreter::{DecodedPages, Tier, mark_code};
+use crate::interpreter::{DecodedPages, Tier};
+use crate::rules::Rules;
 
 /// Targets kept of one indirect jump, and jumps kept: what a large `switch` needs.
 const TARGETS: usize = 64;
@@ -81,13 +82,14 @@ impl Native {
     fn translate(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) {
         let Native { cache, generation, translations, targets, counters } = self;
         let threshold = cache.options().threshold;
-        let site = |generation| Site { pc, threshold, vm, pages, generation, translations, targets };
+        let rules = cache.rules();
+        let site = |generation| Site { pc, threshold, rules, vm, pages, generation, translations, targets };
         let Some(translated) = cache.translate(pc, generation, site) else { return };
         if translated.flushed {
             translations.clear();
         }
         for pc in translations.add(&translated.region) {
-            mark_code(vm, pc);
+            pages.mark_code(vm, pc);
         }
         for &cut in &translated.region.cuts {
             pages.set_heat(cut, threshold);
@@ -108,6 +110,7 @@ struct Site<'a> {
     /// The pc that is hot.
     pc: u32,
     threshold: u16,
+    rules: &'static Rules,
     vm: &'a Vm,
     pages: &'a DecodedPages,
     generation: Arc<CodeMemory>,
@@ -123,7 +126,7 @@ impl Site<'_> {
 
 impl Code for Site<'_> {
     fn fetch(&self, pc: u32) -> Option<u32> {
-        let usable = self.vm.page_state(pc).contains(PageState::FETCH)
+        let usable = self.rules.may_fetch(pc, self.vm.page_state(pc))
             && !self.translations.is_unstable(pc)
             && (self.at_first_sight() || pc == self.pc || self.pages.was_run(pc));
         usable.then(|| self.vm.word(pc))

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use tachy_runtime::PAGE_BYTES;
+
 use crate::decode::{Instruction, decode};
 use crate::isa::{Class, Variant};
 
@@ -231,7 +233,11 @@ impl<C: Code> Growth<'_, C> {
         let mut length = 0;
         let mut expected = None;
         for &pc in self.placed.keys() {
-            if self.leaders.contains(&pc) || expected != Some(pc) || length == BLOCK_INSTRUCTIONS {
+            if self.leaders.contains(&pc)
+                || expected != Some(pc)
+                || length == BLOCK_INSTRUCTIONS
+                || pc % PAGE_BYTES == 0
+            {
                 starts.push(pc);
                 length = 0;
             }

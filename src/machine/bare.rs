@@ -6,11 +6,12 @@
 
 use tachy_runtime::{Access, PAGE_BYTES, PAGES, PageState, Slot, Vm, page_of};
 
-use super::{Budget, Flow, Machine, MachineKind, Refusal, World};
+use super::{Between, Budget, Flow, Machine, MachineKind, Refusal, World};
 use crate::env::Env;
 use crate::error::{Cause, Error, Limit, LimitError, Place};
 use crate::isa::{Op, Variant};
 use crate::program::Program;
+use crate::rules::Rules;
 
 /// First address above the stack.
 pub(crate) const STACK_TOP: u32 = 0xf000_0000;
@@ -53,6 +54,11 @@ pub(crate) struct Bare {
 impl Machine for Bare {
     const KIND: MachineKind = MachineKind::Bare;
     const VARIANT: Variant = Variant::Standard;
+    const RULES: &'static [Rules] = &[Rules::STANDARD];
+
+    fn mode(&self) -> usize {
+        0
+    }
 
     // Only segments are executable, and a page that several of them share has the flags of all.
     fn may_rewrite_code(program: &Program) -> bool {
@@ -113,7 +119,7 @@ impl Machine for Bare {
         Ok(Bare { heap_start, heap_end: heap_start })
     }
 
-    fn access(&mut self, vm: &mut Vm, budget: &mut Budget, address: u32, access: Access) -> Result<(), Refusal> {
+    fn access(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, access: Access) -> Result<(), Refusal> {
         let (may, fault, misaligned) = match access {
             Access::Load(_) => (MAY_READ, Cause::LoadFault, Cause::LoadMisaligned),
             Access::Store(_) => (MAY_WRITE, Cause::StoreFault, Cause::StoreMisaligned),
@@ -125,7 +131,32 @@ impl Machine for Bare {
         if !address.is_multiple_of(access.align_bytes()) {
             return Err(Refusal::Trap(misaligned, address));
         }
-        touch(vm, budget, address)
+        touch(vm, &mut world.budget, address)
+    }
+
+    // A refusal changes nothing, so whoever wants to know may try.
+    fn price(&self, _: &Vm, _: u32, _: Access) -> Option<u64> {
+        Some(0)
+    }
+
+    fn stored(&mut self, _: &mut Vm, _: u32) -> bool {
+        false
+    }
+
+    fn allows_native(&self, _: &Vm) -> bool {
+        true
+    }
+
+    fn between(&mut self, _: &mut Vm, _: &mut World<'_>) -> Result<Between, Refusal> {
+        Ok(Between { steps: u64::MAX, acted: false })
+    }
+
+    fn refused(&mut self, refusal: Refusal, _: &mut Vm, _: &mut World<'_>) -> Result<(), Refusal> {
+        Err(refusal)
+    }
+
+    fn end(&mut self, _: &mut Vm, _: &mut World<'_>) -> Result<(), Refusal> {
+        Ok(())
     }
 
     fn system(&mut self, op: Op, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {

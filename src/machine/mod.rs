@@ -15,9 +15,11 @@ use crate::env::Env;
 use crate::error::{Cause, Error};
 use crate::isa::{Op, Variant};
 use crate::program::Program;
+use crate::rules::Rules;
+use crate::trace::SinkError;
 
 pub(crate) use bare::Bare;
-pub(crate) use r0vm::R0vm;
+pub(crate) use r0vm::{R0vm, SegmentRecord};
 pub(crate) use world::{Budget, World};
 
 /// The machines there are.
@@ -63,6 +65,19 @@ pub(crate) enum Refusal {
     Stream(&'static str, std::io::Error),
     /// The machine does not do this yet.
     Unsupported(&'static str),
+    /// The machine has no meaning for this: what was wrong, and the word that says how.
+    Illegal(&'static str, u32),
+    /// The limit on cycles was reached.
+    CycleLimit {
+        /// Cycles used.
+        used: u64,
+        /// The most that may be.
+        limit: u64,
+    },
+    /// An instruction took more cycles than a segment of this base-2 logarithm has.
+    SegmentTooSmall(u32),
+    /// Whoever takes segments failed.
+    Segments(SinkError),
 }
 
 /// How a system instruction ends when it is carried out.
@@ -70,8 +85,19 @@ pub(crate) enum Refusal {
 pub(crate) enum Flow {
     /// At the next instruction.
     Next,
+    /// Elsewhere, and other rules may hold there.
+    Jump(u32),
     /// The program ends with this code.
     Exit(u32),
+}
+
+/// What a machine says between two steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Between {
+    /// Steps that may begin before the machine is asked again.
+    pub(crate) steps: u64,
+    /// Whether something was done.
+    pub(crate) acted: bool,
 }
 
 mod sealed {
@@ -87,6 +113,17 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
     /// The column of the instruction table that holds here.
     const VARIANT: Variant;
 
+    /// The rules of each of its modes.
+    const RULES: &'static [Rules];
+
+    /// Index of the mode it is in.
+    fn mode(&self) -> usize;
+
+    /// The rules that hold now.
+    fn rules(&self) -> &'static Rules {
+        &Self::RULES[self.mode()]
+    }
+
     /// Whether the program can ever write where it can execute. If it cannot, sessions share compiled code.
     fn may_rewrite_code(program: &Program) -> bool;
 
@@ -96,9 +133,32 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
         Self: Sized;
 
     /// The slow path of every access: called when the page's state does not allow it without help or the address is
-    /// misaligned. `Ok` means that it may happen now; stores into pages with code are the engine's business.
-    fn access(&mut self, vm: &mut Vm, budget: &mut Budget, address: u32, access: Access) -> Result<(), Refusal>;
+    /// misaligned. `Ok` means that it may happen now; stores into pages with code are the engine's business. What it
+    /// costs beyond its step is taken from the slice, which it may use up: the step is done all the same.
+    fn access(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, access: Access) -> Result<(), Refusal>;
+
+    /// What [`Machine::access`] would take from the slice for an access that native code may do itself afterwards; none
+    /// where that is the interpreter's business. Changes nothing.
+    fn price(&self, vm: &Vm, address: u32, access: Access) -> Option<u64>;
+
+    /// Called after a store for which [`Machine::access`] was asked, with the word in memory. Whether the engine must look
+    /// before the next step.
+    fn stored(&mut self, vm: &mut Vm, address: u32) -> bool;
+
+    /// Whether native code keeps to what holds now. If not, the interpreter does everything.
+    fn allows_native(&self, vm: &Vm) -> bool;
+
+    /// Called before a slice is opened for at least one more step: does what is due between two steps. How many steps may
+    /// begin before it is called again, at least one, and whether anything was done that native code must not be in the
+    /// middle of.
+    fn between(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Between, Refusal>;
 
     /// Carries out an instruction of class System. On a refusal nothing has happened but that pages it needs may count already.
     fn system(&mut self, op: Op, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal>;
+
+    /// A step cannot be done for this reason. `Ok` if the program goes on at the context's pc, and that was no step.
+    fn refused(&mut self, refusal: Refusal, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal>;
+
+    /// Called once after the program's last step.
+    fn end(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal>;
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use tachy_runtime::{PAGE_BYTES, PageState, Slot, Vm, page_of};
 
-use super::Refusal;
+use super::{Refusal, SegmentRecord};
 use crate::env::Env;
 use crate::trace::{Effect, EffectKind, Space};
 
@@ -76,6 +76,23 @@ impl<'env> World<'env> {
         self.record(vm, EffectKind::Write, Space::Register, number as u32, before, value);
     }
 
+    /// Writes down which registers are no longer what they were before.
+    pub(crate) fn record_registers(&mut self, vm: &Vm, before: &[u32; 32]) {
+        for (number, (before, after)) in before.iter().zip(vm.registers()).enumerate() {
+            if *before != after {
+                self.record(vm, EffectKind::Write, Space::Register, number as u32, *before, after);
+            }
+        }
+    }
+
+    /// Hands a segment over that has ended, if anyone wants it.
+    pub(crate) fn segment(&mut self, record: SegmentRecord) -> Result<(), Refusal> {
+        match &mut self.env.segments.sink {
+            Some(sink) => sink(record).map_err(Refusal::Segments),
+            None => Ok(()),
+        }
+    }
+
     /// Writes down that the words of `bytes` bytes from `address` were read.
     pub(crate) fn record_memory_read(&mut self, vm: &Vm, address: u32, bytes: u32) {
         for word in words(vm, address, bytes) {
@@ -108,7 +125,8 @@ impl<'env> World<'env> {
         self.effects.len() >= EFFECTS_HELD
     }
 
-    fn record(&mut self, vm: &Vm, kind: EffectKind, space: Space, addr: u32, before: u32, after: u32) {
+    /// Writes down one word of what happened, if anything is written down.
+    pub(crate) fn record(&mut self, vm: &Vm, kind: EffectKind, space: Space, addr: u32, before: u32, after: u32) {
         if vm.tracing() {
             self.effects.push(Effect::new(vm.steps(), kind, space, addr, before, after));
         }

@@ -3,8 +3,8 @@
 //! Without rows an access moves just its bytes. With rows it moves the aligned word that the row shows, and narrow
 //! accesses shift within it: a narrow store followed by a wide load of the same word would stall.
 
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
-use tachy_runtime::{Access, PAGE_BYTES, PageState, layout};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, types};
+use tachy_runtime::{Access, PAGE_BYTES, PageState, layout, page_of};
 
 use super::{Lowering, RowParts, TRUSTED};
 use crate::isa::Op;
@@ -15,7 +15,7 @@ impl Lowering<'_> {
     pub(super) fn load(&mut self, placed: &Placed, a: Option<Value>, row: &mut RowParts) {
         let bytes = placed.instruction.op.line().access_bytes();
         let address = self.address(placed, a);
-        self.check(placed, address, Access::Load(bytes), PageState::READ);
+        self.check(placed, address, Access::Load(bytes), self.rules.read);
         let op = placed.instruction.op;
         let value = match self.level {
             Level::Off => self.load_bytes(op, address),
@@ -31,7 +31,7 @@ impl Lowering<'_> {
     pub(super) fn store(&mut self, placed: &Placed, a: Option<Value>, b: Option<Value>, row: &mut RowParts) {
         let bytes = placed.instruction.op.line().access_bytes();
         let address = self.address(placed, a);
-        self.check(placed, address, Access::Store(bytes), PageState::WRITE);
+        self.check(placed, address, Access::Store(bytes), self.rules.write);
         let value = b.unwrap_or(address);
         match self.level {
             Level::Off => self.store_bytes(placed.instruction.op, address, value),
@@ -69,12 +69,30 @@ impl Lowering<'_> {
         let allowed = self.builder.ins().band_imm_s(state, needed.0 as i64);
         self.builder.ins().brif(allowed, go, &[], slow, &[]);
 
+        self.ask(placed.pc, address, access, slow, go);
+    }
+
+    /// Lets the block at `pc` begin if its page's state allows fetches, and asks otherwise.
+    pub(super) fn check_fetch(&mut self, pc: u32) {
+        let [slow, go] = std::array::from_fn(|_| self.builder.create_block());
+        let place = layout::PAGE_STATES + page_of(pc) as i32;
+        let state = self.builder.ins().load(types::I8, TRUSTED, self.base, place);
+        let allowed = self.builder.ins().band_imm_s(state, self.rules.fetch.0 as i64);
+        let address = self.i32(pc);
+        self.builder.ins().brif(allowed, go, &[], slow, &[]);
+        self.ask(pc, address, Access::Fetch, slow, go);
+    }
+
+    /// Asks in `slow`, goes on in `go` if the answer is yes, and leaves in front of the instruction at `pc` if it is no.
+    fn ask(&mut self, pc: u32, address: Value, access: Access, slow: Block, go: Block) {
         self.open_cold(slow);
-        let code = self.i32(access.code());
+        // The helper finds progress where the block will be done, and knows from the code how far back this step is.
+        self.builder.ins().store(TRUSTED, self.after, self.base, layout::PROGRESS);
+        let code = self.i32(access.pack(self.left as u32));
         let stub = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::ACCESS_STUB);
         self.builder.ins().call_indirect(self.access_signature, stub, &[self.base, address, code]);
         let verdict = self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT);
-        let arguments = self.here(placed.pc);
+        let arguments = self.here(pc);
         self.builder.ins().brif(verdict, self.leave_stop, &arguments, go, &[]);
         self.open(go);
     }

@@ -17,13 +17,14 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
-use tachy_runtime::{Entry, ROW_BYTES, Slot, layout};
+use tachy_runtime::{Entry, ROW_BYTES, Slot, layout, page_of};
 
 use super::abi::{REASON_DISPATCH, REASON_STOP, access_signature, refill_signature, region_signature};
-use super::liveness::{RegisterSet, live_in};
+use super::liveness::{RegisterSet, live_in, successors};
 use super::region::{Block, End, Placed, Region, Target};
 use super::stubs::look_up;
 use crate::isa::{Class, Op};
+use crate::rules::Rules;
 use crate::trace::Level;
 
 use rows::RowParts;
@@ -36,6 +37,7 @@ pub(super) fn lower(
     region: &Region,
     number: u32,
     level: Level,
+    rules: &'static Rules,
     isa: &OwnedTargetIsa,
     function: &mut Function,
     frontend: &mut FunctionBuilderContext,
@@ -62,6 +64,8 @@ pub(super) fn lower(
     let mut lowering = Lowering {
         builder,
         level,
+        rules,
+        entered_from_elsewhere: entered_from_elsewhere(region),
         region,
         number,
         base,
@@ -91,11 +95,14 @@ pub(super) fn lower(
 struct Lowering<'a> {
     builder: FunctionBuilder<'a>,
     level: Level,
+    rules: &'static Rules,
+    /// For each block of the region, whether control may come to it from another page.
+    entered_from_elsewhere: Vec<bool>,
     region: &'a Region,
     number: u32,
     base: Value,
     registers: [Variable; 32],
-    /// Steps left in the slice, or address of the next row; see `layout::PROGRESS`.
+    /// Number of the next step, or address of the next row; see `layout::PROGRESS`.
     progress: Variable,
     access_signature: SigRef,
     refill_signature: SigRef,
@@ -105,7 +112,7 @@ struct Lowering<'a> {
     /// Shared ends: (pc, progress) to the context, then return. One goes on where the table says, the other leaves.
     leave_dispatch: IrBlock,
     leave_stop: IrBlock,
-    /// Registers whose value is newer than the context's.
+    /// Registers whose value is newer than the context's; x0 stands for its shunt.
     dirty: RegisterSet,
     /// Progress at the end of the current block.
     after: Value,
@@ -117,7 +124,7 @@ impl Lowering<'_> {
     /// What one step does to progress.
     fn step_unit(&self) -> i64 {
         match self.level {
-            Level::Off => -1,
+            Level::Off => 1,
             Level::Rows => ROW_BYTES as i64,
         }
     }
@@ -198,6 +205,9 @@ impl Lowering<'_> {
         self.builder.switch_to_block(self.blocks[index]);
         self.left = block.instructions.len() as i64;
         self.take_budget(block.pc);
+        if self.rules.asks_fetches() && self.entered_from_elsewhere[index] && self.left > 0 {
+            self.check_fetch(block.pc);
+        }
         for placed in &block.instructions {
             self.instruction(placed);
             self.left -= 1;
@@ -215,13 +225,8 @@ impl Lowering<'_> {
         }
         let change = self.left * self.step_unit();
         let after = self.builder.ins().iadd_imm_s(before, change);
-        let too_much = match self.level {
-            Level::Off => self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, after, 0),
-            Level::Rows => {
-                let limit = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS_LIMIT);
-                self.builder.ins().icmp(IntCC::UnsignedGreaterThan, after, limit)
-            }
-        };
+        let limit = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS_LIMIT);
+        let too_much = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, after, limit);
         self.builder.def_var(self.progress, after);
         let [refill, refilled, body] = std::array::from_fn(|_| self.builder.create_block());
         self.builder.ins().brif(too_much, refill, &[], body, &[]);
@@ -264,12 +269,18 @@ impl Lowering<'_> {
             Class::Store => self.store(placed, a, b, &mut row),
             Class::Jump => row.rd = Some(self.i32(placed.pc.wrapping_add(4))),
             Class::JumpIndirect => row.rd = Some(self.jump_indirect_check(placed, a)),
-            Class::Branch => self.branch_check(placed, a, b),
+            Class::Branch => {
+                self.branch_check(placed, a, b);
+                if self.rules.shunt {
+                    let zero = self.i32(0);
+                    self.set_register(0, zero);
+                }
+            }
             Class::Fence | Class::System => {}
         }
         self.write_row(placed, &row);
         if let Some(value) = row.rd
-            && instruction.rd != 0
+            && (instruction.rd != 0 || self.rules.shunt)
             && !matches!(line.class, Class::JumpIndirect)
         {
             self.set_register(instruction.rd, value);
@@ -292,7 +303,8 @@ impl Lowering<'_> {
     fn flush(&mut self) {
         for register in registers_of(self.dirty) {
             let value = self.builder.use_var(self.registers[register as usize]);
-            self.builder.ins().store(TRUSTED, value, self.base, layout::register(Slot::x(register)));
+            let slot = if register == 0 { Slot::SHUNT } else { Slot::x(register) };
+            self.builder.ins().store(TRUSTED, value, self.base, layout::register(slot));
         }
         self.dirty = 0;
     }
@@ -403,7 +415,7 @@ impl Lowering<'_> {
     fn jump_indirect(&mut self, last: &Placed) {
         let a = Some(self.register(last.instruction.rs1));
         let target = self.jump_indirect_target(last, a);
-        if last.instruction.rd != 0 {
+        if last.instruction.rd != 0 || self.rules.shunt {
             let link = self.i32(last.pc.wrapping_add(4));
             self.set_register(last.instruction.rd, link);
             self.flush();
@@ -424,6 +436,22 @@ impl Lowering<'_> {
         let arguments = [BlockArg::Value(target), BlockArg::Value(self.after)];
         self.builder.ins().jump(self.leave_dispatch, &arguments);
     }
+}
+
+/// For each block of `region`, whether control may come to it from another page: from outside, or from a block that
+/// ends in one.
+fn entered_from_elsewhere(region: &Region) -> Vec<bool> {
+    let mut elsewhere = vec![false; region.blocks.len()];
+    for &entry in &region.entries {
+        elsewhere[entry] = true;
+    }
+    for block in &region.blocks {
+        let last = block.instructions.last().map_or(block.pc, |last| last.pc);
+        for next in successors(block.end) {
+            elsewhere[next] |= page_of(last) != page_of(region.blocks[next].pc);
+        }
+    }
+    elsewhere
 }
 
 /// The numbers of the registers in a set.

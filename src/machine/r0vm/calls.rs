@@ -1,0 +1,101 @@
+//! System instructions: how control goes between the modes, and what machine mode asks of the machine.
+
+use tachy_runtime::Vm;
+
+use super::R0vm;
+use super::layout::*;
+use crate::error::Cause;
+use crate::machine::{Flow, Refusal, World};
+
+/// Registers by the names of the calling convention.
+pub(super) const A0: u8 = 10;
+pub(super) const A1: u8 = 11;
+const A7: u8 = 17;
+
+/// An address that must be one of the guest's.
+fn guest_address(address: u32, what: &'static str) -> Result<u32, Refusal> {
+    match address >= LOWEST {
+        true => Ok(address),
+        false => Err(Refusal::Illegal(what, address)),
+    }
+}
+
+fn is_handler(address: u32) -> bool {
+    address.is_multiple_of(4) && (KERNEL_START..KERNEL_END).contains(&address)
+}
+
+impl R0vm {
+    /// Enters the kernel.
+    pub(super) fn user_ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        let handler = self.load_word(vm, world, ECALL_DISPATCH)?;
+        guest_address(handler, "a user's ecall, whose handler would be at")?;
+        if !is_handler(handler) {
+            return Err(Refusal::Trap(Cause::EcallWithoutHandler, handler));
+        }
+        self.enter_handler(vm, world)?;
+        world.ecalls += 1;
+        Ok(Flow::Jump(handler))
+    }
+
+    /// Leaves the kernel.
+    pub(super) fn return_to_user(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        if self.mode == 0 {
+            return Err(Refusal::Illegal("mret in user mode, pc", vm.pc()));
+        }
+        let pc = self.load_word(vm, world, MEPC)?;
+        guest_address(pc, "mret to")?;
+        self.set_mode(vm, world, 0);
+        Ok(Flow::Jump(pc.wrapping_add(4)))
+    }
+
+    /// A step cannot be done: to the kernel's handler, if it has one and it was the user's step.
+    pub(super) fn trap(
+        &mut self,
+        cause: Cause,
+        address: u32,
+        vm: &mut Vm,
+        world: &mut World<'_>,
+    ) -> Result<(), Refusal> {
+        let handler = self.load_word(vm, world, TRAP_DISPATCH + 4 * cause as u32)?;
+        if !is_handler(handler) || self.mode != 0 {
+            return Err(Refusal::Trap(cause, address));
+        }
+        self.enter_handler(vm, world)?;
+        vm.set_pc(handler);
+        Ok(())
+    }
+
+    fn enter_handler(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
+        let pc = vm.pc();
+        self.store_word(vm, world, MEPC, pc)?;
+        self.set_mode(vm, world, 1);
+        Ok(())
+    }
+
+    fn set_mode(&mut self, vm: &mut Vm, world: &mut World<'_>, mode: u32) {
+        let before = vm.registers();
+        self.mode = mode;
+        self.banks.switch(vm, mode != 0);
+        world.record_registers(vm, &before);
+    }
+
+    /// What the kernel asks of the machine.
+    pub(super) fn machine_ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        let flow = match world.read_register(vm, A7) {
+            0 => self.terminate(vm, world),
+            number => Err(Refusal::Illegal("ecall of machine mode with a7 =", number)),
+        }?;
+        world.ecalls += 1;
+        Ok(flow)
+    }
+
+    /// Ends the program: two cycles.
+    fn terminate(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        let [a0, a1] = [A0, A1].map(|number| world.read_register(vm, number));
+        self.terminated = Some((a0, a1));
+        self.output = Some(std::array::from_fn(|word| self.peek(vm, GLOBAL_OUTPUT + 4 * word as u32)));
+        self.charge(vm, 1);
+        // The kind of end is in the low byte; what the kinds mean is a session's business.
+        Ok(Flow::Exit(a0 >> 8 & 0xff))
+    }
+}

@@ -1,0 +1,236 @@
+//! Segments: when one ends, what is done between two, and what is written down of each for a prover.
+//!
+//! A segment begins with *resume*, which hands the program eight input words, and ends with *suspend*, which leaves pc,
+//! mode and registers in memory. Before each instruction the session's limit is looked at, then the segment's.
+
+use tachy_runtime::{PAGE_BYTES, Vm};
+
+use super::R0vm;
+use super::layout::*;
+use super::memory::{KeptPages, copy_page};
+use crate::env::SegmentSetup;
+use crate::error::Error;
+use crate::machine::{Between, Refusal, World};
+
+/// The bytes of a page.
+pub(crate) type Page = Box<[u8; PAGE_BYTES as usize]>;
+
+/// A page that a segment touched.
+#[derive(Debug, Clone)]
+pub(crate) struct PageRecord {
+    /// Its number.
+    pub(crate) page: u32,
+    /// What it held when the segment began.
+    pub(crate) before: Page,
+    /// What it held when the segment ended, if anything was written there.
+    pub(crate) after: Option<Page>,
+}
+
+/// What execution knows of a segment when it ends.
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentRecord {
+    pub(crate) index: u64,
+    pub(crate) po2: u32,
+    /// Cycles at which it was to end; 0 for the last.
+    pub(crate) threshold: u32,
+    pub(crate) user_cycles: u32,
+    pub(crate) paging_cycles: u32,
+    /// In ascending order of their numbers.
+    pub(crate) pages: Vec<PageRecord>,
+    pub(crate) input: [u32; 8],
+    pub(crate) output: Option<[u32; 8]>,
+    /// a0 and a1 of the program's end.
+    pub(crate) terminated: Option<(u32, u32)>,
+    /// What the host gave at each read.
+    pub(crate) reads: Vec<Vec<u8>>,
+    /// What the host answered to each write.
+    pub(crate) writes: Vec<u32>,
+}
+
+/// Cycles over all segments that have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) segments: u64,
+    pub(crate) user_cycles: u64,
+    pub(crate) paging_cycles: u64,
+    pub(crate) reserved_cycles: u64,
+    pub(crate) total_cycles: u64,
+}
+
+/// The segment under way.
+pub(super) struct Segment {
+    po2: u32,
+    limit_cycles: Option<u64>,
+    input: [u32; 8],
+    /// Whether records are kept for a prover.
+    records: bool,
+    resumed: bool,
+    /// Steps and extra cycles of the session when it began.
+    first_step: u64,
+    first_extra: u64,
+    pub(super) paging_cycles: u64,
+    kept: KeptPages,
+    pub(super) reads: Vec<Vec<u8>>,
+    pub(super) writes: Vec<u32>,
+}
+
+impl Segment {
+    /// The first of a session.
+    pub(super) fn new(setup: &SegmentSetup<'_>) -> Result<Segment, Error> {
+        Ok(Segment {
+            po2: setup.check_po2()?,
+            limit_cycles: setup.limit_cycles,
+            input: setup.input,
+            records: setup.sink.is_some(),
+            resumed: false,
+            first_step: 0,
+            first_extra: 0,
+            paging_cycles: PAGING_START_CYCLES as u64,
+            kept: KeptPages::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+        })
+    }
+
+    /// Keeps what a page held before it is first written, if anyone wants to know.
+    pub(super) fn keep(&mut self, page: u32, copy: impl FnOnce() -> Page) {
+        if self.records {
+            self.kept.entry(page).or_insert_with(copy);
+        }
+    }
+
+    /// Cycles at which it ends.
+    fn threshold(&self) -> u64 {
+        let margin = if self.po2 >= 15 { MARGIN_CYCLES } else { MARGIN_SMALL_CYCLES };
+        (1 << self.po2) - margin
+    }
+}
+
+impl R0vm {
+    /// User cycles of the session so far.
+    pub(super) fn user_cycles(&self, vm: &Vm) -> u64 {
+        vm.steps() + self.extra_cycles
+    }
+
+    /// User cycles of the segment so far.
+    fn segment_user_cycles(&self, vm: &Vm) -> u64 {
+        (vm.steps() - self.segment.first_step) + (self.extra_cycles - self.segment.first_extra)
+    }
+
+    /// All cycles of the segment so far, those that its end will take included.
+    fn segment_cycles(&self, vm: &Vm) -> u64 {
+        self.segment_user_cycles(vm) + self.segment.paging_cycles + RESERVED_CYCLES
+    }
+
+    /// Takes cycles that an instruction needs beyond its step.
+    pub(super) fn charge(&mut self, vm: &mut Vm, cycles: u64) {
+        self.extra_cycles += cycles;
+        vm.charge(cycles);
+    }
+
+    /// See [`crate::machine::Machine::between`].
+    pub(super) fn between_steps(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Between, Refusal> {
+        let mut acted = false;
+        if !self.segment.resumed {
+            self.resume(vm, world)?;
+            acted = true;
+        }
+        let used = self.user_cycles(vm);
+        let limit = self.segment.limit_cycles.unwrap_or(u64::MAX);
+        if used >= limit {
+            return Err(Refusal::CycleLimit { used, limit });
+        }
+        let threshold = self.segment.threshold();
+        if self.segment_cycles(vm) > threshold {
+            if self.segment_cycles(vm) >= 1 << self.segment.po2 {
+                return Err(Refusal::SegmentTooSmall(self.segment.po2));
+            }
+            self.suspend(vm, world)?;
+            let po2 = self.segment.po2;
+            self.finish(vm, world, po2, threshold as u32)?;
+            self.resume(vm, world)?;
+            acted = true;
+        }
+        // An instruction may begin while the threshold is not passed, and one always may after a split.
+        let steps = (threshold + 1).saturating_sub(self.segment_cycles(vm)).max(1);
+        Ok(Between { steps: steps.min(limit - used), acted })
+    }
+
+    /// Begins a segment.
+    fn resume(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
+        self.segment.resumed = true;
+        self.segment.first_step = vm.steps();
+        self.segment.first_extra = self.extra_cycles;
+        let [pc, mode] = [SUSPEND_PC, SUSPEND_MODE].map(|address| self.load_word(vm, world, address));
+        let (pc, mode) = (pc?, mode?);
+        if pc < LOWEST {
+            return Err(Refusal::Illegal("a segment that begins at", pc));
+        }
+        vm.set_pc(pc);
+        self.mode = mode;
+        self.banks.switch(vm, mode != 0);
+        for (index, word) in self.segment.input.into_iter().enumerate() {
+            self.store_word(vm, world, GLOBAL_INPUT + 4 * index as u32, word)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves pc, mode and registers in memory.
+    fn suspend(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
+        let pc = vm.pc();
+        self.store_word(vm, world, SUSPEND_PC, pc)?;
+        self.store_word(vm, world, SUSPEND_MODE, self.mode)?;
+        self.banks.write_out(vm);
+        self.page_out(vm, world, SYSTEM_PAGE)
+    }
+
+    /// The program has terminated: ends the last segment, which is as small as it can be.
+    pub(super) fn last_segment(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
+        self.suspend(vm, world)?;
+        let po2 = self.segment_cycles(vm).next_power_of_two().ilog2();
+        self.finish(vm, world, po2, 0)
+    }
+
+    /// Hands the segment over and clears the way for the next.
+    fn finish(&mut self, vm: &mut Vm, world: &mut World<'_>, po2: u32, threshold: u32) -> Result<(), Refusal> {
+        let (user_cycles, paging_cycles) = (self.segment_user_cycles(vm), self.segment.paging_cycles);
+        let [user, paging] = [user_cycles, paging_cycles].map(|cycles| u32::try_from(cycles).unwrap_or(u32::MAX));
+        let pages = self.page_records(vm);
+        let record = SegmentRecord {
+            index: self.totals.segments,
+            po2,
+            threshold,
+            user_cycles: user,
+            paging_cycles: paging,
+            pages,
+            input: self.segment.input,
+            output: self.output,
+            terminated: self.terminated,
+            reads: std::mem::take(&mut self.segment.reads),
+            writes: std::mem::take(&mut self.segment.writes),
+        };
+        self.totals.segments += 1;
+        self.totals.user_cycles += user_cycles;
+        self.totals.paging_cycles += paging_cycles;
+        self.totals.total_cycles += 1 << po2;
+        self.totals.reserved_cycles += (1u64 << po2).saturating_sub(user_cycles + paging_cycles);
+        self.segment.paging_cycles = PAGING_START_CYCLES as u64;
+        self.close_pages(vm);
+        world.segment(record)
+    }
+
+    /// What the segment touched, for a prover; nothing if there is none.
+    fn page_records(&mut self, vm: &Vm) -> Vec<PageRecord> {
+        if !self.segment.records {
+            return Vec::new();
+        }
+        let mut kept = std::mem::take(&mut self.segment.kept);
+        let mut pages: Vec<u32> = self.paging.touched().to_vec();
+        pages.sort_unstable();
+        let record = |page| match kept.remove(&page) {
+            Some(before) => PageRecord { page, before, after: Some(copy_page(vm, page)) },
+            None => PageRecord { page, before: copy_page(vm, page), after: None },
+        };
+        pages.into_iter().map(record).collect()
+    }
+}
