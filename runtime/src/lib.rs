@@ -1,5 +1,5 @@
 //! What generated code touches while it runs: the hart's context, guest memory, row buffer, dispatch table, code
-//! memory, and the door between Rust and generated code.
+//! memory, and the door between Rust and generated code; and, for its vector instructions, the hash of memory images.
 //!
 //! All unsafe code of Tachy lives here, behind safe functions, but for [`CodeMemory::new`] and [`CodeMemory::publish`]: whoever
 //! calls them vouches for the code handed over. This crate must not know any instruction, any machine, or how code is made.
@@ -11,6 +11,7 @@ mod dispatch;
 mod door;
 mod map;
 mod memory;
+pub mod poseidon2;
 mod row;
 mod vm;
 
@@ -20,7 +21,7 @@ pub use context::{Slot, layout};
 pub use dispatch::Entry;
 pub use door::{Assist, Left, enter};
 pub use map::MapError;
-pub use memory::{PAGE_BYTES, PAGES, PageState, page_of};
+pub use memory::{PAGE_BYTES, PAGES, PageContent, PageState, page_of};
 pub use row::{ROW_BYTES, Row};
 pub use vm::Vm;
 

@@ -3,6 +3,9 @@
 /// Bytes of a guest page.
 pub const PAGE_BYTES: u32 = 1024;
 
+/// What a guest page holds.
+pub type PageContent = [u8; PAGE_BYTES as usize];
+
 /// Number of guest pages in the 32-bit address space.
 pub const PAGES: u32 = 1 << 22;
 
