@@ -28,6 +28,7 @@ mod limits;
 mod machine;
 mod memory;
 pub mod program;
+pub mod r0vm;
 mod rules;
 mod run;
 mod session;

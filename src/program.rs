@@ -1,12 +1,12 @@
 //! Guest programs: what memory holds before the first step, and where that step is.
 //!
 //! A [`Program`] is a checked value: its segments are sorted, disjoint and inside the 32-bit address space, and its
-//! entry lies in code. It comes from bytes that nobody vouches for, so every malformed one is an error here and never
+//! entry lies in code; only a program for R0VM may have it anywhere, as that machine finds out for itself. It comes from bytes that nobody vouches for, so every malformed one is an error here and never
 //! a panic, and what a program holds is proportional to the file: a segment keeps its memory size as a number, apart
 //! from its bytes, and a 4 GiB bss costs nothing.
 //!
 //! This module must not know what an instruction is, how memory is laid out on the host (pages, sharing, a stack are
-//! the machine's matter), or that anything runs. `elf.rs` is the only file that knows goblin.
+//! the machine's matter), or that anything runs. `elf.rs` and its folder are the only place that knows goblin.
 
 mod elf;
 mod error;
@@ -15,6 +15,7 @@ mod symbols;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use elf::{Range, Risc0Elf};
 pub use error::ProgramError;
 use symbols::SymbolTable;
 pub use symbols::{Symbol, SymbolKind};
@@ -32,6 +33,8 @@ pub struct Program {
 
 struct Image {
     entry: u32,
+    /// Where the user program starts, if this is one for R0VM with a kernel under it.
+    user_entry: Option<u32>,
     segments: Vec<Segment>,
     symbols: SymbolTable,
 }
@@ -58,8 +61,33 @@ impl Program {
         Program::new(entry, segments, Vec::new())
     }
 
-    /// The one place where a program comes into being, and so where its invariants are checked.
-    fn new(entry: u32, mut segments: Vec<Segment>, symbols: Vec<Symbol>) -> Result<Program, ProgramError> {
+    /// A program whose entry lies in code.
+    fn new(entry: u32, segments: Vec<Segment>, symbols: Vec<Symbol>) -> Result<Program, ProgramError> {
+        let program = Program::new_unstarted(entry, None, segments, symbols)?;
+        match program.segment_at(entry).map(|segment| segment.permissions) {
+            None => Err(ProgramError::EntryOutsideSegments { entry }),
+            Some(permissions) if !permissions.execute => Err(ProgramError::EntryNotExecutable { entry, permissions }),
+            Some(_) => Ok(program),
+        }
+    }
+
+    /// A program for R0VM: kernel and user program in one memory, which starts at the kernel's entry.
+    pub(crate) fn new_risc0(
+        kernel_entry: u32,
+        user_entry: u32,
+        segments: Vec<Segment>,
+        symbols: Vec<Symbol>,
+    ) -> Result<Program, ProgramError> {
+        Program::new_unstarted(kernel_entry, Some(user_entry), segments, symbols)
+    }
+
+    /// The one place where a program comes into being, and so where its invariants are checked, all but where it starts.
+    fn new_unstarted(
+        entry: u32,
+        user_entry: Option<u32>,
+        mut segments: Vec<Segment>,
+        symbols: Vec<Symbol>,
+    ) -> Result<Program, ProgramError> {
         for segment in &segments {
             let Segment { address, memory_bytes, .. } = *segment;
             let data_bytes = segment.data.len() as u64;
@@ -89,20 +117,20 @@ impl Program {
         if !entry.is_multiple_of(4) {
             return Err(ProgramError::MisalignedEntry { entry });
         }
-        match segment_at(&segments, entry).map(|segment| segment.permissions) {
-            None => return Err(ProgramError::EntryOutsideSegments { entry }),
-            Some(permissions) if !permissions.execute => {
-                return Err(ProgramError::EntryNotExecutable { entry, permissions });
-            }
-            Some(_) => {}
-        }
         let symbols = SymbolTable::new(symbols, &segments);
-        Ok(Program { image: Arc::new(Image { entry, segments, symbols }) })
+        Ok(Program { image: Arc::new(Image { entry, user_entry, segments, symbols }) })
     }
 
     /// The address of the first instruction: a multiple of 4 in an executable segment.
+    ///
+    /// Of a program for R0VM with a kernel, it is the kernel's and may lie anywhere.
     pub fn entry(&self) -> u32 {
         self.image.entry
+    }
+
+    /// Where the user program starts, of a program for R0VM with a kernel under it; `None` of any other.
+    pub fn user_entry(&self) -> Option<u32> {
+        self.image.user_entry
     }
 
     /// The segments, sorted by address, disjoint, none of them empty.

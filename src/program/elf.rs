@@ -1,10 +1,12 @@
-//! ELF files to segments and symbols: the only file that knows goblin.
+//! ELF files to segments and symbols: the only place that knows goblin.
 //!
 //! goblin gives the layout of single headers and the names of constants. Its whole-file parser is not used: it reads
 //! tables that execution does not need, and fails on a bad one. Every offset and count in the file is hostile, so
 //! each is checked here, in u64 where nothing overflows, before a byte behind it is read or an entry allocated.
 //!
 //! This file must not know what makes segments a good image; that is checked in one place for all sources.
+
+mod risc0;
 
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{self as eh, header32};
@@ -13,6 +15,7 @@ use goblin::elf::section_header::{self as sh, SectionHeader};
 use goblin::elf::sym::{self, Sym};
 
 use super::{Permissions, ProgramError, Segment, Symbol, SymbolKind};
+pub(crate) use risc0::{Range, Risc0Elf};
 
 const ELF32_LE: Ctx = Ctx { container: Container::Little, le: Endian::Little };
 const HEADER_BYTES: u16 = header32::SIZEOF_EHDR as u16;
@@ -62,6 +65,16 @@ fn truncated(bytes: &[u8], what: String, end_offset: u64) -> ProgramError {
 }
 
 fn read_header(bytes: &[u8]) -> Result<header32::Header, ProgramError> {
+    let header = read_any_header(bytes)?;
+    check_flags(header.e_flags)?;
+    if header.e_ehsize != HEADER_BYTES {
+        return Err(malformed("e_ehsize", header.e_ehsize, "52"));
+    }
+    Ok(header)
+}
+
+/// The header of an executable for some 32-bit RISC-V.
+fn read_any_header(bytes: &[u8]) -> Result<header32::Header, ProgramError> {
     if bytes.is_empty() {
         return Err(ProgramError::Empty);
     }
@@ -96,10 +109,6 @@ fn read_header(bytes: &[u8]) -> Result<header32::Header, ProgramError> {
     if header.e_type != eh::ET_EXEC {
         let found = format!("{} ({})", eh::et_to_str(header.e_type), header.e_type);
         return Err(unsupported("type", found, "EXEC (2); link a static executable with -static -no-pie"));
-    }
-    check_flags(header.e_flags)?;
-    if header.e_ehsize != HEADER_BYTES {
-        return Err(malformed("e_ehsize", header.e_ehsize, "52"));
     }
     Ok(header)
 }
@@ -136,11 +145,7 @@ fn read_segments(bytes: &[u8], header: &header32::Header) -> Result<Vec<Segment>
     if header.e_phentsize != PROGRAM_HEADER_BYTES {
         return Err(malformed("e_phentsize", header.e_phentsize, "32"));
     }
-    let table_offset = u64::from(header.e_phoff);
-    let table_bytes = u64::from(count) * u64::from(PROGRAM_HEADER_BYTES);
-    let headers = get(bytes, table_offset, table_bytes)
-        .and_then(|table| ProgramHeader::parse(table, 0, count.into(), ELF32_LE).ok())
-        .ok_or_else(|| truncated(bytes, format!("the table of {count} program headers"), table_offset + table_bytes))?;
+    let headers = read_program_headers(bytes, header.e_phoff, count.into())?;
 
     for (index, header) in headers.iter().enumerate() {
         if matches!(header.p_type, ph::PT_INTERP | ph::PT_DYNAMIC) {
@@ -151,12 +156,7 @@ fn read_segments(bytes: &[u8], header: &header32::Header) -> Result<Vec<Segment>
     for (index, header) in headers.iter().enumerate().filter(|(_, header)| header.p_type == ph::PT_LOAD) {
         loads.push((header, data(bytes, index, header)?));
     }
-    // 65,534 headers could each claim the whole file. No linker makes segments share bytes, so their sum is held to
-    // the file's size, and with it what loading costs.
-    let data_bytes = loads.iter().map(|(_, data)| data.len() as u64).sum();
-    if data_bytes > bytes.len() as u64 {
-        return Err(ProgramError::SharedData { data_bytes, file_bytes: bytes.len() as u64 });
-    }
+    check_shared(bytes, loads.iter().map(|(_, data)| data.len() as u64).sum())?;
     let segment = |(header, data): (&ProgramHeader, &[u8])| Segment {
         address: header.p_vaddr as u32,
         memory_bytes: header.p_memsz as u32,
@@ -166,15 +166,35 @@ fn read_segments(bytes: &[u8], header: &header32::Header) -> Result<Vec<Segment>
     Ok(loads.into_iter().map(segment).collect())
 }
 
+fn read_program_headers(bytes: &[u8], offset: u32, count: u32) -> Result<Vec<ProgramHeader>, ProgramError> {
+    let offset = u64::from(offset);
+    let table_bytes = u64::from(count) * u64::from(PROGRAM_HEADER_BYTES);
+    get(bytes, offset, table_bytes)
+        .and_then(|table| ProgramHeader::parse(table, 0, count as usize, ELF32_LE).ok())
+        .ok_or_else(|| truncated(bytes, format!("the table of {count} program headers"), offset + table_bytes))
+}
+
+/// Thousands of headers could each claim the whole file. No linker makes segments share bytes, so their sum is held to
+/// the file's size, and with it what loading costs.
+fn check_shared(bytes: &[u8], data_bytes: u64) -> Result<(), ProgramError> {
+    let file_bytes = bytes.len() as u64;
+    if data_bytes > file_bytes {
+        return Err(ProgramError::SharedData { data_bytes, file_bytes });
+    }
+    Ok(())
+}
+
 /// A segment's bytes. Where it has none, as a bss, its offset means nothing and may lie outside the file.
 fn data<'a>(bytes: &'a [u8], index: usize, header: &ProgramHeader) -> Result<&'a [u8], ProgramError> {
     let ProgramHeader { p_offset, p_filesz, p_vaddr, .. } = *header;
     if p_filesz == 0 {
         return Ok(&[]);
     }
-    get(bytes, p_offset, p_filesz).ok_or_else(|| {
-        truncated(bytes, format!("the data of segment {p_vaddr:#010x} (program header {index})"), p_offset + p_filesz)
-    })
+    get(bytes, p_offset, p_filesz).ok_or_else(|| no_data(bytes, index, p_vaddr, p_offset + p_filesz))
+}
+
+fn no_data(bytes: &[u8], index: usize, address: u64, end_offset: u64) -> ProgramError {
+    truncated(bytes, format!("the data of segment {address:#010x} (program header {index})"), end_offset)
 }
 
 /// The symbols of the first symbol table, or `None` if it or its strings are missing or broken.

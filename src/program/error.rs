@@ -17,9 +17,51 @@ pub enum ProgramError {
         found: String,
     },
 
-    /// A RISC Zero program binary: a user program and a kernel in one file.
-    #[error("a RISC Zero program binary (it begins with R0BF), which is not run yet; give the ELF of a bare program")]
+    /// A RISC Zero program binary where an ELF is expected: a user program and a kernel in one file.
+    #[error("a RISC Zero program binary (it begins with R0BF), not an ELF; machine r0vm runs it, others the bare ELF")]
     RiscZeroBinary,
+
+    /// What begins as a RISC Zero program binary, or should, and is none.
+    #[error("not a RISC Zero program binary: {what}; build it again with RISC Zero 1.2 to 3.0")]
+    MalformedBinary {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+
+    /// A RISC Zero program binary whose user program and kernel talk in a way that is not known here.
+    #[error("the program binary has the ABI {found}, expected V1Compat ^1.0.0; build it with RISC Zero 1.2 to 3.0")]
+    UnsupportedAbi {
+        /// Kind and version.
+        found: String,
+    },
+
+    /// One of the two ELFs of a RISC Zero program is no program.
+    #[error("the {elf} ELF of the RISC Zero program: {error}")]
+    InElf {
+        /// Which one: user or kernel.
+        elf: &'static str,
+        /// What is wrong with it.
+        #[source]
+        error: Box<ProgramError>,
+    },
+
+    /// Something of an ELF for R0VM reaches beyond what it may use of memory.
+    #[error("the {what} reaches to {address:#x}, where {end:#010x} is the limit; link it lower")]
+    BeyondMachine {
+        /// What it is.
+        what: &'static str,
+        /// Where it lies, ends, or how large it is.
+        address: u64,
+        /// The first address that it may not use.
+        end: u32,
+    },
+
+    /// A segment does not start at a word.
+    #[error("the segment at {address:#010x} does not start at a multiple of 4; mend the linker script")]
+    MisalignedSegment {
+        /// Where it starts.
+        address: u32,
+    },
 
     /// Something reaches beyond the end of the file.
     #[error(

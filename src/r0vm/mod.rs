@@ -1,0 +1,32 @@
+//! R0VM's world around execution: program binaries, memory images and their Merkle tree, segments and claims, as RISC
+//! Zero 3.0 defines them. What is made here is read by RISC Zero's own crates, byte for byte.
+//!
+//! The authority is risc0-binfmt 3.0.5 and risc0-circuit-rv32im 4.0.5. This module must not know how instructions run,
+//! what they cost, or where a segment ends; a machine hands over a [`SegmentRecord`] and gets no answer.
+
+mod binary;
+mod claim;
+mod digest;
+mod image;
+mod segment;
+mod tree;
+
+pub use binary::{Binary, KERNEL_ELF};
+pub use claim::Claim;
+pub use digest::{Digest, tagged_struct};
+pub use image::Image;
+pub use segment::{PartialImage, PovwNonce, Segment, SegmentRecord, TouchedPage};
+pub use tachy_runtime::{PageContent, poseidon2};
+pub use tree::Tree;
+
+/// The user program's entry is stored as a word here, where the kernel reads it.
+pub const USER_ENTRY_ADDRESS: u32 = 0x0001_0000;
+
+/// User programs lie below this address.
+pub const USER_END: u32 = 0xc000_0000;
+
+/// Where a segment's last step leaves the pc for the next one to begin with.
+pub const SUSPEND_PC_ADDRESS: u32 = 0xffff_0210;
+
+/// Where it leaves the mode: 0 for user mode, anything else for machine mode.
+pub const SUSPEND_MODE_ADDRESS: u32 = 0xffff_0214;
