@@ -305,7 +305,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             Refusal::MemoryLimit => self.limit_error(Limit::Memory(limits.memory_bytes.unwrap_or(u64::MAX))),
             Refusal::OutputLimit => self.limit_error(Limit::Output(limits.output_bytes.unwrap_or(u64::MAX))),
             Refusal::Stream(stream, source) => Error::Stream { stream, place, source },
-            Refusal::Unsupported(what) => Error::Unsupported { machine: M::KIND, what, place },
+            Refusal::BigInt(error) => Error::BigInt { reason: error.to_string(), place },
             Refusal::Illegal(what, word) => Error::Machine { machine: M::KIND, what, word, place },
             Refusal::CycleLimit { used, limit } => self.limit_error(Limit::Cycles { used, limit }),
             Refusal::SegmentTooSmall(po2) => Error::SegmentTooSmall { po2, place },

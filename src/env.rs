@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use crate::error::Error;
-use crate::machine::SegmentRecord;
+use crate::r0vm::SegmentRecord;
 use crate::trace::SinkError;
 
 /// Arguments and streams of one run. By default: no argument but the program's name, an empty stdin, and output that

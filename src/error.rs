@@ -69,14 +69,12 @@ pub enum Error {
         /// Why not, and what it expects.
         reason: String,
     },
-    /// The machine does not do this yet.
-    #[error("machine {machine} does not carry out {what} yet, met at {place}")]
-    Unsupported {
-        /// The machine.
-        machine: MachineKind,
-        /// What it met.
-        what: &'static str,
-        /// Where.
+    /// A big-integer ecall that makes no sense.
+    #[error("{reason}, at {place}")]
+    BigInt {
+        /// What is wrong with it.
+        reason: String,
+        /// The ecall; it was not done.
         place: Place,
     },
     /// The machine has no meaning for what the program did.
@@ -138,7 +136,7 @@ impl Error {
         ("stream", "one of the guest's streams failed"),
         ("arguments", "the guest's arguments do not fit on its stack"),
         ("boot", "the machine cannot start this program"),
-        ("unsupported", "the machine does not do this yet"),
+        ("bigint", "a big-integer ecall makes no sense"),
         ("machine", "the machine has no meaning for what the program did"),
         ("segment-too-small", "an instruction takes more cycles than a segment has"),
         ("host-memory", "the system refused memory"),
@@ -158,7 +156,7 @@ impl Error {
             Error::Stream { .. } => "stream",
             Error::Arguments { .. } => "arguments",
             Error::Boot { .. } => "boot",
-            Error::Unsupported { .. } => "unsupported",
+            Error::BigInt { .. } => "bigint",
             Error::Machine { .. } => "machine",
             Error::SegmentTooSmall { .. } => "segment-too-small",
             Error::Memory(_) => "host-memory",
@@ -177,7 +175,7 @@ impl Error {
             Error::Cancelled { place }
             | Error::Sink { place, .. }
             | Error::Stream { place, .. }
-            | Error::Unsupported { place, .. }
+            | Error::BigInt { place, .. }
             | Error::Machine { place, .. }
             | Error::SegmentTooSmall { place, .. }
             | Error::Ended { place } => Some(*place),
@@ -365,7 +363,7 @@ mod tests {
             Error::Stream { stream: "stdin", place: PLACE, source: io::ErrorKind::Other.into() },
             Error::Arguments { bytes: 0, limit_bytes: 0 },
             Error::Boot { machine: MachineKind::Bare, reason: String::new() },
-            Error::Unsupported { machine: MachineKind::Bare, what: "", place: PLACE },
+            Error::BigInt { reason: String::new(), place: PLACE },
             Error::Machine { machine: MachineKind::R0vm, what: "", word: 0, place: PLACE },
             Error::SegmentTooSmall { po2: 13, place: PLACE },
             Error::Memory(MapError { action: "reserve", bytes: 0, source: io::ErrorKind::OutOfMemory.into() }),
@@ -377,7 +375,7 @@ mod tests {
             match error {
                 Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
-                Error::Boot { .. } | Error::Unsupported { .. } | Error::Configuration { .. } => {}
+                Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } => {}
                 Error::Machine { .. } | Error::SegmentTooSmall { .. } => {}
                 Error::Limit(limit) => match limit.limit {
                     Limit::Steps(_) | Limit::Memory(_) | Limit::Output(_) | Limit::Time(_) => {}

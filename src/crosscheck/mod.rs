@@ -141,7 +141,7 @@ impl Run for Crosscheck<'_> {
 /// other end comes from outside: a pause, a clock, a stream.
 fn is_the_guests(end: &Result<Status, Error>) -> bool {
     match end {
-        Ok(Status::Exited { .. }) | Err(Error::Trap(_) | Error::Unsupported { .. }) => true,
+        Ok(Status::Exited { .. }) | Err(Error::Trap(_) | Error::Machine { .. } | Error::BigInt { .. }) => true,
         Err(Error::Limit(LimitError { limit, .. })) => !matches!(limit, Limit::Time(_)),
         _ => false,
     }

@@ -19,7 +19,7 @@ use crate::rules::Rules;
 use crate::trace::SinkError;
 
 pub(crate) use bare::Bare;
-pub(crate) use r0vm::{R0vm, SegmentRecord};
+pub(crate) use r0vm::{BigIntError, R0vm};
 pub(crate) use world::{Budget, World};
 
 /// The machines there are.
@@ -63,10 +63,10 @@ pub(crate) enum Refusal {
     OutputLimit,
     /// A stream failed.
     Stream(&'static str, std::io::Error),
-    /// The machine does not do this yet.
-    Unsupported(&'static str),
     /// The machine has no meaning for this: what was wrong, and the word that says how.
     Illegal(&'static str, u32),
+    /// A big-integer ecall does not make sense.
+    BigInt(BigIntError),
     /// The limit on cycles was reached.
     CycleLimit {
         /// Cycles used.

@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 
 use tachy_runtime::{PAGE_BYTES, PageState, Slot, Vm, page_of};
 
-use super::{Refusal, SegmentRecord};
+use super::Refusal;
 use crate::env::Env;
+use crate::r0vm::SegmentRecord;
 use crate::trace::{Effect, EffectKind, Space};
 
 /// Effects kept before they are handed over although the row buffer has room.

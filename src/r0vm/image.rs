@@ -9,6 +9,7 @@ use tachy_runtime::{PAGE_BYTES, PageContent};
 
 use super::digest::{Digest, tagged_struct};
 use super::tree::Tree;
+use super::{SUSPEND_MODE_ADDRESS, SUSPEND_PC_ADDRESS};
 use crate::program::Program;
 
 /// The page that every page is which nothing was put into.
@@ -26,6 +27,12 @@ impl Image {
         let mut image = Image::default();
         for segment in program.segments() {
             image.write(segment.address, &segment.data);
+        }
+        if program.user_entry().is_none() {
+            // A kernel by itself starts in machine mode at its entry.
+            for (address, word) in [(SUSPEND_PC_ADDRESS, program.entry()), (SUSPEND_MODE_ADDRESS, 1)] {
+                image.write(address, &word.to_le_bytes());
+            }
         }
         image.pages.retain(|_, page| **page != ZERO_PAGE);
         image

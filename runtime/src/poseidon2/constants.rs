@@ -7,7 +7,7 @@
 pub(super) const PRIME: u32 = 0x7800_0001;
 
 /// Field elements of a state.
-pub(super) const CELLS: usize = 24;
+pub const CELLS: usize = 24;
 
 /// Cells that a block of input overwrites.
 pub(super) const RATE: usize = 16;

@@ -15,7 +15,8 @@ mod portable;
 use std::array;
 
 use crate::memory::PageContent;
-use constants::{CELLS, RATE};
+pub use constants::CELLS;
+use constants::RATE;
 
 /// Elements of a digest.
 const DIGEST_WORDS: usize = 8;

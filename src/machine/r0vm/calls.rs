@@ -1,6 +1,6 @@
 //! System instructions: how control goes between the modes, and what machine mode asks of the machine.
 
-use tachy_runtime::Vm;
+use tachy_runtime::{Slot, Vm};
 
 use super::R0vm;
 use super::layout::*;
@@ -8,8 +8,15 @@ use crate::error::Cause;
 use crate::machine::{Flow, Refusal, World};
 
 /// Registers by the names of the calling convention.
+pub(super) const T0: u8 = 5;
+pub(super) const T1: u8 = 6;
+pub(super) const T2: u8 = 7;
+pub(super) const T3: u8 = 28;
 pub(super) const A0: u8 = 10;
 pub(super) const A1: u8 = 11;
+pub(super) const A2: u8 = 12;
+pub(super) const A3: u8 = 13;
+pub(super) const A4: u8 = 14;
 const A7: u8 = 17;
 
 /// An address that must be one of the guest's.
@@ -68,6 +75,7 @@ impl R0vm {
     fn enter_handler(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
         let pc = vm.pc();
         self.store_word(vm, world, MEPC, pc)?;
+        self.user_pc = pc;
         self.set_mode(vm, world, 1);
         Ok(())
     }
@@ -83,6 +91,9 @@ impl R0vm {
     pub(super) fn machine_ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let flow = match world.read_register(vm, A7) {
             0 => self.terminate(vm, world),
+            3 => self.poseidon2(vm, world),
+            4 => self.sha2(vm, world),
+            5 => self.bigint(vm, world),
             number => Err(Refusal::Illegal("ecall of machine mode with a7 =", number)),
         }?;
         world.ecalls += 1;
@@ -98,4 +109,9 @@ impl R0vm {
         // The kind of end is in the low byte; what the kinds mean is a session's business.
         Ok(Flow::Exit(a0 >> 8 & 0xff))
     }
+}
+
+/// The hart's register, without a note of it.
+pub(super) fn register(vm: &Vm, number: u8) -> u32 {
+    vm.register(Slot::x(number))
 }

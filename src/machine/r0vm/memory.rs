@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tachy_runtime::{PAGE_BYTES, PAGES, PageState, Vm, page_of};
+use tachy_runtime::{PAGE_BYTES, PAGES, PageContent, PageState, Vm, page_of};
 
 use super::banks::is_register;
 use super::layout::*;
-use super::segments::Page;
 use super::{COUNTED, R0vm, USER_FETCH, USER_READ, USER_WRITE};
 use crate::error::{Error, Limit, LimitError, Place};
 use crate::machine::{Budget, Refusal, World};
@@ -30,8 +29,8 @@ pub(super) fn fill(program: &Program, vm: &mut Vm, budget: &mut Budget) -> Resul
             target.copy_from_slice(&segment.data);
         }
     }
-    // A program that brings no image of the system page is a kernel of its own, and starts as one.
-    if vm.word(SUSPEND_PC) == 0 {
+    // A kernel by itself starts in machine mode at its entry.
+    if program.user_entry().is_none() {
         vm.set_word(SUSPEND_PC, program.entry());
         vm.set_word(SUSPEND_MODE, 1);
     }
@@ -147,8 +146,8 @@ impl R0vm {
 }
 
 /// A page as it is now.
-pub(super) fn copy_page(vm: &Vm, page: u32) -> Page {
-    let mut copy: Page = bytemuck::zeroed_box();
+pub(super) fn copy_page(vm: &Vm, page: u32) -> Box<PageContent> {
+    let mut copy: Box<PageContent> = bytemuck::zeroed_box();
     if let Some(bytes) = vm.bytes(page * PAGE_BYTES, PAGE_BYTES) {
         copy.copy_from_slice(bytes);
     }
@@ -156,4 +155,4 @@ pub(super) fn copy_page(vm: &Vm, page: u32) -> Page {
 }
 
 /// Pages before they were first written in a segment, by number.
-pub(super) type KeptPages = BTreeMap<u32, Page>;
+pub(super) type KeptPages = BTreeMap<u32, Box<PageContent>>;

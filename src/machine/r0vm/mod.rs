@@ -7,12 +7,15 @@
 //! Here are permissions and the engines' questions. Costs are in `paging` and `memory`, registers in `banks`, the ends of
 //! segments in `segments`, system instructions in `calls`. Source: the crate risc0-circuit-rv32im 4.0.5.
 
+mod accelerators;
 mod banks;
+mod bigint;
 mod calls;
 mod layout;
 mod memory;
 mod paging;
 mod segments;
+mod sha2;
 
 use tachy_runtime::{Access, PageState, Vm, page_of};
 
@@ -28,7 +31,7 @@ use layout::*;
 use paging::Paging;
 use segments::{Segment, Totals};
 
-pub(crate) use segments::{PageRecord, SegmentRecord};
+pub(crate) use bigint::BigIntError;
 
 /// What user mode may do without help, beside the engines' bits, which are machine mode's.
 const USER_READ: PageState = PageState(0x10);
@@ -51,6 +54,8 @@ pub(crate) struct R0vm {
     totals: Totals,
     /// Cycles that system instructions took beyond their step, over the whole session.
     extra_cycles: u64,
+    /// Where the user's last ecall or trap was.
+    user_pc: u32,
     /// What the program gave when it terminated: a0, a1.
     terminated: Option<(u32, u32)>,
     /// The eight words it gave with that.
@@ -106,6 +111,7 @@ impl Machine for R0vm {
             segment: Segment::new(&env.segments)?,
             totals: Totals::default(),
             extra_cycles: 0,
+            user_pc: 0,
             terminated: None,
             output: None,
         })

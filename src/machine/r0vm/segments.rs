@@ -3,7 +3,7 @@
 //! A segment begins with *resume*, which hands the program eight input words, and ends with *suspend*, which leaves pc,
 //! mode and registers in memory. Before each instruction the session's limit is looked at, then the segment's.
 
-use tachy_runtime::{PAGE_BYTES, Vm};
+use tachy_runtime::{PageContent, Vm};
 
 use super::R0vm;
 use super::layout::*;
@@ -11,41 +11,7 @@ use super::memory::{KeptPages, copy_page};
 use crate::env::SegmentSetup;
 use crate::error::Error;
 use crate::machine::{Between, Refusal, World};
-
-/// The bytes of a page.
-pub(crate) type Page = Box<[u8; PAGE_BYTES as usize]>;
-
-/// A page that a segment touched.
-#[derive(Debug, Clone)]
-pub(crate) struct PageRecord {
-    /// Its number.
-    pub(crate) page: u32,
-    /// What it held when the segment began.
-    pub(crate) before: Page,
-    /// What it held when the segment ended, if anything was written there.
-    pub(crate) after: Option<Page>,
-}
-
-/// What execution knows of a segment when it ends.
-#[derive(Debug, Clone)]
-pub(crate) struct SegmentRecord {
-    pub(crate) index: u64,
-    pub(crate) po2: u32,
-    /// Cycles at which it was to end; 0 for the last.
-    pub(crate) threshold: u32,
-    pub(crate) user_cycles: u32,
-    pub(crate) paging_cycles: u32,
-    /// In ascending order of their numbers.
-    pub(crate) pages: Vec<PageRecord>,
-    pub(crate) input: [u32; 8],
-    pub(crate) output: Option<[u32; 8]>,
-    /// a0 and a1 of the program's end.
-    pub(crate) terminated: Option<(u32, u32)>,
-    /// What the host gave at each read.
-    pub(crate) reads: Vec<Vec<u8>>,
-    /// What the host answered to each write.
-    pub(crate) writes: Vec<u32>,
-}
+use crate::r0vm::{Digest, SegmentRecord, TouchedPage};
 
 /// Cycles over all segments that have ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,7 +59,7 @@ impl Segment {
     }
 
     /// Keeps what a page held before it is first written, if anyone wants to know.
-    pub(super) fn keep(&mut self, page: u32, copy: impl FnOnce() -> Page) {
+    pub(super) fn keep(&mut self, page: u32, copy: impl FnOnce() -> Box<PageContent>) {
         if self.records {
             self.kept.entry(page).or_insert_with(copy);
         }
@@ -203,11 +169,12 @@ impl R0vm {
             user_cycles: user,
             paging_cycles: paging,
             pages,
-            input: self.segment.input,
-            output: self.output,
-            terminated: self.terminated,
+            input: Digest(self.segment.input),
+            output: self.output.map(Digest),
+            terminate: self.terminated,
             reads: std::mem::take(&mut self.segment.reads),
             writes: std::mem::take(&mut self.segment.writes),
+            povw_nonce: None,
         };
         self.totals.segments += 1;
         self.totals.user_cycles += user_cycles;
@@ -220,7 +187,7 @@ impl R0vm {
     }
 
     /// What the segment touched, for a prover; nothing if there is none.
-    fn page_records(&mut self, vm: &Vm) -> Vec<PageRecord> {
+    fn page_records(&mut self, vm: &Vm) -> Vec<TouchedPage> {
         if !self.segment.records {
             return Vec::new();
         }
@@ -228,8 +195,8 @@ impl R0vm {
         let mut pages: Vec<u32> = self.paging.touched().to_vec();
         pages.sort_unstable();
         let record = |page| match kept.remove(&page) {
-            Some(before) => PageRecord { page, before, after: Some(copy_page(vm, page)) },
-            None => PageRecord { page, before: copy_page(vm, page), after: None },
+            Some(before) => TouchedPage { page, before, after: Some(copy_page(vm, page)) },
+            None => TouchedPage { page, before: copy_page(vm, page), after: None },
         };
         pages.into_iter().map(record).collect()
     }

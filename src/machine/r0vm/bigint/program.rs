@@ -1,0 +1,154 @@
+//! The bytecode of big-integer programs: header, types, constants, operations. It must not know what operations do.
+//!
+//! All fields are little-endian. A header of six words (magic, version, and the numbers of inputs, types, constants and
+//! operations), then inputs of 16 bytes, types of 32, constants of 8 and operations of 8. Inputs describe arguments to
+//! the program's compiler, and of a type only its first field means something here: how many bytes a number takes in
+//! memory. What follows the last operation is not looked at.
+
+use super::BigIntError;
+
+const MAGIC: u32 = u32::from_le_bytes(*b"bibc");
+const HEADER_BYTES: usize = 24;
+const INPUT_BYTES: u64 = 16;
+const TYPE_BYTES: usize = 32;
+const WORD_BYTES: usize = 8;
+
+/// What an operation does with its operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Code {
+    Const,
+    Load,
+    Store,
+    Add,
+    Sub,
+    Mul,
+    Rem,
+    Quo,
+    Inv,
+}
+
+impl Code {
+    fn new(bits: u8) -> Option<Code> {
+        Some(match bits {
+            0x2 => Code::Const,
+            0x3 => Code::Load,
+            0x4 => Code::Store,
+            0x8 => Code::Add,
+            0x9 => Code::Sub,
+            0xa => Code::Mul,
+            0xb => Code::Rem,
+            0xc => Code::Quo,
+            0xe => Code::Inv,
+            _ => return None,
+        })
+    }
+}
+
+/// One operation. What `a` and `b` mean depends on the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Operation {
+    pub(super) code: Code,
+    /// Index of the type of its result, 12 bits.
+    pub(super) result_type: u32,
+    /// 24 bits.
+    pub(super) a: u32,
+    /// 24 bits.
+    pub(super) b: u32,
+}
+
+impl Operation {
+    fn new(bits: u64) -> Result<Operation, u8> {
+        let code = bits as u8 & 0xf;
+        Ok(Operation {
+            code: Code::new(code).ok_or(code)?,
+            result_type: (bits >> 4) as u32 & 0xfff,
+            a: (bits >> 16) as u32 & 0xff_ffff,
+            b: (bits >> 40) as u32,
+        })
+    }
+
+    /// The register that holds the arena of a load or store.
+    pub(super) fn arena(&self) -> u32 {
+        self.a >> 16
+    }
+
+    /// Where in the arena, in chunks.
+    pub(super) fn offset(&self) -> u32 {
+        self.a & 0xffff
+    }
+}
+
+/// A program that was parsed as a whole: every operation has a code that exists. Indices are not checked yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program<'bytes> {
+    types: &'bytes [[u8; TYPE_BYTES]],
+    constants: &'bytes [[u8; WORD_BYTES]],
+    operations: Vec<Operation>,
+}
+
+impl<'bytes> Program<'bytes> {
+    /// Parses a program; it borrows what it can, so its size is bounded by that of `bytes`.
+    ///
+    /// # Errors
+    /// Bytes that end too early, another magic or version, an operation that does not exist.
+    pub(crate) fn parse(bytes: &'bytes [u8]) -> Result<Program<'bytes>, BigIntError> {
+        let short = |part, needed| BigIntError::Short { part, needed, bytes: bytes.len() as u64 };
+        let (header, rest) =
+            bytes.split_first_chunk::<HEADER_BYTES>().ok_or_else(|| short("header", HEADER_BYTES as u64))?;
+        let [magic, version, inputs, types, constants, operations] =
+            std::array::from_fn(|word| u32::from_le_bytes(std::array::from_fn(|byte| header[4 * word + byte])));
+        if magic != MAGIC {
+            return Err(BigIntError::Magic(magic));
+        }
+        if version != 1 {
+            return Err(BigIntError::Version(version));
+        }
+        let mut taken = HEADER_BYTES as u64;
+        let mut rest = rest;
+        let mut take = |part, count: u32, each: u64| {
+            let needed = count as u64 * each;
+            taken += needed;
+            let (section, after) = usize::try_from(needed)
+                .ok()
+                .and_then(|at| rest.split_at_checked(at))
+                .ok_or_else(|| short(part, taken))?;
+            rest = after;
+            Ok(section)
+        };
+        take("list of inputs", inputs, INPUT_BYTES)?;
+        let (types, _) = take("list of types", types, TYPE_BYTES as u64)?.as_chunks();
+        let (constants, _) = take("list of constants", constants, WORD_BYTES as u64)?.as_chunks();
+        let (operations, _) = take("list of operations", operations, WORD_BYTES as u64)?.as_chunks::<WORD_BYTES>();
+        let decode = |(operation, bits): (usize, &[u8; WORD_BYTES])| {
+            Operation::new(u64::from_le_bytes(*bits))
+                .map_err(|code| BigIntError::Code { operation: operation as u32, code })
+        };
+        let operations = operations.iter().enumerate().map(decode).collect::<Result<_, _>>()?;
+        Ok(Program { types, constants, operations })
+    }
+
+    pub(super) fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// How many types and constants there are.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.types.len(), self.constants.len())
+    }
+
+    /// How many bytes a number of this type takes in memory, before it is rounded up to whole chunks.
+    pub(super) fn type_bytes(&self, index: u32) -> Option<u64> {
+        let (bytes, _) = self.types.get(index as usize)?.split_first_chunk()?;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
+    /// `words` constants of 64 bits each from `first`, the least significant first.
+    pub(super) fn constant(&self, first: u32, words: u32) -> Option<&'bytes [u8]> {
+        let first = first as usize;
+        // Nothing from anywhere is zero.
+        if words == 0 {
+            return Some(&[]);
+        }
+        self.constants.get(first..first + words as usize).map(|words| words.as_flattened())
+    }
+}
