@@ -21,6 +21,7 @@ pub mod disasm;
 mod engine;
 mod env;
 mod error;
+pub mod host;
 mod interpreter;
 pub mod isa;
 pub mod jit;

@@ -1,0 +1,144 @@
+//! The host that comes with the library: what it was configured with, and what a guest has made of it. It must not know
+//! how system calls are carried out.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+
+use serde::de::DeserializeOwned;
+
+use super::assumptions::Assumptions;
+use super::keccak::Keccak;
+use super::kept::Kept;
+use super::slice_io::Channel;
+use super::streams::Streams;
+use super::{AssumptionUse, Digest, HostEnvBuilder, HostError, KeccakRequest, words};
+
+/// What a guest finds around it, and what it leaves there. Made by [`HostEnv::builder`]; it serves one session, pauses
+/// included.
+///
+/// ```
+/// use tachy::host::HostEnv;
+///
+/// let env = HostEnv::builder().write(&(7u32, "seven"))?.env_var("RUST_BACKTRACE", "1").build()?;
+/// # Ok::<(), tachy::host::HostError>(())
+/// ```
+pub struct HostEnv<'env> {
+    pub(super) args: Vec<String>,
+    pub(super) env_vars: BTreeMap<String, String>,
+    pub(super) session_limit: Option<u64>,
+    pub(super) segment_limit_po2: u32,
+    pub(super) input_digest: Digest,
+    pub(super) streams: Streams<'env>,
+    pub(super) channels: BTreeMap<String, Channel<'env>>,
+    pub(super) assumptions: Assumptions,
+    pub(super) keccak: Keccak<'env>,
+    pub(super) random: Box<dyn Read + Send + 'env>,
+    pub(super) kernel_output: Box<dyn Write + Send + 'env>,
+    pub(super) kept: Kept,
+    /// a0 and a1 of the last system call.
+    pub(super) results: (u32, u32),
+    pub(super) counts: BTreeMap<String, SyscallCount>,
+}
+
+impl<'env> HostEnv<'env> {
+    /// A builder that has everything by default: no input, output that is dropped.
+    pub fn builder() -> HostEnvBuilder<'env> {
+        HostEnvBuilder::new()
+    }
+
+    /// User cycles that the session may take; reaching them is an error.
+    pub fn session_limit(&self) -> Option<u64> {
+        self.session_limit
+    }
+
+    /// The largest segment, as a power of 2 of cycles; 20 by default.
+    pub fn segment_limit_po2(&self) -> u32 {
+        self.segment_limit_po2
+    }
+
+    /// Digest that the guest finds as its input; zero by default.
+    pub fn input_digest(&self) -> Digest {
+        self.input_digest
+    }
+
+    /// The journal so far, whether it will be kept or not.
+    pub fn journal(&self) -> &[u8] {
+        self.streams.journal()
+    }
+
+    /// Bytes written so far to the caller's streams.
+    pub fn output_bytes(&self) -> u64 {
+        self.streams.output_bytes()
+    }
+
+    /// System calls carried out so far, by name: without the path for the ones everyone has (`SYS_READ`).
+    pub fn counts(&self) -> impl Iterator<Item = (&str, SyscallCount)> {
+        self.counts.iter().map(|(name, count)| (name.as_str(), *count))
+    }
+
+    /// Flushes the caller's streams.
+    ///
+    /// # Errors
+    /// [`HostError::Stream`].
+    pub fn flush(&mut self) -> Result<(), HostError> {
+        self.streams.flush()
+    }
+
+    /// Ends a run, paused or halted, and gives what it left. `committed` says whether its output digest is not zero:
+    /// only then the journal counts. The next run begins with an empty one.
+    pub fn finish(&mut self, committed: bool) -> HostOutput {
+        let bytes = self.streams.take_journal();
+        HostOutput {
+            journal: committed.then_some(Journal { bytes }),
+            assumptions: self.assumptions.take_used(&mut self.kept),
+            keccaks: self.keccak.take_requests(&mut self.kept),
+        }
+    }
+
+    /// Counts a system call.
+    pub(super) fn count(&mut self, name: &str, bytes: u64) {
+        let count = match self.counts.get_mut(name) {
+            Some(count) => count,
+            None => self.counts.entry(name.to_owned()).or_default(),
+        };
+        count.calls += 1;
+        count.bytes += bytes;
+    }
+}
+
+/// How often a system call was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SyscallCount {
+    /// Calls that were not refused; a read or write is one call for each time that the kernel asks.
+    pub calls: u64,
+    /// Bytes of data that went from host to guest or back, names and results apart.
+    pub bytes: u64,
+}
+
+/// What a run leaves with its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostOutput {
+    /// The journal, if the run committed to one.
+    pub journal: Option<Journal>,
+    /// Assumptions that were used, the last one first.
+    pub assumptions: Vec<AssumptionUse>,
+    /// Batches of Keccak permutations to be proven, in order.
+    pub keccaks: Vec<KeccakRequest>,
+}
+
+/// What a guest made public.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Journal {
+    /// As they were written.
+    pub bytes: Vec<u8>,
+}
+
+impl Journal {
+    /// The value that the journal begins with, as a guest commits it: in the format of [`words`].
+    ///
+    /// # Errors
+    /// As [`words::from_bytes`].
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, words::Error> {
+        words::from_bytes(&self.bytes)
+    }
+}

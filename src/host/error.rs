@@ -1,0 +1,129 @@
+//! Why the host ends a run. It must not know where in the run that was; the machine adds pc and step.
+
+use std::io;
+
+use thiserror::Error;
+
+use super::Digest;
+
+/// What a callback of the caller's failed with.
+pub type CallbackError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the host refuses to go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The guest panicked, and says why.
+    #[error("the guest panicked: {message}")]
+    GuestPanic {
+        /// The guest's words, at most 1 MiB; what is no UTF-8 is replaced.
+        message: String,
+    },
+    /// A system call that this host does not have.
+    #[error("unknown system call {name:?}; the caller can add one with `slice_io` or `io_callback`")]
+    UnknownSyscall {
+        /// Its name, as far as names go.
+        name: String,
+    },
+    /// A system call whose arguments do not fit together.
+    #[error("{syscall}: {reason}")]
+    Arguments {
+        /// The last part of its name.
+        syscall: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+    /// Memory that does not exist.
+    #[error("{bytes} bytes from {address:#010x} reach past the end of memory")]
+    Region {
+        /// The first byte.
+        address: u32,
+        /// How many there should be.
+        bytes: u32,
+    },
+    /// The results of a system call, asked for with a buffer that does not fit.
+    #[error("results of a system call take a buffer of whole words, 8 bytes at least, not of {bytes} bytes")]
+    ResultBuffer {
+        /// The buffer's size.
+        bytes: usize,
+    },
+    /// Nothing is there to read from or to write to.
+    #[error(
+        "the guest {verb} file descriptor {descriptor}, which is not open for that; open it when the host is built"
+    )]
+    Descriptor {
+        /// "reads from" or "writes to".
+        verb: &'static str,
+        /// The number.
+        descriptor: u32,
+    },
+    /// A stream of the caller's failed.
+    #[error("file descriptor {descriptor} failed: {source}")]
+    Stream {
+        /// The number.
+        descriptor: u32,
+        /// Its own error.
+        source: io::Error,
+    },
+    /// A callback of the caller's failed.
+    #[error("the host's callback for {name:?} failed: {source}")]
+    Callback {
+        /// The system call's name.
+        name: String,
+        /// Its own error.
+        source: CallbackError,
+    },
+    /// No assumption of the caller's is what the guest wants verified.
+    #[error(
+        "no assumption has the claim {} and the control root {}; add one when the host is built",
+        hex(claim),
+        hex(control_root)
+    )]
+    NoAssumption {
+        /// Digest of the claim.
+        claim: Digest,
+        /// The control root it is to be resolved under; zero for any.
+        control_root: Digest,
+    },
+    /// The journal is full.
+    #[error("the journal would take {bytes} bytes, more than {limit_bytes}")]
+    JournalLimit {
+        /// What it would take.
+        bytes: u64,
+        /// What it may.
+        limit_bytes: u64,
+    },
+    /// The limit on output was reached.
+    #[error("the guest's output would take {bytes} bytes, more than {limit_bytes}")]
+    OutputLimit {
+        /// What it would take.
+        bytes: u64,
+        /// What it may.
+        limit_bytes: u64,
+    },
+    /// The guest has the host keep too much: in pipes, for callbacks, of Keccak, of assumptions.
+    #[error("the guest would have the host keep {bytes} bytes, more than {limit_bytes}")]
+    KeptLimit {
+        /// What would be kept.
+        bytes: u64,
+        /// What may.
+        limit_bytes: u64,
+    },
+    /// A setting that makes no sense.
+    #[error("{what} is {found}, expected {expected}")]
+    Configuration {
+        /// The setting.
+        what: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// A value that does not go into words.
+    #[error(transparent)]
+    Words(#[from] super::words::Error),
+}
+
+fn hex(digest: &Digest) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,91 @@
+//! Keccak permutations, which the host calculates and keeps for a proof of their own. It must not know that proof.
+
+use std::ops::RangeInclusive;
+
+use super::kept::Kept;
+use super::{CallbackError, Digest, HostError};
+
+/// Sizes of Keccak proofs, as powers of 2 of cycles: those that risc0-circuit-keccak 4.0.6 has.
+pub(super) const PO2: RangeInclusive<u32> = 14..=18;
+pub(super) const DEFAULT_PO2: u32 = 17;
+/// Cycles that a permutation takes in such a proof.
+const PERMUTATION_CYCLES: usize = 200;
+/// Bytes of a state.
+pub(super) const STATE_BYTES: usize = 200;
+
+/// A batch of permutations whose proof a guest relies on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeccakRequest {
+    /// Digest of the claim that the batch comes to, as the guest has calculated it.
+    pub claim: Digest,
+    /// The control root that the guest wants the proof resolved under.
+    pub control_root: Digest,
+    /// The proof's size as a power of 2.
+    pub po2: u32,
+    /// States before each permutation.
+    pub inputs: Vec<[u64; 25]>,
+}
+
+impl KeccakRequest {
+    fn bytes(&self) -> u64 {
+        (size_of::<KeccakRequest>() + self.inputs.len() * STATE_BYTES) as u64
+    }
+}
+
+/// Takes a request as it is made, to prove it meanwhile.
+pub(super) type Coprocessor<'env> = Box<dyn FnMut(KeccakRequest) -> Result<(), CallbackError> + Send + 'env>;
+
+/// The batch that a guest is filling, and those it has closed.
+pub(super) struct Keccak<'env> {
+    pub(super) po2: u32,
+    pub(super) coprocessor: Option<Coprocessor<'env>>,
+    inputs: Vec<[u64; 25]>,
+    requests: Vec<KeccakRequest>,
+}
+
+impl Keccak<'_> {
+    pub(super) fn new(po2: u32) -> Self {
+        Keccak { po2, coprocessor: None, inputs: Vec::new(), requests: Vec::new() }
+    }
+
+    /// Whether the batch has as many permutations as its proof has room for.
+    pub(super) fn is_full(&self) -> bool {
+        self.inputs.len() >= (1 << self.po2) / PERMUTATION_CYCLES
+    }
+
+    /// Permutes a state, and keeps it in the batch.
+    pub(super) fn permute(&mut self, kept: &mut Kept, state: &mut [u8; STATE_BYTES]) -> Result<(), HostError> {
+        kept.take(STATE_BYTES as u64)?;
+        let (lanes, _) = state.as_chunks_mut();
+        let mut words = [0; 25];
+        for (word, lane) in words.iter_mut().zip(&*lanes) {
+            *word = u64::from_le_bytes(*lane);
+        }
+        self.inputs.push(words);
+        keccak::f1600(&mut words);
+        for (lane, word) in lanes.iter_mut().zip(words) {
+            *lane = word.to_le_bytes();
+        }
+        Ok(())
+    }
+
+    /// Closes the batch.
+    pub(super) fn prove(&mut self, kept: &mut Kept, claim: Digest, control_root: Digest) -> Result<(), HostError> {
+        let inputs = std::mem::take(&mut self.inputs);
+        kept.give((inputs.len() * STATE_BYTES) as u64);
+        let request = KeccakRequest { claim, control_root, po2: self.po2, inputs };
+        if let Some(coprocessor) = &mut self.coprocessor {
+            return coprocessor(request)
+                .map_err(|source| HostError::Callback { name: "SYS_KECCAK".to_owned(), source });
+        }
+        kept.take(request.bytes())?;
+        self.requests.push(request);
+        Ok(())
+    }
+
+    /// The batches closed since this was last asked, in order; none of those that the coprocessor took.
+    pub(super) fn take_requests(&mut self, kept: &mut Kept) -> Vec<KeccakRequest> {
+        kept.give(self.requests.iter().map(KeccakRequest::bytes).sum());
+        std::mem::take(&mut self.requests)
+    }
+}

@@ -1,0 +1,30 @@
+//! Counts the bytes that a guest has the host keep, so that it cannot fill the host's memory. It must not know what for.
+
+use super::HostError;
+
+/// What is kept and what may be.
+pub(super) struct Kept {
+    bytes: u64,
+    pub(super) limit_bytes: u64,
+}
+
+impl Kept {
+    pub(super) fn new(limit_bytes: u64) -> Kept {
+        Kept { bytes: 0, limit_bytes }
+    }
+
+    /// Counts `bytes` more, before they are kept.
+    pub(super) fn take(&mut self, bytes: u64) -> Result<(), HostError> {
+        let total = self.bytes.saturating_add(bytes);
+        if total > self.limit_bytes {
+            return Err(HostError::KeptLimit { bytes: total, limit_bytes: self.limit_bytes });
+        }
+        self.bytes = total;
+        Ok(())
+    }
+
+    /// These are kept no longer.
+    pub(super) fn give(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}

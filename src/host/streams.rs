@@ -1,0 +1,201 @@
+//! File descriptors: the caller's streams, pipes, and the journal. It must not know system calls.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, ErrorKind, Read, Write};
+
+use super::HostError;
+use super::kept::Kept;
+
+/// Descriptors with a meaning.
+pub(super) const STDIN: u32 = 0;
+pub(super) const STDOUT: u32 = 1;
+pub(super) const STDERR: u32 = 2;
+pub(super) const JOURNAL: u32 = 3;
+
+/// Pipes take the lowest descriptor that is free, below this.
+const DESCRIPTORS: u32 = 1000;
+
+enum Source<'env> {
+    Reader(Box<dyn Read + Send + 'env>),
+    Pipe(usize),
+}
+
+enum Target<'env> {
+    Writer(Box<dyn Write + Send + 'env>),
+    Pipe(usize),
+    Journal,
+}
+
+/// All descriptors of a host.
+pub(super) struct Streams<'env> {
+    sources: BTreeMap<u32, Source<'env>>,
+    targets: BTreeMap<u32, Target<'env>>,
+    pipes: Vec<VecDeque<u8>>,
+    journal: Vec<u8>,
+    pub(super) limit_journal_bytes: u64,
+    output_bytes: u64,
+    pub(super) limit_output_bytes: Option<u64>,
+}
+
+impl<'env> Streams<'env> {
+    /// An empty stdin, and output that is dropped.
+    pub(super) fn new(limit_journal_bytes: u64) -> Streams<'env> {
+        let mut streams = Streams {
+            sources: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            pipes: Vec::new(),
+            journal: Vec::new(),
+            limit_journal_bytes,
+            output_bytes: 0,
+            limit_output_bytes: None,
+        };
+        streams.add_source(STDIN, io::empty());
+        streams.add_target(STDOUT, io::sink());
+        streams.add_target(STDERR, io::sink());
+        streams.targets.insert(JOURNAL, Target::Journal);
+        streams
+    }
+
+    pub(super) fn add_source(&mut self, descriptor: u32, stream: impl Read + Send + 'env) {
+        self.sources.insert(descriptor, Source::Reader(Box::new(stream)));
+    }
+
+    /// Whatever is written to the journal's descriptor stays the journal.
+    pub(super) fn add_target(&mut self, descriptor: u32, stream: impl Write + Send + 'env) {
+        if descriptor != JOURNAL {
+            self.targets.insert(descriptor, Target::Writer(Box::new(stream)));
+        }
+    }
+
+    /// Opens a pipe; gives the descriptors of its ends. They are the same number: the reference looks for a free one for
+    /// the second end before it has taken the first, and reading and writing never meet.
+    pub(super) fn open_pipe(&mut self) -> Option<(u32, u32)> {
+        let free = |descriptor: &u32| !self.sources.contains_key(descriptor) && !self.targets.contains_key(descriptor);
+        let descriptor = (0..DESCRIPTORS).find(free)?;
+        let pipe = self.pipes.len();
+        self.pipes.push(VecDeque::new());
+        self.sources.insert(descriptor, Source::Pipe(pipe));
+        self.targets.insert(descriptor, Target::Pipe(pipe));
+        Some((descriptor, descriptor))
+    }
+
+    /// Fills `buffer` until it is full or the stream ends; says how far.
+    pub(super) fn read(&mut self, descriptor: u32, buffer: &mut [u8], kept: &mut Kept) -> Result<usize, HostError> {
+        match self.sources.get_mut(&descriptor) {
+            Some(Source::Reader(stream)) => {
+                read_all(stream, buffer).map_err(|source| HostError::Stream { descriptor, source })
+            }
+            Some(Source::Pipe(pipe)) => {
+                let Some(pipe) = self.pipes.get_mut(*pipe) else { return Ok(0) };
+                let bytes = buffer.len().min(pipe.len());
+                for (byte, piped) in buffer.iter_mut().zip(pipe.drain(..bytes)) {
+                    *byte = piped;
+                }
+                kept.give(bytes as u64);
+                Ok(bytes)
+            }
+            None => Err(HostError::Descriptor { verb: "reads from", descriptor }),
+        }
+    }
+
+    /// Asks whether `bytes` may be written, and counts them where there is a limit; then come calls of [`Self::write`]
+    /// with as many bytes in all.
+    pub(super) fn open_write(&mut self, descriptor: u32, bytes: u64, kept: &mut Kept) -> Result<(), HostError> {
+        match self.targets.get(&descriptor) {
+            Some(Target::Writer(_)) => {
+                let (bytes, limit_bytes) =
+                    (self.output_bytes.saturating_add(bytes), self.limit_output_bytes.unwrap_or(u64::MAX));
+                if bytes > limit_bytes {
+                    return Err(HostError::OutputLimit { bytes, limit_bytes });
+                }
+                self.output_bytes = bytes;
+                Ok(())
+            }
+            Some(Target::Pipe(_)) => kept.take(bytes),
+            Some(Target::Journal) => {
+                let (bytes, limit_bytes) = (self.journal.len() as u64 + bytes, self.limit_journal_bytes);
+                match bytes > limit_bytes {
+                    true => Err(HostError::JournalLimit { bytes, limit_bytes }),
+                    false => Ok(()),
+                }
+            }
+            None => Err(HostError::Descriptor { verb: "writes to", descriptor }),
+        }
+    }
+
+    /// Writes all of `data`.
+    pub(super) fn write(&mut self, descriptor: u32, data: &[u8]) -> Result<(), HostError> {
+        match self.targets.get_mut(&descriptor) {
+            Some(Target::Writer(stream)) => {
+                write_all(stream, data).map_err(|source| HostError::Stream { descriptor, source })
+            }
+            Some(Target::Pipe(pipe)) => {
+                if let Some(pipe) = self.pipes.get_mut(*pipe) {
+                    pipe.extend(data);
+                }
+                Ok(())
+            }
+            Some(Target::Journal) => {
+                self.journal.extend(data);
+                Ok(())
+            }
+            None => Err(HostError::Descriptor { verb: "writes to", descriptor }),
+        }
+    }
+
+    pub(super) fn journal(&self) -> &[u8] {
+        &self.journal
+    }
+
+    pub(super) fn take_journal(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.journal)
+    }
+
+    pub(super) fn output_bytes(&self) -> u64 {
+        self.output_bytes
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), HostError> {
+        for (&descriptor, target) in &mut self.targets {
+            if let Target::Writer(stream) = target {
+                stream.flush().map_err(|source| HostError::Stream { descriptor, source })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads until the buffer is full or the stream ends. A stream that claims more than it was given room for has failed.
+pub(super) fn read_all(stream: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let room = buffer.len() - filled;
+        match stream.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(bytes) => filled += claimed(bytes, room)?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Writes everything, by the same rule.
+pub(super) fn write_all(stream: &mut (impl Write + ?Sized), mut data: &[u8]) -> io::Result<()> {
+    while !data.is_empty() {
+        match stream.write(data) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(bytes) => data = &data[claimed(bytes, data.len())?..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn claimed(bytes: usize, room: usize) -> io::Result<usize> {
+    match bytes <= room {
+        true => Ok(bytes),
+        false => Err(io::Error::other(format!("the stream claims {bytes} bytes where there was room for {room}"))),
+    }
+}
