@@ -25,7 +25,7 @@ const fn quiet(name: &'static str, stdout: &'static str) -> Guest {
     Guest { name, args: &[], stdin: b"", stdout, stderr: "", code: 0 }
 }
 
-const GUESTS: [Guest; 15] = [
+const GUESTS: [Guest; 16] = [
     quiet("fib", "fib(27) = 196418 ok\n"),
     quiet("sieve", "sieve(400000) = 33860 primes ok\n"),
     quiet("sha256", "sha256(1500 blocks) = 74985c3f745ff0c2987143800e8540b56c38ea848635d6d20dc4487cadc89750 ok\n"),
@@ -36,6 +36,7 @@ const GUESTS: [Guest; 15] = [
     quiet("smc", "smc(40000) = ffbcff63 ok\n"),
     quiet("rust_mix", "rust_mix(1) = bc8f29a3747aa466 ok\n"),
     Guest { args: &["40000", "nofence"], ..quiet("smc", "smc(40000) = ffbcff63 ok\n") },
+    Guest { args: &["40", "fence", "10000"], ..quiet("smc", "smc(40) = 21342b15 ok\n") },
     Guest {
         stdin: b"Hello world\nab c",
         stderr: "filter: raised 12 of 16 bytes\n",

@@ -1,8 +1,10 @@
 /* Code that writes code: small functions assembled into a writable and
  * executable buffer, called, and written over, again and again.
  *
- *   smc [N [nofence]]      functions to write, 40000 unless told; with a second
- *                          argument no fence.i comes between writing and calling
+ *   smc [N [FENCE [CALLS]]]   functions to write, 40000 unless told; FENCE is
+ *                             fence or nofence: whether fence.i comes between
+ *                             writing and calling, as it does unless told; each
+ *                             is called CALLS times more before the next one
  *
  * The buffer has a segment of its own, the only one of these programs that is
  * both writable and executable (see smc.ld).
@@ -71,7 +73,8 @@ static inline void fence_i(void)
 int main(int argc, char **argv)
 {
     u32 n = arg_u32(argc, argv, 1, 40000, 1, 100000000);
-    int fence = argc < 3;
+    int fence = argc < 3 || argv[2][0] == 'f';
+    u32 calls = arg_u32(argc, argv, 3, 0, 0, 100000000);
     u32 seed = 88172645, x = 1, expected;
     int ok = ((function *)code[0])(41) == 42;
 
@@ -96,9 +99,14 @@ int main(int argc, char **argv)
         if (fence)
             fence_i();
         ok &= ((function *)slot)(x) == x + (i & 0x7ff);
+
+        /* Then leave it alone for a while. */
         x = expected;
+        for (u32 call = 0; call < calls; call++)
+            x = ((function *)slot)(x);
+        ok &= x == expected + calls * (i & 0x7ff);
     }
-    if (n == 40000)
+    if (n == 40000 && calls == 0)
         ok &= x == 0xffbcff63u;
     out_str("smc(");
     out_u32(n);
