@@ -1,6 +1,9 @@
 //! The figures of README.md: both engines and, where it is installed, qemu-riscv32, on the guests that work.
 //!
 //!     cargo run --release --example figures [-- [ROUNDS] [GUEST...]]
+//!     cargo run --release --example figures -- warm [ROUNDS] [GUEST...]
+//!
+//! The second form makes benches/RESULTS.md: what sessions do once they are warm, and in their first second.
 //!
 //! One thread, round by round with every contender in turn, so that a machine that slows down slows all of them down;
 //! medians over the rounds. A run of Tachy is an executor and a session from their making to their end, so everything
@@ -12,9 +15,10 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write as _;
+use std::iter::Peekable;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tachy::{Engine, Env, Executor, Limits, NullSink, Program, Stats};
 use tempfile::NamedTempFile;
@@ -218,7 +222,7 @@ fn translation(text: &mut String, measured: &[Measured<'_>]) {
     for guest in measured {
         for (stats, what) in guest.stats.iter().zip(["", ", rows"]) {
             let each = |value: f64| format!("{:.1}", value / stats.translated_instructions.max(1) as f64);
-            let seconds = stats.compile_time.as_secs_f64();
+            let seconds = (stats.compile_time + stats.background_time).as_secs_f64();
             let cells = [
                 format!("{}{what}", guest.name),
                 format!("{:.1} M", guest.steps as f64 / 1e6),
@@ -259,9 +263,104 @@ fn circumstances(rounds: usize, load: &str) -> String {
     )
 }
 
+/// Steps after which a session counts as warm, and by which its guest must go on.
+const WARM_UP_STEPS: u64 = 100_000_000;
+/// In place of the one that rewrites itself all the time, which never gets warm: it changes its code now and then.
+const WARM_SMC: Call = ("smc", &["40", "fence", "1000000"]);
+/// The two trace levels, as tables name them.
+const LEVELS: [(&str, NullSink); 2] = [("", NullSink::off()), (", rows", NullSink::rows())];
+
+/// A session after its warm-up.
+struct Warm {
+    /// Billions of steps a second.
+    rate: f64,
+    /// Share of steps interpreted.
+    interpreted: f64,
+}
+
+/// A session's first second, or all of it if it is shorter.
+struct FirstSecond {
+    seconds: f64,
+    steps: u64,
+    stats: Stats,
+}
+
+impl Guest<'_> {
+    fn start(&self, limits: Limits) -> Result<tachy::Session<'_>> {
+        let executor = Executor::builder().limits(limits).build(&self.program)?;
+        let args = [&[self.name], self.args].concat();
+        Ok(executor.start(Env::new().args(args).stdin(File::open(self.input)?))?)
+    }
+
+    fn run_warm(&self, mut sink: NullSink) -> Result<Warm> {
+        let mut session = self.start(Limits { steps: Some(LIMIT_STEPS), ..Limits::default() })?;
+        session.run_to(WARM_UP_STEPS, &mut sink)?;
+        let (time, steps, interpreted) = (session.time(), session.steps(), session.stats().interpreted_steps);
+        session.run(&mut sink)?;
+        let steps = (session.steps() - steps) as f64;
+        let interpreted = session.stats().interpreted_steps - interpreted;
+        Ok(Warm { rate: steps / (session.time() - time).as_secs_f64() / 1e9, interpreted: interpreted as f64 / steps })
+    }
+
+    fn run_first_second(&self, mut sink: NullSink) -> Result<FirstSecond> {
+        let limits = Limits { time: Some(Duration::from_secs(1)), steps: Some(LIMIT_STEPS), ..Limits::default() };
+        let mut session = self.start(limits)?;
+        match session.run(&mut sink) {
+            Err(error) if error.kind() != "time-limit" => return Err(error.into()),
+            _ => {}
+        }
+        Ok(FirstSecond { seconds: session.time().as_secs_f64(), steps: session.steps(), stats: session.stats() })
+    }
+}
+
+/// Warm rates and first seconds of the guests, each the median round.
+fn warm_tables(text: &mut String, guests: &[Guest<'_>], rounds: usize) -> Result<()> {
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let (mut warm, mut first) = (String::new(), String::new());
+    header(&mut warm, &["guest", "steps", "interpreted", "rows", "interpreted, rows"]);
+    header(&mut first, &["guest", "seconds", "steps", "interpreted", "translating", "in background"]);
+    let mut rates = [Vec::new(), Vec::new()];
+    for guest in guests {
+        let mut found: [Vec<(Warm, FirstSecond)>; 2] = Default::default();
+        for round in 1..=rounds {
+            eprintln!("{}: round {round} of {rounds}", guest.name);
+            for (found, (_, sink)) in found.iter_mut().zip(LEVELS) {
+                found.push((guest.run_warm(sink)?, guest.run_first_second(sink)?));
+            }
+        }
+        let mut cells = vec![guest.name.to_owned()];
+        for ((mut found, rates), (level, _)) in found.into_iter().zip(&mut rates).zip(LEVELS) {
+            found.sort_by(|(a, _), (b, _)| a.rate.total_cmp(&b.rate));
+            let (middle, _) = &found[rounds / 2];
+            rates.push(middle.rate);
+            cells.extend([cell(Some(middle.rate)), percent(middle.interpreted)]);
+            found.sort_by_key(|(_, second)| second.stats.compile_time);
+            let (_, FirstSecond { seconds, steps, stats }) = &found[rounds / 2];
+            let shares = [
+                stats.interpreted_steps as f64 / *steps as f64,
+                stats.compile_time.as_secs_f64() / seconds,
+                stats.background_time.as_secs_f64() / seconds,
+            ];
+            let begin =
+                [format!("{}{level}", guest.name), format!("{seconds:.2}"), format!("{:.0} M", *steps as f64 / 1e6)];
+            row(&mut first, begin.into_iter().chain(shares.map(percent)));
+        }
+        row(&mut warm, cells);
+    }
+    let [off, rows] = rates.map(|rates| cell(geometric_mean(rates.into_iter().map(Some))));
+    row(&mut warm, ["geometric mean".to_owned(), off, String::new(), rows, String::new()]);
+    let millions = WARM_UP_STEPS / 1_000_000;
+    let _ = write!(
+        text,
+        "After {millions} million steps, billions of steps (or rows) a second and the share of steps interpreted:\n\n\
+         {warm}\nThe first second, or the whole run where that is shorter; shares of the steps, and of the time on the \
+         thread that runs the guest and on the one that translates in the background:\n\n{first}"
+    );
+    Ok(())
+}
+
 /// The number of rounds and the guests that the command line asks for.
-fn asked_for() -> Result<(usize, Vec<Call>)> {
-    let mut args = std::env::args().skip(1).peekable();
+fn asked_for(mut args: Peekable<impl Iterator<Item = String>>) -> Result<(usize, Vec<Call>)> {
     let rounds = args.next_if(|arg| arg.parse::<usize>().is_ok());
     let rounds = rounds.map_or(Ok(ROUNDS), |arg| arg.parse())?.max(1);
     let names: Vec<String> = args.collect();
@@ -273,19 +372,31 @@ fn asked_for() -> Result<(usize, Vec<Call>)> {
 }
 
 fn main() -> Result<()> {
-    let (rounds, work) = asked_for()?;
+    let mut args = std::env::args().skip(1).peekable();
+    let warm = args.next_if_eq("warm").is_some();
+    let (rounds, mut work) = asked_for(args)?;
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("unknown").to_owned();
     let mut text_input = NamedTempFile::new()?;
     text_input.write_all(LINE.repeat(LINES).as_bytes())?;
-    let with_qemu = told_by(QEMU, &["--version"]).is_some();
-    let mut measured = Vec::new();
+    if warm {
+        work.iter_mut().filter(|(name, _)| *name == WARM_SMC.0).for_each(|call| *call = WARM_SMC);
+    }
+    let mut guests = Vec::new();
     for (name, args) in work {
         let path = format!("{MANIFEST}/guests/bin/{name}.elf");
         let program = Program::from_elf(&std::fs::read(&path)?)?;
         let input = if name == "filter" { text_input.path() } else { Path::new("/dev/null") };
-        measured.push(Guest { name, args, path, program, input }.measure(rounds, with_qemu)?);
+        guests.push(Guest { name, args, path, program, input });
     }
+    if warm {
+        let mut text = format!("{}\n\n", circumstances(rounds, &load));
+        warm_tables(&mut text, &guests, rounds)?;
+        print!("{text}");
+        return Ok(());
+    }
+    let with_qemu = told_by(QEMU, &["--version"]).is_some();
+    let measured = guests.iter().map(|guest| guest.measure(rounds, with_qemu)).collect::<Result<Vec<_>>>()?;
 
     let mut text = format!("{}\n\nBillions of steps (or rows) a second:\n\n", circumstances(rounds, &load));
     let names: Vec<&str> = ["guest"].into_iter().chain(CONTENDERS).collect();
