@@ -47,14 +47,16 @@ pub struct Stats {
     pub access_assists: u64,
     /// Times native code asked for more steps or an empty row buffer.
     pub refill_assists: u64,
-    /// Regions translated, and the guest instructions in them.
+    /// Regions translated for the session.
     pub regions: u64,
     /// Guest instructions translated.
     pub translated_instructions: u64,
     /// Bytes of machine code made.
     pub code_bytes: u64,
-    /// Time spent translating.
+    /// Time that the session spent on translation: all of it, or without waiting for the background thread's.
     pub compile_time: Duration,
+    /// Time that the background thread spent translating for the session.
+    pub background_time: Duration,
     /// Times code memory was full and started anew.
     pub code_flushes: u64,
     /// Times translated code was written over.
@@ -123,7 +125,8 @@ enum Ended {
 
 impl<'env, M: Machine> Hart<'env, M> {
     pub(crate) fn new(vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
-        let pages = DecodedPages::new(M::VARIANT, M::RULES);
+        let past = options.caches.as_ref().and_then(|caches| caches.past());
+        let pages = DecodedPages::new(M::VARIANT, M::RULES, past);
         let level = Level::Off;
         let native = options.caches.as_ref().and_then(|caches| caches.native(level));
         Hart {

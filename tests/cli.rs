@@ -187,7 +187,7 @@ fn stats_go_to_stderr() {
         assert_eq!(code, Some(0), "{command}: {stderr}");
         assert_eq!(stdout.lines().count(), 1, "{command}: {stdout}");
         for name in
-            "steps interpreted regions compile code entries transfers deopts assists refills ecalls pages".split(' ')
+            "steps interpreted regions compile in code entries transfers deopts assists refills ecalls pages".split(' ')
         {
             assert!(stderr.lines().any(|line| line.starts_with(name)), "{command}: {name} in {stderr}");
         }
@@ -198,7 +198,12 @@ fn stats_go_to_stderr() {
 #[test]
 fn options_of_the_jit_change_nothing_but_how() {
     let expected = tachy(&format!("trace {} -- 12", fib())).stdout;
-    for options in ["--jit-threshold 0", "--jit-threshold 1 --region-instructions 1", "--region-instructions 0x7d0"] {
+    for options in [
+        "--jit-threshold 0",
+        "--jit-threshold 1 --region-instructions 1",
+        "--region-instructions 0x7d0",
+        "--jit-threshold 10 --no-background",
+    ] {
         let outcome = tachy(&format!("trace {options} {} -- 12", fib()));
         assert_eq!((outcome.code, outcome.stdout == expected), (Some(0), true), "{options}");
         assert_eq!(tachy(&format!("diff {options} {} -- 12", fib())).code, Some(0), "{options}");

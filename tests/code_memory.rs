@@ -80,6 +80,16 @@ fn no_page_is_writable_and_executable_while_sessions_run() {
     });
 }
 
+/// Each time that memory is full the threshold doubles: after some, what is hot enough fits.
+#[test]
+fn small_code_memory_does_not_thrash() {
+    let case = guest("rust_mix", &["2"]);
+    let (expected, ..) = run(&Setup::interpreter().executor(&case), &case);
+    let (found, _, stats) = run(&Setup::eager().code_bytes(1 << 20).executor(&case), &case);
+    assert_eq!(found, expected);
+    assert!((2..=16).contains(&stats.code_flushes), "{stats:?}");
+}
+
 /// The beginning of a program that needs several times the budget.
 #[test]
 fn full_code_memory_starts_anew() {

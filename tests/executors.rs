@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use common::cases::{exit, guest};
 use common::engines::{Case, Setup, State};
 use tachy::trace::{DigestSink, TraceDigest};
-use tachy::{Executor, JitOptions, NullSink, Session, Sink, Stats, Status};
+use tachy::{Executor, NullSink, Session, Sink, Stats, Status};
 
 /// Sizes are the whole process's, so these tests take turns.
 static PROCESS: Mutex<()> = Mutex::new(());
@@ -65,8 +65,8 @@ fn sixty_four_sessions_on_eight_threads_compile_once() {
     for (name, args) in [("fib", ["18"]), ("vm", ["40"]), ("mix", ["3"])] {
         let _turn = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let case = guest(name, &args);
-        let lone = run(&Setup::jit(JitOptions::default()).threshold(20).executor(&case), &case);
-        let executor = Setup::jit(JitOptions::default()).threshold(20).executor(&case);
+        let lone = run(&Setup::eager().threshold(20).executor(&case), &case);
+        let executor = Setup::eager().threshold(20).executor(&case);
         let all = run_many(&executor, &case, &lone);
         // Each entry is translated once. Which regions they fall into depends on who came first, and regions may overlap
         // a little; but if even every second thread translated for itself, this would be twice as much.

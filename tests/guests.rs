@@ -79,7 +79,9 @@ fn check(guest: &Guest) {
     assert_eq!(reference.end, End::Done(Status::Exited { code: guest.code }), "{what}");
     assert_eq!(String::from_utf8_lossy(&reference.stdout), guest.stdout, "{what}");
     assert_eq!(String::from_utf8_lossy(&reference.stderr), guest.stderr, "{what}");
-    for setup in [Setup::eager(), Setup::eager().take_turns(), Setup::jit(JitOptions::default()).buffer_rows(1000)] {
+    let warm = Setup::jit(JitOptions::default());
+    let setups = [Setup::eager(), Setup::eager().take_turns(), warm.clone().background(false), warm.buffer_rows(1000)];
+    for setup in setups {
         let (outcome, found) = digest(&case, &setup);
         if let Some(text) = final_difference(&reference, &outcome) {
             panic!("{what} under {setup:?}, with rows: {text}");
@@ -130,7 +132,7 @@ fn native_code_does_nearly_everything() {
     }
     for name in ["fib", "sieve", "sha256", "quicksort", "vm", "mix"] {
         let guest = GUESTS.iter().find(|guest| guest.name == name).expect("it is in the table");
-        for setup in [Setup::eager(), Setup::jit(JitOptions::default())] {
+        for setup in [Setup::eager(), Setup::jit(JitOptions::default()).background(false)] {
             let case = guest.case();
             let session = setup.executor(&case).run(Env::new(), &mut NullSink::off()).expect("it ends");
             let (steps, interpreted) = (session.steps(), session.stats().interpreted_steps);

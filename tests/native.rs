@@ -36,7 +36,7 @@ fn calls_and_returns_stay_in_native_code() {
     start(&case, &Setup::interpreter()).run(&mut calls).expect("it ends");
     assert!(calls.0 > 200_000, "{}", calls.0);
     for (mut sink, level) in [(NullSink::off(), "off"), (NullSink::rows(), "rows")] {
-        let mut session = start(&case, &Setup::jit(JitOptions::default()).threshold(10));
+        let mut session = start(&case, &Setup::eager().threshold(10));
         session.run(&mut sink).expect("it ends");
         let stats = session.stats();
         assert!(stats.entries < 100, "{level}: {stats:?}");
@@ -44,26 +44,97 @@ fn calls_and_returns_stay_in_native_code() {
     }
 }
 
-/// Of what comes after as many steps as a benchmark takes to warm up.
+/// The guests, with arguments for hundreds of millions of steps and the number of steps by which they are warm. Of `smc`
+/// it is a program that changes its code now and then; the one that does so all the time is below.
+const WARM: [(&str, &[&str], u64); 10] = [
+    ("fib", &["36"], 20_000_000),
+    ("sieve", &["3000000", "12"], 20_000_000),
+    ("sha256", &["100000"], 20_000_000),
+    ("quicksort", &["250000", "8"], 20_000_000),
+    ("vm", &["14000"], 20_000_000),
+    ("mix", &["5500"], 20_000_000),
+    ("brk", &["4000"], 20_000_000),
+    ("filter", &[], 20_000_000),
+    ("smc", &["40", "fence", "1000000"], 20_000_000),
+    ("rust_mix", &["60"], 100_000_000),
+];
+/// The steps over which shares are taken.
+const WINDOW_STEPS: u64 = 50_000_000;
+
+/// A guest and what it reads.
+fn warm_case(name: &str, args: &[&str]) -> Case {
+    let stdin = if name == "filter" { b"The quick brown fox\n".repeat(600_000) } else { Vec::new() };
+    Case { stdin, ..guest(name, args) }
+}
+
+fn start_with_input<'env>(case: &'env Case, setup: &Setup) -> Session<'env> {
+    let env = Env::new().args(case.args.iter().cloned()).stdin(&case.stdin[..]);
+    setup.executor(case).start(env).expect("it starts")
+}
+
+/// Runs on for a window; its steps, and how many of them were interpreted. No steps: the program has ended.
+fn window(name: &str, session: &mut Session<'_>) -> (u64, u64) {
+    let (steps, interpreted) = (session.steps(), session.stats().interpreted_steps);
+    match session.run_to(steps + WINDOW_STEPS, &mut NullSink::off()) {
+        Ok(Status::Paused) => {}
+        Ok(Status::Exited { code }) => assert_eq!(code, 0, "{name}"),
+        Err(error) => panic!("{name}: {error}"),
+    }
+    (session.steps() - steps, session.stats().interpreted_steps - interpreted)
+}
+
+/// With translation on the spot, which makes the counters the same each time.
 #[test]
 fn hot_programs_are_hardly_interpreted() {
-    let guests = [
-        ("fib", ["31"].as_slice()),
-        ("sieve", &["3000000", "1"]),
-        ("sha256", &["12000"]),
-        ("quicksort", &["250000", "1"]),
-        ("vm", &["2300"]),
-        ("mix", &["700"]),
-        ("brk", &["500"]),
-    ];
-    for (name, args) in guests {
-        let mut session = start(&guest(name, args), &Setup::jit(JitOptions::default()));
-        assert_eq!(session.run_to(20_000_000, &mut NullSink::off()).expect("it pauses"), Status::Paused, "{name}");
-        let warm = session.stats().interpreted_steps;
-        assert_eq!(session.run(&mut NullSink::off()).expect("it ends"), Status::Exited { code: 0 }, "{name}");
-        let (steps, interpreted) = (session.steps() - 20_000_000, session.stats().interpreted_steps - warm);
-        assert!((20_000_000..60_000_000).contains(&steps), "{name}: {steps}");
-        assert!(interpreted * 100 < steps, "{name}: {interpreted} of {steps} steps interpreted");
+    for (name, args, warm_steps) in WARM {
+        let case = warm_case(name, args);
+        let mut session = start_with_input(&case, &Setup::jit(JitOptions::default()).background(false));
+        assert_eq!(session.run_to(warm_steps, &mut NullSink::off()).expect("it pauses"), Status::Paused, "{name}");
+        for _ in 0..2 {
+            let (steps, interpreted) = window(name, &mut session);
+            assert_eq!(steps, WINDOW_STEPS, "{name}: too short");
+            assert!(interpreted * 100 < steps, "{name}: {interpreted} of {steps} steps interpreted");
+        }
+    }
+}
+
+/// When the background thread is done is up to the system, but sooner or later it is.
+#[test]
+fn the_background_thread_gets_there_too() {
+    for (name, args, _) in WARM {
+        let case = warm_case(name, args);
+        let executor = Setup::jit(JitOptions::default()).executor(&case);
+        // What one session had translated, the next one has.
+        let mut shares = Vec::new();
+        let reached = (0..50).any(|_| {
+            let env = Env::new().args(case.args.iter().cloned()).stdin(&case.stdin[..]);
+            let mut session = executor.start(env).expect("it starts");
+            while session.exit_code().is_none() {
+                let (steps, interpreted) = window(name, &mut session);
+                shares.push(interpreted as f64 / steps as f64);
+                if steps == WINDOW_STEPS && interpreted * 100 < steps {
+                    return true;
+                }
+            }
+            false
+        });
+        assert!(reached, "{name}: shares interpreted {shares:?}");
+    }
+}
+
+/// A program that keeps rewriting itself falls back to the interpreter: what it costs to find that out is little, and
+/// stays little.
+#[test]
+fn a_program_that_keeps_rewriting_itself_is_left_to_the_interpreter() {
+    let case = guest("smc", &["400000"]);
+    for background in [false, true] {
+        let mut session = start(&case, &Setup::jit(JitOptions::default()).background(background));
+        assert_eq!(session.run(&mut NullSink::off()).expect("it ends"), Status::Exited { code: 0 });
+        let (steps, stats) = (session.steps(), session.stats());
+        // It writes 1.2 million times over code that it has run.
+        assert!(steps > 30_000_000 && stats.invalidations < 1000, "{stats:?}");
+        // An instruction takes ten microseconds to translate, in which thousands of steps are interpreted.
+        assert!(stats.translated_instructions * 10_000 < steps, "{stats:?}");
     }
 }
 

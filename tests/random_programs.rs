@@ -101,10 +101,10 @@ fn shrunk(mut program: RandomProgram) -> String {
 /// The ways to run a program that must not show, by turns.
 fn setup(seed: u64) -> Setup {
     let eager = Setup::eager();
-    match seed % 13 {
+    match seed % 15 {
         0 | 1 => eager,
         2 => eager.buffer_rows(256),
-        3 => Setup::jit(JitOptions::default()).threshold(2),
+        3 => eager.threshold(2),
         4 => eager.region_instructions(1),
         5 => eager.region_instructions(2),
         6 => eager.region_instructions(7),
@@ -113,6 +113,8 @@ fn setup(seed: u64) -> Setup {
         9 => eager.region_instructions(2000).buffer_rows(300),
         10 => eager.threshold(9).buffer_rows(1 << 13),
         11 => eager.take_turns(),
+        12 => Setup::jit(JitOptions::default()).threshold(2),
+        13 => eager.region_instructions(30).background(true),
         _ => eager.region_instructions(64).threshold(3),
     }
 }

@@ -53,7 +53,7 @@ fn random_programs_on_several_threads() {
     for seed in 8000..8040 {
         let case = generate(seed).case();
         let reference = run(&case, &Setup::interpreter());
-        for setup in [Setup::eager().region_instructions(20), Setup::eager().threshold(3)] {
+        for setup in [Setup::eager().region_instructions(20), Setup::eager().threshold(3).background(true)] {
             assert_together(&format!("seed {seed}, {setup:?}"), &setup.executor(&case), &case, &reference);
         }
     }
@@ -66,7 +66,34 @@ fn code_memory_is_dropped_while_others_run() {
     let case = Case { whole_memory: true, ..case };
     let reference = run(&case, &Setup::interpreter());
     let setup = Setup::eager().region_instructions(1000).code_bytes(1 << 20);
-    assert_together("rust_mix", &setup.executor(&case), &case, &reference);
+    for setup in [setup.clone(), setup.background(true)] {
+        assert_together(&format!("rust_mix, {setup:?}"), &setup.executor(&case), &case, &reference);
+    }
+}
+
+/// Sessions too short to get anything warm do so together, and what one found out does not show in the next.
+#[test]
+fn short_sessions_warm_each_other_up() {
+    // Each calls itself less often than the threshold says.
+    let case = guest("fib", &["10"]);
+    let reference = run(&case, &Setup::interpreter());
+    let executor = Setup::eager().threshold(1000).executor(&case);
+    let mut interpreted = Vec::new();
+    for _ in 0..20 {
+        let mut sink = VecSink::default();
+        let outcome = run_on(&executor, &case, |session| {
+            let result = session.run(&mut sink);
+            interpreted.push(session.stats().interpreted_steps);
+            result
+        });
+        assert_eq!(
+            difference(&reference, &Outcome { rows: sink.rows, effects: sink.effects, ..outcome }, Variant::Standard),
+            None
+        );
+    }
+    let steps = reference.rows.len() as u64;
+    assert_eq!(interpreted[0], steps, "one session alone gets nothing warm");
+    assert!(interpreted[19] * 2 < steps, "{interpreted:?} of {steps}");
 }
 
 /// Code that no segment lets the program write, but that shares a page with data: what one session writes there is no

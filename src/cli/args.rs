@@ -81,6 +81,10 @@ struct JitArgs {
     #[arg(long, value_name = "N", value_parser = number, hide_short_help = true)]
     region_instructions: Option<u64>,
 
+    /// Translate on the thread that runs the guest, which waits for it
+    #[arg(long, hide_short_help = true)]
+    no_background: bool,
+
     /// Name native code for Linux's perf, in /tmp/perf-PID.map
     #[arg(long, hide_short_help = true)]
     perf_map: bool,
@@ -126,6 +130,7 @@ impl ConditionArgs {
         if let Some(instructions) = self.jit.region_instructions {
             options.region_instructions = instructions.try_into().unwrap_or(usize::MAX);
         }
+        options.background = !self.jit.no_background;
         options.perf_map = self.jit.perf_map;
         options
     }

@@ -91,6 +91,7 @@ struct StatsFacts {
     translated_instructions: u64,
     code_bytes: u64,
     compile_seconds: f64,
+    background_seconds: f64,
     code_flushes: u64,
     invalidations: u64,
     ecalls: u64,
@@ -111,6 +112,7 @@ impl From<Stats> for StatsFacts {
             translated_instructions: stats.translated_instructions,
             code_bytes: stats.code_bytes,
             compile_seconds: stats.compile_time.as_secs_f64(),
+            background_seconds: stats.background_time.as_secs_f64(),
             code_flushes: stats.code_flushes,
             invalidations: stats.invalidations,
             ecalls: stats.ecalls,
@@ -194,12 +196,13 @@ pub(super) fn write_json(object: &impl Serialize, mut file: &File) -> Result<(),
 fn stats_text(steps: u64, time: Duration, stats: &Stats) -> String {
     let seconds = time.as_secs_f64();
     let rate = if seconds > 0.0 { steps as f64 / seconds / 1e6 } else { 0.0 };
-    let compile_millis = stats.compile_time.as_secs_f64() * 1e3;
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
     let lines = [
         ("steps", format!("{} in {seconds:.3} s: {rate:.1} M steps/s", grouped(steps))),
         ("interpreted", count(stats.interpreted_steps, "step")),
         ("regions", format!("{} of {}", grouped(stats.regions), count(stats.translated_instructions, "instruction"))),
-        ("compile time", format!("{compile_millis:.1} ms")),
+        ("compile time", format!("{:.1} ms", millis(stats.compile_time))),
+        ("in background", format!("{:.1} ms", millis(stats.background_time))),
         ("code", count(stats.code_bytes, "byte")),
         ("code flushes", grouped(stats.code_flushes)),
         ("invalidations", grouped(stats.invalidations)),

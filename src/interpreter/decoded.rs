@@ -3,14 +3,17 @@
 //! It must not know what instructions do. Each page also counts how often control came to each of its instructions,
 //! for whoever wants to know what is hot.
 
+use std::sync::Arc;
+
 use tachy_runtime::{PAGE_BYTES, PAGES, PageState, Slot, Vm, page_of};
 
+use super::past::{Past, Ran};
 use crate::decode::decode;
 use crate::isa::{Class, Op, Variant};
 use crate::rules::Rules;
 
 /// Instructions of a page.
-const PAGE_SLOTS: usize = (PAGE_BYTES / 4) as usize;
+pub(super) const PAGE_SLOTS: usize = (PAGE_BYTES / 4) as usize;
 /// Pages held at once; one more and all are dropped. 2.5 KiB each with counts, so 30 MiB at the most.
 const PAGES_HELD: usize = 12 * 1024;
 
@@ -52,6 +55,9 @@ pub(crate) struct DecodedPages {
     heat: Vec<u16>,
     /// How many pages are held.
     held: usize,
+    /// What earlier sessions found, and of each held page what ran in them.
+    past: Option<Arc<Past>>,
+    ran: Vec<Ran>,
 }
 
 /// First slot of a held page.
@@ -59,10 +65,11 @@ pub(crate) struct DecodedPages {
 pub(super) struct Held(usize);
 
 impl DecodedPages {
-    pub(crate) fn new(variant: Variant, rules: &[Rules]) -> DecodedPages {
+    /// Nothing decoded yet. What is found out about `past`'s program is added to it in the end.
+    pub(crate) fn new(variant: Variant, rules: &[Rules], past: Option<Arc<Past>>) -> DecodedPages {
         let index = (0..PAGES as usize / CHUNK_PAGES).map(|_| None).collect();
         let writes = rules.iter().fold(PageState::default(), |writes, rules| writes.with(rules.write));
-        DecodedPages { variant, writes, index, slots: Vec::new(), heat: Vec::new(), held: 0 }
+        DecodedPages { variant, writes, index, slots: Vec::new(), heat: Vec::new(), held: 0, past, ran: Vec::new() }
     }
 
     /// The page of `pc`, held from now on.
@@ -84,14 +91,19 @@ impl DecodedPages {
     #[cold]
     fn hold_new(&mut self, page: u32) -> Held {
         if self.held == PAGES_HELD {
+            self.remember();
             self.index.fill(None);
             self.held = 0;
+            self.ran.clear();
             self.slots.clear();
             self.heat.clear();
         }
         let first = self.slots.len();
         self.slots.resize(first + PAGE_SLOTS, UNKNOWN);
         self.heat.resize(first + PAGE_SLOTS, 0);
+        if let Some(past) = &self.past {
+            self.ran.push(past.recall(page, &mut self.heat[first..]));
+        }
         self.held += 1;
         let (chunk, entry) = split(page);
         self.index[chunk].get_or_insert_with(|| Box::new([0; CHUNK_PAGES]))[entry] = self.held as u32;
@@ -143,9 +155,35 @@ impl DecodedPages {
         }
     }
 
-    /// Whether the instruction at `pc` has been run since it was last written.
+    /// Whether the instruction at `pc` has been run since it was last written, in this session or an earlier one.
     pub(crate) fn was_run(&self, pc: u32) -> bool {
-        self.find(pc).is_some_and(|slot| self.slots[slot].code != Code::Unknown)
+        self.find(pc).is_some_and(|slot| {
+            let ran_before = || {
+                self.ran.get(slot / PAGE_SLOTS).is_some_and(|ran| ran[slot % PAGE_SLOTS / 64] >> (slot % 64) & 1 != 0)
+            };
+            self.slots[slot].code != Code::Unknown || ran_before()
+        })
+    }
+
+    /// Leaves what was found out about the held pages to later sessions.
+    fn remember(&self) {
+        let Some(past) = &self.past else { return };
+        let mut pages = vec![0; self.held];
+        for (chunk, places) in self.index.iter().enumerate() {
+            for (entry, place) in places.iter().flat_map(|places| places.iter().enumerate()) {
+                if *place != 0 {
+                    pages[*place as usize - 1] = (chunk * CHUNK_PAGES + entry) as u32;
+                }
+            }
+        }
+        let slots = self.slots.chunks(PAGE_SLOTS).zip(self.heat.chunks(PAGE_SLOTS)).zip(&self.ran);
+        past.keep(pages.into_iter().zip(slots).map(|(page, ((slots, heat), ran))| {
+            let mut ran = *ran;
+            for (slot, decoded) in slots.iter().enumerate() {
+                ran[slot / 64] |= ((decoded.code != Code::Unknown) as u64) << (slot % 64);
+            }
+            (page, heat, ran)
+        }));
     }
 
     /// Counts that control came to `pc`; how often it did so far, up to 65,535.
@@ -174,6 +212,12 @@ impl DecodedPages {
             0 => None,
             place => Some((place as usize - 1) * PAGE_SLOTS + slot_of(address)),
         }
+    }
+}
+
+impl Drop for DecodedPages {
+    fn drop(&mut self) {
+        self.remember();
     }
 }
 

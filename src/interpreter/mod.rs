@@ -5,11 +5,13 @@
 //! exists: a [`Tier`] watches where control goes and which code is written.
 
 mod decoded;
+mod past;
 
 use tachy_runtime::{Access, PageState, Row, Slot, Vm, page_of};
 
 pub(crate) use decoded::DecodedPages;
 use decoded::{Code, Decoded, Held};
+pub(crate) use past::Past;
 
 use crate::error::Cause;
 use crate::isa::{Class, Op};

@@ -1,24 +1,33 @@
 //! Compiled code of a program for one level: translated once, run by any number of sessions on any thread.
 //!
 //! Code lives in *generations*. When one is full, a new one is begun; sessions move over when they next look, and the
-//! last to leave frees the old one. What a session must know of its own, which of its words are translated and what it
-//! wrote over, is in `native`: where a program can write over its code, a cache serves one session alone.
+//! last to leave frees the old one. Who is about to translate a region *claims* its entries first and publishes only
+//! what is still claimed: taking a claim back is how code that was written over meanwhile never comes to be. The book
+//! of both is held for moments, never while Cranelift works.
+//!
+//! What a session must know of its own, which of its words are translated and what it wrote over, is in `native`: where
+//! a program can write over its code, a cache serves one session alone.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cranelift_codegen::Context;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_frontend::FunctionBuilderContext;
+use rustc_hash::FxBuildHasher;
 use tachy_runtime::{CodeError, CodeMemory, Entry, Function, StubCode};
 
 use super::abi::{compile, host_isa};
+use super::background::Background;
+use super::counters::Counters;
 use super::lower::lower;
 use super::perf_map::PerfMap;
-use super::region::{Code, Region};
+use super::region::Region;
 use super::stubs::Stubs;
 use super::{JitOptions, Native};
+use crate::interpreter::Past;
 use crate::program::Program;
 use crate::rules::Rules;
 use crate::trace::Level;
@@ -31,8 +40,15 @@ pub(crate) struct CodeCache {
     isa: OwnedTargetIsa,
     stubs: Stubs,
     perf_map: Option<PerfMap>,
-    translator: Mutex<Translator>,
+    /// The number of the book's generation, for sessions to see at a glance that there is a new one.
+    current: AtomicU32,
+    book: Mutex<Book>,
+    /// Where indirect jumps went in sessions that ended.
+    targets: Mutex<Targets>,
 }
+
+/// Targets by the pc of the jump.
+pub(super) type Targets = HashMap<u32, Vec<u32>, FxBuildHasher>;
 
 /// The caches of a program on one machine, a level each, made when they are first needed.
 pub(crate) struct Caches {
@@ -42,11 +58,22 @@ pub(crate) struct Caches {
     /// Whether sessions share: not where a program can write over its code, which then is theirs alone.
     shared: bool,
     levels: [OnceLock<Option<Arc<CodeCache>>>; 2],
+    /// What sessions that ended know about the program; kept where it is the same program for all.
+    past: Option<Arc<Past>>,
+    /// Who translates for all sessions, shared code or not; without one each session does it itself.
+    background: Option<Arc<Background>>,
 }
 
 impl Caches {
     pub(crate) fn new(options: &JitOptions, rules: &'static Rules, program: &Program, shared: bool) -> Caches {
-        Caches { options: options.clone(), rules, program: program.clone(), shared, levels: Default::default() }
+        let (options, program) = (options.clone(), program.clone());
+        let (past, background) = (shared.then(Default::default), options.background.then(Default::default));
+        Caches { options, rules, program, shared, levels: Default::default(), past, background }
+    }
+
+    /// What earlier sessions leave to a new one.
+    pub(crate) fn past(&self) -> Option<Arc<Past>> {
+        self.past.clone()
     }
 
     /// A session's view of the cache for `level`; `None` where there is no native code on this host.
@@ -57,34 +84,51 @@ impl Caches {
             (true, Level::Off) => self.levels[0].get_or_init(new).clone(),
             (true, Level::Rows) => self.levels[1].get_or_init(new).clone(),
         };
-        cache.map(Native::new)
+        cache.map(|cache| Native::new(cache, self.background.clone()))
     }
 }
 
+/// Code memory and its number: how many there were before it.
+#[derive(Clone)]
+pub(super) struct Generation {
+    pub(super) code: Arc<CodeMemory>,
+    pub(super) number: u32,
+}
+
+/// What is published, and what is under way.
+pub(super) struct Book {
+    /// The one that is being filled.
+    generation: Generation,
+    /// Number of the next region; 0 is none.
+    next_region: u32,
+    /// Entries of regions under way, with the region's number. Where Cranelift refuses a region its claim stays, so that
+    /// nobody asks again.
+    claims: HashMap<u32, u32, FxBuildHasher>,
+}
+
+impl Book {
+    /// Whether `pc` is an entry already, or is about to be.
+    pub(super) fn has_entry(&self, pc: u32) -> bool {
+        self.generation.code.entry(pc).is_some() || self.claims.contains_key(&pc)
+    }
+}
+
+/// A region that is claimed, to be translated by anyone who has a [`Compiler`].
+pub(super) struct Job {
+    cache: Arc<CodeCache>,
+    pub(super) region: Region,
+    /// The region's number.
+    number: u32,
+    /// The generation that it is made for.
+    generation: u32,
+    /// Of the session that asked.
+    pub(super) counters: Arc<Counters>,
+}
+
 /// What one translation at a time uses.
-struct Translator {
+pub(super) struct Compiler {
     context: Context,
     frontend: FunctionBuilderContext,
-    generation: Arc<CodeMemory>,
-    /// Number of the next region in this generation; 0 is none.
-    next_region: u32,
-}
-
-/// Why a region was not published.
-enum Unpublished {
-    /// Numbers or code memory are used up, or the system gives no more.
-    Full,
-    /// Cranelift does not make code of it.
-    Refused,
-}
-
-/// One translation: what it made and what that took.
-pub(super) struct Translated {
-    pub(super) region: Region,
-    pub(super) code_bytes: usize,
-    pub(super) time: Duration,
-    /// Whether a new generation had to be begun for it.
-    pub(super) flushed: bool,
 }
 
 impl CodeCache {
@@ -93,100 +137,167 @@ impl CodeCache {
     fn new(options: &JitOptions, level: Level, rules: &'static Rules, program: &Program) -> Option<Arc<CodeCache>> {
         let isa = host_isa()?;
         let stubs = Stubs::new(&isa)?;
-        let generation = new_generation(&isa, &stubs, options.code_bytes)?;
-        let (context, frontend) = (Context::new(), FunctionBuilderContext::new());
-        let translator = Mutex::new(Translator { context, frontend, generation, next_region: 1 });
+        let code = new_generation(&isa, &stubs, options.code_bytes)?;
+        let book = Book { generation: Generation { code, number: 0 }, next_region: 1, claims: HashMap::default() };
         let perf_map = options.perf_map.then(|| PerfMap::new(program.clone()));
-        Some(Arc::new(CodeCache { options: options.clone(), rules, level, isa, stubs, perf_map, translator }))
-    }
-
-    pub(super) fn rules(&self) -> &'static Rules {
-        self.rules
+        let (options, current, book) = (options.clone(), AtomicU32::new(0), Mutex::new(book));
+        let targets = Mutex::default();
+        Some(Arc::new(CodeCache { options, rules, level, isa, stubs, perf_map, current, book, targets }))
     }
 
     pub(super) fn options(&self) -> &JitOptions {
         &self.options
     }
 
-    /// The generation that is being filled. Waits for a translation under way.
-    pub(super) fn generation(&self) -> Arc<CodeMemory> {
-        self.translator.lock().unwrap_or_else(PoisonError::into_inner).generation.clone()
+    pub(super) fn rules(&self) -> &'static Rules {
+        self.rules
     }
 
-    /// Translates the region at `pc`, out of `code`, which must be that of every session that shares this cache.
-    /// `None` if another thread is translating just now, or nothing could be translated.
-    ///
-    /// `generation` becomes the current one; if that has an entry at `pc` already, nothing is left to do.
-    pub(super) fn translate<C: Code>(
-        &self,
+    /// Where indirect jumps went in sessions that ended.
+    pub(super) fn targets(&self) -> MutexGuard<'_, Targets> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The generation that is being filled.
+    pub(super) fn generation(&self) -> Generation {
+        self.book().generation.clone()
+    }
+
+    /// Whether `generation` is not the one that is being filled.
+    #[inline]
+    pub(super) fn has_moved_on(&self, generation: &Generation) -> bool {
+        self.current.load(Ordering::Relaxed) != generation.number
+    }
+
+    /// Claims the region at `pc` that `discover` finds, to be made for `generation`. What it is found in must be the
+    /// code of every session that shares this cache. `None` if someone has it already, if a new generation was begun,
+    /// or if there is nothing to translate.
+    pub(super) fn claim(
+        self: &Arc<Self>,
         pc: u32,
-        generation: &mut Arc<CodeMemory>,
-        code: impl Fn(Arc<CodeMemory>) -> C,
-    ) -> Option<Translated> {
-        let mut translator = self.lock()?;
-        generation.clone_from(&translator.generation);
-        if generation.entry(pc).is_some() {
+        generation: &Generation,
+        counters: &Arc<Counters>,
+        discover: impl FnOnce(&Book) -> Option<Region>,
+    ) -> Option<Job> {
+        let mut book = self.book();
+        if book.has_entry(pc) || book.generation.number != generation.number {
             return None;
         }
-        let started = Instant::now();
-        let region =
-            Region::discover(pc, self.rules.variant, self.options.region_instructions, &code(generation.clone()))?;
-        let mut flushed = false;
-        let code_bytes = match self.publish(&mut translator, &region) {
-            Ok(code_bytes) => code_bytes,
-            Err(Unpublished::Refused) => return None,
-            Err(Unpublished::Full) => {
-                flushed = true;
-                translator.generation = new_generation(&self.isa, &self.stubs, self.options.code_bytes)?;
-                translator.next_region = 1;
-                generation.clone_from(&translator.generation);
-                self.publish(&mut translator, &region).ok()?
-            }
-        };
-        Some(Translated { region, code_bytes, time: started.elapsed(), flushed })
+        if book.next_region == Entry::REGIONS {
+            self.begin_generation(&mut book);
+            return None;
+        }
+        let region = discover(&book)?;
+        let number = book.next_region;
+        book.next_region += 1;
+        for pc in region.entry_pcs() {
+            book.claims.entry(pc).or_insert(number);
+        }
+        let (cache, counters) = (self.clone(), counters.clone());
+        Some(Job { cache, region, number, generation: generation.number, counters })
     }
 
-    /// Compiles and publishes; how many bytes it took.
-    fn publish(&self, translator: &mut Translator, region: &Region) -> Result<usize, Unpublished> {
-        let Translator { context, frontend, generation, next_region } = translator;
-        let number = *next_region;
-        if number == Entry::REGIONS {
-            return Err(Unpublished::Full);
+    /// Takes back entries of `generation`, published or claimed, the code of which has been written over.
+    pub(super) fn take_back(&self, generation: &Generation, pcs: &[u32]) {
+        let mut book = self.book();
+        for pc in pcs {
+            generation.code.clear_entry(*pc);
+            book.claims.remove(pc);
         }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a new generation, as far as the system gives memory; whether it does.
+    fn begin_generation(&self, book: &mut Book) -> bool {
+        let Some(code) = new_generation(&self.isa, &self.stubs, self.options.code_bytes) else { return false };
+        let number = book.generation.number.wrapping_add(1);
+        *book = Book { generation: Generation { code, number }, next_region: 1, claims: HashMap::default() };
+        self.current.store(number, Ordering::Relaxed);
+        true
+    }
+}
+
+impl Job {
+    /// Translates the region and publishes it, if it is still claimed. Where it does not fit any more, a new generation
+    /// is begun instead: the session must see that first.
+    pub(super) fn run(self, compiler: &mut Compiler) {
+        let Some(code) = compiler.compile(&self) else { return };
+        let Job { cache, region, number, generation, counters } = self;
+        let mut book = cache.book();
+        if !book.is_claimed(&region, number, generation) {
+            return;
+        }
+        let Ok(function) = publish_code(&book.generation.code, &code) else {
+            Counters::add(&counters.flushes, cache.begin_generation(&mut book) as u64);
+            return;
+        };
+        for (entry, pc) in (0..Entry::ENTRIES).zip(region.entry_pcs()) {
+            // An older region keeps its entries; it was made for them.
+            if book.claims.get(&pc) == Some(&number) && book.generation.code.entry(pc).is_none() {
+                book.generation.code.set_entry(pc, function, number, entry);
+            }
+        }
+        book.release(&region, number);
+        drop(book);
+        if let Some(perf_map) = &cache.perf_map {
+            perf_map.add(function, code.len(), &region);
+        }
+        Counters::add(&counters.regions, 1);
+        Counters::add(&counters.instructions, region.instructions() as u64);
+        Counters::add(&counters.code_bytes, code.len() as u64);
+    }
+
+    /// Gives the claim back, for another time.
+    pub(super) fn release(self) {
+        let mut book = self.cache.book();
+        if book.generation.number == self.generation {
+            book.release(&self.region, self.number);
+        }
+    }
+
+    /// Whether nobody would run it: the session that asked is gone and shared its cache with none.
+    pub(super) fn is_orphan(&self) -> bool {
+        Arc::strong_count(&self.cache) == 1
+    }
+}
+
+impl Book {
+    fn is_claimed(&self, region: &Region, number: u32, generation: u32) -> bool {
+        let first = region.entry_pcs().next();
+        self.generation.number == generation && first.is_some_and(|pc| self.claims.get(&pc) == Some(&number))
+    }
+
+    fn release(&mut self, region: &Region, number: u32) {
+        for pc in region.entry_pcs() {
+            if self.claims.get(&pc) == Some(&number) {
+                self.claims.remove(&pc);
+            }
+        }
+    }
+}
+
+impl Compiler {
+    pub(super) fn new() -> Compiler {
+        Compiler { context: Context::new(), frontend: FunctionBuilderContext::new() }
+    }
+
+    /// The machine code of a region; `None` where Cranelift refuses.
+    fn compile(&mut self, job: &Job) -> Option<Vec<u8>> {
+        let Job { cache, region, number, .. } = job;
+        let Compiler { context, frontend } = self;
         // Cranelift panics where it has a bug. The guest chose the code, so that must not be the end of its host.
         let code = catch_unwind(AssertUnwindSafe(|| {
             context.clear();
-            lower(region, number, self.level, self.rules, &self.isa, &mut context.func, frontend);
-            compile(context, &self.isa)
+            lower(region, *number, cache.level, cache.rules, &cache.isa, &mut context.func, frontend);
+            compile(context, &cache.isa)
         }));
-        let Ok(code) = code else {
-            (*context, *frontend) = (Context::new(), FunctionBuilderContext::new());
-            return Err(Unpublished::Refused);
-        };
-        let code = code.ok_or(Unpublished::Refused)?;
-        let function = publish_code(generation, &code).map_err(|_| Unpublished::Full)?;
-        *next_region += 1;
-        if let Some(perf_map) = &self.perf_map {
-            perf_map.add(function, code.len(), region);
-        }
-        for (entry, &block) in (0..Entry::ENTRIES).zip(&region.entries) {
-            let pc = region.blocks[block].pc;
-            // An older region keeps its entries; it was made for them.
-            if generation.entry(pc).is_none() {
-                generation.set_entry(pc, function, number, entry);
-            }
-        }
-        Ok(code.len())
-    }
-
-    /// The translator, unless another thread has it: nobody waits for a compilation.
-    fn lock(&self) -> Option<MutexGuard<'_, Translator>> {
-        match self.translator.try_lock() {
-            Ok(translator) => Some(translator),
-            Err(TryLockError::WouldBlock) => None,
-            // A panic in Cranelift: what it left behind is cleared before the next use.
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        }
+        code.unwrap_or_else(|_| {
+            *self = Compiler::new();
+            None
+        })
     }
 }
 

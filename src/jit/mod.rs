@@ -1,11 +1,14 @@
 //! The JIT: regions of basic blocks to native code by way of Cranelift.
 //!
 //! `region` and `liveness` are pure and know no Cranelift; `lower` makes IR and knows no memory to put code in; `cache`
-//! compiles and publishes; `native` is a session's view of a cache and says what is hot. Nothing here may know a
+//! compiles and publishes, `background` on a thread of its own; `native` is a session's view of a cache and says what
+//! is hot. Nothing here may know a
 //! machine: what differs between them comes in as data.
 
 mod abi;
+mod background;
 mod cache;
+mod counters;
 mod listing;
 mod liveness;
 mod lower;

@@ -1,15 +1,15 @@
 //! Native code as one session sees it: when to translate, where indirect jumps went, what was written over.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use rustc_hash::FxBuildHasher;
 use tachy_runtime::{CodeMemory, Vm};
 
 use super::Translations;
-use super::cache::CodeCache;
-use super::region::Code;
+use super::background::{Background, Unsent};
+use super::cache::{Book, CodeCache, Compiler, Generation, Job, Targets};
+use super::counters::Counters;
+use super::region::{Code, Region};
 use crate::engine::Stats;
 use crate::interpreter::{DecodedPages, Tier};
 use crate::rules::Rules;
@@ -22,83 +22,115 @@ const JUMPS: usize = 4096;
 pub(crate) struct Native {
     cache: Arc<CodeCache>,
     /// What is run from: the cache's current generation, or one from before it moved on.
-    generation: Arc<CodeMemory>,
+    generation: Generation,
+    /// How often control must come to an address of this generation before it is translated.
+    threshold: u16,
     translations: Translations,
     /// Where indirect jumps went while they were interpreted.
-    targets: HashMap<u32, Vec<u32>, FxBuildHasher>,
-    counters: Counters,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Counters {
-    regions: u64,
-    instructions: u64,
-    code_bytes: u64,
-    compile_time: Duration,
-    flushes: u64,
-    invalidations: u64,
+    targets: Targets,
+    /// Who translates; none: this session itself.
+    background: Option<Arc<Background>>,
+    /// With what this session translates, once it does.
+    compiler: Option<Box<Compiler>>,
+    counters: Arc<Counters>,
 }
 
 impl Native {
     /// A view of `cache`.
-    pub(super) fn new(cache: Arc<CodeCache>) -> Native {
+    pub(super) fn new(cache: Arc<CodeCache>, background: Option<Arc<Background>>) -> Native {
         let generation = cache.generation();
-        let (translations, targets) = Default::default();
-        Native { cache, generation, translations, targets, counters: Counters::default() }
+        let threshold = cache.options().threshold_in(generation.number);
+        let targets = cache.targets().clone();
+        let (translations, counters) = Default::default();
+        Native { cache, generation, threshold, translations, targets, background, compiler: None, counters }
     }
 
-    /// Whether native code can be entered at the context's pc, translating it now if it is hot.
+    /// Whether native code can be entered at the context's pc, after translating it or asking for that if it is hot.
     pub(crate) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages) -> bool {
+        self.follow();
         let pc = vm.pc();
-        if self.generation.entry(pc).is_some() {
+        if self.has_entry(pc) {
             return true;
         }
-        if pages.heat(pc) < self.cache.options().threshold {
+        if pages.heat(pc) < self.threshold {
             return false;
         }
+        let started = Instant::now();
         self.translate(pc, vm, pages);
-        let translated = self.generation.entry(pc).is_some();
-        if !translated {
-            pages.set_heat(pc, 0);
-        }
-        translated
+        Counters::add_time(&self.counters.own_nanos, started.elapsed());
+        // Unless it is translated now, it may take a while: not asked again at each arrival.
+        pages.set_heat(pc, self.threshold / 2);
+        self.has_entry(pc)
     }
 
     /// What `enter` needs, apart from each other.
     pub(crate) fn parts(&self) -> (&CodeMemory, &Translations) {
-        (&self.generation, &self.translations)
+        (&self.generation.code, &self.translations)
     }
 
-    /// Adds what this session translated to `stats`.
+    /// Adds what was translated for this session to `stats`.
     pub(crate) fn report(&self, stats: &mut Stats) {
-        stats.regions += self.counters.regions;
-        stats.translated_instructions += self.counters.instructions;
-        stats.code_bytes += self.counters.code_bytes;
-        stats.compile_time += self.counters.compile_time;
-        stats.code_flushes += self.counters.flushes;
-        stats.invalidations += self.counters.invalidations;
+        self.counters.report(stats);
     }
 
-    fn translate(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) {
-        let Native { cache, generation, translations, targets, counters } = self;
-        let threshold = cache.options().threshold;
-        let rules = cache.rules();
-        let site = |generation| Site { pc, threshold, rules, vm, pages, generation, translations, targets };
-        let Some(translated) = cache.translate(pc, generation, site) else { return };
-        if translated.flushed {
-            translations.clear();
+    #[inline]
+    fn has_entry(&self, pc: u32) -> bool {
+        self.generation.code.entry(pc).is_some()
+    }
+
+    /// Moves over to the cache's current generation; whether there was a new one. All that was translated before stays
+    /// behind, and nothing of the new one can be this session's, since a claim is for one generation.
+    #[inline]
+    fn follow(&mut self) -> bool {
+        let behind = self.cache.has_moved_on(&self.generation);
+        if behind {
+            self.generation = self.cache.generation();
+            self.threshold = self.cache.options().threshold_in(self.generation.number);
+            self.translations.clear();
         }
-        for pc in translations.add(&translated.region) {
+        behind
+    }
+
+    /// Has the region at `pc` translated, now or some time.
+    fn translate(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) {
+        if self.background.as_ref().is_some_and(|background| !background.has_room())
+            || !self.translations.may_translate(pc)
+        {
+            return;
+        }
+        // A region that finds code memory full is tried once more, in the next generation.
+        for _ in 0..2 {
+            let Some(job) = self.claim(pc, vm, pages) else { return };
+            let job = match &self.background {
+                None => job,
+                Some(background) => match background.send(job) {
+                    Ok(()) => return,
+                    Err(Unsent::Full(job)) => return job.release(),
+                    Err(Unsent::NoThread(job)) => job,
+                },
+            };
+            job.run(self.compiler.get_or_insert_with(|| Box::new(Compiler::new())));
+            if self.has_entry(pc) || !self.follow() {
+                return;
+            }
+        }
+    }
+
+    /// Claims the region at `pc`. From here on stores into it are seen, long before it is published.
+    fn claim(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) -> Option<Job> {
+        let Native { cache, generation, threshold, translations, targets, counters, .. } = self;
+        let (rules, cap) = (cache.rules(), cache.options().region_instructions);
+        let job = cache.claim(pc, generation, counters, |book| {
+            let site = Site { pc, threshold: *threshold, rules, vm, pages, book, translations, targets };
+            Region::discover(pc, rules.variant, cap, &site)
+        })?;
+        for pc in translations.add(&job.region) {
             pages.mark_code(vm, pc);
         }
-        for &cut in &translated.region.cuts {
-            pages.set_heat(cut, threshold);
+        for &cut in &job.region.cuts {
+            pages.set_heat(cut, *threshold);
         }
-        counters.regions += 1;
-        counters.instructions += translated.region.instructions() as u64;
-        counters.code_bytes += translated.code_bytes as u64;
-        counters.compile_time += translated.time;
-        counters.flushes += translated.flushed as u64;
+        Some(job)
     }
 }
 
@@ -113,9 +145,9 @@ struct Site<'a> {
     rules: &'static Rules,
     vm: &'a Vm,
     pages: &'a DecodedPages,
-    generation: Arc<CodeMemory>,
+    book: &'a Book,
     translations: &'a Translations,
-    targets: &'a HashMap<u32, Vec<u32>, FxBuildHasher>,
+    targets: &'a Targets,
 }
 
 impl Site<'_> {
@@ -127,7 +159,7 @@ impl Site<'_> {
 impl Code for Site<'_> {
     fn fetch(&self, pc: u32) -> Option<u32> {
         let usable = self.rules.may_fetch(pc, self.vm.page_state(pc))
-            && !self.translations.is_unstable(pc)
+            && self.translations.is_settled(pc)
             && (self.at_first_sight() || pc == self.pc || self.pages.was_run(pc));
         usable.then(|| self.vm.word(pc))
     }
@@ -137,7 +169,7 @@ impl Code for Site<'_> {
     }
 
     fn has_entry(&self, pc: u32) -> bool {
-        self.generation.entry(pc).is_some()
+        self.book.has_entry(pc)
     }
 
     fn targets(&self, pc: u32) -> &[u32] {
@@ -148,24 +180,37 @@ impl Code for Site<'_> {
 impl Tier for Native {
     #[inline]
     fn arrive(&mut self, pages: &mut DecodedPages, pc: u32) -> bool {
-        self.generation.entry(pc).is_some() || pages.heat(pc) >= self.cache.options().threshold
+        self.has_entry(pc) || pages.heat(pc) >= self.threshold
     }
 
     fn jumped(&mut self, from: u32, to: u32) {
-        if self.targets.len() < JUMPS || self.targets.contains_key(&from) {
-            let targets = self.targets.entry(from).or_default();
-            if targets.len() < TARGETS && !targets.contains(&to) {
-                targets.push(to);
-            }
-        }
+        add_target(&mut self.targets, from, to);
     }
 
     fn code_written(&mut self, address: u32) {
         if self.translations.contains(address) {
-            self.counters.invalidations += 1;
-            for pc in self.translations.rewrite(address) {
-                self.generation.clear_entry(pc);
-            }
+            Counters::add(&self.counters.invalidations, 1);
+            self.cache.take_back(&self.generation, &self.translations.rewrite(address));
+        }
+    }
+}
+
+impl Drop for Native {
+    /// Leaves to later sessions where indirect jumps went.
+    fn drop(&mut self) {
+        let mut kept = self.cache.targets();
+        for (&from, targets) in &self.targets {
+            targets.iter().for_each(|&to| add_target(&mut kept, from, to));
+        }
+    }
+}
+
+/// Takes down that the indirect jump at `from` went to `to`, as far as there is room.
+fn add_target(targets: &mut Targets, from: u32, to: u32) {
+    if targets.len() < JUMPS || targets.contains_key(&from) {
+        let targets = targets.entry(from).or_default();
+        if targets.len() < TARGETS && !targets.contains(&to) {
+            targets.push(to);
         }
     }
 }

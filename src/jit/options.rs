@@ -12,6 +12,9 @@ pub struct JitOptions {
     pub region_instructions: usize,
     /// Bytes of machine code kept; when they are full, all is dropped and made anew as needed. At least 1 MiB.
     pub code_bytes: usize,
+    /// Translate on a thread of the executor's own, while sessions interpret on. Otherwise each session translates what
+    /// it needs and waits for it, and how it ran is as reproducible as what it computed.
+    pub background: bool,
     /// Name generated code for Linux's perf in `/tmp/perf-PID.map`.
     pub perf_map: bool,
     /// Leave native code after each block for the interpreter to go on to the next: slow, and a hard test of both acting
@@ -22,9 +25,10 @@ pub struct JitOptions {
 impl Default for JitOptions {
     fn default() -> Self {
         JitOptions {
-            threshold: 2000,
+            threshold: 200,
             region_instructions: 256,
             code_bytes: 64 << 20,
+            background: true,
             perf_map: false,
             take_turns: false,
         }
@@ -32,9 +36,18 @@ impl Default for JitOptions {
 }
 
 impl JitOptions {
-    /// Everything translated at first sight: for tests, and to see what translation costs.
+    /// Everything translated at first sight, and waited for: for tests, and to see what translation costs.
     pub fn eager() -> JitOptions {
-        JitOptions { threshold: 0, ..JitOptions::default() }
+        JitOptions { threshold: 0, background: false, ..JitOptions::default() }
+    }
+
+    /// The threshold in the generation of code memory with this number. It doubles with each: what filled memory up was
+    /// too much to translate, and translating it again and again would be worse than interpreting.
+    pub(super) fn threshold_in(&self, generation: u32) -> u16 {
+        match generation {
+            0 => self.threshold,
+            number => u16::try_from((self.threshold.max(1) as u64) << number.min(16)).unwrap_or(u16::MAX),
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {

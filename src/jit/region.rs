@@ -77,6 +77,11 @@ impl Region {
         self.blocks.iter().map(|block| block.instructions.len()).sum()
     }
 
+    /// Addresses of the entries, the one asked for first.
+    pub(crate) fn entry_pcs(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().map(|&entry| self.blocks[entry].pc)
+    }
+
     /// Grows a region from `entry`, up to `cap` instructions. `None` when not even the first can be translated.
     pub(crate) fn discover(entry: u32, variant: Variant, cap: usize, code: &impl Code) -> Option<Region> {
         let mut growth = Growth {

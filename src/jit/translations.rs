@@ -7,8 +7,10 @@ use tachy_runtime::page_of;
 
 use super::region::Region;
 
-/// Times that code in a page may be written over before it is left to the interpreter.
+/// Times that code in a page may be written over before it has to wait.
 const REWRITES: u32 = 16;
+/// The longest wait, as a power of two: it then costs about as much as the translation that it puts off.
+const WAIT_LOG_MAX: u32 = 6;
 
 /// What is known of one page with code.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +21,17 @@ struct Page {
     entries: Vec<u32>,
     /// Times that a translated word was written.
     rewrites: u32,
+    /// Times since the last of them that something here was hot and left to the interpreter.
+    waited: u32,
+}
+
+impl Page {
+    /// Whether it may be translated. Each time that code here is written over makes it wait twice as long, so that a
+    /// program that keeps rewriting itself is interpreted, and one that has done so is not.
+    fn is_settled(&self) -> bool {
+        let late = self.rewrites.saturating_sub(REWRITES).min(WAIT_LOG_MAX);
+        self.rewrites < REWRITES || self.waited >= 1 << late
+    }
 }
 
 /// The book, by page.
@@ -34,14 +47,21 @@ impl Translations {
         self.pages.get(&page_of(address)).is_some_and(|page| page.words[word] & bit != 0)
     }
 
-    /// Whether code in the page of `address` is written over too often to be worth translating.
-    pub(super) fn is_unstable(&self, address: u32) -> bool {
-        self.pages.get(&page_of(address)).is_some_and(|page| page.rewrites >= REWRITES)
+    /// Whether code in the page of `address` may be part of a region.
+    pub(super) fn is_settled(&self, address: u32) -> bool {
+        self.pages.get(&page_of(address)).is_none_or(Page::is_settled)
+    }
+
+    /// Whether the hot code at `pc` may be translated now. Asking is what a page waits for.
+    pub(super) fn may_translate(&mut self, pc: u32) -> bool {
+        let Some(page) = self.pages.get_mut(&page_of(pc)) else { return true };
+        let settled = page.is_settled();
+        page.waited += !settled as u32;
+        settled
     }
 
     /// Enters a region. The pcs of all pages that it has words in are returned, for their stores to be watched.
     pub(super) fn add(&mut self, region: &Region) -> Vec<u32> {
-        let entries = region.entries.iter().map(|&entry| region.blocks[entry].pc);
         let mut touched = Vec::new();
         for placed in region.blocks.iter().flat_map(|block| &block.instructions) {
             let page = self.pages.entry(page_of(placed.pc)).or_default();
@@ -49,7 +69,7 @@ impl Translations {
             page.words[word] |= bit;
             if touched.last().is_none_or(|&last| page_of(last) != page_of(placed.pc)) {
                 touched.push(placed.pc);
-                page.entries.extend(entries.clone());
+                page.entries.extend(region.entry_pcs());
             }
         }
         touched
@@ -59,12 +79,13 @@ impl Translations {
     /// the pcs of their entries.
     pub(super) fn rewrite(&mut self, address: u32) -> Vec<u32> {
         let Some(page) = self.pages.get_mut(&page_of(address)) else { return Vec::new() };
-        page.rewrites += 1;
+        page.rewrites = page.rewrites.saturating_add(1);
+        page.waited = 0;
         page.words = [0; 4];
         std::mem::take(&mut page.entries)
     }
 
-    /// Forgets everything but which pages are unstable.
+    /// Forgets everything but how often pages were written over.
     pub(super) fn clear(&mut self) {
         self.pages.retain(|_, page| page.rewrites > 0);
         for page in self.pages.values_mut() {

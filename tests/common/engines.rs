@@ -139,6 +139,14 @@ impl Setup {
         self
     }
 
+    /// Translation on a thread of its own, or where it is needed.
+    pub fn background(mut self, background: bool) -> Setup {
+        if let Some(jit) = &mut self.jit {
+            jit.background = background;
+        }
+        self
+    }
+
     /// A change of engine at every block.
     pub fn take_turns(mut self) -> Setup {
         if let Some(jit) = &mut self.jit {

@@ -79,9 +79,13 @@ pub(super) fn measure(
 ) -> Result<Program, Failure> {
     let program = read_program(path)?;
     let argv = argv(path, args);
+    // On the spot, so that the run that warms up leaves nothing to compile, and what compiling took can be told apart.
+    let mut jit = conditions.jit();
+    jit.background = false;
     let mut contenders = Vec::new();
     for engine in [Engine::Interpreter, Engine::Jit] {
-        let executor = conditions.builder(engine).build(&program).map_err(|error| Failure::library(&error))?;
+        let executor =
+            conditions.builder(engine).jit(jit.clone()).build(&program).map_err(|error| Failure::library(&error))?;
         for sink in [NullSink::off(), NullSink::rows()] {
             let (executor, warm_up) = (executor.clone(), run(&executor, &argv, sink)?);
             contenders.push(Contender { executor, sink, warm_up, measured: Vec::new() });

@@ -1,0 +1,52 @@
+//! What sessions of a program leave to later ones: how often control came where, and what ran at all. With it, sessions
+//! that are each too short to get warm do so together.
+//!
+//! It must not know what is done with it. Nothing in it changes what a program does.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use rustc_hash::FxBuildHasher;
+
+use super::decoded::PAGE_SLOTS;
+
+/// Pages kept; further ones are not. Under 600 bytes each.
+const PAGES_KEPT: usize = 12 * 1024;
+
+/// A bit for each instruction of a page.
+pub(super) type Ran = [u64; PAGE_SLOTS / 64];
+
+/// What is kept of all sessions that ended, by page.
+#[derive(Default)]
+pub(crate) struct Past {
+    pages: Mutex<HashMap<u32, PastPage, FxBuildHasher>>,
+}
+
+struct PastPage {
+    heat: [u16; PAGE_SLOTS],
+    ran: Ran,
+}
+
+impl Past {
+    /// Writes how often control came to each instruction of `page` into `heat`, and returns which of them ran.
+    pub(super) fn recall(&self, page: u32, heat: &mut [u16]) -> Ran {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.get(&page).map_or(Ran::default(), |past| {
+            heat.copy_from_slice(&past.heat);
+            past.ran
+        })
+    }
+
+    /// Takes down the pages of a session, which began with what it recalled: of each count the larger is kept.
+    pub(super) fn keep<'a>(&self, found: impl Iterator<Item = (u32, &'a [u16], Ran)>) {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        for (page, heat, ran) in found {
+            if pages.len() >= PAGES_KEPT && !pages.contains_key(&page) {
+                continue;
+            }
+            let past = pages.entry(page).or_insert(PastPage { heat: [0; PAGE_SLOTS], ran: Ran::default() });
+            past.heat.iter_mut().zip(heat).for_each(|(past, now)| *past = (*past).max(*now));
+            past.ran.iter_mut().zip(ran).for_each(|(past, now)| *past |= now);
+        }
+    }
+}

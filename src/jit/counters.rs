@@ -1,0 +1,42 @@
+//! What a session's translations came to, counted by whoever makes them: the session, or another thread for it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::engine::Stats;
+
+/// The counters. They order nothing.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) regions: AtomicU64,
+    pub(super) instructions: AtomicU64,
+    pub(super) code_bytes: AtomicU64,
+    /// Time that the session spent on translation.
+    pub(super) own_nanos: AtomicU64,
+    /// Time that the background thread spent on it.
+    pub(super) background_nanos: AtomicU64,
+    pub(super) flushes: AtomicU64,
+    pub(super) invalidations: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_time(counter: &AtomicU64, time: Duration) {
+        Counters::add(counter, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Adds all of it to `stats`.
+    pub(super) fn report(&self, stats: &mut Stats) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        stats.regions += get(&self.regions);
+        stats.translated_instructions += get(&self.instructions);
+        stats.code_bytes += get(&self.code_bytes);
+        stats.compile_time += Duration::from_nanos(get(&self.own_nanos));
+        stats.background_time += Duration::from_nanos(get(&self.background_nanos));
+        stats.code_flushes += get(&self.flushes);
+        stats.invalidations += get(&self.invalidations);
+    }
+}
