@@ -11,9 +11,10 @@ use tachy_runtime::{Access, Assist, Left, PageState, Verdict, Vm, enter};
 
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
 use crate::interpreter::{self, Alone, DecodedPages, Leave};
-use crate::jit::{Caches, Native, Translations};
+use crate::jit::{Caches, Natives};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, Refusal, World};
+use crate::r0vm::Report;
 use crate::trace::{Level, Sink, SinkError};
 
 /// Native code and the interpreter come up for air after this many steps at the most: time and cancelling are seen.
@@ -87,7 +88,7 @@ pub(crate) struct Hart<'env, M> {
     pages: DecodedPages,
     /// What is written down, and code translated for that.
     level: Level,
-    native: Option<Native>,
+    native: Option<Natives>,
     options: Options,
     /// The code the program ended with, once it has.
     exit: Option<u32>,
@@ -128,7 +129,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         let past = options.caches.as_ref().and_then(|caches| caches.past());
         let pages = DecodedPages::new(M::VARIANT, M::RULES, past);
         let level = Level::Off;
-        let native = options.caches.as_ref().and_then(|caches| caches.native(level));
+        let native = options.caches.as_ref().and_then(|caches| caches.natives(level));
         Hart {
             vm,
             machine,
@@ -156,7 +157,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         if let Some(native) = &self.native {
             native.report(&mut self.stats);
         }
-        self.native = self.options.caches.as_ref().and_then(|caches| caches.native(level));
+        self.native = self.options.caches.as_ref().and_then(|caches| caches.natives(level));
     }
 
     /// Runs until the program ends, step `until` is reached, or something goes wrong. Every row of every step done is
@@ -185,7 +186,8 @@ impl<'env, M: Machine> Hart<'env, M> {
             self.exit = Some(code);
         }
         // Whatever happened, what was done is delivered; the first error counts.
-        let delivered = deliver(&mut self.vm, &mut self.world, control.sink);
+        let done = if self.exit.is_some() { u64::MAX } else { self.vm.steps() };
+        let delivered = deliver(&mut self.vm, &mut self.world, done, control.sink);
         let flushed = self.world.flush();
         self.spent += started.elapsed();
         let status = match ended {
@@ -210,9 +212,7 @@ impl<'env, M: Machine> Hart<'env, M> {
                 return ended;
             }
             reopen = false;
-            if self.machine.allows_native(&self.vm)
-                && self.native.as_mut().is_some_and(|native| native.prepare(&mut self.vm, &mut self.pages))
-            {
+            if self.prepare_native() {
                 let step = self.vm.steps();
                 if control.take_turns {
                     // Native code has to ask before its first block, and is given that one alone.
@@ -246,6 +246,13 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
+    /// Whether native code can be entered where the hart stands.
+    fn prepare_native(&mut self) -> bool {
+        let Some(native) = &mut self.native else { return false };
+        native.set_mode(self.machine.mode());
+        self.machine.allows_native(&self.vm) && native.prepare(&mut self.vm, &mut self.pages)
+    }
+
     /// Opens the next slice; how the run ends, if there is none.
     fn reopen(&mut self, control: &mut Control<'_>) -> Option<Ended> {
         match next_slice(&mut self.vm, &mut self.machine, &mut self.world, control) {
@@ -273,9 +280,9 @@ impl<'env, M: Machine> Hart<'env, M> {
     fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
         let Hart { vm, machine, world, pages, native, stats, .. } = self;
         let Some(native) = native else { return Ok(()) };
-        let (code, translations) = native.parts();
-        let mut desk = Desk { machine, world, pages, translations, control, stats, granted: false, ended: None };
-        let left = enter(vm, code, &mut desk);
+        let native = &*native;
+        let mut desk = Desk { machine, world, pages, native, control, stats, granted: false, ended: None };
+        let left = enter(vm, native.code(), &mut desk);
         let ended = desk.ended;
         stats.entries += 1;
         stats.deopts += (left == Left::Stopped) as u64;
@@ -308,12 +315,27 @@ impl<'env, M: Machine> Hart<'env, M> {
             Refusal::MemoryLimit => self.limit_error(Limit::Memory(limits.memory_bytes.unwrap_or(u64::MAX))),
             Refusal::OutputLimit => self.limit_error(Limit::Output(limits.output_bytes.unwrap_or(u64::MAX))),
             Refusal::Stream(stream, source) => Error::Stream { stream, place, source },
+            Refusal::Host(source) => Error::Host { place, source },
             Refusal::BigInt(error) => Error::BigInt { reason: error.to_string(), place },
             Refusal::Illegal(what, word) => Error::Machine { machine: M::KIND, what, word, place },
             Refusal::CycleLimit { used, limit } => self.limit_error(Limit::Cycles { used, limit }),
             Refusal::SegmentTooSmall(po2) => Error::SegmentTooSmall { po2, place },
             Refusal::Segments(source) => Error::Sink { place, source },
         }
+    }
+
+    /// Makes a program go on that only paused; whether it does.
+    pub(crate) fn resume(&mut self) -> bool {
+        let resumed = self.exit.is_some() && self.machine.resume(&mut self.vm, &mut self.world);
+        if resumed {
+            self.exit = None;
+        }
+        resumed
+    }
+
+    /// What a session on R0VM came to so far; none on other machines.
+    pub(crate) fn report(&self) -> Option<Report> {
+        self.machine.report(&self.vm, &self.world)
     }
 
     /// Where the hart is.
@@ -352,7 +374,7 @@ fn next_slice<M: Machine>(
     world: &mut World<'_>,
     control: &mut Control<'_>,
 ) -> Result<bool, Ended> {
-    deliver(vm, world, control.sink).map_err(|error| Ended::Halt(Halt::Sink(error)))?;
+    deliver(vm, world, vm.steps(), control.sink).map_err(|error| Ended::Halt(Halt::Sink(error)))?;
     if control.cancel.take() {
         return Err(Ended::Halt(Halt::Cancelled));
     }
@@ -369,15 +391,17 @@ fn next_slice<M: Machine>(
     Ok(between.acted)
 }
 
-/// Hands over what the buffers hold and empties them.
-fn deliver(vm: &mut Vm, world: &mut World<'_>, sink: &mut dyn Sink) -> Result<(), SinkError> {
-    if vm.row_count() == 0 && world.effects.is_empty() {
+/// Hands over the rows in the buffer and the effects of all steps before `step`, and forgets both. What was done for a
+/// step that is not done yet waits for it.
+fn deliver(vm: &mut Vm, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -> Result<(), SinkError> {
+    let effects = world.effects.partition_point(|effect| effect.step < step);
+    if vm.row_count() == 0 && effects == 0 {
         return Ok(());
     }
     let first_step = vm.steps() - vm.row_count() as u64;
-    let result = sink.rows(first_step, vm.rows(), &world.effects);
+    let result = sink.rows(first_step, vm.rows(), &world.effects[..effects]);
     vm.clear_rows();
-    world.effects.clear();
+    world.effects.drain(..effects);
     result
 }
 
@@ -386,7 +410,7 @@ struct Desk<'a, 'env, 'control, M> {
     machine: &'a mut M,
     world: &'a mut World<'env>,
     pages: &'a mut DecodedPages,
-    translations: &'a Translations,
+    native: &'a Natives,
     control: &'a mut Control<'control>,
     stats: &'a mut Stats,
     /// Whether a slice was opened for native code since it was entered.
@@ -407,7 +431,7 @@ impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
         // The interpreter will meet a refusal again and say what it is.
         let allowed = self.machine.access(vm, self.world, address, access).is_ok();
         let into_code = matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE);
-        if !allowed || (into_code && self.translations.contains(address)) {
+        if !allowed || (into_code && self.native.contains(address)) {
             return Verdict::Stop;
         }
         if into_code {

@@ -1,9 +1,12 @@
 //! The guest's surroundings: arguments and streams.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
-use crate::r0vm::SegmentRecord;
+use crate::host::{Guest, Host, HostEnv, HostError};
+use crate::r0vm::{Digest, Sealer, Segment};
 use crate::trace::SinkError;
 
 /// Arguments and streams of one run. By default: no argument but the program's name, an empty stdin, and output that
@@ -13,22 +16,26 @@ pub struct Env<'env> {
     pub(crate) stdin: Box<dyn Read + Send + 'env>,
     pub(crate) stdout: Box<dyn Write + Send + 'env>,
     pub(crate) stderr: Box<dyn Write + Send + 'env>,
+    /// Of machine `r0vm` alone.
+    pub(crate) host: Option<HostSide<'env>>,
     pub(crate) segments: SegmentSetup<'env>,
 }
 
-/// Takes the record of each segment when it has ended.
-pub(crate) type SegmentSink<'env> = Box<dyn FnMut(SegmentRecord) -> Result<(), SinkError> + Send + 'env>;
+/// Takes each segment when it has ended.
+pub(crate) type SegmentSink<'env> = Box<dyn FnMut(Segment) -> Result<(), SinkError> + Send + 'env>;
 
-/// How a machine with segments cuts a run into them.
+/// How a machine with segments cuts a run into them, and who wants them.
 pub(crate) struct SegmentSetup<'env> {
     /// Base-2 logarithm of a segment's cycles.
     pub(crate) po2: u32,
     /// User cycles that the session may take.
     pub(crate) limit_cycles: Option<u64>,
     /// The words that each segment is given.
-    pub(crate) input: [u32; 8],
+    pub(crate) input: Digest,
     /// Who takes segments; if nobody does, nothing is kept for them.
     pub(crate) sink: Option<SegmentSink<'env>>,
+    /// Who makes them of the machine's records, once the session has begun.
+    pub(crate) sealer: Option<Sealer>,
 }
 
 impl SegmentSetup<'_> {
@@ -43,6 +50,135 @@ impl SegmentSetup<'_> {
             }),
         }
     }
+
+    /// Hands over segments that are sealed.
+    pub(crate) fn deliver(&mut self, segments: impl IntoIterator<Item = Segment>) -> Result<(), SinkError> {
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        segments.into_iter().try_for_each(sink)
+    }
+
+    /// Waits for all segments under way and hands them over.
+    pub(crate) fn deliver_all(&mut self) -> Result<(), SinkError> {
+        while let Some(segment) = self.sealer.as_mut().and_then(Sealer::receive) {
+            self.deliver([segment])?;
+        }
+        Ok(())
+    }
+}
+
+/// Who answers R0VM's guests.
+pub(crate) enum HostSide<'env> {
+    /// The library's host.
+    Own(Box<HostEnv<'env>>),
+    /// Another.
+    Other(Box<dyn Host + 'env>),
+    /// One whose answers are overheard.
+    Overheard(Box<HostSide<'env>>, HostAnswers),
+}
+
+impl<'env> HostSide<'env> {
+    /// The library's host, if it is that.
+    pub(crate) fn own(&self) -> Option<&HostEnv<'env>> {
+        match self {
+            HostSide::Own(host) => Some(host),
+            HostSide::Other(_) => None,
+            HostSide::Overheard(inner, _) => inner.own(),
+        }
+    }
+
+    /// As [`HostSide::own`], to change.
+    pub(crate) fn own_mut(&mut self) -> Option<&mut HostEnv<'env>> {
+        match self {
+            HostSide::Own(host) => Some(host),
+            HostSide::Other(_) => None,
+            HostSide::Overheard(inner, _) => inner.own_mut(),
+        }
+    }
+
+    /// Flushes the streams of the library's host.
+    pub(crate) fn flush(&mut self) -> Result<(), HostError> {
+        match self {
+            HostSide::Own(host) => host.flush(),
+            HostSide::Other(_) => Ok(()),
+            HostSide::Overheard(inner, _) => inner.flush(),
+        }
+    }
+}
+
+/// What a host answered, until whoever follows has heard it too.
+#[derive(Clone, Default)]
+pub(crate) struct HostAnswers(Arc<Mutex<VecDeque<HostAnswer>>>);
+
+struct HostAnswer {
+    descriptor: u32,
+    /// What was read, or what was to be written.
+    data: Vec<u8>,
+    answer: u32,
+}
+
+impl HostAnswers {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<HostAnswer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what was not heard.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn next(&self, descriptor: u32) -> Result<HostAnswer, HostError> {
+        let reason = "the interpreter asks what the JIT has not asked".to_owned();
+        let wrong = || HostError::Arguments { syscall: "crosscheck", reason };
+        self.lock().pop_front().filter(|answer| answer.descriptor == descriptor).ok_or_else(wrong)
+    }
+}
+
+impl Host for HostAnswers {
+    fn read(&mut self, _: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
+        let heard = self.next(descriptor)?;
+        for (to, from) in buffer.iter_mut().zip(&heard.data) {
+            *to = *from;
+        }
+        Ok(heard.data.len())
+    }
+
+    fn write(&mut self, _: &dyn Guest, descriptor: u32, data: &[u8]) -> Result<u32, HostError> {
+        let heard = self.next(descriptor)?;
+        match heard.data == data {
+            true => Ok(heard.answer),
+            false => {
+                let reason = "the interpreter writes other bytes than the JIT".to_owned();
+                Err(HostError::Arguments { syscall: "crosscheck", reason })
+            }
+        }
+    }
+}
+
+impl Host for HostSide<'_> {
+    fn read(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
+        match self {
+            HostSide::Own(host) => host.read(guest, descriptor, buffer),
+            HostSide::Other(host) => host.read(guest, descriptor, buffer),
+            HostSide::Overheard(inner, heard) => {
+                let bytes = inner.read(guest, descriptor, buffer)?;
+                let data = buffer.iter().take(bytes).copied().collect();
+                heard.lock().push_back(HostAnswer { descriptor, data, answer: 0 });
+                Ok(bytes)
+            }
+        }
+    }
+
+    fn write(&mut self, guest: &dyn Guest, descriptor: u32, data: &[u8]) -> Result<u32, HostError> {
+        match self {
+            HostSide::Own(host) => host.write(guest, descriptor, data),
+            HostSide::Other(host) => host.write(guest, descriptor, data),
+            HostSide::Overheard(inner, heard) => {
+                let answer = inner.write(guest, descriptor, data)?;
+                heard.lock().push_back(HostAnswer { descriptor, data: data.to_vec(), answer });
+                Ok(answer)
+            }
+        }
+    }
 }
 
 impl Default for Env<'_> {
@@ -52,7 +188,8 @@ impl Default for Env<'_> {
             stdin: Box::new(io::empty()),
             stdout: Box::new(io::sink()),
             stderr: Box::new(io::sink()),
-            segments: SegmentSetup { po2: 20, limit_cycles: None, input: [0; 8], sink: None },
+            host: None,
+            segments: SegmentSetup { po2: 20, limit_cycles: None, input: Digest::default(), sink: None, sealer: None },
         }
     }
 }
@@ -85,6 +222,41 @@ impl<'env> Env<'env> {
     /// Takes what the guest writes to descriptor 2, flushed when the run stops.
     pub fn stderr(mut self, stream: impl Write + Send + 'env) -> Self {
         self.stderr = Box::new(stream);
+        self
+    }
+
+    /// What machine `r0vm` finds around it: the library's host, whose builder says what there is to read, how large
+    /// segments are and how many cycles the session may take.
+    pub fn host(mut self, host: HostEnv<'env>) -> Self {
+        self.segments.po2 = host.segment_limit_po2();
+        self.segments.limit_cycles = host.session_limit();
+        self.segments.input = Digest::from_bytes(host.input_digest());
+        self.host = Some(HostSide::Own(Box::new(host)));
+        self
+    }
+
+    /// Another host for machine `r0vm`, which answers the kernel itself.
+    pub fn custom_host(mut self, host: impl Host + 'env) -> Self {
+        self.host = Some(HostSide::Other(Box::new(host)));
+        self
+    }
+
+    /// Base-2 logarithm of the cycles of machine `r0vm`'s segments: 13 to 24, 20 unless said.
+    pub fn segment_po2(mut self, po2: u32) -> Self {
+        self.segments.po2 = po2;
+        self
+    }
+
+    /// User cycles that a session of machine `r0vm` may take; reaching them is an error.
+    pub fn limit_cycles(mut self, cycles: u64) -> Self {
+        self.segments.limit_cycles = Some(cycles);
+        self
+    }
+
+    /// Takes each segment of machine `r0vm` when it has ended and is hashed, in order. Without this nothing is hashed
+    /// and execution is all that happens.
+    pub fn segments(mut self, sink: impl FnMut(Segment) -> Result<(), SinkError> + Send + 'env) -> Self {
+        self.segments.sink = Some(Box::new(sink));
         self
     }
 }

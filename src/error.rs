@@ -6,6 +6,7 @@ use std::io;
 use thiserror::Error;
 
 use crate::difference::Difference;
+use crate::host::HostError;
 use crate::machine::MachineKind;
 use crate::program::ProgramError;
 use crate::trace::SinkError;
@@ -69,6 +70,15 @@ pub enum Error {
         /// Why not, and what it expects.
         reason: String,
     },
+    /// The host refused what the guest asked of it; a guest's panic is one of its reasons.
+    #[error("{source}, at {place}")]
+    Host {
+        /// The ecall; it was not done.
+        place: Place,
+        /// The host's reason.
+        #[source]
+        source: Box<HostError>,
+    },
     /// A big-integer ecall that makes no sense.
     #[error("{reason}, at {place}")]
     BigInt {
@@ -100,6 +110,13 @@ pub enum Error {
     /// The system refused memory.
     #[error(transparent)]
     Memory(#[from] MapError),
+    /// The system gave no thread.
+    #[error("the system gave no thread to hash segments: {source}")]
+    Thread {
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
     /// The JIT and the interpreter did not do the same; found by [`crate::Engine::Crosscheck`].
     #[error(transparent)]
     Difference(Box<Difference>),
@@ -136,9 +153,11 @@ impl Error {
         ("stream", "one of the guest's streams failed"),
         ("arguments", "the guest's arguments do not fit on its stack"),
         ("boot", "the machine cannot start this program"),
+        ("host", "the host refused what the guest asked, or the guest panicked"),
         ("bigint", "a big-integer ecall makes no sense"),
         ("machine", "the machine has no meaning for what the program did"),
         ("segment-too-small", "an instruction takes more cycles than a segment has"),
+        ("thread", "the system gave no thread"),
         ("host-memory", "the system refused memory"),
         ("difference", "the engines differ: a fault of Tachy's"),
         ("ended", "the session had already ended"),
@@ -156,9 +175,11 @@ impl Error {
             Error::Stream { .. } => "stream",
             Error::Arguments { .. } => "arguments",
             Error::Boot { .. } => "boot",
+            Error::Host { .. } => "host",
             Error::BigInt { .. } => "bigint",
             Error::Machine { .. } => "machine",
             Error::SegmentTooSmall { .. } => "segment-too-small",
+            Error::Thread { .. } => "thread",
             Error::Memory(_) => "host-memory",
             Error::Difference(_) => "difference",
             Error::Ended { .. } => "ended",
@@ -175,6 +196,7 @@ impl Error {
             Error::Cancelled { place }
             | Error::Sink { place, .. }
             | Error::Stream { place, .. }
+            | Error::Host { place, .. }
             | Error::BigInt { place, .. }
             | Error::Machine { place, .. }
             | Error::SegmentTooSmall { place, .. }
@@ -363,7 +385,9 @@ mod tests {
             Error::Stream { stream: "stdin", place: PLACE, source: io::ErrorKind::Other.into() },
             Error::Arguments { bytes: 0, limit_bytes: 0 },
             Error::Boot { machine: MachineKind::Bare, reason: String::new() },
+            Error::Thread { source: io::ErrorKind::Other.into() },
             Error::BigInt { reason: String::new(), place: PLACE },
+            Error::Host { place: PLACE, source: Box::new(HostError::UnknownSyscall { name: String::new() }) },
             Error::Machine { machine: MachineKind::R0vm, what: "", word: 0, place: PLACE },
             Error::SegmentTooSmall { po2: 13, place: PLACE },
             Error::Memory(MapError { action: "reserve", bytes: 0, source: io::ErrorKind::OutOfMemory.into() }),
@@ -376,7 +400,7 @@ mod tests {
                 Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
                 Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } => {}
-                Error::Machine { .. } | Error::SegmentTooSmall { .. } => {}
+                Error::Machine { .. } | Error::SegmentTooSmall { .. } | Error::Host { .. } | Error::Thread { .. } => {}
                 Error::Limit(limit) => match limit.limit {
                     Limit::Steps(_) | Limit::Memory(_) | Limit::Output(_) | Limit::Time(_) => {}
                     Limit::Cycles { .. } => {}

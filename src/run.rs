@@ -10,6 +10,7 @@ use crate::engine::{Hart, Stats, Status};
 use crate::error::{Error, Place};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, MachineKind};
+use crate::r0vm::Report;
 use crate::trace::{Replay, Sink};
 
 /// Something that can be run, and looked at between two steps.
@@ -17,6 +18,9 @@ pub(crate) trait Run: Send {
     /// Runs until the program ends, step `until` is reached, or something goes wrong.
     fn run(&mut self, until: u64, limits: &Limits, cancel: &CancelHandle, sink: &mut dyn Sink)
     -> Result<Status, Error>;
+
+    /// Makes a program go on that only paused; whether it does.
+    fn resume(&mut self) -> bool;
 
     /// Where it stands.
     fn state(&self) -> &dyn State;
@@ -30,6 +34,7 @@ pub(crate) trait State {
     fn exit_code(&self) -> Option<u32>;
     fn spent(&self) -> Duration;
     fn stats(&self) -> Stats;
+    fn report(&self) -> Option<Report>;
 }
 
 impl<M: Machine> Run for Hart<'_, M> {
@@ -41,6 +46,10 @@ impl<M: Machine> Run for Hart<'_, M> {
         sink: &mut dyn Sink,
     ) -> Result<Status, Error> {
         Hart::run(self, until, limits, cancel, sink)
+    }
+
+    fn resume(&mut self) -> bool {
+        Hart::resume(self)
     }
 
     fn state(&self) -> &dyn State {
@@ -71,6 +80,10 @@ impl<M: Machine> State for Hart<'_, M> {
 
     fn stats(&self) -> Stats {
         Hart::stats(self)
+    }
+
+    fn report(&self) -> Option<Report> {
+        Hart::report(self)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
 use crate::memory;
 use crate::program::Program;
+use crate::r0vm::{Report, Sealer};
 use crate::run::{self, Run, State};
 use crate::trace::{NullSink, Replay, Sink};
 
@@ -98,8 +99,8 @@ impl Builder {
         let share = |may_rewrite: bool, rules| Caches::new(&self.0.jit, rules, program, !may_rewrite);
         let caches = match (self.0.engine, self.0.machine) {
             (Engine::Interpreter, _) => None,
-            (_, MachineKind::Bare) => Some(share(Bare::may_rewrite_code(program), &Bare::RULES[0])),
-            (_, MachineKind::R0vm) => Some(share(R0vm::may_rewrite_code(program), &R0vm::RULES[0])),
+            (_, MachineKind::Bare) => Some(share(Bare::may_rewrite_code(program), Bare::RULES)),
+            (_, MachineKind::R0vm) => Some(share(R0vm::may_rewrite_code(program), R0vm::RULES)),
         };
         Ok(Executor { program: program.clone(), settings: Arc::new(self.0), caches: caches.map(Arc::new) })
     }
@@ -159,7 +160,11 @@ impl Executor {
     ///
     /// # Errors
     /// When the machine cannot start the program, its memory exceeds the limit, or the system refuses memory.
-    pub fn start<'env>(&self, env: Env<'env>) -> Result<Session<'env>, Error> {
+    pub fn start<'env>(&self, mut env: Env<'env>) -> Result<Session<'env>, Error> {
+        if env.segments.sink.is_some() {
+            let sealer = Sealer::start(&self.program).map_err(|source| Error::Thread { source })?;
+            env.segments.sealer = Some(sealer);
+        }
         let run: Box<dyn Run + 'env> = match self.settings.engine {
             Engine::Jit | Engine::Interpreter => self.boot(env, self.caches.clone())?,
             Engine::Crosscheck => {
@@ -244,6 +249,18 @@ impl Session<'_> {
         self.run.run(step, &self.limits, &self.cancel, sink)
     }
 
+    /// Makes a program of machine `r0vm` go on that has paused. Segments and cycles are then counted anew, and so is the
+    /// limit on cycles; the steps are not.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when it has not paused.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        match self.run.resume() {
+            true => Ok(()),
+            false => Err(Error::Ended { place: self.place() }),
+        }
+    }
+
     /// Where it stands, for those below who look closer.
     pub(crate) fn state(&self) -> &dyn State {
         self.run.state()
@@ -303,6 +320,11 @@ impl Session<'_> {
     /// Time spent running.
     pub fn time(&self) -> Duration {
         self.state().spent()
+    }
+
+    /// What the session came to on machine `r0vm`: cycles, segments, journal; none on another machine.
+    pub fn report(&self) -> Option<Report> {
+        self.state().report()
     }
 
     /// How the session ran.

@@ -34,6 +34,12 @@ impl<'env> Follower<'env> {
         Follower { run, limits: Limits::default(), end: None, own: VecSink::default(), last: Vec::new() }
     }
 
+    /// Makes a program go on that only paused; whether it does.
+    pub(super) fn resume(&mut self) -> bool {
+        self.end = None;
+        self.run.resume()
+    }
+
     /// Where the interpreter stands.
     pub(super) fn state(&self) -> &dyn State {
         self.run.state()

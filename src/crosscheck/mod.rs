@@ -132,6 +132,11 @@ impl Run for Crosscheck<'_> {
         Err(Error::Difference(Box::new(self.difference(found, end))))
     }
 
+    fn resume(&mut self) -> bool {
+        let resumed = self.leader.resume();
+        resumed && self.follower.resume()
+    }
+
     fn state(&self) -> &dyn State {
         self.leader.state()
     }

@@ -8,11 +8,12 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::difference::Output;
-use crate::env::Env;
+use crate::env::{Env, HostAnswers, HostSide, SegmentSetup};
 
 /// What both sides' streams came to.
 pub(crate) struct Streams {
     heard: Heard,
+    answers: HostAnswers,
     pub(super) jit: Spoken,
     pub(super) interpreter: Spoken,
 }
@@ -20,19 +21,32 @@ pub(crate) struct Streams {
 impl Streams {
     /// Surroundings for the JIT, for the interpreter, and what is known of both.
     pub(crate) fn split(env: Env<'_>) -> (Env<'_>, Env<'_>, Streams) {
-        let streams = Streams { heard: Heard::default(), jit: Spoken::default(), interpreter: Spoken::default() };
+        let answers = HostAnswers::default();
+        let streams = Streams {
+            heard: Heard::default(),
+            answers: answers.clone(),
+            jit: Spoken::default(),
+            interpreter: Spoken::default(),
+        };
         let (jit, interpreter) = (&streams.jit, &streams.interpreter);
+        let SegmentSetup { po2, limit_cycles, input, .. } = env.segments;
         let follower = Env::new().args(env.args.iter().cloned()).stdin(streams.heard.clone());
         let follower = follower.stdout(interpreter.stdout.clone()).stderr(interpreter.stderr.clone());
         let leader = Env::new().args(env.args).stdin(Listener { inner: env.stdin, heard: streams.heard.clone() });
         let leader = leader.stdout(Speaker { inner: env.stdout, tally: jit.stdout.clone() });
-        let leader = leader.stderr(Speaker { inner: env.stderr, tally: jit.stderr.clone() });
+        let mut leader = leader.stderr(Speaker { inner: env.stderr, tally: jit.stderr.clone() });
+        let mut follower = follower;
+        follower.segments = SegmentSetup { po2, limit_cycles, input, ..follower.segments };
+        follower.host = env.host.is_some().then(|| HostSide::Other(Box::new(answers.clone())));
+        leader.segments = env.segments;
+        leader.host = env.host.map(|host| HostSide::Overheard(Box::new(host), answers));
         (leader, follower, streams)
     }
 
     /// The step that used a stream was not done, although the stream may have moved: it never was.
     pub(super) fn undo(&mut self) {
         lock(&self.heard.0).clear();
+        self.answers.clear();
         self.jit.stdout.set(&self.interpreter.stdout);
         self.jit.stderr.set(&self.interpreter.stderr);
     }

@@ -26,7 +26,7 @@ use super::lower::lower;
 use super::perf_map::PerfMap;
 use super::region::Region;
 use super::stubs::Stubs;
-use super::{JitOptions, Native};
+use super::{JitOptions, Native, Natives};
 use crate::interpreter::Past;
 use crate::program::Program;
 use crate::rules::Rules;
@@ -50,14 +50,15 @@ pub(crate) struct CodeCache {
 /// Targets by the pc of the jump.
 pub(super) type Targets = HashMap<u32, Vec<u32>, FxBuildHasher>;
 
-/// The caches of a program on one machine, a level each, made when they are first needed.
+/// The caches of a program on one machine, one for each mode and level, made when they are first needed.
 pub(crate) struct Caches {
     options: JitOptions,
-    rules: &'static Rules,
+    rules: &'static [Rules],
     program: Program,
     /// Whether sessions share: not where a program can write over its code, which then is theirs alone.
     shared: bool,
-    levels: [OnceLock<Option<Arc<CodeCache>>>; 2],
+    /// By mode, then level.
+    caches: Vec<[OnceLock<Option<Arc<CodeCache>>>; 2]>,
     /// What sessions that ended know about the program; kept where it is the same program for all.
     past: Option<Arc<Past>>,
     /// Who translates for all sessions, shared code or not; without one each session does it itself.
@@ -65,10 +66,11 @@ pub(crate) struct Caches {
 }
 
 impl Caches {
-    pub(crate) fn new(options: &JitOptions, rules: &'static Rules, program: &Program, shared: bool) -> Caches {
+    pub(crate) fn new(options: &JitOptions, rules: &'static [Rules], program: &Program, shared: bool) -> Caches {
         let (options, program) = (options.clone(), program.clone());
         let (past, background) = (shared.then(Default::default), options.background.then(Default::default));
-        Caches { options, rules, program, shared, levels: Default::default(), past, background }
+        let caches = rules.iter().map(|_| Default::default()).collect();
+        Caches { options, rules, program, shared, caches, past, background }
     }
 
     /// What earlier sessions leave to a new one.
@@ -76,15 +78,19 @@ impl Caches {
         self.past.clone()
     }
 
-    /// A session's view of the cache for `level`; `None` where there is no native code on this host.
-    pub(crate) fn native(&self, level: Level) -> Option<Native> {
-        let new = || CodeCache::new(&self.options, level, self.rules, &self.program);
-        let cache = match (self.shared, level) {
-            (false, _) => new(),
-            (true, Level::Off) => self.levels[0].get_or_init(new).clone(),
-            (true, Level::Rows) => self.levels[1].get_or_init(new).clone(),
+    /// A session's view of the caches for `level`; `None` where there is no native code on this host.
+    pub(crate) fn natives(&self, level: Level) -> Option<Natives> {
+        let native = |(rules, caches): (&'static Rules, &[OnceLock<Option<Arc<CodeCache>>>; 2])| {
+            let new = || CodeCache::new(&self.options, level, rules, &self.program);
+            let [off, rows] = caches;
+            let cache = match (self.shared, level) {
+                (false, _) => new(),
+                (true, Level::Off) => off.get_or_init(new).clone(),
+                (true, Level::Rows) => rows.get_or_init(new).clone(),
+            };
+            cache.map(|cache| Native::new(cache, self.background.clone()))
         };
-        cache.map(|cache| Native::new(cache, self.background.clone()))
+        self.rules.iter().zip(&self.caches).map(native).collect::<Option<Vec<_>>>().map(Natives::new)
     }
 }
 

@@ -13,6 +13,7 @@ mod listing;
 mod liveness;
 mod lower;
 mod native;
+mod natives;
 mod options;
 mod perf_map;
 mod region;
@@ -21,6 +22,7 @@ mod translations;
 
 pub(crate) use cache::Caches;
 pub use listing::{Listing, list};
-pub(crate) use native::Native;
+use native::Native;
+pub(crate) use natives::Natives;
 pub use options::JitOptions;
-pub(crate) use translations::Translations;
+use translations::Translations;

@@ -19,7 +19,7 @@ const TARGETS: usize = 64;
 const JUMPS: usize = 4096;
 
 /// A session's view of a [`CodeCache`].
-pub(crate) struct Native {
+pub(super) struct Native {
     cache: Arc<CodeCache>,
     /// What is run from: the cache's current generation, or one from before it moved on.
     generation: Generation,
@@ -46,7 +46,7 @@ impl Native {
     }
 
     /// Whether native code can be entered at the context's pc, after translating it or asking for that if it is hot.
-    pub(crate) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages) -> bool {
+    pub(super) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages) -> bool {
         self.follow();
         let pc = vm.pc();
         if self.has_entry(pc) {
@@ -63,13 +63,18 @@ impl Native {
         self.has_entry(pc)
     }
 
-    /// What `enter` needs, apart from each other.
-    pub(crate) fn parts(&self) -> (&CodeMemory, &Translations) {
-        (&self.generation.code, &self.translations)
+    /// What is entered.
+    pub(super) fn code(&self) -> &CodeMemory {
+        &self.generation.code
+    }
+
+    /// Whether the word at `address` is part of a translated region.
+    pub(super) fn contains(&self, address: u32) -> bool {
+        self.translations.contains(address)
     }
 
     /// Adds what was translated for this session to `stats`.
-    pub(crate) fn report(&self, stats: &mut Stats) {
+    pub(super) fn report(&self, stats: &mut Stats) {
         self.counters.report(stats);
     }
 

@@ -13,8 +13,10 @@ use tachy_runtime::{Access, Vm};
 
 use crate::env::Env;
 use crate::error::{Cause, Error};
+use crate::host::HostError;
 use crate::isa::{Op, Variant};
 use crate::program::Program;
+use crate::r0vm::Report;
 use crate::rules::Rules;
 use crate::trace::SinkError;
 
@@ -65,6 +67,8 @@ pub(crate) enum Refusal {
     Stream(&'static str, std::io::Error),
     /// The machine has no meaning for this: what was wrong, and the word that says how.
     Illegal(&'static str, u32),
+    /// The host refused.
+    Host(Box<HostError>),
     /// A big-integer ecall does not make sense.
     BigInt(BigIntError),
     /// The limit on cycles was reached.
@@ -78,6 +82,13 @@ pub(crate) enum Refusal {
     SegmentTooSmall(u32),
     /// Whoever takes segments failed.
     Segments(SinkError),
+}
+
+impl Refusal {
+    /// The host refused for this reason.
+    pub(crate) fn host(error: HostError) -> Refusal {
+        Refusal::Host(Box::new(error))
+    }
 }
 
 /// How a system instruction ends when it is carried out.
@@ -158,6 +169,16 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
 
     /// A step cannot be done for this reason. `Ok` if the program goes on at the context's pc, and that was no step.
     fn refused(&mut self, refusal: Refusal, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal>;
+
+    /// What a session on R0VM came to so far; none on other machines.
+    fn report(&self, _: &Vm, _: &World<'_>) -> Option<Report> {
+        None
+    }
+
+    /// The program has ended and `end` was called; makes it go on, if it only paused. Whether it does.
+    fn resume(&mut self, _: &mut Vm, _: &mut World<'_>) -> bool {
+        false
+    }
 
     /// Called once after the program's last step.
     fn end(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal>;

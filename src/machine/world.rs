@@ -88,10 +88,9 @@ impl<'env> World<'env> {
 
     /// Hands a segment over that has ended, if anyone wants it.
     pub(crate) fn segment(&mut self, record: SegmentRecord) -> Result<(), Refusal> {
-        match &mut self.env.segments.sink {
-            Some(sink) => sink(record).map_err(Refusal::Segments),
-            None => Ok(()),
-        }
+        let segments = &mut self.env.segments;
+        let sealed = segments.sealer.as_mut().map(|sealer| sealer.seal(record));
+        segments.deliver(sealed.into_iter().flatten()).map_err(Refusal::Segments)
     }
 
     /// Writes down that the words of `bytes` bytes from `address` were read.
@@ -121,6 +120,15 @@ impl<'env> World<'env> {
         }
     }
 
+    /// Forgets the effects from the one with this index on, but for those of pages.
+    pub(crate) fn keep_page_effects(&mut self, first: usize) {
+        let mut index = 0;
+        self.effects.retain(|effect| {
+            index += 1;
+            index <= first || matches!(effect.kind(), EffectKind::PageIn | EffectKind::PageOut)
+        });
+    }
+
     /// Whether so many effects wait that they should be handed over before the next step.
     pub(crate) fn effects_full(&self) -> bool {
         self.effects.len() >= EFFECTS_HELD
@@ -148,8 +156,12 @@ impl<'env> World<'env> {
         Ok(filled)
     }
 
-    /// Flushes stdout and stderr.
+    /// Flushes stdout and stderr, and waits for the segments under way.
     pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
+        self.env.segments.deliver_all().map_err(Refusal::Segments)?;
+        if let Some(host) = &mut self.env.host {
+            host.flush().map_err(Refusal::host)?;
+        }
         self.env.stdout.flush().map_err(|error| Refusal::Stream("stdout", error))?;
         self.env.stderr.flush().map_err(|error| Refusal::Stream("stderr", error))
     }

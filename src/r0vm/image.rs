@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use tachy_runtime::{PAGE_BYTES, PageContent};
 
-use super::digest::{Digest, tagged_struct};
+use super::digest::Digest;
+use super::sealer::image_id;
 use super::tree::Tree;
 use super::{SUSPEND_MODE_ADDRESS, SUSPEND_PC_ADDRESS};
 use crate::program::Program;
@@ -69,7 +70,7 @@ impl Image {
     /// The digest that names a program with this image: of its Merkle root, and of a pc that is always 0, which what
     /// runs first in R0VM does not depend on.
     pub fn id(&self) -> Digest {
-        tagged_struct("risc0.SystemState", &[Tree::of(self).root()], &[0])
+        image_id(Tree::of(self).root())
     }
 }
 

@@ -8,6 +8,8 @@ mod binary;
 mod claim;
 mod digest;
 mod image;
+mod report;
+mod sealer;
 mod segment;
 mod tree;
 
@@ -15,6 +17,8 @@ pub use binary::{Binary, KERNEL_ELF};
 pub use claim::Claim;
 pub use digest::{Digest, tagged_struct};
 pub use image::Image;
+pub use report::{CallCount, Exit, Report, SegmentCycles};
+pub(crate) use sealer::Sealer;
 pub use segment::{PartialImage, PovwNonce, Segment, SegmentRecord, TouchedPage};
 pub use tachy_runtime::{PageContent, poseidon2};
 pub use tree::Tree;

@@ -19,6 +19,9 @@ pub(super) const A3: u8 = 13;
 pub(super) const A4: u8 = 14;
 const A7: u8 = 17;
 
+/// Names of machine mode's ecalls, by a7.
+pub(super) const ECALL_NAMES: [&str; 6] = ["terminate", "read", "write", "poseidon2", "sha2", "bigint"];
+
 /// An address that must be one of the guest's.
 fn guest_address(address: u32, what: &'static str) -> Result<u32, Refusal> {
     match address >= LOWEST {
@@ -89,14 +92,32 @@ impl R0vm {
 
     /// What the kernel asks of the machine.
     pub(super) fn machine_ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        let flow = match world.read_register(vm, A7) {
+        let before = world.effects.len();
+        let done = self.carry_out(vm, world);
+        if done.is_err() {
+            // Of a call that is refused nothing is written down but what it has paid for.
+            world.keep_page_effects(before);
+        }
+        done
+    }
+
+    fn carry_out(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        let number = world.read_register(vm, A7);
+        let extra = self.extra_cycles;
+        let flow = match number {
             0 => self.terminate(vm, world),
+            1 => self.host_read(vm, world),
+            2 => self.host_write(vm, world),
             3 => self.poseidon2(vm, world),
             4 => self.sha2(vm, world),
             5 => self.bigint(vm, world),
-            number => Err(Refusal::Illegal("ecall of machine mode with a7 =", number)),
+            _ => Err(Refusal::Illegal("ecall of machine mode with a7 =", number)),
         }?;
         world.ecalls += 1;
+        if let Some(count) = self.calls.get_mut(number as usize) {
+            count.calls += 1;
+            count.cycles += 1 + self.extra_cycles - extra;
+        }
         Ok(flow)
     }
 

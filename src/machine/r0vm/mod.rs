@@ -11,6 +11,7 @@ mod accelerators;
 mod banks;
 mod bigint;
 mod calls;
+mod io;
 mod layout;
 mod memory;
 mod paging;
@@ -21,12 +22,15 @@ use tachy_runtime::{Access, PageState, Vm, page_of};
 
 use super::{Between, Budget, Flow, Machine, MachineKind, Refusal, World};
 use crate::env::Env;
+use crate::env::HostSide;
 use crate::error::{Cause, Error};
 use crate::isa::{Op, Variant};
 use crate::program::Program;
+use crate::r0vm::{CallCount, Digest, Exit, Report};
 use crate::rules::Rules;
 
 use banks::{Banks, is_register};
+use calls::ECALL_NAMES;
 use layout::*;
 use paging::Paging;
 use segments::{Segment, Totals};
@@ -52,8 +56,12 @@ pub(crate) struct R0vm {
     paging: Paging,
     segment: Segment,
     totals: Totals,
-    /// Cycles that system instructions took beyond their step, over the whole session.
+    /// The step at which the session began, or went on after a pause: its cycles are counted from there.
+    first_step: u64,
+    /// Cycles that system instructions took beyond their step since then.
     extra_cycles: u64,
+    /// Machine ecalls carried out, by a7.
+    calls: [CallCount; ECALL_NAMES.len()],
     /// Where the user's last ecall or trap was.
     user_pc: u32,
     /// What the program gave when it terminated: a0, a1.
@@ -110,7 +118,9 @@ impl Machine for R0vm {
             paging: Paging::new(),
             segment: Segment::new(&env.segments)?,
             totals: Totals::default(),
+            first_step: 0,
             extra_cycles: 0,
+            calls: Default::default(),
             user_pc: 0,
             terminated: None,
             output: None,
@@ -187,6 +197,41 @@ impl Machine for R0vm {
             Refusal::Trap(cause, address) => self.trap(cause, address, vm, world),
             other => Err(other),
         }
+    }
+
+    fn report(&self, vm: &Vm, world: &World<'_>) -> Option<Report> {
+        let own = world.env.host.as_ref().and_then(HostSide::own);
+        Some(Report {
+            segments: self.totals.segments,
+            user_cycles: self.user_cycles(vm),
+            paging_cycles: self.totals.paging_cycles,
+            reserved_cycles: self.totals.reserved_cycles,
+            total_cycles: self.totals.total_cycles,
+            each: self.totals.each.clone(),
+            exit: self.terminated.map(|(a0, _)| Exit::new(a0)),
+            output: self.output.map(Digest),
+            ecalls: ECALL_NAMES.into_iter().zip(self.calls).collect(),
+            journal: own.map(|host| host.journal().to_vec()),
+            syscalls: own.map_or(Vec::new(), |host| {
+                host.counts().map(|(name, count)| (name.to_owned(), count.calls, count.bytes)).collect()
+            }),
+            roots: world.env.segments.sealer.as_ref().and_then(|sealer| sealer.roots()),
+        })
+    }
+
+    fn resume(&mut self, vm: &mut Vm, world: &mut World<'_>) -> bool {
+        if !matches!(self.terminated.map(|(a0, _)| Exit::new(a0)), Some(Exit::Paused(_))) {
+            return false;
+        }
+        self.begin_part(vm);
+        if let Some(sealer) = &mut world.env.segments.sealer {
+            sealer.begin_part();
+        }
+        if let Some(host) = world.env.host.as_mut().and_then(HostSide::own_mut) {
+            // The part before has had its journal.
+            host.finish(false);
+        }
+        true
     }
 
     fn end(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {

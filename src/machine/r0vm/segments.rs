@@ -11,13 +11,13 @@ use super::memory::{KeptPages, copy_page};
 use crate::env::SegmentSetup;
 use crate::error::Error;
 use crate::machine::{Between, Refusal, World};
-use crate::r0vm::{Digest, SegmentRecord, TouchedPage};
+use crate::r0vm::{Digest, SegmentCycles, SegmentRecord, TouchedPage};
 
 /// Cycles over all segments that have ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) segments: u64,
-    pub(crate) user_cycles: u64,
+    pub(crate) each: Vec<SegmentCycles>,
     pub(crate) paging_cycles: u64,
     pub(crate) reserved_cycles: u64,
     pub(crate) total_cycles: u64,
@@ -46,7 +46,7 @@ impl Segment {
         Ok(Segment {
             po2: setup.check_po2()?,
             limit_cycles: setup.limit_cycles,
-            input: setup.input,
+            input: setup.input.0,
             records: setup.sink.is_some(),
             resumed: false,
             first_step: 0,
@@ -75,7 +75,7 @@ impl Segment {
 impl R0vm {
     /// User cycles of the session so far.
     pub(super) fn user_cycles(&self, vm: &Vm) -> u64 {
-        vm.steps() + self.extra_cycles
+        vm.steps() - self.first_step + self.extra_cycles
     }
 
     /// User cycles of the segment so far.
@@ -120,6 +120,16 @@ impl R0vm {
         // An instruction may begin while the threshold is not passed, and one always may after a split.
         let steps = (threshold + 1).saturating_sub(self.segment_cycles(vm)).max(1);
         Ok(Between { steps: steps.min(limit - used), acted })
+    }
+
+    /// Goes on after a pause, as a session of its own: segments and cycles are counted anew.
+    pub(super) fn begin_part(&mut self, vm: &Vm) {
+        self.first_step = vm.steps();
+        self.extra_cycles = 0;
+        self.totals = Totals::default();
+        self.calls = Default::default();
+        (self.terminated, self.output) = (None, None);
+        self.segment.resumed = false;
     }
 
     /// Begins a segment.
@@ -177,7 +187,7 @@ impl R0vm {
             povw_nonce: None,
         };
         self.totals.segments += 1;
-        self.totals.user_cycles += user_cycles;
+        self.totals.each.push(SegmentCycles { po2, user_cycles: user, paging_cycles: paging });
         self.totals.paging_cycles += paging_cycles;
         self.totals.total_cycles += 1 << po2;
         self.totals.reserved_cycles += (1u64 << po2).saturating_sub(user_cycles + paging_cycles);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::evaluate::{Evaluation, Loaded};
 use super::program::Program;
 use super::*;
 

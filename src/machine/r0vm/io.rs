@@ -1,0 +1,153 @@
+//! Machine ecalls `read` and `write`: the kernel speaks with the host.
+
+use tachy_runtime::Vm;
+
+use super::R0vm;
+use super::banks::Banks;
+use super::calls::{A0, A1, A2};
+use super::layout::*;
+use crate::env::HostSide;
+use crate::host::{Guest, Host};
+use crate::machine::{Flow, Refusal, World};
+
+/// The most that one call moves.
+const TRANSFER_BYTES: u32 = 1024;
+/// Words that one cycle moves.
+const GROUP_WORDS: u32 = 4;
+
+/// The guest as its host sees it. Memory is up to date, the banks' words included.
+struct View<'a> {
+    vm: &'a Vm,
+    banks: &'a Banks,
+    user_cycles: u64,
+    user_pc: u32,
+}
+
+impl Guest for View<'_> {
+    fn register(&self, number: u8) -> u32 {
+        self.banks.user(self.vm, number)
+    }
+
+    fn word(&self, address: u32) -> u32 {
+        self.vm.word(address)
+    }
+
+    fn bytes(&self, address: u32, buffer: &mut [u8]) {
+        let bytes = u32::try_from(buffer.len()).ok().and_then(|bytes| self.vm.bytes(address, bytes));
+        if let Some(bytes) = bytes {
+            buffer.copy_from_slice(bytes);
+        }
+    }
+
+    fn user_cycles(&self) -> u64 {
+        self.user_cycles
+    }
+
+    fn pc(&self) -> u32 {
+        self.user_pc
+    }
+}
+
+impl R0vm {
+    fn view<'a>(&'a self, vm: &'a mut Vm) -> View<'a> {
+        self.banks.write_out(vm);
+        // The ecall's own first cycle counts already.
+        View { vm, banks: &self.banks, user_cycles: self.user_cycles(vm) + 1, user_pc: self.user_pc }
+    }
+
+    /// Two cycles, and one for each byte or group of words that is stored.
+    pub(super) fn host_read(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
+        check_range("a host read of too many bytes: a2 =", buffer, bytes)?;
+        if bytes > 0 && buffer < LOWEST {
+            return Err(Refusal::Illegal("a host read into", buffer));
+        }
+        let mut data = vec![0; bytes as usize];
+        let filled = host_of(world)?.read(&self.view(vm), descriptor, &mut data).map_err(Refusal::host)?;
+        if filled > data.len() {
+            return Err(Refusal::Illegal("a host read that claims more bytes than it had room for, of", bytes));
+        }
+        data.truncate(filled);
+        world.write_register(vm, A0, filled as u32);
+        let cycles = self.store_bytes(vm, world, buffer, &data)?;
+        self.segment.reads.push(data);
+        self.charge(vm, 1 + cycles);
+        Ok(Flow::Next)
+    }
+
+    /// Stores what the host gave: bytes up to a word's beginning, words in groups, and the bytes that are left. How many
+    /// of these there were.
+    fn store_bytes(
+        &mut self,
+        vm: &mut Vm,
+        world: &mut World<'_>,
+        mut address: u32,
+        mut data: &[u8],
+    ) -> Result<u64, Refusal> {
+        let mut cycles = 0;
+        let head = data.len().min((address.wrapping_neg() & 3) as usize);
+        let (bytes, rest) = data.split_at(head);
+        for &byte in bytes {
+            self.store_byte(vm, world, address, byte)?;
+            address = address.wrapping_add(1);
+            cycles += 1;
+        }
+        data = rest;
+        while data.len() >= 4 {
+            for unit in 0..GROUP_WORDS {
+                match data.split_first_chunk() {
+                    Some((&word, rest)) => {
+                        self.store_word(vm, world, address, u32::from_le_bytes(word))?;
+                        address = address.wrapping_add(4);
+                        data = rest;
+                    }
+                    None => self.store_word(vm, world, UNUSED_WORDS + 4 * unit, 0)?,
+                }
+            }
+            cycles += 1;
+        }
+        for &byte in data {
+            self.store_byte(vm, world, address, byte)?;
+            address = address.wrapping_add(1);
+            cycles += 1;
+        }
+        Ok(cycles)
+    }
+
+    fn store_byte(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, byte: u8) -> Result<(), Refusal> {
+        let mut word = self.load_word(vm, world, address)?.to_le_bytes();
+        word[address as usize % 4] = byte;
+        self.store_word(vm, world, address, u32::from_le_bytes(word))
+    }
+
+    /// Two cycles; what is written is looked at, not loaded.
+    pub(super) fn host_write(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
+        check_range("a host write of too many bytes: a2 =", buffer, bytes)?;
+        let view = self.view(vm);
+        let mut data = vec![0; bytes as usize];
+        view.bytes(buffer, &mut data);
+        let answer = host_of(world)?.write(&view, descriptor, &data).map_err(Refusal::host)?;
+        self.segment.writes.push(answer);
+        world.write_register(vm, A0, answer);
+        self.charge(vm, 1);
+        Ok(Flow::Next)
+    }
+}
+
+/// Who answers.
+fn host_of<'a, 'env>(world: &'a mut World<'env>) -> Result<&'a mut HostSide<'env>, Refusal> {
+    world
+        .env
+        .host
+        .as_mut()
+        .ok_or(Refusal::Illegal("a question to its host, of which the session has none; descriptor", 0))
+}
+
+/// A buffer may not wrap around, nor be longer than a call can move.
+fn check_range(what: &'static str, buffer: u32, bytes: u32) -> Result<(), Refusal> {
+    match buffer.checked_add(bytes) {
+        Some(_) if bytes <= TRANSFER_BYTES => Ok(()),
+        _ => Err(Refusal::Illegal(what, bytes)),
+    }
+}

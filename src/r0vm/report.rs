@@ -1,0 +1,76 @@
+//! What a session on R0VM came to, as numbers. Plain data.
+
+use super::Digest;
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// For good, with this code.
+    Halted(u8),
+    /// Until it is resumed, with this code.
+    Paused(u8),
+    /// In a way that has no meaning: the word that it gave.
+    Unknown(u32),
+}
+
+impl Exit {
+    /// What the word in a0 of the call that ends a program means.
+    pub(crate) fn new(a0: u32) -> Exit {
+        let code = (a0 >> 8) as u8;
+        match a0 & 0xff {
+            0 => Exit::Halted(code),
+            1 => Exit::Paused(code),
+            _ => Exit::Unknown(a0),
+        }
+    }
+}
+
+/// Calls of one kind and the cycles that they took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallCount {
+    /// Calls carried out.
+    pub calls: u64,
+    /// Their cycles, the ecall instruction's included, without paging.
+    pub cycles: u64,
+}
+
+/// What a session came to so far. Cycles are of the segments that have ended, but for `user_cycles`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Segments that have ended.
+    pub segments: u64,
+    /// Cycles of instructions, up to now.
+    pub user_cycles: u64,
+    /// Cycles of paging.
+    pub paging_cycles: u64,
+    /// Cycles that the proofs' size leaves over, what their ends take included.
+    pub reserved_cycles: u64,
+    /// The proofs' sizes.
+    pub total_cycles: u64,
+    /// Size and cycles of each segment that has ended.
+    pub each: Vec<SegmentCycles>,
+    /// How the program ended, once it has.
+    pub exit: Option<Exit>,
+    /// The eight words that it gave then.
+    pub output: Option<Digest>,
+    /// Machine ecalls by name.
+    pub ecalls: Vec<(&'static str, CallCount)>,
+    /// The journal, if the library's own host was there.
+    pub journal: Option<Vec<u8>>,
+    /// System calls by name, if the library's own host was there: how many, and bytes moved.
+    pub syscalls: Vec<(String, u64, u64)>,
+    /// Roots of memory before the first and after the last segment, if segments were asked for.
+    pub roots: Option<(Digest, Digest)>,
+}
+
+/// A segment in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentCycles {
+    /// Base-2 logarithm of its cycles.
+    pub po2: u32,
+    /// Cycles of instructions.
+    pub user_cycles: u32,
+    /// Cycles of paging.
+    pub paging_cycles: u32,
+}
