@@ -247,6 +247,12 @@ impl<'env> Env<'env> {
         self
     }
 
+    /// The digest that machine `r0vm` gives each segment as its input; zero unless said.
+    pub fn input_digest(mut self, digest: Digest) -> Self {
+        self.segments.input = digest;
+        self
+    }
+
     /// User cycles that a session of machine `r0vm` may take; reaching them is an error.
     pub fn limit_cycles(mut self, cycles: u64) -> Self {
         self.segments.limit_cycles = Some(cycles);

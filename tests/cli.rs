@@ -287,7 +287,6 @@ fn bad_programs_give_65_and_missing_files_66() {
     for command in ["run", "trace", "diff"] {
         assert_fails(&format!("{command} --stdin {} {}", folder.path("none"), fib()), 66, "No such file");
         assert_fails(&format!("{command} --stdin {} {}", folder.path(""), fib()), 66, "directory");
-        assert_fails(&format!("{command} --machine r0vm {}", fib()), 69, "kernel");
     }
 }
 

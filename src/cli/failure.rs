@@ -25,8 +25,8 @@ const CODES: [(u8, &str); 10] = [
     (UNAVAILABLE, "not possible here, or not yet: memory, machine"),
     (DIFFER, "the engines differ"),
     (71, "memory limit"),
-    (72, "step, output or time limit"),
-    (73, "the guest trapped"),
+    (72, "step, output, time or cycle limit"),
+    (73, "the guest trapped, panicked, or asked for what there is not"),
     (74, "input or output failed"),
 ];
 
@@ -45,8 +45,8 @@ fn exit_code(kind: &str) -> u8 {
         "input" => 66,
         "difference" => DIFFER,
         "memory-limit" => 71,
-        "step-limit" | "output-limit" | "time-limit" | "cancelled" => 72,
-        "trap" => 73,
+        "step-limit" | "output-limit" | "time-limit" | "cycle-limit" | "segment-too-small" | "cancelled" => 72,
+        "trap" | "machine" | "bigint" | "host" => 73,
         "output" | "sink" | "stream" => 74,
         _ => UNAVAILABLE,
     }
@@ -64,7 +64,7 @@ pub(super) fn help() -> String {
          --json tells them apart.\n\nKinds of errors in JSON, with their exit codes:\n",
     );
     for (kind, meaning) in Error::KINDS.iter().chain(&OWN_KINDS) {
-        let _ = writeln!(text, "  {kind:<14} {}  {meaning}", exit_code(kind));
+        let _ = writeln!(text, "  {kind:<17} {}  {meaning}", exit_code(kind));
     }
     text
 }
@@ -177,6 +177,6 @@ mod tests {
         // These have no other name for their code, so that a typing mistake would go unseen.
         let unavailable = Error::KINDS.iter().filter(|(kind, _)| exit_code(kind) == UNAVAILABLE);
         let names: Vec<&str> = unavailable.map(|(kind, _)| *kind).collect();
-        assert_eq!(names, ["boot", "unsupported", "host-memory", "ended"]);
+        assert_eq!(names, ["boot", "thread", "host-memory", "ended"]);
     }
 }

@@ -343,7 +343,7 @@ fn store<M: Machine, T: Tier>(
     row.addr = address;
     row.mem_before = before;
     row.mem_after = after;
-    Ok(asks && machine.stored(vm, address))
+    Ok(asks && machine.stored(vm, world, address))
 }
 
 /// Forgets code that a system instruction wrote over.

@@ -139,7 +139,7 @@ impl Machine for Bare {
         Some(0)
     }
 
-    fn stored(&mut self, _: &mut Vm, _: u32) -> bool {
+    fn stored(&mut self, _: &mut Vm, _: &mut World<'_>, _: u32) -> bool {
         false
     }
 

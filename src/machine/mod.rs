@@ -154,7 +154,7 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
 
     /// Called after a store for which [`Machine::access`] was asked, with the word in memory. Whether the engine must look
     /// before the next step.
-    fn stored(&mut self, vm: &mut Vm, address: u32) -> bool;
+    fn stored(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32) -> bool;
 
     /// Whether native code keeps to what holds now. If not, the interpreter does everything.
     fn allows_native(&self, vm: &Vm) -> bool;

@@ -86,7 +86,7 @@ impl Replay {
             if format.has_rs2() {
                 check("rs2", self.registers[instruction.rs2 as usize & 31], row.rs2)?;
             }
-            if instruction.op.line().access_bytes() != 0 {
+            if instruction.op.line().access_bytes() != 0 && !mirrors_registers(self.variant, row.addr) {
                 let before = *self.words.entry(row.addr & !3).or_insert(row.mem_before);
                 check("the word before", before, row.mem_before)?;
                 self.words.insert(row.addr & !3, row.mem_after);
@@ -108,6 +108,9 @@ impl Replay {
         if matches!(effect.kind(), EffectKind::PageIn | EffectKind::PageOut) {
             return Ok(());
         }
+        if effect.space() == Space::Memory && mirrors_registers(self.variant, addr) {
+            return Ok(());
+        }
         let cell = match effect.space() {
             Space::Memory => self.words.entry(addr).or_insert(before),
             Space::Register => &mut self.registers[addr as usize & 31],
@@ -118,6 +121,12 @@ impl Replay {
         *cell = after;
         Ok(())
     }
+}
+
+/// Whether the word at `address` is a register as memory shows it: what it holds is what the registers hold.
+fn mirrors_registers(variant: Variant, address: u32) -> bool {
+    let shunt = address & !0x83 == 0xffff_0100;
+    variant == Variant::R0vm && ((0xffff_0000..0xffff_0100).contains(&address) || shunt)
 }
 
 impl Sink for Replay {
@@ -136,6 +145,13 @@ impl Sink for Replay {
             let (own, later) = effects.split_at(count);
             effects = later;
             self.apply(row, own)?;
+        }
+        // What came after the program's last step.
+        if self.step < self.until {
+            let done = self.step;
+            for effect in effects.iter().filter(|effect| effect.step >= done) {
+                self.apply_effect(effect)?;
+            }
         }
         Ok(())
     }

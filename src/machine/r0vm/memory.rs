@@ -136,7 +136,9 @@ impl R0vm {
         vm.set_word(address, word);
         world.record(vm, EffectKind::Write, Space::Memory, address & !3, before, word);
         if page_of(address) == SYSTEM_PAGE {
+            let before = vm.registers();
             self.banks.read_back(vm);
+            world.record_registers(vm, &before);
         }
         if vm.page_state(address).contains(PageState::CODE) {
             world.code_written.push(address & !3);

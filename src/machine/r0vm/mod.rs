@@ -166,10 +166,12 @@ impl Machine for R0vm {
         Some((self.paging.load_cycles(page) + write) as u64)
     }
 
-    fn stored(&mut self, vm: &mut Vm, address: u32) -> bool {
+    fn stored(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32) -> bool {
         let system = page_of(address) == SYSTEM_PAGE;
         if system {
+            let before = vm.registers();
             self.banks.read_back(vm);
+            world.record_registers(vm, &before);
         }
         system
     }
