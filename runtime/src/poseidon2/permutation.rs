@@ -63,8 +63,8 @@ macro_rules! kernel {
             multiply(multiply(square, x), multiply(square, square))
         }
 
-        /// The outer linear layer: the circulant 4x4 matrix (2 3 1 1) on each group of four cells, by the chain of
-        /// additions in appendix B of the Poseidon2 paper, and then the sum of all groups onto each.
+        /// The outer linear layer: the 4x4 matrix of the Poseidon2 paper on each group of four cells, by the chain of
+        /// additions in its appendix B, and then the sum of all groups onto each.
         $(#[$features])*
         #[inline]
         fn outer_layer(state: &mut [$vector; CELLS]) {
