@@ -1,7 +1,8 @@
 //! `tachy info`: what a program is, without running it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -14,11 +15,11 @@ use super::guest::{create, read_program};
 use super::report::write_json;
 use super::text::{count, grouped, symbol};
 
-/// Show what a program is: entry, segments, symbols, sizes, digest
+/// Show what a program is: entry, segments, symbols, sizes, digest, and its image id if it is one for R0VM
 #[derive(Args)]
 #[command(after_long_help = failure::help())]
 pub(super) struct Info {
-    /// Static RV32IM executable (ELF)
+    /// Static RV32IM executable (ELF), or RISC Zero program binary
     #[arg(value_name = "PROGRAM")]
     program: PathBuf,
 
@@ -33,6 +34,9 @@ pub(super) struct Info {
 #[derive(Serialize)]
 struct Facts {
     program_digest: String,
+    /// Only of a program for R0VM, as is the entry of its user program.
+    image_id: Option<String>,
+    user_entry: Option<u32>,
     entry: u32,
     segments: Vec<SegmentFacts>,
     symbols: usize,
@@ -49,7 +53,7 @@ struct SegmentFacts {
 impl Info {
     pub(super) fn main(&self) -> Result<u8, Failure> {
         let json = create(self.json.target())?;
-        let program = read_program(&self.program)?;
+        let program = read(&self.program)?;
         let facts = facts(&program);
         if let Some(file) = json {
             write_json(&facts, &file)?;
@@ -71,7 +75,14 @@ impl Info {
         let entry = symbol(program, facts.entry).unwrap_or_default();
         writeln!(text, "program   {}", self.program.display())?;
         writeln!(text, "digest    {}", facts.program_digest)?;
+        if let Some(id) = &facts.image_id {
+            writeln!(text, "image id  {id}")?;
+        }
         writeln!(text, "{}", format!("entry     {:#010x} {entry}", facts.entry).trim_end())?;
+        if let Some(entry) = facts.user_entry {
+            let name = symbol(program, entry).unwrap_or_default();
+            writeln!(text, "{}", format!("user      {entry:#010x} {name}").trim_end())?;
+        }
         for segment in program.segments() {
             let (start, end) = (segment.address, segment.end());
             let (bytes, data) = (count(segment.memory_bytes.into(), "byte"), grouped(segment.data.len() as u64));
@@ -97,6 +108,16 @@ impl Info {
     }
 }
 
+/// Reads a program from a file, one for R0VM too.
+fn read(path: &Path) -> Result<Program, Failure> {
+    match fs::read(path) {
+        Ok(bytes) if bytes.starts_with(b"R0BF") => {
+            Program::from_risc0(&bytes).map_err(|error| Failure::program(path, error))
+        }
+        _ => read_program(path),
+    }
+}
+
 fn facts(program: &Program) -> Facts {
     let segments = program.segments().iter().map(|segment| SegmentFacts {
         address: segment.address,
@@ -106,6 +127,8 @@ fn facts(program: &Program) -> Facts {
     });
     Facts {
         program_digest: blake3::Hash::from(program.digest()).to_string(),
+        image_id: program.image_id().map(|id| id.to_string()),
+        user_entry: program.user_entry(),
         entry: program.entry(),
         segments: segments.collect(),
         symbols: program.symbols().len(),
