@@ -5,8 +5,8 @@ use std::panic::catch_unwind;
 
 use anyhow::Result;
 use oracle_images::elf::{damage, is_heavy, random};
+use oracle_images::our_digest;
 use oracle_images::rng::Rng;
-use oracle_images::{digest, our_digest};
 use risc0_binfmt::{AbiKind, ProgramBinary};
 use tachy::r0vm::{Binary, Digest, Image, KERNEL_ELF};
 use tachy::{Program, ProgramError};
@@ -31,7 +31,9 @@ fn compare(bytes: &[u8], name: &str) -> bool {
         (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs, "{name}: image ids differ"),
         (Err(_), Err(_)) => return false,
         // The one thing that we refuse and the reference does not; see `Program::from_risc0`.
-        (Err(ProgramError::InElf { error, .. }), _) if matches!(*error, ProgramError::SharedData { .. }) => return false,
+        (Err(ProgramError::InElf { error, .. }), _) if matches!(*error, ProgramError::SharedData { .. }) => {
+            return false;
+        }
         (ours, theirs) => panic!("{name}: ours {ours:?}, the reference {theirs:?}"),
     }
     true
@@ -84,11 +86,12 @@ fn real_elfs() {
 #[test]
 fn damaged_elfs() {
     let (mut accepted, mut refused) = (0, 0);
-    for seed in 0..20_000 {
+    for seed in 0..5000 {
         let mut rng = Rng::new(seed);
         let mut user = random(&mut rng, 0x0020_0800);
         let mut kernel = random(&mut rng, 0xc000_0000);
-        damage(&mut rng, if rng.one_in(3) { &mut kernel } else { &mut user });
+        let elf = if rng.one_in(3) { &mut kernel } else { &mut user };
+        damage(&mut rng, elf);
         if is_heavy(&user) || is_heavy(&kernel) {
             continue;
         }
@@ -98,7 +101,7 @@ fn damaged_elfs() {
             false => refused += 1,
         }
     }
-    assert!(accepted > 1000 && refused > 1000, "{accepted} accepted, {refused} refused");
+    assert!(accepted > 500 && refused > 500, "{accepted} accepted, {refused} refused");
 }
 
 /// A program binary around small ELFs with this header.
@@ -127,8 +130,18 @@ fn headers() {
         with_header(&header)
     };
     let mut accepted = BTreeMap::new();
-    let texts =
-        ["1.0.0", "1.2.3", "1.0.0-rc.1", "1.0.0+build", "2.0.0", "0.9.0", "1.0", "", "1.0.0 ", "99999999999999999999.0.0"];
+    let texts = [
+        "1.0.0",
+        "1.2.3",
+        "1.0.0-rc.1",
+        "1.0.0+build",
+        "2.0.0",
+        "0.9.0",
+        "1.0",
+        "",
+        "1.0.0 ",
+        "99999999999999999999.0.0",
+    ];
     for text in texts {
         for kind in 0..3 {
             let name = format!("ABI {kind} {text}");

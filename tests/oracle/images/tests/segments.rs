@@ -70,7 +70,8 @@ fn compare(program: Program, po2: usize, name: &str) -> usize {
     let session = execute(image.clone(), po2, 2000, DEFAULT_SESSION_LIMIT, &NullSyscall, None).expect("it runs");
     for kernel in Kernel::available() {
         let mut tree = Tree::new(kernel);
-        let initial: Vec<_> = image.clone().into_pages().iter().map(|(number, page)| (*number, content(page))).collect();
+        let initial: Vec<_> =
+            image.clone().into_pages().iter().map(|(number, page)| (*number, content(page))).collect();
         tree.update(initial.iter().map(|(number, content)| (*number, &**content)));
         assert_eq!(digest(tree.root()), image.clone().image_id(), "{name}");
         for (theirs, record) in session.segments.iter().zip(records(&session)) {
