@@ -180,8 +180,9 @@ fn assert_partial_image(image: &MemoryImage, touched: &[TouchedPage], place: &st
     let mut pages: Vec<u32> = touched.iter().map(|touched| touched.page).collect();
     pages.sort_unstable();
     assert_eq!(image.get_page_indexes().into_iter().collect::<Vec<_>>(), pages, "{place}");
-    let above = |page: &u32| (0..=22).map(move |level| (1 << 22 | page) >> level);
-    let mut nodes: Vec<u32> = pages.iter().flat_map(above).flat_map(|node| [node, (node ^ 1).max(1)]).collect();
+    let above = |page: u32| (0..=22).map(move |level| (1 << 22 | page) >> level);
+    let mut nodes: Vec<u32> =
+        pages.iter().copied().flat_map(above).flat_map(|node| [node, (node ^ 1).max(1)]).collect();
     nodes.sort_unstable();
     nodes.dedup();
     let theirs: Vec<u32> = image.digests().map(|(node, _)| *node).collect();
