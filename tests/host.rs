@@ -210,7 +210,8 @@ fn what_was_written_is_stdin_and_comes_before_a_stream() {
 fn a_read_hands_over_the_last_bytes_as_a_result() {
     let data = b"0123456789";
     // Bytes asked for, buffer, and then: in the buffer, a0, a1.
-    let cases: [(u32, usize, &[u8], u32, &[u8; 4]); 8] = [
+    type Case<'case> = (u32, usize, &'case [u8], u32, &'case [u8; 4]);
+    let cases: [Case<'_>; 8] = [
         (10, 8, b"01234567", 10, b"89\0\0"),
         (8, 8, b"01234567", 8, b"\0\0\0\0"),
         (3, 0, b"", 3, b"012\0"),

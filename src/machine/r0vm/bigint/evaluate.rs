@@ -206,7 +206,7 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         let mut value = value.iter().flat_map(|word| word.to_le_bytes());
         let needed =
             value.clone().enumerate().filter(|(_, byte)| *byte != 0).last().map_or(0, |(last, _)| last as u64 + 1);
-        if needed.next_multiple_of(4) > bytes.into() {
+        if needed.next_multiple_of(4) > u64::from(bytes) {
             return Err(BigIntError::TooSmall { operation: index, needed, bytes });
         }
         for chunk in 0..chunks {
@@ -241,7 +241,8 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             return Err(BigIntError::Unaligned { operation: index, register: register as u8, address: base });
         }
         let address = base as u64 + operation.offset() as u64 * CHUNK_BYTES as u64;
-        let begins = address >= LOWEST_ADDRESS.into() && (self.mode == Mode::Machine || address < USER_END.into());
+        let begins =
+            address >= u64::from(LOWEST_ADDRESS) && (self.mode == Mode::Machine || address < u64::from(USER_END));
         // Only where it begins is a matter of the arena, but the address space ends for everyone. Nothing fits anywhere.
         match begins && (bytes == 0 || address + bytes as u64 <= 1 << 32) {
             true => Ok((address as u32, bytes)),

@@ -251,7 +251,7 @@ fn programs_that_are_none_are_refused_before_anything_runs() {
     assert_eq!(with(4, 2), Err(BigIntError::Version(2)));
     for counts in (8..24).step_by(4) {
         let error = with(counts, u32::MAX).expect_err("there are not so many");
-        assert!(matches!(error, BigIntError::Short { needed, .. } if needed > u32::MAX.into()), "{error}");
+        assert!(matches!(error, BigIntError::Short { needed, .. } if needed > u64::from(u32::MAX)), "{error}");
     }
     for code in (0..16).filter(|code| ![2, 3, 4, 8, 9, 10, 11, 12, 14].contains(code)) {
         // The first operation would fail, but is not reached.
