@@ -273,22 +273,29 @@ fn no_program_runs_away() {
     };
     assert!(matches!(squarings(64), Err(BigIntError::Work { .. })));
 
+    // Numbers of 800,000 bytes, which are cheap to add.
+    let mut operations = vec![op(CONST, 0, 0, 100_000)];
+    operations.extend(vec![op(ADD, 0, 0, 0); 200]);
+    let sums = run(&assemble(&[], &vec![1; 100_000], &operations));
+    assert!(matches!(sums, Err(BigIntError::Memory { operation: 83, .. })), "{sums:?}");
+
     let large = 2 << 20;
     let load = |bytes, count| {
         // Long numbers, not zeros.
         let program = assemble(&[bytes], &[], &vec![op(LOAD, 0, INPUT, 0); count]);
         evaluate(&Program::parse(&program)?, Mode::User, &registers(), |address| address)
     };
-    assert_eq!(load(large, 4).expect("they fit").loads.len(), 4);
-    assert!(matches!(load(large, 100), Err(BigIntError::Memory { operation: 32, .. })));
+    assert_eq!(load(large, 7).expect("they fit").loads.len(), 7);
+    assert!(matches!(load(large, 8), Err(BigIntError::Work { operation: 7, .. })));
     assert!(matches!(load(0xffff_0000, 1), Err(BigIntError::Address { .. })));
     assert!(matches!(load(0xc000_0000, 1), Err(BigIntError::Work { .. })));
 
-    let stores = vec![op(STORE, 0, OUTPUT, 0); 10_000];
-    assert!(matches!(run(&assemble(&[large], &[], &stores)), Err(BigIntError::Work { .. })));
+    let stores = |count| run(&assemble(&[large], &[], &vec![op(STORE, 0, OUTPUT, 0); count]));
+    assert_eq!(stores(7).expect("they fit").witness.len(), 2 << 16);
+    assert!(matches!(stores(8), Err(BigIntError::Work { operation: 7, .. })));
 
     let constants = vec![op(CONST, 0, 0, 100_000); 1_000];
-    assert!(matches!(run(&assemble(&[], &vec![1; 100_000], &constants)), Err(BigIntError::Memory { .. })));
+    assert!(matches!(run(&assemble(&[], &vec![1; 100_000], &constants)), Err(BigIntError::Work { .. })));
 }
 
 proptest! {
