@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod compare;
 mod environment;
 mod guests;
 mod host;
@@ -14,6 +15,7 @@ mod outcome;
 mod quiet;
 mod run;
 
+pub use compare::{compare_guests, compare_parts};
 pub use environment::{Environment, sequence};
 pub use guests::{Case, binary, cases};
 pub use image::{Image, wrap};

@@ -1,6 +1,9 @@
 //! Differences between outcomes are found, wherever they are.
 
-use oracle_reference::{Environment, Exit, Failure, FailureKind, Outcome, binary, first_difference, run};
+use oracle_reference::{
+    Environment, Exit, Failure, FailureKind, Outcome, binary, compare_guests, compare_parts, first_difference, run,
+    run_and_resume,
+};
 
 fn outcome() -> Outcome {
     let mut environment = Environment::with_words(&[10]);
@@ -55,4 +58,19 @@ fn a_panic_of_the_reference_wants_any_error() {
     assert_eq!(first_difference(&panicked, &failed(FailureKind::Other)), None);
     assert!(first_difference(&panicked, &Outcome::default()).is_some());
     assert!(first_difference(&failed(FailureKind::Trap(1)), &failed(FailureKind::Trap(2))).is_some());
+}
+
+#[test]
+fn guests_are_compared_part_by_part() {
+    let late = |binary: &[u8], environment: &Environment, resumes| {
+        let mut parts = run_and_resume(binary, environment, resumes);
+        if resumes > 0 {
+            parts[2].user_cycles += 1;
+        }
+        parts
+    };
+    let differences = compare_guests(late);
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    assert!(differences[0].starts_with("pause : part 2, user cycles"), "{differences:?}");
+    assert_eq!(compare_parts(&[outcome()], &[]), Some("1 parts against 0".into()));
 }
