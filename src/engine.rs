@@ -186,7 +186,9 @@ impl<'env, M: Machine> Hart<'env, M> {
             self.exit = Some(code);
         }
         // Whatever happened, what was done is delivered; the first error counts.
-        let done = if self.exit.is_some() { u64::MAX } else { self.vm.steps() };
+        // A step that can never be done has left what it began.
+        let over = self.exit.is_some() || matches!(&ended, Ended::Refused(refusal) if !refusal.is_limit());
+        let done = if over { u64::MAX } else { self.vm.steps() };
         let delivered = deliver(&mut self.vm, &mut self.world, done, control.sink);
         let flushed = self.world.flush();
         self.spent += started.elapsed();

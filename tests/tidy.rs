@@ -34,7 +34,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
     // Where segments go, and what they are, is said by those who make them.
     ("env", &["error", "host", "r0vm", "trace"]),
     ("rules", &["isa", "tachy_runtime"]),
-    ("r0vm", &["program", "tachy_runtime"]),
+    ("r0vm", &["decode", "isa", "program", "trace", "tachy_runtime"]),
     ("host", &[]),
     ("limits", &[]),
     ("trace", &["decode", "isa", "tachy_runtime"]),

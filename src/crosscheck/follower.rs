@@ -71,6 +71,9 @@ impl<'env> Follower<'env> {
         let mut replay = run::replay(self.state(), u64::MAX);
         self.run_to(jit.end());
         let own = Portion { first_step: jit.first_step, rows: &self.own.rows, effects: &self.own.effects };
+        // What a step has begun that is not done is the end's business.
+        let known = if self.state().exit_code().is_some() { u64::MAX } else { jit.end() };
+        let (jit, own) = (jit.until(known), own.until(known));
         let finding = compare(jit, own);
 
         let agreed = jit.until(finding.as_ref().map_or(u64::MAX, |finding| finding.step));

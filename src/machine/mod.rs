@@ -85,6 +85,18 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the step can be done under another limit, or if a stream does better.
+    pub(crate) fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Refusal::MemoryLimit
+                | Refusal::OutputLimit
+                | Refusal::CycleLimit { .. }
+                | Refusal::Stream(..)
+                | Refusal::Segments(_)
+        )
+    }
+
     /// The host refused for this reason.
     pub(crate) fn host(error: HostError) -> Refusal {
         Refusal::Host(Box::new(error))

@@ -120,6 +120,16 @@ impl<'env> World<'env> {
         }
     }
 
+    /// Writes down, in front of the effect with this index, the word of an instruction that has no row: it was begun and
+    /// not done.
+    pub(crate) fn record_instruction(&mut self, vm: &Vm, index: usize) {
+        if vm.tracing() {
+            let (address, word) = (vm.pc() & !3, vm.word(vm.pc()));
+            let effect = Effect::new(vm.steps(), EffectKind::Read, Space::Memory, address, word, word);
+            self.effects.insert(index.min(self.effects.len()), effect);
+        }
+    }
+
     /// Forgets the effects from the one with this index on, but for those of pages.
     pub(crate) fn keep_page_effects(&mut self, first: usize) {
         let mut index = 0;

@@ -7,6 +7,8 @@
 mod binary;
 mod claim;
 mod digest;
+mod ecall;
+mod events;
 mod image;
 mod report;
 mod sealer;
@@ -16,6 +18,7 @@ mod tree;
 pub use binary::{Binary, KERNEL_ELF};
 pub use claim::Claim;
 pub use digest::{Digest, tagged_struct};
+pub use events::{TraceEvent, TraceEvents};
 pub use image::Image;
 pub use report::{CallCount, Exit, Report, SegmentCycles};
 pub(crate) use sealer::Sealer;

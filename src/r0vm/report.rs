@@ -6,9 +6,9 @@ use super::Digest;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// For good, with this code.
-    Halted(u8),
+    Halted(u16),
     /// Until it is resumed, with this code.
-    Paused(u8),
+    Paused(u16),
     /// In a way that has no meaning: the word that it gave.
     Unknown(u32),
 }
@@ -16,8 +16,8 @@ pub enum Exit {
 impl Exit {
     /// What the word in a0 of the call that ends a program means.
     pub(crate) fn new(a0: u32) -> Exit {
-        let code = (a0 >> 8) as u8;
-        match a0 & 0xff {
+        let code = (a0 >> 16) as u16;
+        match a0 & 0xffff {
             0 => Exit::Halted(code),
             1 => Exit::Paused(code),
             _ => Exit::Unknown(a0),

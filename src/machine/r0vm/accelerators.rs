@@ -144,10 +144,10 @@ impl R0vm {
             _ => return Err(Refusal::Illegal("a bigint program that is too long, words:", program_words)),
         };
         self.load_range(vm, world, program, program_bytes)?;
+        self.banks.write_out(vm);
         let bytes = vm.bytes(program, program_bytes).unwrap_or_default().to_vec();
         let parsed = bigint::Program::parse(&bytes).map_err(Refusal::BigInt)?;
         let registers = std::array::from_fn(|number| register(vm, number as u8));
-        self.banks.write_out(vm);
         let evaluation = bigint::evaluate(&parsed, mode, &registers, |address| vm.word(address))
             .map_err(|error: BigIntError| Refusal::BigInt(error))?;
         for loaded in &evaluation.loads {

@@ -37,7 +37,11 @@ fn is_handler(address: u32) -> bool {
 impl R0vm {
     /// Enters the kernel.
     pub(super) fn user_ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        let before = world.effects.len();
         let handler = self.load_word(vm, world, ECALL_DISPATCH)?;
+        if !is_handler(handler) {
+            world.keep_page_effects(before);
+        }
         guest_address(handler, "a user's ecall, whose handler would be at")?;
         if !is_handler(handler) {
             return Err(Refusal::Trap(Cause::EcallWithoutHandler, handler));
@@ -66,6 +70,9 @@ impl R0vm {
         vm: &mut Vm,
         world: &mut World<'_>,
     ) -> Result<(), Refusal> {
+        if cause != Cause::FetchFault {
+            world.record_instruction(vm, world.effects.len());
+        }
         let handler = self.load_word(vm, world, TRAP_DISPATCH + 4 * cause as u32)?;
         if !is_handler(handler) || self.mode != 0 {
             return Err(Refusal::Trap(cause, address));
@@ -94,16 +101,23 @@ impl R0vm {
     pub(super) fn machine_ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let before = world.effects.len();
         let done = self.carry_out(vm, world);
-        if done.is_err() {
-            // Of a call that is refused nothing is written down but what it has paid for.
-            world.keep_page_effects(before);
+        match &done {
+            Ok(_) => {}
+            // The call may be done again, under another limit: nothing is written down but what it has paid for.
+            Err(Refusal::MemoryLimit) => world.keep_page_effects(before),
+            Err(_) => world.record_instruction(vm, before),
         }
         done
     }
 
     fn carry_out(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let number = world.read_register(vm, A7);
+        // Counted when it begins, with the ecall's own cycle.
         let extra = self.extra_cycles;
+        if let Some(count) = self.calls.get_mut(number as usize) {
+            count.calls += 1;
+            count.cycles += 1;
+        }
         let flow = match number {
             0 => self.terminate(vm, world),
             1 => self.host_read(vm, world),
@@ -115,8 +129,7 @@ impl R0vm {
         }?;
         world.ecalls += 1;
         if let Some(count) = self.calls.get_mut(number as usize) {
-            count.calls += 1;
-            count.cycles += 1 + self.extra_cycles - extra;
+            count.cycles += self.extra_cycles - extra;
         }
         Ok(flow)
     }
@@ -127,8 +140,8 @@ impl R0vm {
         self.terminated = Some((a0, a1));
         self.output = Some(std::array::from_fn(|word| self.peek(vm, GLOBAL_OUTPUT + 4 * word as u32)));
         self.charge(vm, 1);
-        // The kind of end is in the low byte; what the kinds mean is a session's business.
-        Ok(Flow::Exit(a0 >> 8 & 0xff))
+        // The kind of end is in the low half; what the kinds mean is a session's business.
+        Ok(Flow::Exit(a0 >> 16))
     }
 }
 

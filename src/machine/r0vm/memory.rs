@@ -41,6 +41,7 @@ impl R0vm {
     /// Brings a page in, unless this segment has.
     pub(super) fn page_in(&mut self, vm: &mut Vm, world: &mut World<'_>, page: u32) -> Result<(), Refusal> {
         if !self.paging.is_loaded(page) {
+            self.segment.check_paging()?;
             let address = page * PAGE_BYTES;
             let state = vm.page_state(address);
             if !state.contains(COUNTED) {

@@ -65,6 +65,14 @@ impl Segment {
         }
     }
 
+    /// Refuses another page where paging alone takes more than a segment has: one instruction can name all of memory.
+    pub(super) fn check_paging(&self) -> Result<(), Refusal> {
+        match self.paging_cycles >> self.po2 {
+            0 => Ok(()),
+            _ => Err(Refusal::SegmentTooSmall(self.po2)),
+        }
+    }
+
     /// Cycles at which it ends.
     fn threshold(&self) -> u64 {
         let margin = if self.po2 >= 15 { MARGIN_CYCLES } else { MARGIN_SMALL_CYCLES };

@@ -1,0 +1,262 @@
+//! Trace events as RISC Zero's executor sends them, out of rows and effects.
+//!
+//! An instruction's event comes first, then one for each word that it writes: registers at their place in memory, x0's
+//! in its shunt. Page events wait in a queue until an instruction ends; ecalls of machine mode let them out at each of
+//! their own cycles, or only at the first. What a segment's end writes comes between two instructions.
+//!
+//! Source: the crate risc0-circuit-rv32im 4.0.5, `trace` and `execute`.
+
+use super::ecall::{Ecall, StoreCycles};
+use crate::decode::decode;
+use crate::isa::{Class, Op, Variant};
+use crate::trace::{Effect, EffectKind, Row, Sink, SinkError, Space};
+
+/// What happened, in the order in which it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceEvent {
+    /// An instruction begins.
+    InstructionStart {
+        /// User cycles of the session before it.
+        cycle: u64,
+        /// Its address.
+        pc: u32,
+        /// Its encoding.
+        insn: u32,
+    },
+    /// A word is written.
+    MemorySet {
+        /// Its address; that of its place in memory, if it is a register.
+        address: u32,
+        /// Its bytes, the most significant first.
+        region: [u8; 4],
+    },
+    /// A page, or a node of the page tree, is brought in.
+    PageIn {
+        /// What that costs.
+        cycles: u64,
+    },
+    /// A page, or a node of the page tree, will be written out.
+    PageOut {
+        /// What that costs.
+        cycles: u64,
+    },
+}
+
+const PAGE_CYCLES: u64 = 322;
+const NODE_CYCLES: u64 = 13;
+
+const MACHINE_BANK: u32 = 0xffff_0000;
+const USER_BANK: u32 = 0xffff_0080;
+const SHUNT_OFFSET: u32 = 0x100;
+const SYSTEM_PAGE: std::ops::Range<u32> = 0xffff_0000..0xffff_0400;
+const MEPC: u32 = 0xffff_0200;
+const SUSPEND_WORDS: [u32; 2] = [0xffff_0210, 0xffff_0214];
+const ECALL_DISPATCH: u32 = 0xffff_1000;
+const TRAP_DISPATCH: u32 = 0xffff_2000;
+
+/// A sink that makes events of what it is given, from a session's first step or from where it went on after a pause.
+pub struct TraceEvents<F> {
+    send: F,
+    machine_mode: bool,
+    /// The step at which cycles are 0; known from the first rows.
+    first_step: Option<u64>,
+    /// Cycles that ecalls took beyond their step.
+    extra_cycles: u64,
+    /// Page events that wait.
+    queue: Vec<TraceEvent>,
+    /// The word of an instruction that was begun and not done, and its place.
+    begun: Option<(u32, u32)>,
+    /// Why that trapped, by the handler that was looked up.
+    cause: Option<u32>,
+}
+
+impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
+    /// Sends each event to `send`, whose error ends the run.
+    pub fn new(send: F) -> TraceEvents<F> {
+        TraceEvents {
+            send,
+            machine_mode: true,
+            first_step: None,
+            extra_cycles: 0,
+            queue: Vec::new(),
+            begun: None,
+            cause: None,
+        }
+    }
+
+    fn bank(&self) -> u32 {
+        if self.machine_mode { MACHINE_BANK } else { USER_BANK }
+    }
+
+    fn start(&mut self, step: u64, pc: u32, insn: u32) -> Result<(), SinkError> {
+        let cycle = step - self.first_step.unwrap_or(0) + self.extra_cycles;
+        (self.send)(TraceEvent::InstructionStart { cycle, pc, insn })
+    }
+
+    fn set(&mut self, address: u32, word: u32) -> Result<(), SinkError> {
+        (self.send)(TraceEvent::MemorySet { address, region: word.to_be_bytes() })
+    }
+
+    fn set_register(&mut self, number: u8, word: u32) -> Result<(), SinkError> {
+        let place = if number == 0 { SHUNT_OFFSET } else { 4 * u32::from(number) };
+        self.set(self.bank() + place, word)
+    }
+
+    /// A page's event waits, and those of the nodes that came with it.
+    fn page(&mut self, effect: &Effect) {
+        let event = |cycles| match effect.kind() {
+            EffectKind::PageIn => TraceEvent::PageIn { cycles },
+            _ => TraceEvent::PageOut { cycles },
+        };
+        let nodes = (u64::from(effect.after).saturating_sub(PAGE_CYCLES)) / NODE_CYCLES;
+        self.queue.push(event(PAGE_CYCLES));
+        self.queue.extend((0..nodes).map(|_| event(NODE_CYCLES)));
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        let mut queue = std::mem::take(&mut self.queue);
+        let sent = queue.drain(..).try_for_each(&mut self.send);
+        self.queue = queue;
+        sent
+    }
+
+    /// What was done before the instruction of a step, up to where its own effects begin.
+    fn before<'a>(&mut self, op: Option<Op>, mut effects: &'a [Effect]) -> Result<&'a [Effect], SinkError> {
+        while let Some((effect, rest)) = effects.split_first() {
+            let own = match (op, effect.kind(), effect.space()) {
+                (Some(Op::Ecall), EffectKind::Read, Space::Register) => self.machine_mode,
+                (Some(Op::Ecall), EffectKind::Read, Space::Memory) => {
+                    !self.machine_mode && effect.addr == ECALL_DISPATCH
+                }
+                (Some(Op::Mret), EffectKind::Read, Space::Memory) => effect.addr == MEPC,
+                (None, EffectKind::Read, Space::Register) => true,
+                _ => false,
+            };
+            if own {
+                break;
+            }
+            self.between(effect)?;
+            effects = rest;
+        }
+        Ok(effects)
+    }
+
+    /// An effect that is no instruction's own: of a segment's end, of a trap, or of a page.
+    fn between(&mut self, effect: &Effect) -> Result<(), SinkError> {
+        match (effect.kind(), effect.space()) {
+            (EffectKind::PageIn | EffectKind::PageOut, _) => self.page(effect),
+            (EffectKind::Write, Space::Memory) if effect.addr == MEPC => {
+                self.trapped(effect.step, effect.after)?;
+                self.machine_mode = true;
+                self.set(effect.addr, effect.after)?;
+            }
+            (EffectKind::Write, Space::Memory) => self.set(effect.addr, effect.after)?,
+            (EffectKind::Read, Space::Memory) if SUSPEND_WORDS.contains(&effect.addr) => {}
+            (EffectKind::Read, Space::Memory) if (TRAP_DISPATCH..TRAP_DISPATCH + 64).contains(&effect.addr) => {
+                self.cause = Some((effect.addr - TRAP_DISPATCH) / 4);
+            }
+            (EffectKind::Read, Space::Memory) if effect.addr != ECALL_DISPATCH => {
+                self.begun = Some((effect.addr, effect.after));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The instruction at `pc` trapped: it began, if it was one.
+    fn trapped(&mut self, step: u64, pc: u32) -> Result<(), SinkError> {
+        let (begun, cause) = (self.begun.take(), self.cause.take());
+        match begun {
+            Some((_, insn)) if cause != Some(2) || is_odd_system(insn) => self.start(step, pc, insn),
+            _ => Ok(()),
+        }
+    }
+
+    /// A step that was done.
+    fn step(&mut self, step: u64, row: &Row, effects: &[Effect]) -> Result<(), SinkError> {
+        let Some(instruction) = decode(row.insn, Variant::R0vm) else { return Ok(()) };
+        let line = instruction.op.line();
+        let own = self.before(Some(instruction.op), effects)?;
+        self.start(step, row.pc, row.insn)?;
+        match (line.class, instruction.op) {
+            (Class::System, Op::Ecall) if self.machine_mode => return self.ecall(own),
+            (Class::System, op) => {
+                for effect in own {
+                    match (effect.kind(), effect.space()) {
+                        (EffectKind::PageIn | EffectKind::PageOut, _) => self.page(effect),
+                        (EffectKind::Write, Space::Memory) => self.set(effect.addr, effect.after)?,
+                        _ => {}
+                    }
+                }
+                self.machine_mode = op == Op::Ecall;
+            }
+            (Class::Store, _) => self.set(row.addr & !3, row.mem_after)?,
+            (Class::Branch, _) => self.set_register(0, 0)?,
+            _ if line.format.has_rd() => self.set_register(instruction.rd, row.rd)?,
+            _ => {}
+        }
+        self.flush()
+    }
+
+    /// What an ecall of machine mode did, as far as it came.
+    fn ecall(&mut self, effects: &[Effect]) -> Result<(), SinkError> {
+        self.flush()?;
+        let ecall = Ecall::of(effects);
+        self.extra_cycles += ecall.extra_cycles;
+        let mut cycles = StoreCycles::new(&ecall);
+        let mut mirrored = false;
+        for effect in effects {
+            match (effect.kind(), effect.space()) {
+                (EffectKind::PageIn | EffectKind::PageOut, _) => self.page(effect),
+                (EffectKind::Write, Space::Register) if !mirrored => {
+                    self.set_register(effect.addr as u8, effect.after)?;
+                    if ecall.flushes {
+                        self.flush()?;
+                    }
+                }
+                (EffectKind::Write, Space::Memory) => {
+                    // A register that changes with its word in memory is no event of its own.
+                    mirrored = SYSTEM_PAGE.contains(&effect.addr);
+                    self.set(effect.addr, effect.after)?;
+                    if cycles.ends_with_store() {
+                        self.flush()?;
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            mirrored = mirrored && effect.kind() == EffectKind::Write;
+        }
+        if ecall.flushes { self.flush() } else { Ok(()) }
+    }
+}
+
+/// The words that look like a system instruction of R0VM and are none: their event comes all the same.
+fn is_odd_system(insn: u32) -> bool {
+    insn & 0xfe00_707f == 0x73 && insn >> 20 & 31 >= 2
+}
+
+impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {
+    fn rows(&mut self, first_step: u64, rows: &[Row], mut effects: &[Effect]) -> Result<(), SinkError> {
+        self.first_step.get_or_insert(first_step);
+        for (step, row) in (first_step..).zip(rows) {
+            let count = effects.iter().take_while(|effect| effect.step <= step).count();
+            let (own, later) = effects.split_at(count);
+            effects = later;
+            self.step(step, row, own)?;
+        }
+        // What came after the last step: the end of a segment, or a step that could not be done.
+        let step = first_step + rows.len() as u64;
+        let own = self.before(None, effects)?;
+        if let Some((pc, insn)) = self.begun.take() {
+            let illegal = self.cause.take() == Some(2) && !is_odd_system(insn);
+            if !illegal {
+                self.start(step, pc, insn)?;
+            }
+            if !own.is_empty() {
+                self.ecall(own)?;
+            }
+        }
+        Ok(())
+    }
+}
