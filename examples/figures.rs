@@ -263,6 +263,8 @@ fn circumstances(rounds: usize, load: &str) -> String {
     )
 }
 
+/// How benches/RESULTS.md is made.
+const WARM_COMMAND: &str = "cargo run --release --example figures -- warm > benches/RESULTS.md";
 /// Steps after which a session counts as warm, and by which its guest must go on.
 const WARM_UP_STEPS: u64 = 100_000_000;
 /// In place of the one that rewrites itself all the time, which never gets warm: it changes its code now and then.
@@ -270,11 +272,12 @@ const WARM_SMC: Call = ("smc", &["40", "fence", "1000000"]);
 /// The two trace levels, as tables name them.
 const LEVELS: [(&str, NullSink); 2] = [("", NullSink::off()), (", rows", NullSink::rows())];
 
-/// A session after its warm-up.
+/// What sessions did after their warm-up, added up.
+#[derive(Default)]
 struct Warm {
-    /// Billions of steps a second.
-    rate: f64,
-    /// Share of steps interpreted.
+    steps: f64,
+    /// Seconds of processor time.
+    seconds: f64,
     interpreted: f64,
 }
 
@@ -283,6 +286,14 @@ struct FirstSecond {
     seconds: f64,
     steps: u64,
     stats: Stats,
+}
+
+/// Processor time of this thread, which what else the machine does hardly shows in. Linux brings it up to date at each
+/// of its ticks, so a single run of a tenth of a second is a few percent wrong, but the sum of some is not.
+fn processor_seconds() -> Result<f64> {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos: u64 = times.split(' ').next().unwrap_or_default().parse()?;
+    Ok(nanos as f64 / 1e9)
 }
 
 impl Guest<'_> {
@@ -295,11 +306,12 @@ impl Guest<'_> {
     fn run_warm(&self, mut sink: NullSink) -> Result<Warm> {
         let mut session = self.start(Limits { steps: Some(LIMIT_STEPS), ..Limits::default() })?;
         session.run_to(WARM_UP_STEPS, &mut sink)?;
-        let (time, steps, interpreted) = (session.time(), session.steps(), session.stats().interpreted_steps);
+        let (seconds, steps, interpreted) = (processor_seconds()?, session.steps(), session.stats().interpreted_steps);
         session.run(&mut sink)?;
+        let seconds = processor_seconds()? - seconds;
         let steps = (session.steps() - steps) as f64;
         let interpreted = session.stats().interpreted_steps - interpreted;
-        Ok(Warm { rate: steps / (session.time() - time).as_secs_f64() / 1e9, interpreted: interpreted as f64 / steps })
+        Ok(Warm { steps, seconds, interpreted: interpreted as f64 })
     }
 
     fn run_first_second(&self, mut sink: NullSink) -> Result<FirstSecond> {
@@ -313,7 +325,7 @@ impl Guest<'_> {
     }
 }
 
-/// Warm rates and first seconds of the guests, each the median round.
+/// Warm rates and first seconds of the guests.
 fn warm_tables(text: &mut String, guests: &[Guest<'_>], rounds: usize) -> Result<()> {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let (mut warm, mut first) = (String::new(), String::new());
@@ -321,40 +333,50 @@ fn warm_tables(text: &mut String, guests: &[Guest<'_>], rounds: usize) -> Result
     header(&mut first, &["guest", "seconds", "steps", "interpreted", "translating", "in background"]);
     let mut rates = [Vec::new(), Vec::new()];
     for guest in guests {
-        let mut found: [Vec<(Warm, FirstSecond)>; 2] = Default::default();
+        let mut sums: [Warm; 2] = Default::default();
+        let mut seconds: [Vec<FirstSecond>; 2] = Default::default();
         for round in 1..=rounds {
             eprintln!("{}: round {round} of {rounds}", guest.name);
-            for (found, (_, sink)) in found.iter_mut().zip(LEVELS) {
-                found.push((guest.run_warm(sink)?, guest.run_first_second(sink)?));
+            for (level, (_, sink)) in LEVELS.into_iter().enumerate() {
+                let found = guest.run_warm(sink)?;
+                let Warm { steps, seconds: processor, interpreted } = &mut sums[level];
+                *steps += found.steps;
+                *processor += found.seconds;
+                *interpreted += found.interpreted;
+                seconds[level].push(guest.run_first_second(sink)?);
             }
         }
         let mut cells = vec![guest.name.to_owned()];
-        for ((mut found, rates), (level, _)) in found.into_iter().zip(&mut rates).zip(LEVELS) {
-            found.sort_by(|(a, _), (b, _)| a.rate.total_cmp(&b.rate));
-            let (middle, _) = &found[rounds / 2];
-            rates.push(middle.rate);
-            cells.extend([cell(Some(middle.rate)), percent(middle.interpreted)]);
-            found.sort_by_key(|(_, second)| second.stats.compile_time);
-            let (_, FirstSecond { seconds, steps, stats }) = &found[rounds / 2];
+        for (sum, rates) in sums.iter().zip(&mut rates) {
+            rates.push(Some(sum.steps / sum.seconds / 1e9));
+            cells.extend([cell(rates[rates.len() - 1]), percent(sum.interpreted / sum.steps)]);
+        }
+        row(&mut warm, cells);
+        for (mut seconds, (level, _)) in seconds.into_iter().zip(LEVELS) {
+            seconds.sort_by_key(|second| second.stats.compile_time);
+            let FirstSecond { seconds, steps, stats } = &seconds[rounds / 2];
+            let begin =
+                [format!("{}{level}", guest.name), format!("{seconds:.2}"), format!("{:.0} M", *steps as f64 / 1e6)];
             let shares = [
                 stats.interpreted_steps as f64 / *steps as f64,
                 stats.compile_time.as_secs_f64() / seconds,
                 stats.background_time.as_secs_f64() / seconds,
             ];
-            let begin =
-                [format!("{}{level}", guest.name), format!("{seconds:.2}"), format!("{:.0} M", *steps as f64 / 1e6)];
             row(&mut first, begin.into_iter().chain(shares.map(percent)));
         }
-        row(&mut warm, cells);
     }
-    let [off, rows] = rates.map(|rates| cell(geometric_mean(rates.into_iter().map(Some))));
+    let [off, rows] = rates.map(|rates| cell(geometric_mean(rates.into_iter())));
     row(&mut warm, ["geometric mean".to_owned(), off, String::new(), rows, String::new()]);
     let millions = WARM_UP_STEPS / 1_000_000;
     let _ = write!(
         text,
-        "After {millions} million steps, billions of steps (or rows) a second and the share of steps interpreted:\n\n\
-         {warm}\nThe first second, or the whole run where that is shorter; shares of the steps, and of the time on the \
-         thread that runs the guest and on the one that translates in the background:\n\n{first}"
+        "After {millions} million steps: billions of steps (or rows) for each second of the thread's processor time, all \
+         rounds together, and the share of steps interpreted. With a limit on steps; `{} {}`.\n\n{warm}\n\
+         The first second, or the whole run where that is shorter, of the round with the median share of translation: \
+         interpreted is a share of the steps, translating one of the time of the thread that runs the guest, which \
+         hands work over and does not wait, in background what the other thread spent.\n\n{first}",
+        WARM_SMC.0,
+        WARM_SMC.1.join(" "),
     );
     Ok(())
 }
@@ -390,7 +412,7 @@ fn main() -> Result<()> {
         guests.push(Guest { name, args, path, program, input });
     }
     if warm {
-        let mut text = format!("{}\n\n", circumstances(rounds, &load));
+        let mut text = format!("# Warm sessions\n\nMade by `{WARM_COMMAND}`. {}\n\n", circumstances(rounds, &load));
         warm_tables(&mut text, &guests, rounds)?;
         print!("{text}");
         return Ok(());
