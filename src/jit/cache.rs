@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use cranelift_codegen::Context;
 use cranelift_codegen::isa::OwnedTargetIsa;
@@ -177,7 +177,7 @@ impl CodeCache {
 
     /// Claims the region at `pc` that `discover` finds, to be made for `generation`. What it is found in must be the
     /// code of every session that shares this cache. `None` if someone has it already, if a new generation was begun,
-    /// or if there is nothing to translate.
+    /// if there is nothing to translate, or if another thread is at the book just now: nobody waits to translate.
     pub(super) fn claim(
         self: &Arc<Self>,
         pc: u32,
@@ -185,7 +185,11 @@ impl CodeCache {
         counters: &Arc<Counters>,
         discover: impl FnOnce(&Book) -> Option<Region>,
     ) -> Option<Job> {
-        let mut book = self.book();
+        let mut book = match self.book.try_lock() {
+            Ok(book) => book,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
         if book.has_entry(pc) || book.generation.number != generation.number {
             return None;
         }
@@ -232,11 +236,17 @@ impl Job {
     pub(super) fn run(self, compiler: &mut Compiler) {
         let Some(code) = compiler.compile(&self) else { return };
         let Job { cache, region, number, generation, counters } = self;
+        let memory = cache.generation();
+        if memory.number != generation {
+            return;
+        }
+        // Without the book, for this takes the longest. If the claim is gone by then, the code is never entered.
+        let published = publish_code(&memory.code, &code);
         let mut book = cache.book();
         if !book.is_claimed(&region, number, generation) {
             return;
         }
-        let Ok(function) = publish_code(&book.generation.code, &code) else {
+        let Ok(function) = published else {
             Counters::add(&counters.flushes, cache.begin_generation(&mut book) as u64);
             return;
         };
