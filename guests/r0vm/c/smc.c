@@ -29,7 +29,8 @@ int main(void) {
     register u32 a0 asm("a0") = (u32)routine;
     register u32 t0 asm("t0") = addi(10, 10, 0x155);
     asm volatile("jalr ra, 0(a0)" : "+r"(a0) : "r"(t0) : "ra", "memory");
+    u32 result = a0;
     commit_word(sum);
-    commit_word(a0);
+    commit_word(result);
     return 0;
 }

@@ -8,11 +8,13 @@ _start:
     la s3, lengths
     li s4, 22
 1:  lw s5, 0(s3)
-    # The host wants a3 = descriptor and a4 = length in the user's registers.
+    # The host wants a3 = descriptor and a4 = length, in whole words, in the user's registers.
     li t0, USER_BANK
     li t1, 0
     sw t1, 4 * 13(t0)
-    sw s5, 4 * 14(t0)
+    addi t1, s5, 3
+    andi t1, t1, -4
+    sw t1, 4 * 14(t0)
     la a0, name
     mv a1, s2
     mv a2, s5

@@ -39,7 +39,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = vec![
         case("hello", "", Environment { stdin: hello(), ..Environment::default() }),
         words("hash", "", &[10_000]),
-        po2(words("hash", "short segments", &[3_000]), 15),
+        po2(words("hash", "short segments", &[1_000]), 16),
         words("bigint", "", &[2, 1]),
         po2(words("bigint", "short segments", &[2, 0]), 16),
         words("keccak", "", &[500, 0]),
@@ -52,7 +52,7 @@ pub fn cases() -> Vec<Case> {
         words("recursion", "", &[2, 6, 2_000]),
         po2(words("recursion", "short segments", &[2, 6, 500]), 14),
         words("sparse", "", &[1_000, 1]),
-        po2(words("sparse", "short segments", &[300, 2]), 13),
+        po2(words("sparse", "short segments", &[25, 2]), 13),
         Case { resumes: 4, ..words("pause", "", &[3, 10, 20, 30, 40]) },
         case("streams", "", streams()),
         po2(case("streams", "short segments", streams()), 14),
@@ -60,7 +60,7 @@ pub fn cases() -> Vec<Case> {
         words("accelerators", "", &[4]),
         po2(words("accelerators", "short segments", &[1]), 16),
         words("smc", "", &[200]),
-        po2(words("smc", "short segments", &[60]), 13),
+        po2(words("smc", "short segments", &[5]), 13),
         case("kernel_modes", "", Environment::default()),
         po2(case("kernel_modes", "short segments", Environment::default()), 13),
         case("kernel_registers", "", Environment::default()),
@@ -150,5 +150,5 @@ fn calls() -> Environment {
 }
 
 fn ecalls() -> Environment {
-    Environment { stdin: sequence(13).take(2_000).collect(), ..Environment::default() }
+    Environment { stdin: sequence(13).take(4_000).collect(), ..Environment::default() }
 }

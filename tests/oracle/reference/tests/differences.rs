@@ -6,7 +6,7 @@ use oracle_reference::{
 };
 
 fn outcome() -> Outcome {
-    let mut environment = Environment::with_words(&[10]);
+    let mut environment = Environment::with_words(&[2]);
     (environment.po2, environment.events, environment.pages) = (13, 5_000, true);
     run(&binary("smc"), &environment)
 }

@@ -261,6 +261,9 @@ fn traps_have_the_cause_that_they_say() {
         (13, Some(Trap(7))),
         (14, Some(Trap(7))),
         (15, Some(Other)),
+        // The kernel answers these two, and an answer into its own memory, with no instruction.
+        (16, Some(Trap(2))),
+        (17, Some(Trap(2))),
         (18, Some(Other)),
         (19, Some(Other)),
         (20, Some(Other)),
@@ -268,6 +271,7 @@ fn traps_have_the_cause_that_they_say() {
         (22, Some(SessionLimit)),
         (23, Some(Other)),
         (24, Some(Trap(2))),
+        (25, Some(Trap(2))),
     ];
     for (number, kind) in expected {
         let environment = Environment { session_limit: Some(100_000), ..Environment::with_words(&[number]) };
