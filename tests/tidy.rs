@@ -423,27 +423,45 @@ fn lines_with(marks: &[&str]) -> Vec<String> {
     found
 }
 
-#[test]
-fn every_guest_is_documented_and_has_a_source() {
-    let documented = fs::read_to_string(root().join("guests/README.md")).expect("the guests have a README");
+/// Names in a folder of built guests that its README's table does not have, or whose source is missing.
+fn undocumented_guests(folder: &str, source: impl Fn(&str, &str) -> Option<String>) -> Vec<String> {
+    let documented = fs::read_to_string(root().join(folder).join("README.md")).expect("the guests have a README");
     let mut findings = Vec::new();
-    for entry in fs::read_dir(root().join("guests/bin")).expect("the guests are built") {
+    for entry in fs::read_dir(root().join(folder).join("bin")).expect("the guests are built") {
         let path = entry.expect("an entry can be read").path();
         let name = path.file_stem().and_then(|stem| stem.to_str()).expect("guests have plain names").to_owned();
         let line = documented.lines().find(|line| line.starts_with(&format!("| `{name}` | ")));
-        let source = match line.and_then(|line| line.split(" | ").nth(1)) {
-            Some("C") => format!("guests/c/{name}.c"),
-            Some("Rust") => "guests/rust/src/main.rs".to_owned(),
-            _ => {
-                findings.push(format!("{name}: not in the table of guests/README.md with its language"));
-                continue;
-            }
+        let language = line.and_then(|line| line.split(" | ").nth(1));
+        let Some(source) = language.and_then(|language| source(&name, language)) else {
+            findings.push(format!("{name}: not in the table of {folder}/README.md with its language"));
+            continue;
         };
         if !root().join(&source).exists() {
             findings.push(format!("{name}: no {source}"));
         }
     }
+    findings
+}
+
+#[test]
+fn every_guest_is_documented_and_has_a_source() {
+    let findings = undocumented_guests("guests", |name, language| match language {
+        "C" => Some(format!("guests/c/{name}.c")),
+        "Rust" => Some("guests/rust/src/main.rs".to_owned()),
+        _ => None,
+    });
     assert_none("guests", findings);
+}
+
+#[test]
+fn every_guest_of_r0vm_is_documented_and_has_a_source() {
+    let findings = undocumented_guests("guests/r0vm", |name, language| match language {
+        "C" => Some(format!("guests/r0vm/c/{name}.c")),
+        "Rust" => Some(format!("guests/r0vm/rust/src/bin/{name}.rs")),
+        "assembly" => name.strip_prefix("kernel_").map(|name| format!("guests/r0vm/kernel/{name}.S")),
+        _ => None,
+    });
+    assert_none("guests of r0vm", findings);
 }
 
 /// The folders whose files the documents name by path.

@@ -29,7 +29,7 @@ fn each_change_is_found_and_named() {
         ("segment 1, threshold", |outcome| outcome.segments[1].threshold = 0),
         ("segment 0, count of reads", |outcome| outcome.segments[0].reads.push(Vec::new())),
         ("segment 0, writes", |outcome| outcome.segments[0].writes.push(0)),
-        ("count of segments", |outcome| drop(outcome.segments.pop())),
+        ("count of segments", |outcome| _ = outcome.segments.pop()),
         ("failure", |outcome| {
             outcome.failure = Some(Failure { kind: FailureKind::SessionLimit, text: String::new() });
         }),
@@ -39,7 +39,7 @@ fn each_change_is_found_and_named() {
         ("descriptor 1", |outcome| outcome.outputs.get_mut(&1).expect("it is watched").push(0)),
         ("page 00200800: from byte 5", |outcome| outcome.pages.get_mut(&0x802).expect("the code's page")[5] ^= 1),
         ("total cycles", |outcome| outcome.total_cycles += 1),
-        ("ecall \"Terminate\"", |outcome| drop(outcome.ecalls.remove("Terminate"))),
+        ("ecall \"Terminate\"", |outcome| _ = outcome.ecalls.remove("Terminate")),
         ("system call", |outcome| *outcome.calls.values_mut().next().expect("it reads") += 1),
     ];
     let outcome = outcome();
