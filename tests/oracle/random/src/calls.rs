@@ -66,8 +66,10 @@ fn write(body: &mut Body<'_>) {
 
 /// Word addresses; blocks of half-words, or of elements with bit 31. What it is to check (bit 30) is mostly wrong.
 fn poseidon2(body: &mut Body<'_>) {
-    let state = if body.rng.one_in(2) { 0 } else { body.places.anywhere(body.rng) >> 2 };
-    let (data, out) = (body.places.anywhere(body.rng) >> 2, body.places.anywhere(body.rng) >> 2);
+    let page = body.places.anywhere(body.rng) & !0x3ff;
+    let state = if body.rng.one_in(2) { 0 } else { (page >> 2) + body.rng.below(200) };
+    let data = if body.rng.one_in(8) { body.places.anywhere(body.rng) >> 2 } else { (page >> 2) + body.rng.below(200) };
+    let out = (page >> 2) + body.rng.below(200);
     let elements = if body.rng.one_in(4) { 1 << 31 } else { 0 };
     let checked = if body.rng.one_in(40) { 1 << 30 } else { 0 };
     let count = body.rng.below(5);
@@ -80,11 +82,14 @@ fn poseidon2(body: &mut Body<'_>) {
 
 /// Byte addresses, which the machine rounds down. Any words do for constants.
 fn sha2(body: &mut Body<'_>) {
+    // Mostly in one page: a call that touches many costs more than the shortest segment has.
+    let page = body.places.anywhere(body.rng) & !0x3ff;
+    let is_near = !body.rng.one_in(12);
     for register in [A0, A1, A2, A4] {
-        let address = body.places.anywhere(body.rng);
+        let address = if is_near { page + body.rng.below(0x300) } else { body.places.anywhere(body.rng) };
         body.asm.li(register, address);
     }
-    let blocks = body.rng.pick(&[0, 1, 1, 2, 3, 10]);
+    let blocks = if is_near { body.rng.pick(&[0, 1, 1, 2, 3]) } else { body.rng.pick(&[1, 10]) };
     let ignored = if body.rng.one_in(4) { 0x0005_0000 } else { 0 };
     body.asm.li(A3, if body.rng.one_in(60) { 11 } else { blocks } | ignored);
     finish(body, 4);

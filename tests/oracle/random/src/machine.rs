@@ -21,7 +21,7 @@ pub fn machine_mode(seed: u64) -> Program {
     registers(&mut rng, &mut words);
 
     let steps = rng.within(20, 250);
-    let rounds = rng.within(1, 2 + 6000 / steps);
+    let rounds = rng.within(1, 2 + 1000 / steps);
     let mut body = Body::new(&mut rng, base, &places, Mode::Machine);
     let over = body.asm.gap();
     body.leaves(3);
@@ -91,7 +91,7 @@ pub fn finish(
         user_elf: elf(user_entry, user),
         kernel_elf: elf(kernel_entry, kernel),
         po2: rng.pick(&[13, 13, 13, 14, 14, 15, 16]),
-        session_limit: if rng.one_in(16) { u64::from(rng.below(3000)) } else { 60_000 },
+        session_limit: if rng.one_in(16) { u64::from(rng.below(3000)) } else { 12_000 },
         stdin,
         input_digest: std::array::from_fn(|_| if has_digest { rng.word() as u8 } else { 0 }),
     }

@@ -30,7 +30,7 @@ pub fn user_mode(seed: u64) -> Program {
 
     let user_entry = rng.pick(&[0x0001_0400, 0x0020_0800, 0xbff0_0000]) + 4 * rng.below(250);
     let steps = rng.within(20, 200);
-    let rounds = rng.within(1, 2 + 4000 / steps);
+    let rounds = rng.within(1, 2 + 800 / steps);
     let mut body = Body::new(&mut rng, user_entry, &places, Mode::User);
     let over = body.asm.gap();
     body.leaves(2);

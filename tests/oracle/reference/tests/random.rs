@@ -9,7 +9,7 @@ use std::env;
 use oracle_random::{Program, machine_mode, user_mode};
 use oracle_reference::{Environment, FailureKind, Outcome, first_difference, run, wrap};
 
-const PROGRAMS: u64 = 150;
+const PROGRAMS: u64 = 60;
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}: a number, not {text}")))
