@@ -38,7 +38,7 @@ pub(crate) struct CodeCache {
     rules: &'static Rules,
     level: Level,
     isa: OwnedTargetIsa,
-    stubs: Stubs,
+    stubs: &'static Stubs,
     perf_map: Option<PerfMap>,
     /// The number of the book's generation, for sessions to see at a glance that there is a new one.
     current: AtomicU32,
@@ -137,13 +137,25 @@ pub(super) struct Compiler {
     frontend: FunctionBuilderContext,
 }
 
+/// This host's instruction set and stubs: the same for every cache, and made once, since three functions to compile
+/// are a lot for a session that translates a few blocks.
+fn host() -> Option<&'static (OwnedTargetIsa, Stubs)> {
+    static HOST: OnceLock<Option<(OwnedTargetIsa, Stubs)>> = OnceLock::new();
+    let made = HOST.get_or_init(|| {
+        let isa = host_isa()?;
+        let stubs = Stubs::new(&isa)?;
+        Some((isa, stubs))
+    });
+    made.as_ref()
+}
+
 impl CodeCache {
     /// A cache for this host, with nothing translated yet. `None` where there is no code generator for the host or it
     /// gives no executable memory: the interpreter then does everything, with the same results.
     fn new(options: &JitOptions, level: Level, rules: &'static Rules, program: &Program) -> Option<Arc<CodeCache>> {
-        let isa = host_isa()?;
-        let stubs = Stubs::new(&isa)?;
-        let code = new_generation(&isa, &stubs, options.code_bytes)?;
+        let (isa, stubs) = host()?;
+        let isa = isa.clone();
+        let code = new_generation(&isa, stubs, options.code_bytes)?;
         let book = Book { generation: Generation { code, number: 0 }, next_region: 1, claims: HashMap::default() };
         let perf_map = options.perf_map.then(|| PerfMap::new(program.clone()));
         let (options, current, book) = (options.clone(), AtomicU32::new(0), Mutex::new(book));
@@ -222,7 +234,7 @@ impl CodeCache {
 
     /// Begins a new generation, as far as the system gives memory; whether it does.
     fn begin_generation(&self, book: &mut Book) -> bool {
-        let Some(code) = new_generation(&self.isa, &self.stubs, self.options.code_bytes) else { return false };
+        let Some(code) = new_generation(&self.isa, self.stubs, self.options.code_bytes) else { return false };
         let number = book.generation.number.wrapping_add(1);
         *book = Book { generation: Generation { code, number }, next_region: 1, claims: HashMap::default() };
         self.current.store(number, Ordering::Relaxed);
