@@ -295,7 +295,7 @@ pub fn first_different_row(reference: &[Row], other: &[Row], variant: Variant) -
     Some(text)
 }
 
-fn first_different_effect(reference: &[Effect], other: &[Effect]) -> Option<String> {
+pub fn first_different_effect(reference: &[Effect], other: &[Effect]) -> Option<String> {
     let index = reference.iter().zip(other).position(|(a, b)| a != b);
     let index = index.or((reference.len() != other.len()).then_some(reference.len().min(other.len())))?;
     let (a, b) = (reference.get(index), other.get(index));

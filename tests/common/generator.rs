@@ -1,14 +1,17 @@
 //! Random whole programs that a seed determines: structured ones, which loop, call, switch, patch their own code and
-//! talk to the machine for some thousand steps, and soups of random instructions in which control goes anywhere.
+//! talk to the machine for as many steps as they are asked to, and soups of random instructions in which control goes
+//! anywhere.
 //!
-//! Every program ends by itself, by a trap or at its step limit. It is kept as words, so that a failure can be
-//! shrunk by putting nops in place of instructions.
+//! Every program ends by itself, by a trap or at a limit. It is kept as words, so that a failure can be shrunk (in
+//! `shrink`) and kept (in `regression`).
 
+mod shrink;
 mod soup;
 mod structured;
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
 use tachy::decode::{Instruction, encode};
 use tachy::disasm::disassemble;
 use tachy::isa::{Class, Format, Line, Op, TABLE, Variant};
@@ -22,9 +25,12 @@ use super::rng::Rng;
 /// `addi x0, x0, 0`.
 pub const NOP: u32 = 0x13;
 
-/// Where the data area lies: some pages that may be read and written, the last of them partly initialised.
+/// Where the data area lies: some pages that may be read and written, the last of them partly initialised. More than
+/// 4 KiB, so that an offset taken for one without a sign is still inside.
 const DATA: u32 = 0x0004_0000;
-const DATA_WORDS: usize = 3 * 256 + 40;
+const DATA_WORDS: usize = 7 * 256 + 40;
+/// The first address behind its pages.
+const DATA_END: u32 = DATA + 8 * 1024;
 /// Where constants and tables of addresses lie: read-only.
 const CONSTANTS: u32 = 0x0006_0000;
 const CONSTANTS_MAX: usize = 900;
@@ -48,7 +54,7 @@ const COUNTERS: [u8; 3] = [25, 26, 27];
 const WORKING: [u8; 23] = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 28, 29, 30, 31];
 
 /// A random program, in parts that can be changed one by one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RandomProgram {
     pub seed: u64,
     pub entry: u32,
@@ -59,14 +65,37 @@ pub struct RandomProgram {
     pub constants: Vec<u32>,
     pub stdin: Vec<u8>,
     pub limit_steps: u64,
+    pub limit_memory_bytes: Option<u64>,
+    pub limit_output_bytes: Option<u64>,
 }
 
-/// The program of a seed.
+/// How long programs are.
+#[derive(Debug, Clone, Copy)]
+pub struct Length {
+    /// Steps that the longest take, roughly.
+    pub steps: u64,
+    /// Constructs in the loop around everything, at the most.
+    pub constructs: u32,
+}
+
+impl Length {
+    /// Programs for the tests that run each time: thousands of steps and tens of thousands.
+    pub const TEST: Length = Length { steps: 40_000, constructs: 9 };
+    /// Few instructions, many steps: what checks the most rows in the time.
+    pub const SOAK: Length = Length { steps: 400_000, constructs: 4 };
+}
+
+/// The program of a seed, of the length that tests use.
 pub fn generate(seed: u64) -> RandomProgram {
+    generate_of(seed, Length::TEST)
+}
+
+/// The program of a seed and a length.
+pub fn generate_of(seed: u64, length: Length) -> RandomProgram {
     let mut rng = Rng::new(seed);
-    match rng.below(4) {
-        0 => soup::generate(seed, rng),
-        _ => structured::generate(seed, rng),
+    match rng.below(5) {
+        0 => soup::generate(seed, rng, length),
+        _ => structured::generate(seed, rng, length),
     }
 }
 
@@ -79,7 +108,12 @@ impl RandomProgram {
             Segment::from_words(CONSTANTS, &self.constants, Permissions::R),
         ];
         let program = Program::from_segments(self.entry, segments).expect("generated programs are well formed");
-        let limits = Limits { steps: Some(self.limit_steps), ..Limits::default() };
+        let limits = Limits {
+            steps: Some(self.limit_steps),
+            memory_bytes: self.limit_memory_bytes,
+            output_bytes: self.limit_output_bytes,
+            time: None,
+        };
         Case { stdin: self.stdin.clone(), limits, whole_memory: false, ..Case::new(program) }
     }
 
@@ -104,35 +138,6 @@ impl RandomProgram {
             let _ = writeln!(text, "  ({nops} nops)");
         }
         text
-    }
-
-    /// Puts nops in place of instructions, larger runs first, as long as `fails` still holds; gives up after `tries`.
-    pub fn shrink(&mut self, mut tries: usize, mut fails: impl FnMut(&RandomProgram) -> bool) {
-        let mut run = self.code.len().next_power_of_two();
-        let mut changed = false;
-        while run >= 1 && tries > 0 {
-            for start in (0..self.code.len()).step_by(run) {
-                let end = self.code.len().min(start + run);
-                if tries == 0 || self.code[start..end].iter().all(|&word| word == NOP) {
-                    continue;
-                }
-                tries -= 1;
-                let kept = self.code[start..end].to_vec();
-                self.code[start..end].fill(NOP);
-                match fails(self) {
-                    true => changed = true,
-                    false => self.code[start..end].copy_from_slice(&kept),
-                }
-            }
-            // What could not go before may go now that others went.
-            run = match run {
-                1 if changed => {
-                    changed = false;
-                    1
-                }
-                run => run / 2,
-            };
-        }
     }
 }
 
@@ -255,7 +260,7 @@ impl Draft {
         // Page edges as often as everything else.
         let at = match self.rng.below(2) {
             0 => self.rng.between(0, 4 * DATA_WORDS as u32),
-            _ => (1024 * self.rng.between(0, 4) + self.rng.between(0, 16)).saturating_sub(8),
+            _ => (1024 * self.rng.between(0, 8) + self.rng.between(0, 16)).saturating_sub(8),
         };
         let target = DATA + at / bytes * bytes;
         let (register, other) = self.two_working();
@@ -298,6 +303,14 @@ impl Draft {
         });
         // A segment is never empty.
         let constants = constants.chain([0]).collect();
+        // Of the pages a program maps at the start, and those of its stack and heap that it touches, some may be too many.
+        let stack_pages = 1;
+        let pages = stack_pages
+            + pages_of(code_base, assembled.words.len())
+            + pages_of(DATA, DATA_WORDS)
+            + pages_of(CONSTANTS, self.constants.len() + 1);
+        let limit_memory_bytes = self.rng.one_in(24).then(|| 1024 * (pages + self.rng.below(3)));
+        let limit_output_bytes = self.rng.one_in(24).then(|| self.rng.below(400));
         RandomProgram {
             seed,
             entry,
@@ -308,6 +321,14 @@ impl Draft {
             constants,
             stdin,
             limit_steps,
+            limit_memory_bytes,
+            limit_output_bytes,
         }
     }
+}
+
+/// Pages of 1 KiB that `words` words at `base` take.
+fn pages_of(base: u32, words: usize) -> u64 {
+    let end = u64::from(base) + 4 * words as u64;
+    end.div_ceil(1024) - u64::from(base) / 1024
 }

@@ -5,9 +5,12 @@
 
 pub mod assembler;
 pub mod cases;
+pub mod comparison;
 pub mod engines;
 pub mod generator;
 pub mod oracle;
+pub mod reached;
+pub mod regression;
 pub mod rng;
 
 use std::path::PathBuf;

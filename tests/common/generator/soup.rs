@@ -8,7 +8,7 @@ const CODE_POINTERS: [u8; 3] = [24, 25, 26];
 /// Holds an instruction that stores into code write.
 const PATCH: u8 = 27;
 
-pub fn generate(seed: u64, rng: Rng) -> RandomProgram {
+pub fn generate(seed: u64, rng: Rng, length: Length) -> RandomProgram {
     let mut draft = Draft::new(rng);
     let code_writable = draft.rng.one_in(3);
     let entry = draft.asm.here();
@@ -27,7 +27,7 @@ pub fn generate(seed: u64, rng: Rng) -> RandomProgram {
     }
     draft.asm.place(labels[count as usize]);
     draft.asm.word(0);
-    let limit_steps = 500 + draft.rng.below(2500);
+    let limit_steps = 500 + draft.rng.below(length.steps / 8);
     draft.finish(seed, entry, code_writable, limit_steps)
 }
 

@@ -6,9 +6,6 @@ mod events;
 
 use super::*;
 
-/// Steps that a structured program takes before it ends by its own will, roughly at the most.
-const LIMIT_STEPS: u64 = 20_000;
-
 struct Generator {
     draft: Draft,
     /// Functions that may be called, with their cost.
@@ -21,12 +18,15 @@ struct Generator {
     sites_ahead: Vec<Label>,
     /// Words inside the code that are no code.
     islands: Vec<Label>,
+    /// Places in the function under construction, at any depth of its loops, that may be jumped to from anywhere in it.
+    pads: Vec<Label>,
     code_writable: bool,
     /// Loops around this place, in this function.
     nesting: usize,
+    length: Length,
 }
 
-pub fn generate(seed: u64, rng: Rng) -> RandomProgram {
+pub fn generate(seed: u64, rng: Rng, length: Length) -> RandomProgram {
     let mut draft = Draft::new(rng);
     let code_writable = draft.rng.one_in(2);
     let mut generator = Generator {
@@ -36,8 +36,10 @@ pub fn generate(seed: u64, rng: Rng) -> RandomProgram {
         sites: Vec::new(),
         sites_ahead: Vec::new(),
         islands: Vec::new(),
+        pads: Vec::new(),
         code_writable,
         nesting: 0,
+        length,
     };
     let (entry, limit_steps) = match generator.draft.rng.one_in(100) {
         true => generator.long_straight_program(),
@@ -57,27 +59,31 @@ impl Generator {
 
     /// Functions first, then the code at the entry, which it returns with the step limit.
     fn program(&mut self) -> (u32, u64) {
-        for _ in 0..self.rng().below(4) {
+        let functions = u64::from(self.length.constructs.min(4));
+        for _ in 0..self.rng().below(functions) {
             self.function();
         }
         if self.rng().one_in(3) {
             self.recursive_function();
         }
+        self.pads.clear();
         let entry = self.asm().here();
         self.prologue();
         let start = self.rng().between(0, 3);
         self.block(start);
         // The loop that makes the run as long as it should be.
-        let target = match self.rng().below(4) {
+        let longest = self.length.steps;
+        let target = match self.rng().below(8) {
             0 => self.rng().below(500),
-            _ => 500 + self.rng().below(4500),
+            1 | 2 => 500 + self.rng().below(4500),
+            _ => longest / 4 + self.rng().below(longest),
         };
-        let body = self.rng().between(3, 10);
+        let body = self.length.constructs.min(self.rng().between(2, 10));
         self.loop_of(body, Some(target));
         let rest = self.rng().between(0, 3);
         self.block(rest);
         self.ending();
-        (entry, LIMIT_STEPS)
+        (entry, self.length.steps)
     }
 
     /// One block that is longer than a buffer of rows and than any region.
@@ -91,7 +97,7 @@ impl Generator {
             }
         }
         self.ending();
-        (entry, LIMIT_STEPS)
+        (entry, self.length.steps)
     }
 
     /// Pointers and some first values.
@@ -105,6 +111,7 @@ impl Generator {
 
     /// A function: counters and return address on the stack, a body, and back.
     fn function(&mut self) {
+        self.pads.clear();
         let label = self.asm().label_here();
         self.push_frame();
         let size = self.rng().between(1, 4);
@@ -129,6 +136,7 @@ impl Generator {
     }
 
     fn recursive_function(&mut self) {
+        self.pads.clear();
         let label = self.asm().label_here();
         self.push_frame();
         let cost = self.block(1);
@@ -162,7 +170,7 @@ impl Generator {
 
     fn construct(&mut self) -> u64 {
         let before = self.asm().here();
-        match self.rng().below(40) {
+        match self.rng().below(44) {
             0..14 => {
                 for _ in 0..self.rng().between(1, 8) {
                     self.draft.compute();
@@ -184,6 +192,12 @@ impl Generator {
             36 => self.ecall(),
             37 => self.asm().op(Op::Fence, 0, 0, 0, 0),
             38 => self.rare_trap(),
+            39 | 40 => {
+                let pad = self.asm().label_here();
+                self.pads.push(pad);
+                self.draft.compute();
+            }
+            41 | 42 => self.leap(),
             _ => self.stack_traffic(),
         }
         u64::from((self.asm().here() - before) / 4)
@@ -224,7 +238,10 @@ impl Generator {
         if down_first {
             self.asm().i(Op::Addi, counter, counter, -1);
         }
-        let cost = 3 + self.block(size);
+        if target.is_some() {
+            self.stir();
+        }
+        let cost = 9 + self.block(size);
         if !down_first {
             self.asm().i(Op::Addi, counter, counter, -1);
         }
@@ -239,7 +256,7 @@ impl Generator {
         }
         self.nesting -= 1;
         let times = match target {
-            Some(target) => (target / cost).clamp(1, 2000),
+            Some(target) => (target / cost).clamp(1, 1 << 20),
             None => 1 + self.rng().below(6),
         };
         if let Some(offset) = count {
@@ -329,6 +346,40 @@ impl Generator {
         for _ in 0..9 {
             self.draft.compute();
         }
+    }
+
+    /// Now and then a jump to a place anywhere in the function, into the middle of whatever is there: other loops too,
+    /// whose counters are then anything.
+    fn leap(&mut self) {
+        if self.pads.is_empty() {
+            return self.jump_into_run();
+        }
+        let pad = self.draft.rng.pick(&self.pads);
+        let (register, value) = self.draft.two_working();
+        let (source, skip) = (self.draft.source(), self.asm().label());
+        let mask = self.rng().pick(&[3, 7, 15, 63]);
+        self.asm().i(Op::Andi, value, source, mask);
+        self.asm().branch(Op::Bne, value, 0, skip);
+        self.asm().la(register, pad);
+        let link = if self.rng().one_in(4) { self.draft.working() } else { 0 };
+        self.asm().i(Op::Jalr, link, register, 0);
+        self.asm().place(skip);
+    }
+
+    /// Fresh bits each time around: a word of data is multiplied on and two working registers take from it. Without, a
+    /// long loop of random arithmetic soon computes the same values again and again.
+    fn stir(&mut self) {
+        let (state, factor) = self.draft.two_working();
+        let odd = self.rng().word() | 5;
+        match self.draft.constant(&[Constant::Word(odd)]) {
+            Some(offset) => self.asm().i(Op::Lw, factor, CONSTANT_POINTER, offset),
+            None => self.asm().i(Op::Addi, factor, 0, 0x3ad),
+        }
+        self.asm().i(Op::Lw, state, DATA_POINTER, 0);
+        self.asm().r(Op::Mul, state, state, factor);
+        self.asm().i(Op::Addi, state, state, 0x4b1);
+        self.asm().store(Op::Sw, state, 0, DATA_POINTER);
+        self.asm().i(Op::Srli, factor, state, 13);
     }
 
     /// An instruction of which any byte above the lowest two may be written over.

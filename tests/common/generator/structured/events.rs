@@ -116,7 +116,7 @@ impl Generator {
                     // Nothing there, read-only, and around the end of what is there.
                     0 => 0x20,
                     1 => CONSTANTS,
-                    2 => DATA + 4096 - 4 * self.rng().between(0, 3),
+                    2 => DATA_END - 4 * self.rng().between(0, 3),
                     _ => DATA + self.rng().between(0, 3000),
                 };
                 [descriptor, buffer, 4 * self.rng().between(0, 12)]
@@ -174,7 +174,7 @@ impl Generator {
                 self.asm().store(op, other, imm, register);
             }
             4 => {
-                let address = self.rng().pick(&[0, 0x7_fffc, 0xefff_fffc, 0xf000_0000, 0xffff_fffc, DATA + 4096]);
+                let address = self.rng().pick(&[0, 0x7_fffc, 0xefff_fffc, 0xf000_0000, 0xffff_fffc, DATA_END]);
                 self.asm().li(register, address);
                 let op = self.rng().pick(&[Op::Lw, Op::Lhu, Op::Lb]);
                 self.asm().i(op, other, register, 0);

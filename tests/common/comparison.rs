@@ -1,0 +1,312 @@
+//! One random program, run in every way that must not show, each run compared with the interpreter's: every row and
+//! effect, registers, memory, counts, output and error; whole, and in parts.
+//!
+//! It keeps its buffers from program to program, since fresh memory for each would cost more than running them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tachy::isa::Variant;
+use tachy::trace::{Effect, VecSink};
+use tachy::{Error, Executor, JitOptions, Limit, NullSink, Row, Sink, Stats, Status};
+
+use super::engines::{
+    Case, Outcome, Setup, State, final_difference, first_different_effect, first_different_row, run_on, run_with,
+};
+use super::generator::RandomProgram;
+use super::oracle;
+use super::rng::Rng;
+
+/// Compares programs, one after the other.
+pub struct Comparison {
+    /// Have the interpreter's rows judged by the oracle and by a replay, too: the third writing, and the slowest.
+    judged: bool,
+    rows: Vec<Row>,
+    effects: Vec<Effect>,
+}
+
+/// What a comparison without a difference did.
+pub struct Compared {
+    /// The interpreter's run; its rows and effects are the comparison's own.
+    pub reference: Outcome,
+    /// Rows that native runs wrote and that were compared.
+    pub rows: u64,
+    /// How the native runs ran.
+    pub stats: Vec<Stats>,
+}
+
+impl Comparison {
+    pub fn new(judged: bool) -> Comparison {
+        Comparison { judged, rows: Vec::new(), effects: Vec::new() }
+    }
+
+    /// Runs a program in every way; a difference, or an engine's panic, is the error's text.
+    pub fn check(&mut self, program: &RandomProgram) -> Result<Compared, String> {
+        self.check_under(&program.case(), &setups(program.seed), program.seed)
+    }
+
+    /// As [`Comparison::check`], under these setups: the first for the whole run, the second for the one in parts, which
+    /// `seed` determines.
+    pub fn check_under(&mut self, case: &Case, setups: &[Setup; 2], seed: u64) -> Result<Compared, String> {
+        let result = catch_unwind(AssertUnwindSafe(|| self.compare(case, setups, seed)));
+        result.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
+            Err(format!("panicked: {}", text.unwrap_or_default()))
+        })
+    }
+
+    /// The rows of the last program compared.
+    pub fn reference_rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    fn compare(&mut self, case: &Case, setups: &[Setup; 2], seed: u64) -> Result<Compared, String> {
+        let reference = self.reference(case)?;
+        let [setup, other] = setups;
+        let executor = setup.executor(case);
+        let mut compared = Compared { reference, rows: 0, stats: Vec::new() };
+        let mut against = self.against(0);
+        let outcome = run_on(&executor, case, |session| {
+            let result = session.run(&mut against);
+            compared.stats.push(session.stats());
+            result
+        });
+        let steps = self.rows.len() as u64;
+        let wrong = against.finish(steps).or_else(|| final_difference(&compared.reference, &outcome));
+        if let Some(text) = wrong {
+            return Err(format!("the whole run under {setup:?}: {text}"));
+        }
+        compared.rows += steps;
+        let script = Script::new(steps, &mut Rng::new(seed ^ 0x7ac4));
+        // The second run finds the code of the first, or none.
+        let (executor, setup) = if seed.is_multiple_of(2) { (executor, setup) } else { (other.executor(case), other) };
+        match self.check_parts(&script, case, &executor, &mut compared) {
+            None => Ok(compared),
+            Some(text) => Err(format!("{script:?} under {setup:?}: {text}")),
+        }
+    }
+
+    /// Runs the interpreter, and keeps its rows.
+    fn reference(&mut self, case: &Case) -> Result<Outcome, String> {
+        if self.judged {
+            let outcome = oracle::judged(case)?;
+            self.rows = outcome.rows;
+            self.effects = outcome.effects;
+            return Ok(Outcome { rows: Vec::new(), effects: Vec::new(), ..outcome });
+        }
+        let mut sink = VecSink { rows: std::mem::take(&mut self.rows), effects: std::mem::take(&mut self.effects) };
+        sink.rows.clear();
+        sink.effects.clear();
+        let outcome = run_with(case, &Setup::interpreter(), |session| session.run(&mut sink));
+        (self.rows, self.effects) = (sink.rows, sink.effects);
+        Ok(outcome)
+    }
+
+    fn against(&self, from: u64) -> Against<'_> {
+        let first_effect = self.effects.partition_point(|effect| effect.step < from);
+        Against { rows: &self.rows, effects: &self.effects, next: from, next_effect: first_effect, wrong: None }
+    }
+
+    /// What differs, if anything, between a run by this script and the run that never stopped.
+    fn check_parts(
+        &self,
+        script: &Script,
+        case: &Case,
+        executor: &Executor,
+        compared: &mut Compared,
+    ) -> Option<String> {
+        let mut wrong = None;
+        let mut note = |part: &str, text: Option<String>| {
+            if let Some(text) = text {
+                wrong.get_or_insert(format!("{part}: {text}"));
+            }
+        };
+        let outcome = run_on(executor, case, |session| {
+            session.limits_mut().steps = Some(script.cut.min(case.limits.steps.unwrap_or(u64::MAX)));
+            let mut stops = vec![script.cut];
+            stops.extend(&script.pauses);
+            stops.push(u64::MAX);
+            for (part, (&stop, &traced)) in stops.iter().zip(&script.traced).enumerate() {
+                let first = part == 0;
+                let part = format!("from {} to {stop}", session.steps());
+                let from = session.steps();
+                let (mut rows, mut off) = (self.against(from), NullSink::off());
+                let sink: &mut dyn Sink = if traced { &mut rows } else { &mut off };
+                let result = if first { session.run(sink) } else { session.run_to(stop, sink) };
+                compared.stats.push(session.stats());
+                let place = session.place();
+                if traced {
+                    note(&part, rows.finish(place.step));
+                    compared.rows += place.step - from;
+                }
+                // The end of the program may come first, and only then may a part not end where it was to.
+                let ended = place.step == self.rows.len() as u64;
+                let stopped = match &result {
+                    Ok(Status::Paused) => true,
+                    Err(Error::Limit(error)) => first && error.limit == Limit::Steps(script.cut),
+                    _ => false,
+                };
+                if !stopped {
+                    note(&part, (!ended).then(|| format!("{result:?}")));
+                    return result;
+                }
+                let pc = self.rows.get(stop as usize).map(|row| row.pc);
+                if place.step != stop || pc.is_some_and(|pc| pc != place.pc) {
+                    note(&part, Some(format!("stopped at {place} instead of step {stop}, pc {pc:x?}")));
+                }
+                // At the first stop, everything is as it is where the interpreter comes to this step.
+                if first {
+                    let expected =
+                        run_with(case, &Setup::interpreter(), |session| session.run_to(stop, &mut NullSink::off()));
+                    let state = State::of(session, case);
+                    let same = expected.state.as_ref() == Some(&state);
+                    note(&part, (!same).then(|| format!("expected {:x?}\n  found    {state:x?}", expected.state)));
+                }
+                *session.limits_mut() = case.limits;
+            }
+            session.run(&mut NullSink::off())
+        });
+        wrong.or_else(|| final_difference(&compared.reference, &outcome))
+    }
+}
+
+/// The ways to run a program that must not show: one of those that differ most by turns, and a random one.
+pub fn setups(seed: u64) -> [Setup; 2] {
+    let eager = Setup::eager();
+    let first = match seed % 15 {
+        0 | 1 => eager,
+        2 => eager.buffer_rows(256),
+        3 => eager.threshold(2),
+        4 => eager.region_instructions(1),
+        5 => eager.region_instructions(2),
+        6 => eager.region_instructions(7),
+        7 => eager.region_instructions(64).buffer_rows(256),
+        8 => eager.region_instructions(7).threshold(2).buffer_rows(257),
+        9 => eager.region_instructions(2000).buffer_rows(300),
+        10 => eager.threshold(9).buffer_rows(1 << 13),
+        // Slow with every step, and in every program of the kind: long ones get it by chance, below.
+        11 if seed.is_multiple_of(4) => eager.take_turns(),
+        11 => eager.threshold(300),
+        12 => Setup::jit(JitOptions::default()).threshold(2),
+        13 => eager.region_instructions(30).background(true),
+        _ => eager.region_instructions(64).threshold(3),
+    };
+    [first, random_setup(&mut Rng::new(seed ^ 0xc0f1))]
+}
+
+/// A configuration at random: region cap, threshold, buffer size, code budget, changes of engine.
+pub fn random_setup(rng: &mut Rng) -> Setup {
+    // Small numbers as often as large ones.
+    let magnitude = |rng: &mut Rng, bits: u64| {
+        let end = 1 << rng.below(bits + 1);
+        1 + rng.below(end)
+    };
+    let setup = Setup::eager()
+        .region_instructions(magnitude(rng, 10) as usize)
+        .threshold(if rng.one_in(3) { 0 } else { magnitude(rng, 11) as u16 })
+        .buffer_rows(255 + magnitude(rng, 14) as usize)
+        .code_bytes((1 << 20) * magnitude(rng, 6) as usize);
+    match rng.below(24) {
+        0 => setup.take_turns(),
+        1..5 => setup.background(true),
+        _ => setup,
+    }
+}
+
+/// Two at random, which translate only what is hot in most cases: for many programs in the time, since nearly all of
+/// that goes into translation.
+pub fn quick_setups(seed: u64) -> [Setup; 2] {
+    let mut rng = Rng::new(seed ^ 0x50a8);
+    [(); 2].map(|()| {
+        let setup = random_setup(&mut rng);
+        match rng.one_in(6) {
+            true => setup,
+            false => {
+                let region_instructions = rng.between(8, 600) as usize;
+                setup.region_instructions(region_instructions).threshold(rng.between(100, 3000) as u16)
+            }
+        }
+    })
+}
+
+/// A run in parts: up to a step limit, then on with pauses, with rows or without by turns, so that tracing and with
+/// it the engine at work changes at any step.
+#[derive(Debug)]
+struct Script {
+    /// The limit; beyond the end in some, which makes a run in one go.
+    cut: u64,
+    /// Steps at which it pauses later.
+    pauses: Vec<u64>,
+    /// For each part, whether it writes rows.
+    traced: Vec<bool>,
+}
+
+impl Script {
+    /// A script for a run of `steps` steps.
+    fn new(steps: u64, rng: &mut Rng) -> Script {
+        let cut = match rng.below(8) {
+            0 | 1 => steps + 1,
+            // Near the start, where code is not hot yet, and anywhere.
+            2 | 3 => rng.below(1 + steps.min(200)),
+            _ => rng.below(steps + 1),
+        };
+        let mut pauses: Vec<u64> = (0..rng.below(3)).map(|_| cut.min(steps) + rng.below(steps + 1)).collect();
+        pauses.retain(|&pause| pause <= steps);
+        pauses.sort_unstable();
+        // Sometimes the level stays, so that a session is also entered again as it was left.
+        let mut traced = vec![rng.one_in(3)];
+        for part in 0..=pauses.len() {
+            traced.push(traced[part] ^ !rng.one_in(4));
+        }
+        Script { cut, pauses, traced }
+    }
+}
+
+/// A sink that compares what it is given with what the interpreter wrote, and ends the run where that differs.
+struct Against<'a> {
+    rows: &'a [Row],
+    effects: &'a [Effect],
+    /// The step whose row comes next, and the effect.
+    next: u64,
+    next_effect: usize,
+    wrong: Option<String>,
+}
+
+impl Sink for Against<'_> {
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), tachy::trace::SinkError> {
+        let first = self.next as usize;
+        // As bytes, which compare many times faster.
+        let bytes = |rows| bytemuck::cast_slice::<Row, u8>(rows);
+        let expected = self.rows.get(first..first + rows.len()).map(bytes);
+        if first_step != self.next {
+            self.wrong = Some(format!("rows from step {first_step} on instead of {}", self.next));
+        } else if expected != Some(bytes(rows)) {
+            let found: Vec<Row> = self.rows.iter().take(first).chain(rows).copied().collect();
+            let shown = self.rows.len().min(found.len());
+            self.wrong = first_different_row(&self.rows[..shown], &found, Variant::Standard);
+        }
+        let (_, expected) = self.effects.split_at(self.next_effect);
+        if self.wrong.is_none() && expected.get(..effects.len()) != Some(effects) {
+            self.wrong = first_different_effect(&expected[..expected.len().min(effects.len())], effects);
+        }
+        self.next += rows.len() as u64;
+        self.next_effect += effects.len();
+        match self.wrong {
+            None => Ok(()),
+            Some(_) => Err("the engines differ".into()),
+        }
+    }
+}
+
+impl Against<'_> {
+    /// What differed, or is missing of the rows and effects before step `to`.
+    fn finish(self, to: u64) -> Option<String> {
+        let effects = self.effects.partition_point(|effect| effect.step < to);
+        let missing = || match (self.next == to, self.next_effect == effects) {
+            (true, true) => None,
+            (false, _) => Some(format!("rows up to step {} instead of {to}", self.next)),
+            (true, false) => Some(format!("{} effects up to step {to} instead of {effects}", self.next_effect)),
+        };
+        self.wrong.or_else(missing)
+    }
+}

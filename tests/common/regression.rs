@@ -1,0 +1,71 @@
+//! Programs that failed once, kept as small as they were shrunk to: a file of JSON each, in `tests/regressions`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::comparison::Comparison;
+use super::engines::Setup;
+use super::generator::RandomProgram;
+
+/// Tries at a smaller program that fails as well.
+const SHRINK_TRIES: usize = 600;
+
+/// A program that failed, and what was wrong, for whoever reads the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Regression {
+    /// What differed when it was found.
+    pub found: String,
+    /// The code in words.
+    pub listing: Vec<String>,
+    pub program: RandomProgram,
+}
+
+/// Where they lie.
+pub fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/regressions")
+}
+
+/// All that lie in the folder, by name.
+pub fn all() -> Vec<(String, Regression)> {
+    let mut found: Vec<(String, Regression)> = fs::read_dir(folder())
+        .expect("the folder is part of the repository")
+        .map(|entry| entry.expect("an entry can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).expect("a file of the repository");
+            let regression = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), regression)
+        })
+        .collect();
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    found
+}
+
+impl Regression {
+    /// The program shrunk as far as it still fails under the same setups, and what is wrong with it then. `found` is what
+    /// was wrong at first.
+    pub fn shrunk(mut program: RandomProgram, setups: &[Setup; 2], found: &str) -> Regression {
+        let mut comparison = Comparison::new(true);
+        // Each try may panic; one report is enough.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let mut check = |program: &RandomProgram| comparison.check_under(&program.case(), setups, program.seed).err();
+        program.shrink(SHRINK_TRIES, |smaller| check(smaller).is_some());
+        std::panic::set_hook(hook);
+        // What fails now and then only is kept as it was.
+        let found = check(&program).unwrap_or_else(|| found.to_string());
+        let listing = program.listing().lines().map(str::to_string).collect();
+        Regression { found, listing, program }
+    }
+
+    /// Writes it to the folder, under the seed's name, and returns where.
+    pub fn save(&self, folder: &Path) -> io::Result<PathBuf> {
+        let path = folder.join(format!("seed_{}.json", self.program.seed));
+        let text = serde_json::to_string_pretty(self)?;
+        fs::write(&path, text + "\n")?;
+        Ok(path)
+    }
+}
