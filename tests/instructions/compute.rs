@@ -8,7 +8,7 @@ use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, Outcome, Setup, assert_same};
 use crate::common::oracle;
 use crate::common::rng::{CORNERS, Rng};
-use crate::{CODE, OPERANDS, Tested, lines, setups};
+use crate::{CODE, OPERANDS, STATES, Tested, lines, setups};
 
 // Registers that no shape uses.
 const POINTER: u8 = 28;
@@ -59,14 +59,14 @@ fn instructions(line: &Line, rng: &mut Rng) -> Vec<Instruction> {
     all
 }
 
-/// Pairs of operands: every corner with every corner, and random ones.
-fn operands(line: &Line, rng: &mut Rng) -> Vec<[u32; 2]> {
+/// Pairs of operands: every corner with every corner, and random ones up to `count`.
+fn operands(line: &Line, count: usize, rng: &mut Rng) -> Vec<[u32; 2]> {
     let mut pairs = Vec::new();
     let corners: &[u32] = if line.format.has_rs2() { &CORNERS } else { &[0x1234_5678] };
     if line.format.has_rs1() {
         pairs.extend(CORNERS.iter().flat_map(|&a| corners.iter().map(move |&b| [a, b])));
     }
-    let random = if line.format.has_rs2() { 300 } else { 20 };
+    let random = count.saturating_sub(pairs.len()).max(20);
     pairs.extend((0..random).map(|_| [rng.word(), rng.word()]));
     pairs
 }
@@ -107,8 +107,8 @@ fn check(outcome: &Outcome, instruction: Instruction, pc: u32, pairs: &[[u32; 2]
 fn with_unknown_operands() {
     for line in lines(Tested::Compute) {
         let mut rng = Rng::new(line.op as u64);
-        let pairs = operands(line, &mut rng);
         let all = instructions(line, &mut rng);
+        let pairs = operands(line, STATES.div_ceil(all.len()), &mut rng);
         let mut asm = Assembler::new(CODE);
         let mut at = Vec::new();
         for chunk in all.chunks(40) {
@@ -132,9 +132,12 @@ fn with_unknown_operands() {
         let segment = Segment::from_words(OPERANDS, &words, Permissions::R);
         let case = Case::code(CODE, &asm.finish().words, vec![segment]);
         let outcome = assert_same(line.mnemonic, &case, &setups());
+        let mut states = 0;
         for (instruction, pc) in at {
             check(&outcome, instruction, pc, &pairs);
+            states += pairs.len();
         }
+        assert!(states >= STATES, "{}: {states}", line.mnemonic);
     }
 }
 

@@ -2,7 +2,7 @@
 //! the address space.
 
 use tachy::decode::{Instruction, encode};
-use tachy::isa::{Class, Line, Op};
+use tachy::isa::{Class, Line, Op, Variant};
 use tachy::program::{Permissions, Segment};
 use tachy::{Cause, Program};
 
@@ -10,7 +10,7 @@ use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, End, Outcome, Setup, assert_same};
 use crate::common::oracle;
 use crate::common::rng::{CORNERS, Rng};
-use crate::{CODE, OPERANDS, Tested, assert_trap, lines, setups};
+use crate::{CODE, OPERANDS, STATES, Tested, assert_trap, lines, setups};
 
 const POINTER: u8 = 28;
 const END: u8 = 29;
@@ -86,7 +86,12 @@ fn branches_go_both_ways() {
     for line in branches() {
         let mut rng = Rng::new(line.op as u64);
         let mut pairs: Vec<[u32; 2]> = CORNERS.iter().flat_map(|&a| CORNERS.map(|b| [a, b])).collect();
-        pairs.extend((0..100).map(|_| [rng.word(), rng.word()]));
+        let random = STATES.div_ceil(BRANCH_SHAPES.len()) - pairs.len();
+        // Equal operands are no accident of one in four billion.
+        pairs.extend((0..random).map(|_| {
+            let [a, b] = [rng.word(), rng.word()];
+            if rng.one_in(8) { [a, a] } else { [a, b] }
+        }));
         for (number, shape) in BRANCH_SHAPES.into_iter().enumerate() {
             let distance = [4092, -4096, 16, -64, 2048, -2048][number];
             let (case, at) = branch_program(line.op, shape, distance, &pairs);
@@ -206,6 +211,73 @@ fn jalr_adds_and_drops_the_lowest_bit() {
     for imm in [0, 4, 2044, -4, -2048, 1, 2045] {
         assert_jump("jalr from x0", CODE, &[jalr(7, 0, imm)], imm as u32 & !1);
     }
+}
+
+/// A loop over words from a table, loaded into each of `registers` in turn, around `body`.
+fn loop_over(words: &[u32], registers: &[u8], body: impl FnOnce(&mut Assembler)) -> Case {
+    let mut asm = Assembler::new(CODE);
+    asm.li(POINTER, OPERANDS);
+    asm.li(END, OPERANDS + 4 * words.len() as u32);
+    let top = asm.label_here();
+    for (&register, offset) in registers.iter().zip((0..).step_by(4)) {
+        asm.i(Op::Lw, register, POINTER, offset);
+    }
+    body(&mut asm);
+    asm.i(Op::Addi, POINTER, POINTER, 4 * registers.len() as i32);
+    asm.branch(Op::Bltu, POINTER, END, top);
+    asm.op(Op::Ebreak, 0, 0, 0, 0);
+    let table = Segment::from_words(OPERANDS, words, Permissions::R);
+    Case::code(CODE, &asm.finish().words, vec![table])
+}
+
+/// How many rows of `op` there are; each one, the oracle has judged.
+fn count_of(outcome: &Outcome, op: Op) -> usize {
+    outcome.rows.iter().filter(|row| op.line().matches(row.insn, Variant::Standard)).count()
+}
+
+/// Jumps to anywhere in a page of places to land on, which all go on behind the jump.
+#[test]
+fn jalr_in_many_states() {
+    let pads = CODE + 0x4000;
+    let (pad_count, back) = (1024, 9);
+    let mut rng = Rng::new(1);
+    let targets: Vec<u32> =
+        (0..STATES / 24 + 1).map(|_| pads + 4 * rng.between(0, pad_count) + rng.between(0, 2)).collect();
+    let mut case = loop_over(&targets, &[8], |asm| {
+        for imm in [0, -2048, 2047, 1, -1, 2046] {
+            for [rd, rs1] in [[1, 5], [0, 31], [5, 5], [31, 1]] {
+                let behind = asm.label();
+                asm.la(back, behind);
+                asm.li(6, 0u32.wrapping_sub(imm as u32));
+                asm.r(Op::Add, rs1, 8, 6);
+                asm.word(jalr(rd, rs1, imm));
+                asm.place(behind);
+            }
+        }
+    });
+    let landing = Segment::from_words(pads, &vec![jalr(0, back, 0); pad_count as usize], Permissions::RX);
+    let segments = case.program.segments().iter().cloned().chain([landing]).collect();
+    case.program = Program::from_segments(CODE, segments).expect("a test's own program");
+    let outcome = assert_same("jalr", &case, &setups());
+    assert!(count_of(&outcome, Op::Jalr) >= 2 * STATES);
+}
+
+/// Jumps over a word, and back over two, whatever the registers hold.
+#[test]
+fn jal_in_many_states() {
+    let mut rng = Rng::new(2);
+    let words: Vec<u32> = (0..STATES / 8).map(|_| rng.word()).collect();
+    let case = loop_over(&words, &[1, 5, 6, 31], |asm| {
+        for rd in [0, 1, 5, 6, 7, 31, 30, 10, 11, 12, 13] {
+            asm.word(jal(rd, 12));
+            asm.word(0);
+            asm.word(jal(rd, 12));
+            asm.word(jal(rd, -4));
+            asm.word(0);
+        }
+    });
+    let outcome = assert_same("jal", &case, &setups());
+    assert!(count_of(&outcome, Op::Jal) >= STATES);
 }
 
 /// A jump to a misaligned place traps at the jump, and rd is as it was.

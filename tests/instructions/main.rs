@@ -21,6 +21,10 @@ const CODE: u32 = 0x1_0000;
 /// Where tables of operands lie.
 const OPERANDS: u32 = 0x10_0000;
 
+/// States that each instruction is run in, at the least: operands, registers and immediates, counted as rows of the
+/// instruction under test. Only `ebreak` has fewer, since a trap ends a run.
+const STATES: usize = 100_000;
+
 /// The file that tests a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tested {

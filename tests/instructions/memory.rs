@@ -9,7 +9,7 @@ use tachy::program::{Permissions, Segment};
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, assert_same};
 use crate::common::rng::Rng;
-use crate::{CODE, OPERANDS, Tested, assert_trap, lines, setups};
+use crate::{CODE, OPERANDS, STATES, Tested, assert_trap, lines, setups};
 
 const POINTER: u8 = 28;
 const END: u8 = 29;
@@ -55,6 +55,16 @@ fn good_addresses(line: &Line) -> Vec<u32> {
     all.filter(|address| address.is_multiple_of(line.access_bytes())).collect()
 }
 
+/// Those, and random ones in the same pages, `count` in all.
+fn many_good_addresses(line: &Line, count: usize, rng: &mut Rng) -> Vec<u32> {
+    let mut addresses = good_addresses(line);
+    while addresses.len() < count {
+        let page = rng.pick(&[DATA, DATA + PAGE, BOTTOM, TOP, STACK_BOTTOM, STACK_TOP - PAGE]);
+        addresses.push(page + rng.between(0, PAGE / line.access_bytes()) * line.access_bytes());
+    }
+    addresses
+}
+
 /// Emits `line` with a base that makes it access what the base register plus `imm` says.
 fn emit(asm: &mut Assembler, line: &Line, data: u8, base: u8, imm: i32) {
     match line.class {
@@ -70,8 +80,8 @@ const IMMEDIATES: [i32; 7] = [0, 4, -1, 1, 2047, -2048, 777];
 #[test]
 fn accesses_reach_what_they_should() {
     for line in lines(Tested::Memory) {
-        let addresses = good_addresses(line);
         let mut rng = Rng::new(line.op as u64);
+        let addresses = many_good_addresses(line, STATES.div_ceil(IMMEDIATES.len() * SHAPES.len()), &mut rng);
         let mut operands = Vec::new();
         let mut asm = Assembler::new(CODE);
         let mut at = Vec::new();
@@ -97,6 +107,7 @@ fn accesses_reach_what_they_should() {
         let case = Case::code(CODE, &asm.finish().words, segments(&operands));
         let outcome = assert_same(line.mnemonic, &case, &setups());
         // What each row must hold the oracle has judged; that every address came up is checked here.
+        assert!(at.len() * addresses.len() >= STATES, "{}", line.mnemonic);
         for pc in at {
             let rows = outcome.rows.iter().filter(|row| row.pc == pc);
             assert!(rows.map(|row| row.addr).eq(addresses.iter().copied()), "{} at {pc:#x}", line.mnemonic);

@@ -8,7 +8,8 @@ use tachy::trace::{Effect, EffectKind, Space};
 
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, End, Outcome, assert_same};
-use crate::{CODE, Tested, assert_trap, lines, setups};
+use crate::common::rng::Rng;
+use crate::{CODE, OPERANDS, STATES, Tested, assert_trap, lines, setups};
 
 const READ: u32 = 63;
 const WRITE: u32 = 64;
@@ -59,6 +60,50 @@ fn fence_does_nothing(op: Op) {
     assert_eq!(outcome.rows.len(), 3);
     let state = outcome.state.expect("it ran");
     assert!((1..32).all(|register| register == 2 || state.registers[register] == 0), "{:x?}", state.registers);
+}
+
+/// Fences and unknown system calls, whatever the registers hold: nothing but the call's result changes.
+#[test]
+fn fences_and_unknown_calls_in_many_states() {
+    const POINTER: u8 = 28;
+    const END: u8 = 29;
+    let mut rng = Rng::new(5);
+    let mut number = || loop {
+        let number = rng.word();
+        if ![READ, WRITE, EXIT, BRK].contains(&number) {
+            return number;
+        }
+    };
+    // Of each pass: three registers, four of each kind of step.
+    let words: Vec<u32> = (0..3 * STATES.div_ceil(4)).map(|_| number()).collect();
+    let mut asm = Assembler::new(CODE);
+    asm.li(POINTER, OPERANDS);
+    asm.li(END, OPERANDS + 4 * words.len() as u32);
+    let top = asm.label_here();
+    for (register, offset) in [(A7, 0), (A0, 4), (11, 8)] {
+        asm.i(Op::Lw, register, POINTER, offset);
+    }
+    for _ in 0..4 {
+        for op in [Op::Fence, Op::FenceI, Op::Ecall] {
+            asm.word(word(op));
+        }
+    }
+    asm.i(Op::Addi, POINTER, POINTER, 12);
+    asm.branch(Op::Bltu, POINTER, END, top);
+    asm.word(word(Op::Ebreak));
+    let table = Segment::from_words(OPERANDS, &words, Permissions::R);
+    let outcome = assert_same("fences and calls", &Case::code(CODE, &asm.finish().words, vec![table]), &setups());
+    for op in [Op::Fence, Op::FenceI, Op::Ecall] {
+        let count = outcome.rows.iter().filter(|row| row.insn == word(op)).count();
+        assert!(count >= STATES, "{op:?}: {count}");
+    }
+    // Each call reads a7 and writes a0; that the rows between fit together, the replay has checked.
+    assert_eq!(outcome.effects.len(), 2 * 4 * words.len() / 3);
+    let results = outcome.effects.iter().filter(|effect| effect.kind() == EffectKind::Write);
+    assert!(results.clone().count() >= STATES);
+    for effect in results {
+        assert_eq!((effect.space(), effect.addr, effect.after), (Space::Register, u32::from(A0), ENOSYS));
+    }
 }
 
 #[test]
