@@ -1,0 +1,88 @@
+//! Foreign test suites on machine `bare`, both engines: programs that lie, built, in folders outside the repository.
+//!
+//! `TACHY_SUITES=DIR cargo test --test suites -- --ignored` runs every `*.elf` below the folder. A program
+//! passes if it exits with 0 and, where a file `*.signature` of the same name lies beside it, the words of memory
+//! between its symbols `begin_signature` and `end_signature` are those of the file, a word of eight hexadecimal digits a
+//! line. CONTRIBUTING.md says which suites were run, and with what result. Nothing is skipped: what cannot pass is in
+//! [`CANNOT_PASS`], and has to fail in just that way.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::cases::every_setup;
+use common::engines::{Case, End, assert_same, run_with};
+use tachy::trace::VecSink;
+use tachy::{Program, Status};
+
+/// Programs that cannot pass, by their names' ends, with the end of their run and the reason.
+const CANNOT_PASS: [(&str, &str, &str); 1] =
+    [("ma_data", "misaligned load", "it asks for misaligned loads and stores to be done; this machine traps on them")];
+
+#[test]
+#[ignore = "needs suites that are no part of the repository, in the folder TACHY_SUITES names"]
+fn foreign_suites_pass() {
+    let folder = std::env::var("TACHY_SUITES").expect("TACHY_SUITES names the folder of the suites");
+    let mut programs = Vec::new();
+    find_programs(Path::new(&folder), &mut programs);
+    programs.sort();
+    let mut counts = [0; 3];
+    for path in &programs {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let elf = fs::read(path).expect("a file that was just found");
+        let case = Case::new(Program::from_elf(&elf).unwrap_or_else(|error| panic!("{name}: {error}")));
+        let outcome = assert_same(&name, &case, &every_setup());
+        let known = CANNOT_PASS.iter().find(|(end, ..)| name.ends_with(end));
+        if let Some((_, expected, reason)) = known {
+            let failed = matches!(&outcome.end, End::Failed { text, .. } if text.contains(expected));
+            assert!(failed, "{name} should have ended with a {expected}: {:?}", outcome.end);
+            println!("{name}: cannot pass: {reason}");
+            counts[2] += 1;
+            continue;
+        }
+        assert_eq!(outcome.end, End::Done(Status::Exited { code: 0 }), "{name}");
+        let signature = path.with_extension("signature");
+        counts[usize::from(signature.exists())] += 1;
+        if signature.exists() {
+            compare_signature(&name, &case, &signature);
+        }
+    }
+    let [exits, signatures, others] = counts;
+    println!("{exits} exited with 0, {signatures} with their signature, {others} cannot pass");
+    assert!(exits + signatures > 0, "no program in {folder}");
+}
+
+fn find_programs(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            find_programs(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "elf") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every word of the signature, in every engine.
+fn compare_signature(name: &str, case: &Case, file: &Path) {
+    let text = fs::read_to_string(file).expect("a file that was just found");
+    let expected: Vec<u32> =
+        text.split_whitespace().map(|word| u32::from_str_radix(word, 16).expect("hexadecimal words")).collect();
+    let symbol = |wanted: &str| {
+        let symbol = case.program.symbols().iter().find(|symbol| symbol.name == wanted);
+        symbol.unwrap_or_else(|| panic!("{name}: no symbol {wanted}")).address
+    };
+    let begin = symbol("begin_signature");
+    assert!(!expected.is_empty() && begin + 4 * expected.len() as u32 <= symbol("end_signature"), "{name}");
+    for setup in every_setup() {
+        run_with(case, &setup, |session| {
+            let result = session.run(&mut VecSink::default());
+            for (index, &word) in (0..).zip(&expected) {
+                let address = begin + 4 * index;
+                assert_eq!(session.word(address), word, "{name}: word {index} of the signature, {setup:?}");
+            }
+            result
+        });
+    }
+}
