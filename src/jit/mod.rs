@@ -22,6 +22,8 @@ mod translations;
 
 pub(crate) use cache::Caches;
 pub use listing::{Listing, list};
+#[cfg(feature = "wrong-lowerings")]
+pub use lower::wrong;
 use native::Native;
 pub(crate) use natives::Natives;
 pub use options::JitOptions;

@@ -10,6 +10,8 @@
 mod compute;
 mod memory;
 mod rows;
+#[cfg(feature = "wrong-lowerings")]
+pub mod wrong;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -42,6 +44,8 @@ pub(super) fn lower(
     function: &mut Function,
     frontend: &mut FunctionBuilderContext,
 ) {
+    #[cfg(feature = "wrong-lowerings")]
+    let region = &wrong::applied(region);
     function.signature = region_signature();
     function.name = UserFuncName::user(0, number);
     let mut builder = FunctionBuilder::new(function, frontend);

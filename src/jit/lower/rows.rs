@@ -23,6 +23,8 @@ impl Lowering<'_> {
         if self.level == Level::Off {
             return;
         }
+        #[cfg(feature = "wrong-lowerings")]
+        let row = &super::wrong::row(self, placed, row);
         // The block's last row ends at `after`.
         let offset = -(self.left as i32) * ROW_BYTES as i32;
         let constants = (placed.word as u64) << 32 | placed.pc as u64;
