@@ -138,7 +138,8 @@ fn paged_elf(program: &Program) -> Vec<u8> {
             let mut data = vec![0; (segment.address - start) as usize];
             data.extend(&segment.data);
             let Permissions { read, write, execute } = segment.permissions;
-            let flags = u32::from(read) * common::R | u32::from(write) * common::W | u32::from(execute) * common::X;
+            let flags = [(read, common::R), (write, common::W), (execute, common::X)];
+            let flags = flags.iter().filter(|(allowed, _)| *allowed).map(|(_, flag)| flag).sum();
             (start, data, flags)
         })
         .collect();

@@ -121,17 +121,19 @@ fn compare(case: &Case) -> Result<u64, String> {
     let file = File::open(folder.path().join("log")).expect("a pipe that was just made");
     let mut commits = log::commits(file);
     let compared = compare_log(&sink.rows, &mut commits);
-    // A program that a limit ended here goes on there.
-    if cause.is_none() && exit.is_none() || compared.is_err() {
+    // A program that a limit ended here goes on there. Otherwise the log is read to its end, which Spike waits for.
+    let limited = cause.is_none() && exit.is_none();
+    let more = if limited || compared.is_err() { None } else { commits.next() };
+    if limited || compared.is_err() || more.is_some() {
         let _ = spike.kill();
-        let _ = spike.wait();
-        return compared;
-    }
-    // Read to its end, which Spike waits for.
-    if let Some(commit) = commits.next() {
-        return Err(format!("Spike goes on: {commit:x?}"));
     }
     let status = spike.wait().expect("it was started").code();
+    if limited || compared.is_err() {
+        return compared;
+    }
+    if let Some(commit) = more {
+        return Err(format!("Spike goes on: {commit:x?}"));
+    }
     let expected = match cause {
         Some(cause) => 0x80 | cause_number(cause),
         None => exit.unwrap_or_default() as i32 & 0xff,
