@@ -12,6 +12,7 @@ use crate::jit::JitOptions;
 use crate::limits::Limits;
 use crate::machine::MachineKind;
 use crate::program::Program;
+use crate::r0vm;
 use crate::session::{Engine, Executor};
 use crate::trace::CountingSink;
 
@@ -44,6 +45,8 @@ pub struct Report {
     pub stats: Stats,
     /// Time spent on both engines together.
     pub time: Duration,
+    /// What the JIT's session came to on machine `r0vm`; none on another machine.
+    pub r0vm: Option<r0vm::Report>,
 }
 
 /// Whether two runs agree.
@@ -62,15 +65,24 @@ pub enum Verdict {
 /// What keeps both from running at all and is no result of theirs: options that make no sense, a program that the
 /// machine cannot start, memory that the system refuses.
 pub fn compare(program: &Program, options: &DiffOptions) -> Result<Report, Error> {
+    let env = Env::new().args(options.args.iter().map(Vec::as_slice)).stdin(options.stdin.as_slice());
+    compare_in(program, options, env)
+}
+
+/// As [`compare`], in these surroundings: arguments and input of `options` do not count, and what the guest writes goes
+/// where `env` says.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_in(program: &Program, options: &DiffOptions, env: Env<'_>) -> Result<Report, Error> {
     let started = Instant::now();
     let builder = Executor::builder().engine(Engine::Crosscheck).machine(options.machine).limits(options.limits);
     let executor = builder.jit(options.jit.clone()).build(program)?;
-    let env = Env::new().args(options.args.iter().map(Vec::as_slice)).stdin(options.stdin.as_slice());
     let mut counts = CountingSink::default();
-    let (end, stats) = match executor.start(env) {
-        Ok(mut session) => (session.run(&mut counts), session.stats()),
+    let (end, stats, r0vm) = match executor.start(env) {
+        Ok(mut session) => (session.run(&mut counts), session.stats(), session.report()),
         // Met before the first step, where no engine has a part in it: a result like any other.
-        Err(error @ Error::Limit(_)) => (Err(error), Stats::default()),
+        Err(error @ Error::Limit(_)) => (Err(error), Stats::default(), None),
         Err(error) => return Err(error),
     };
     let verdict = match end {
@@ -78,5 +90,5 @@ pub fn compare(program: &Program, options: &DiffOptions) -> Result<Report, Error
         Err(Error::Difference(difference)) => Verdict::Differ(difference),
         end => Verdict::Agree(end),
     };
-    Ok(Report { rows: counts.rows, effects: counts.effects, verdict, stats, time: started.elapsed() })
+    Ok(Report { rows: counts.rows, effects: counts.effects, verdict, stats, time: started.elapsed(), r0vm })
 }

@@ -175,7 +175,11 @@ impl Error {
             Error::Stream { .. } => "stream",
             Error::Arguments { .. } => "arguments",
             Error::Boot { .. } => "boot",
-            Error::Host { .. } => "host",
+            Error::Host { source, .. } => match **source {
+                HostError::OutputLimit { .. } => "output-limit",
+                HostError::Stream { .. } => "stream",
+                _ => "host",
+            },
             Error::BigInt { .. } => "bigint",
             Error::Machine { .. } => "machine",
             Error::SegmentTooSmall { .. } => "segment-too-small",

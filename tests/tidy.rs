@@ -67,7 +67,10 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "tachy_runtime",
         ],
     ),
-    ("diff", &["difference", "engine", "env", "error", "jit", "limits", "machine", "program", "session", "trace"]),
+    (
+        "diff",
+        &["difference", "engine", "env", "error", "jit", "limits", "machine", "program", "r0vm", "session", "trace"],
+    ),
     // The command line is a crate of its own in front of the library.
     ("cli", &["tachy"]),
 ];

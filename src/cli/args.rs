@@ -7,31 +7,35 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tachy::{Builder, Engine, Executor, JitOptions, Limits, MachineKind};
 
+use super::r0vm::R0vmArgs;
+
 /// A program, its surroundings and its limits.
 #[derive(Args)]
 pub(super) struct GuestArgs {
-    /// Static RV32IM executable (ELF)
+    /// Static RV32IM executable (ELF), or RISC Zero program binary (R0BF)
     #[arg(value_name = "PROGRAM")]
     pub(super) program: PathBuf,
 
-    /// Arguments of the guest, after its name, which is PROGRAM
+    /// Arguments of the guest; before them, but not on machine r0vm, it finds its name, which is PROGRAM
     #[arg(last = true, value_name = "ARG")]
-    args: Vec<OsString>,
+    pub(super) args: Vec<OsString>,
 
-    /// What the guest reads as its standard input
-    #[arg(long, value_name = "FILE")]
+    /// What the guest reads as its standard input; on machine r0vm, what it takes with env::read
+    #[arg(long, value_name = "FILE", visible_alias = "input")]
     pub(super) stdin: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) conditions: ConditionArgs,
+
+    #[command(flatten)]
+    pub(super) r0vm: R0vmArgs,
 }
 
 /// What a program runs on and under.
 #[derive(Args)]
 pub(super) struct ConditionArgs {
-    /// The guest's environment
-    #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Machine::Auto)]
-    machine: Machine,
+    #[command(flatten)]
+    machine: MachineArg,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -40,13 +44,22 @@ pub(super) struct ConditionArgs {
     jit: JitArgs,
 }
 
+/// Which machine a program is for.
+#[derive(Args)]
+pub(super) struct MachineArg {
+    /// The guest's environment
+    #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Machine::Auto)]
+    pub(super) machine: Machine,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
-enum Machine {
-    /// What the program is made for
+pub(super) enum Machine {
+    /// What the program is made for: r0vm for a RISC Zero program binary (R0BF), bare for an ELF
     Auto,
     /// Any static program, with a handful of Linux system calls
     Bare,
-    /// RISC Zero's machine; so far its kernel starts and stops at the first system instruction
+    /// RISC Zero's machine, R0VM 3.0; a user program's ELF gets RISC Zero's kernel, an ELF that starts at 0xc0000000 or
+    /// above is a kernel itself
     R0vm,
 }
 
@@ -90,13 +103,6 @@ struct JitArgs {
     perf_map: bool,
 }
 
-impl GuestArgs {
-    /// All arguments of the guest, its name first.
-    pub(super) fn argv(&self) -> Vec<Vec<u8>> {
-        argv(&self.program, &self.args)
-    }
-}
-
 /// All arguments of a guest, its name first.
 pub(super) fn argv(program: &Path, args: &[OsString]) -> Vec<Vec<u8>> {
     let all = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
@@ -105,16 +111,13 @@ pub(super) fn argv(program: &Path, args: &[OsString]) -> Vec<Vec<u8>> {
 
 impl ConditionArgs {
     /// An executor's beginnings.
-    pub(super) fn builder(&self, engine: Engine) -> Builder {
-        Executor::builder().engine(engine).machine(self.machine()).limits(self.limits()).jit(self.jit())
+    pub(super) fn builder(&self, engine: Engine, machine: MachineKind) -> Builder {
+        Executor::builder().engine(engine).machine(machine).limits(self.limits()).jit(self.jit())
     }
 
-    pub(super) fn machine(&self) -> MachineKind {
-        match self.machine {
-            // The other kind of program is refused when it is read.
-            Machine::Auto | Machine::Bare => MachineKind::Bare,
-            Machine::R0vm => MachineKind::R0vm,
-        }
+    /// The machine that was asked for.
+    pub(super) fn machine(&self) -> Machine {
+        self.machine.machine
     }
 
     pub(super) fn limits(&self) -> Limits {

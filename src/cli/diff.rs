@@ -4,15 +4,17 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
 use clap::Args;
-use tachy::diff::{DiffOptions, Report as Comparison, Verdict, compare};
+use tachy::diff::{DiffOptions, Report as Comparison, Verdict, compare_in};
 use tachy::difference::{Difference, Side, Word};
 use tachy::disasm::REGISTERS;
+use tachy::r0vm::Exit;
 use tachy::trace::Row;
 use tachy::{Error, MachineKind, Program, Status};
 
 use super::args::{GuestArgs, ReportArgs};
 use super::failure::{self, DIFFER, Failure};
-use super::guest::{Guest, read_input};
+use super::guest::Guest;
+use super::r0vm::facts::ExitFacts;
 use super::report::{DifferenceFacts, ErrorFacts, Report};
 use super::text::{code_line, count, grouped, initial_word, quoted};
 
@@ -33,7 +35,7 @@ pub(super) struct Diff {
 
 impl Diff {
     pub(super) fn main(&self) -> Result<u8, Failure> {
-        let mut report = Report::open(&self.report, "both")?;
+        let mut report = Report::open(&self.report, &self.guest, "both")?;
         let result = self.diff(&mut report);
         report.close(result)
     }
@@ -42,16 +44,20 @@ impl Diff {
         let guest = Guest::read(&self.guest)?;
         report.guest(&guest);
         let options = DiffOptions {
-            machine: self.guest.conditions.machine(),
+            machine: guest.machine,
             limits: self.guest.conditions.limits(),
             jit: self.guest.conditions.jit(),
-            args: self.guest.argv(),
-            stdin: read_input(self.guest.stdin.as_deref())?,
+            ..DiffOptions::default()
         };
-        let comparison = compare(&guest.program, &options).map_err(|error| Failure::library(&error))?;
+        let comparison =
+            compare_in(&guest.program, &options, guest.quiet_env()?).map_err(|error| Failure::library(&error))?;
         take_down(report, &comparison);
+        guest.write_journal(comparison.r0vm.as_ref())?;
         let (code, text) = match &comparison.verdict {
-            Verdict::Agree(end) => (0, agreement(comparison.rows, end)),
+            Verdict::Agree(end) => {
+                let exit = comparison.r0vm.as_ref().and_then(|report| report.exit);
+                (0, agreement(comparison.rows, end, exit))
+            }
             Verdict::Differ(difference) => {
                 (DIFFER, difference_text(difference, &guest.program, guest.machine, &own_command()))
             }
@@ -74,22 +80,26 @@ fn take_down(report: &mut Report, comparison: &Comparison) {
     facts.rows = comparison.rows;
     facts.agree = Some(matches!(comparison.verdict, Verdict::Agree(_)));
     match &comparison.verdict {
-        Verdict::Agree(Ok(Status::Exited { code })) => facts.exit = Some(*code),
+        Verdict::Agree(Ok(Status::Exited { code })) => facts.exit = Some(ExitFacts::Code(*code)),
         Verdict::Agree(Ok(Status::Paused)) => {}
         Verdict::Agree(Err(error)) => facts.error = Some(ErrorFacts::new(&Failure::library(error))),
         Verdict::Differ(difference) => {
             facts.difference = Some(DifferenceFacts { step: difference.place.step, what: difference.what.clone() });
         }
     }
+    report.r0vm(comparison.r0vm.clone());
 }
 
-fn agreement(rows: u64, end: &Result<Status, Error>) -> String {
+fn agreement(rows: u64, end: &Result<Status, Error>, exit: Option<Exit>) -> String {
     let verb = if rows == 1 { "agrees" } else { "agree" };
     let rows = count(rows, "row");
     match end {
         Err(error) if error.kind() == "time-limit" => format!("{rows} {verb} so far: {error}\n"),
         Err(error) => format!("{rows} {verb}, and both end alike: {error}\n"),
-        Ok(status) => format!("{rows} {verb}, {}\n", status_text(status)),
+        Ok(status) => match exit {
+            Some(Exit::Paused(code)) => format!("{rows} {verb}, paused with code {code}\n"),
+            _ => format!("{rows} {verb}, {}\n", status_text(status)),
+        },
     }
 }
 

@@ -108,6 +108,11 @@ impl Failure {
         Failure::new("difference", format!("{message}; `tachy diff` shows where they differ"))
     }
 
+    /// A guest of machine `r0vm` ended in a way that has no meaning.
+    pub(super) fn end(word: u32) -> Failure {
+        Failure::new("machine", format!("the guest ended with {word:#010x}, neither for good nor to be resumed"))
+    }
+
     /// The program was refused.
     pub(super) fn program(path: &Path, error: ProgramError) -> Failure {
         let error = Error::from(error);

@@ -1,46 +1,126 @@
 //! A guest made ready: program and input read, streams opened.
 
-use std::fs::{self, File};
-use std::io;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use tachy::r0vm::{Exit, Report};
 use tachy::{Engine, Env, MachineKind, Program, Session};
 
-use super::args::{GuestArgs, Target};
+use super::args::{ConditionArgs, GuestArgs, Target, argv};
 use super::failure::Failure;
+use super::load::load;
+use super::r0vm::{R0vmArgs, facts, surroundings};
 
 /// A program and how it is to be run.
 pub(super) struct Guest<'a> {
     args: &'a GuestArgs,
     pub(super) program: Program,
     pub(super) machine: MachineKind,
+    /// Where its journal goes, if it has one and it is wanted.
+    journal: Option<File>,
+}
+
+/// What a guest reads and writes.
+pub(super) struct Streams {
+    pub(super) stdin: Box<dyn Read + Send>,
+    pub(super) stdout: Box<dyn Write + Send>,
+    pub(super) stderr: Box<dyn Write + Send>,
+    /// What its kernel says, where it has one.
+    pub(super) kernel: Box<dyn Write + Send>,
+}
+
+impl Streams {
+    /// No input, and output that is dropped.
+    pub(super) fn none() -> Streams {
+        Streams {
+            stdin: Box::new(io::empty()),
+            stdout: Box::new(io::sink()),
+            stderr: Box::new(io::sink()),
+            kernel: Box::new(io::sink()),
+        }
+    }
 }
 
 impl<'a> Guest<'a> {
     /// Reads the program.
     pub(super) fn read(args: &'a GuestArgs) -> Result<Guest<'a>, Failure> {
-        Ok(Guest { args, program: read_program(&args.program)?, machine: args.conditions.machine() })
+        let (program, machine) = load(&args.program, args.conditions.machine())?;
+        args.r0vm.check(machine)?;
+        Ok(Guest { args, program, machine, journal: create(args.r0vm.journal())? })
     }
 
     /// A session at its first step. Where our own output takes stdout, the guest's goes to stderr.
     pub(super) fn start(&self, engine: Engine, stdout_taken: bool) -> Result<Session<'static>, Failure> {
-        let builder = self.args.conditions.builder(engine);
+        let builder = self.args.conditions.builder(engine, self.machine);
         let executor = builder.build(&self.program).map_err(|error| Failure::library(&error))?;
-        let mut env = Env::new().args(self.args.argv());
-        env = match &self.args.stdin {
-            Some(path) => env.stdin(open_input(path)?),
-            None => env.stdin(io::stdin()),
+        let streams = Streams {
+            stdin: match &self.args.stdin {
+                Some(path) => Box::new(open_input(path)?),
+                None => Box::new(io::stdin()),
+            },
+            stdout: Box::new(if stdout_taken { stderr()? } else { stdout()? }),
+            stderr: Box::new(stderr()?),
+            kernel: Box::new(stderr()?),
         };
-        let stdout = if stdout_taken { stderr()? } else { stdout()? };
-        executor.start(env.stdout(stdout).stderr(stderr()?)).map_err(|error| Failure::library(&error))
+        executor.start(self.env(streams)?).map_err(|error| Failure::library(&error))
+    }
+
+    /// Surroundings without output, and without input but for a file of it.
+    pub(super) fn quiet_env(&self) -> Result<Env<'static>, Failure> {
+        let mut streams = Streams::none();
+        if let Some(path) = &self.args.stdin {
+            streams.stdin = Box::new(open_input(path)?);
+        }
+        self.env(streams)
+    }
+
+    fn env(&self, streams: Streams) -> Result<Env<'static>, Failure> {
+        let GuestArgs { program, args, conditions, r0vm, .. } = self.args;
+        env(self.machine, program, args, conditions, r0vm, streams)
+    }
+
+    /// What is left to do after the last step on machine `r0vm`: the journal, and a word about how it ended.
+    pub(super) fn finish(&self, report: Option<&Report>) -> Result<(), Failure> {
+        self.write_journal(report)?;
+        match report.and_then(|report| report.exit) {
+            Some(Exit::Unknown(word)) => Err(Failure::end(word)),
+            Some(Exit::Paused(code)) => {
+                // What nobody can read is not worth an error.
+                let _ =
+                    writeln!(io::stderr(), "tachy: the guest paused with code {code}; only the library can resume it");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the journal, if it is wanted and counts.
+    pub(super) fn write_journal(&self, report: Option<&Report>) -> Result<(), Failure> {
+        let journal = report.and_then(facts::journal);
+        let (Some(mut file), Some(journal)) = (self.journal.as_ref(), journal) else { return Ok(()) };
+        file.write_all(journal).map_err(|error| Failure::output("the journal", &error))
     }
 }
 
-/// Reads a program from a file.
-pub(super) fn read_program(path: &Path) -> Result<Program, Failure> {
-    let bytes = fs::read(path).map_err(|error| Failure::input("the program", path, &error))?;
-    Program::from_elf(&bytes).map_err(|error| Failure::program(path, error))
+/// A guest's surroundings on its machine.
+pub(super) fn env(
+    machine: MachineKind,
+    program: &Path,
+    args: &[OsString],
+    conditions: &ConditionArgs,
+    r0vm: &R0vmArgs,
+    streams: Streams,
+) -> Result<Env<'static>, Failure> {
+    match machine {
+        MachineKind::R0vm => surroundings(r0vm, conditions, args, streams),
+        _ => {
+            let Streams { stdin, stdout, stderr, .. } = streams;
+            Ok(Env::new().args(argv(program, args)).stdin(stdin).stdout(stdout).stderr(stderr))
+        }
+    }
 }
 
 /// Opens the guest's input.
@@ -52,12 +132,6 @@ fn open_input(path: &Path) -> Result<File, Failure> {
         true => Err(refused(io::ErrorKind::IsADirectory.into())),
         false => Ok(file),
     }
-}
-
-/// Reads all of the guest's input; without a file it is empty.
-pub(super) fn read_input(path: Option<&Path>) -> Result<Vec<u8>, Failure> {
-    let Some(path) = path else { return Ok(Vec::new()) };
-    fs::read(path).map_err(|error| Failure::input("the input", path, &error))
 }
 
 /// Opens where something of ours goes, if anywhere.

@@ -1,17 +1,17 @@
 //! `tachy info`: what a program is, without running it.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 use tachy::Program;
 use tachy::program::SymbolKind;
 
-use super::args::{JsonArg, Target};
+use super::args::{JsonArg, MachineArg, Target};
 use super::failure::{self, Failure};
-use super::guest::{create, read_program};
+use super::guest::create;
+use super::load::load;
 use super::report::write_json;
 use super::text::{count, grouped, symbol};
 
@@ -26,6 +26,9 @@ pub(super) struct Info {
     /// List the symbols too
     #[arg(long)]
     symbols: bool,
+
+    #[command(flatten)]
+    machine: MachineArg,
 
     #[command(flatten)]
     json: JsonArg,
@@ -53,7 +56,7 @@ struct SegmentFacts {
 impl Info {
     pub(super) fn main(&self) -> Result<u8, Failure> {
         let json = create(self.json.target())?;
-        let program = read(&self.program)?;
+        let (program, _) = load(&self.program, self.machine.machine)?;
         let facts = facts(&program);
         if let Some(file) = json {
             write_json(&facts, &file)?;
@@ -105,16 +108,6 @@ impl Info {
             }
         }
         Ok(())
-    }
-}
-
-/// Reads a program from a file, one for R0VM too.
-fn read(path: &Path) -> Result<Program, Failure> {
-    match fs::read(path) {
-        Ok(bytes) if bytes.starts_with(b"R0BF") => {
-            Program::from_risc0(&bytes).map_err(|error| Failure::program(path, error))
-        }
-        _ => read_program(path),
     }
 }
 

@@ -9,6 +9,8 @@ mod diff;
 mod failure;
 mod guest;
 mod info;
+mod load;
+mod r0vm;
 mod report;
 mod run;
 mod text;

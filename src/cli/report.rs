@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tachy::trace::TraceDigest;
-use tachy::{Engine, Session, Stats};
+use tachy::{Engine, MachineKind, Session, Stats, r0vm};
 
-use super::args::{ReportArgs, Target};
+use super::args::{GuestArgs, ReportArgs, Target};
 use super::failure::Failure;
 use super::guest::{Guest, create};
+use super::r0vm::facts::{self, CallFacts, ExitFacts, R0vmFacts};
 use super::text::{count, grouped};
 
 /// The JSON object of a run. It is filled as the run goes, so that it is true whatever happens.
@@ -21,7 +22,7 @@ pub(super) struct Facts {
     pub(super) program_digest: Option<String>,
     pub(super) steps: u64,
     /// The guest's code, all 32 bits.
-    pub(super) exit: Option<u32>,
+    pub(super) exit: Option<ExitFacts>,
     pub(super) error: Option<ErrorFacts>,
     /// Address of the next instruction.
     pub(super) pc: Option<u32>,
@@ -29,6 +30,9 @@ pub(super) struct Facts {
     /// Rows delivered.
     pub(super) rows: u64,
     pub(super) digests: Digests,
+    /// Of machine `r0vm` only.
+    #[serde(flatten)]
+    r0vm: Option<R0vmFacts>,
     /// Of a comparison only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) agree: Option<bool>,
@@ -97,6 +101,9 @@ struct StatsFacts {
     ecalls: u64,
     ecalls_unknown: u64,
     pages: u64,
+    /// Of machine `r0vm` only.
+    #[serde(flatten)]
+    calls: Option<CallFacts>,
 }
 
 impl From<Stats> for StatsFacts {
@@ -118,6 +125,7 @@ impl From<Stats> for StatsFacts {
             ecalls: stats.ecalls,
             ecalls_unknown: stats.ecalls_unknown,
             pages: stats.pages,
+            calls: None,
         }
     }
 }
@@ -130,21 +138,28 @@ pub(super) struct Report {
     /// Statistics are wanted, and these are they.
     wants_stats: bool,
     stats: Option<(Duration, Stats)>,
+    /// What it came to on machine `r0vm`.
+    r0vm: Option<r0vm::Report>,
 }
 
 impl Report {
     /// Opens the JSON file first of all, to fail before the run and not after it.
-    pub(super) fn open(args: &ReportArgs, engine: &'static str) -> Result<Report, Failure> {
+    pub(super) fn open(args: &ReportArgs, guest: &GuestArgs, engine: &'static str) -> Result<Report, Failure> {
+        let on_stdout = [args.json.target(), guest.r0vm.journal()].map(|target| matches!(target, Target::Stdout));
+        if on_stdout == [true, true] {
+            return Err(Failure::usage("JSON and journal cannot share standard output: give one a FILE"));
+        }
         Ok(Report {
             facts: Facts { engine, ..Facts::default() },
             json: create(args.json.target())?,
-            takes_stdout: matches!(args.json.target(), Target::Stdout),
+            takes_stdout: on_stdout.contains(&true),
             wants_stats: args.stats,
             stats: None,
+            r0vm: None,
         })
     }
 
-    /// Whether the object goes to standard output.
+    /// Whether the object, or the journal, goes to standard output.
     pub(super) fn takes_stdout(&self) -> bool {
         self.takes_stdout
     }
@@ -154,15 +169,28 @@ impl Report {
         self.facts.machine = Some(guest.machine.to_string());
         if self.json.is_some() {
             self.facts.program_digest = Some(blake3::Hash::from(guest.program.digest()).to_string());
+            self.facts.r0vm = (guest.machine == MachineKind::R0vm).then(|| R0vmFacts::of(&guest.program));
         }
     }
 
     /// Takes down how far a session has come.
     pub(super) fn session(&mut self, session: &Session<'_>) {
         self.facts.steps = session.steps();
-        self.facts.exit = session.exit_code();
+        self.facts.exit = session.exit_code().map(ExitFacts::Code);
+        self.r0vm(session.report());
         self.facts.pc = Some(session.pc());
         self.stats(session.time(), session.stats());
+    }
+
+    /// Takes down what a session came to on machine `r0vm`, if it ran there.
+    pub(super) fn r0vm(&mut self, report: Option<r0vm::Report>) {
+        if let Some(report) = &report {
+            self.facts.exit = report.exit.and_then(ExitFacts::of);
+            if let Some(facts) = &mut self.facts.r0vm {
+                facts.take_down(report);
+            }
+        }
+        self.r0vm = report;
     }
 
     /// Takes down how it ran.
@@ -178,8 +206,8 @@ impl Report {
         }
         if let Some((time, stats)) = self.stats.filter(|_| self.wants_stats) {
             // Statistics that nobody can read are not worth an error.
-            let _ = io::stderr().write_all(stats_text(self.facts.steps, time, &stats).as_bytes());
-            self.facts.stats = Some(stats.into());
+            let _ = io::stderr().write_all(stats_text(self.facts.steps, time, &stats, self.r0vm.as_ref()).as_bytes());
+            self.facts.stats = Some(StatsFacts { calls: self.r0vm.as_ref().map(CallFacts::from), ..stats.into() });
         }
         let written = self.json.map_or(Ok(()), |file| write_json(&self.facts, &file));
         // The first failure counts.
@@ -193,7 +221,7 @@ pub(super) fn write_json(object: &impl Serialize, mut file: &File) -> Result<(),
     text.and_then(|text| file.write_all((text + "\n").as_bytes())).map_err(|error| Failure::output("JSON", &error))
 }
 
-fn stats_text(steps: u64, time: Duration, stats: &Stats) -> String {
+fn stats_text(steps: u64, time: Duration, stats: &Stats, r0vm: Option<&r0vm::Report>) -> String {
     let seconds = time.as_secs_f64();
     let rate = if seconds > 0.0 { steps as f64 / seconds / 1e6 } else { 0.0 };
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
@@ -214,7 +242,11 @@ fn stats_text(steps: u64, time: Duration, stats: &Stats) -> String {
         ("ecalls", format!("{} ({} unknown)", grouped(stats.ecalls), grouped(stats.ecalls_unknown))),
         ("pages", format!("{} of 1 KiB", grouped(stats.pages))),
     ];
-    lines.iter().map(|(name, value)| format!("{name:<14} {value}\n")).collect()
+    lines
+        .into_iter()
+        .chain(r0vm.map(facts::stats).unwrap_or_default())
+        .map(|(name, value)| format!("{name:<14} {value}\n"))
+        .collect()
 }
 
 /// The name that JSON has for an engine.

@@ -8,7 +8,7 @@ use super::failure::{self, Failure};
 use super::guest::Guest;
 use super::report::{Report, engine_name};
 
-/// Run a program; its exit code becomes ours (the low eight bits)
+/// Run a program; its exit code becomes ours (the low eight bits), also when it only pauses
 #[derive(Args)]
 #[command(after_long_help = failure::help())]
 pub(super) struct Run {
@@ -22,7 +22,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn main(&self) -> Result<u8, Failure> {
-        let mut report = Report::open(&self.report, engine_name(self.engine.engine()))?;
+        let mut report = Report::open(&self.report, &self.guest, engine_name(self.engine.engine()))?;
         let result = self.run(&mut report);
         report.close(result)
     }
@@ -34,6 +34,7 @@ impl Run {
         let result = session.run(&mut NullSink::off());
         report.session(&session);
         result.map_err(|error| Failure::run(&error, &guest.program, guest.machine, &session))?;
+        guest.finish(session.report().as_ref())?;
         // A shell sees eight bits of any code.
         Ok(session.exit_code().unwrap_or(0) as u8)
     }

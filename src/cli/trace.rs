@@ -59,12 +59,14 @@ impl Trace {
     pub(super) fn main(&self) -> Result<u8, Failure> {
         let stdout_users = self.stdout_users();
         if stdout_users > 1 {
-            return Err(Failure::usage("rows, effects and JSON cannot share standard output: give some a FILE"));
+            return Err(Failure::usage(
+                "rows, effects, JSON and journal cannot share standard output: give some a FILE",
+            ));
         }
         if self.to.is_some_and(|to| to < self.from) {
             return Err(Failure::usage("--to lies before --from"));
         }
-        let mut report = Report::open(&self.report, engine_name(self.engine.engine()))?;
+        let mut report = Report::open(&self.report, &self.guest, engine_name(self.engine.engine()))?;
         let result = self.trace(&mut report, stdout_users > 0);
         report.close(result)
     }
@@ -87,7 +89,7 @@ impl Trace {
             report.facts.digests = digest.digest().into();
         }
         result.map_err(|error| Failure::run(&error, &guest.program, guest.machine, &session))?;
-        finished.map(|()| 0)
+        finished.and_then(|()| guest.finish(session.report().as_ref())).map(|()| 0)
     }
 
     /// Runs up to the first step wanted without a trace, and then with one.
@@ -110,7 +112,8 @@ impl Trace {
 
     /// How many of our tables and reports go to standard output.
     fn stdout_users(&self) -> usize {
-        let targets = [self.rows_target(), target(self.effects.as_deref()), self.report.json.target()];
+        let targets =
+            [self.rows_target(), target(self.effects.as_deref()), self.report.json.target(), self.guest.r0vm.journal()];
         targets.iter().filter(|target| matches!(target, Target::Stdout)).count()
     }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 use tachy::{Engine, Env, Executor, NullSink, Stats};
 
-use super::super::args::{ConditionArgs, argv};
+use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
-use super::super::guest::read_program;
+use super::super::guest::{Streams, env};
+use super::super::load::load;
+use super::super::r0vm::R0vmArgs;
 
 /// What a program's runs came to.
 #[derive(Serialize)]
@@ -77,23 +79,24 @@ pub(super) fn measure(
     conditions: &ConditionArgs,
     runs: u32,
 ) -> Result<Program, Failure> {
-    let program = read_program(path)?;
-    let argv = argv(path, args);
+    let (program, machine) = load(path, conditions.machine())?;
+    let options = R0vmArgs::execution();
+    let env = || env(machine, path, args, conditions, &options, Streams::none());
     // On the spot, so that the run that warms up leaves nothing to compile, and what compiling took can be told apart.
     let mut jit = conditions.jit();
     jit.background = false;
     let mut contenders = Vec::new();
     for engine in [Engine::Interpreter, Engine::Jit] {
-        let executor =
-            conditions.builder(engine).jit(jit.clone()).build(&program).map_err(|error| Failure::library(&error))?;
+        let builder = conditions.builder(engine, machine).jit(jit.clone());
+        let executor = builder.build(&program).map_err(|error| Failure::library(&error))?;
         for sink in [NullSink::off(), NullSink::rows()] {
-            let (executor, warm_up) = (executor.clone(), run(&executor, &argv, sink)?);
+            let (executor, warm_up) = (executor.clone(), run(&executor, env()?, sink)?);
             contenders.push(Contender { executor, sink, warm_up, measured: Vec::new() });
         }
     }
     for _ in 0..runs {
         for contender in &mut contenders {
-            contender.measured.push(run(&contender.executor, &argv, contender.sink)?);
+            contender.measured.push(run(&contender.executor, env()?, contender.sink)?);
         }
     }
     let first = &contenders[0].warm_up;
@@ -107,7 +110,7 @@ pub(super) fn measure(
     Ok(Program {
         program: path.display().to_string(),
         program_digest: blake3::Hash::from(program.digest()).to_string(),
-        machine: conditions.machine().to_string(),
+        machine: machine.to_string(),
         steps,
         exit,
         untraced: level(&contenders[0], &contenders[2]),
@@ -116,8 +119,7 @@ pub(super) fn measure(
 }
 
 /// Runs once, from the first step to the last.
-fn run(executor: &Executor, argv: &[Vec<u8>], mut sink: NullSink) -> Result<Once, Failure> {
-    let env = Env::new().args(argv.iter().cloned());
+fn run(executor: &Executor, env: Env<'_>, mut sink: NullSink) -> Result<Once, Failure> {
     let mut session = executor.start(env).map_err(|error| Failure::library(&error))?;
     match session.run(&mut sink) {
         Err(error) if error.kind() != "step-limit" => {

@@ -26,11 +26,11 @@ use measure::{Program, measure};
 #[derive(Args)]
 #[command(after_long_help = failure::help())]
 pub(super) struct Bench {
-    /// Static RV32IM executables (ELF)
+    /// Static RV32IM executables (ELF), or RISC Zero program binaries (R0BF)
     #[arg(value_name = "PROGRAM", required = true)]
     programs: Vec<PathBuf>,
 
-    /// Arguments of every guest, after its name
+    /// Arguments of every guest
     #[arg(last = true, value_name = "ARG")]
     args: Vec<OsString>,
 

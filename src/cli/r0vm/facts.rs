@@ -1,0 +1,156 @@
+//! What a session on machine `r0vm` came to, for JSON and for people. It must not know how it was run.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tachy::Program;
+use tachy::r0vm::{Digest, Exit, Report};
+
+use super::super::text::{count, grouped};
+
+/// What JSON has beside what it has for every machine. Cycles are of the segments that have ended, but for the user's.
+#[derive(Serialize, Default)]
+pub(in super::super) struct R0vmFacts {
+    /// Not of a kernel by itself.
+    image_id: Option<String>,
+    user_cycles: u64,
+    paging_cycles: u64,
+    reserved_cycles: u64,
+    total_cycles: u64,
+    segments: Vec<SegmentFacts>,
+    /// In hexadecimal digits; none if the guest did not commit to it.
+    journal: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SegmentFacts {
+    index: usize,
+    po2: u32,
+    user_cycles: u32,
+    paging_cycles: u32,
+}
+
+/// How a guest ended: its code, and on machine `r0vm` whether that was for good.
+#[derive(Serialize, Clone, Copy)]
+#[serde(untagged)]
+pub(in super::super) enum ExitFacts {
+    Code(u32),
+    Kind { kind: &'static str, code: u8 },
+}
+
+/// Calls by name, for JSON.
+#[derive(Serialize)]
+pub(in super::super) struct CallFacts {
+    machine_ecalls: BTreeMap<&'static str, EcallFacts>,
+    syscalls: BTreeMap<String, SyscallFacts>,
+}
+
+#[derive(Serialize)]
+struct EcallFacts {
+    calls: u64,
+    cycles: u64,
+}
+
+#[derive(Serialize)]
+struct SyscallFacts {
+    calls: u64,
+    bytes: u64,
+}
+
+impl R0vmFacts {
+    /// Before the first step. Hashes all of the program.
+    pub(in super::super) fn of(program: &Program) -> R0vmFacts {
+        R0vmFacts { image_id: program.image_id().map(|id| id.to_string()), ..R0vmFacts::default() }
+    }
+
+    /// Takes down how far a session has come.
+    pub(in super::super) fn take_down(&mut self, report: &Report) {
+        self.user_cycles = report.user_cycles;
+        self.paging_cycles = report.paging_cycles;
+        self.reserved_cycles = report.reserved_cycles;
+        self.total_cycles = report.total_cycles;
+        let segments = report.each.iter().enumerate().map(|(index, segment)| SegmentFacts {
+            index,
+            po2: segment.po2,
+            user_cycles: segment.user_cycles,
+            paging_cycles: segment.paging_cycles,
+        });
+        self.segments = segments.collect();
+        self.journal = journal(report).map(hex);
+    }
+}
+
+impl ExitFacts {
+    /// None of what has no meaning.
+    pub(in super::super) fn of(exit: Exit) -> Option<ExitFacts> {
+        match exit {
+            Exit::Halted(code) => Some(ExitFacts::Kind { kind: "halted", code }),
+            Exit::Paused(code) => Some(ExitFacts::Kind { kind: "paused", code }),
+            Exit::Unknown(_) => None,
+        }
+    }
+}
+
+impl From<&Report> for CallFacts {
+    fn from(report: &Report) -> CallFacts {
+        let ecalls = report.ecalls.iter().map(|(name, count)| {
+            let facts = EcallFacts { calls: count.calls, cycles: count.cycles };
+            (*name, facts)
+        });
+        let syscalls = report.syscalls.iter().map(|(name, calls, bytes)| {
+            let facts = SyscallFacts { calls: *calls, bytes: *bytes };
+            (name.clone(), facts)
+        });
+        CallFacts { machine_ecalls: ecalls.collect(), syscalls: syscalls.collect() }
+    }
+}
+
+/// The journal of a program that has ended and committed to it: its output is not zero.
+pub(in super::super) fn journal(report: &Report) -> Option<&[u8]> {
+    let committed = report.output.is_some_and(|output| output != Digest::default());
+    report.journal.as_deref().filter(|_| committed)
+}
+
+/// Lines of statistics: name and value.
+pub(in super::super) fn stats(report: &Report) -> Vec<(&'static str, String)> {
+    let [total, user, paging, reserved] =
+        [report.total_cycles, report.user_cycles, report.paging_cycles, report.reserved_cycles].map(grouped);
+    let mut lines = vec![
+        ("cycles", format!("{total}: {user} user, {paging} paging, {reserved} reserved")),
+        ("segments", segments(report)),
+    ];
+    for (name, calls) in report.ecalls.iter().filter(|(_, count)| count.calls > 0) {
+        let (number, cycles) = (grouped(calls.calls), count(calls.cycles, "cycle"));
+        lines.push(("machine ecall", format!("{name}: {number} in {cycles}")));
+    }
+    for (name, calls, bytes) in &report.syscalls {
+        lines.push(("system call", format!("{name}: {} with {}", grouped(*calls), count(*bytes, "byte"))));
+    }
+    lines
+}
+
+/// How many segments of which size.
+fn segments(report: &Report) -> String {
+    let mut sizes: BTreeMap<u32, u64> = BTreeMap::new();
+    for segment in &report.each {
+        *sizes.entry(segment.po2).or_default() += 1;
+    }
+    let sizes: Vec<String> = sizes.iter().rev().map(|(po2, count)| format!("{} of 2^{po2}", grouped(*count))).collect();
+    format!("{}: {}", grouped(report.segments), sizes.join(", ")).trim_end_matches(": ").to_owned()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| DIGITS[usize::from(digit)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_has_two_digits() {
+        assert_eq!(hex(&[0, 9, 0x10, 0xaf, 0xff]), "000910afff");
+        assert_eq!(hex(&[]), "");
+    }
+}
