@@ -31,7 +31,7 @@ pub enum MachineKind {
     /// Any static RV32IM program with a handful of Linux system calls.
     #[default]
     Bare,
-    /// RISC Zero's R0VM 3.0. So far it boots its kernel and stops at the first system instruction.
+    /// RISC Zero's R0VM 3.0, step for step and cycle for cycle.
     R0vm,
 }
 

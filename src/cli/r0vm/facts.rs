@@ -35,7 +35,7 @@ struct SegmentFacts {
 #[serde(untagged)]
 pub(in super::super) enum ExitFacts {
     Code(u32),
-    Kind { kind: &'static str, code: u8 },
+    Kind { kind: &'static str, code: u16 },
 }
 
 /// Calls by name, for JSON.

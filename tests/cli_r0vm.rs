@@ -1,0 +1,353 @@
+//! The program `tachy` on RISC Zero's programs, as its users see it: options, output, exit codes, files.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{R, X, elf, guest};
+use serde_json::{Value, json};
+use tachy::decode::{Instruction, encode};
+use tachy::host::HostEnv;
+use tachy::isa::Op;
+use tachy::r0vm::Binary;
+use tachy::{Env, Executor, MachineKind, NullSink, Program};
+use tempfile::TempDir;
+
+/// What came of a run.
+#[derive(Debug)]
+struct Outcome {
+    code: Option<i32>,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+impl Outcome {
+    /// The JSON object that is all of standard output.
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Runs `tachy` with these arguments, separated by spaces.
+fn tachy(args: &str) -> Outcome {
+    let args = args.split(' ').filter(|arg| !arg.is_empty());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tachy"));
+    let output = command.args(args).stdin(Stdio::null()).output().expect("tachy starts");
+    let stderr = String::from_utf8(output.stderr).expect("it is text");
+    Outcome { code: output.status.code(), stdout: output.stdout, stderr }
+}
+
+/// Path of one of R0VM's guests.
+fn risc0(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/r0vm/bin").join(name).with_extension("bin");
+    path.display().to_string()
+}
+
+/// A folder that goes away with the test.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
+        fs::write(&path, bytes).expect("a file");
+        path
+    }
+
+    /// A file of input words.
+    fn words(&self, words: &[u32]) -> String {
+        let name: Vec<String> = words.iter().map(u32::to_string).collect();
+        self.file(&format!("input-{}", name.join("-")), &bytes(words))
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.0.path().join(name)).expect("it was written")
+    }
+}
+
+fn bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// What the guest `hello` reads: the string "world", the number 41.
+fn hello_input() -> Vec<u8> {
+    [&bytes(&[5]), b"world\0\0\0".as_slice(), &bytes(&[41])].concat()
+}
+
+/// A program in machine mode in the kernel's place, which ends with this word.
+fn kernel_that_ends_with(word: i32) -> Vec<u8> {
+    let li = |rd, imm: i32| encode(Instruction { op: Op::Addi, rd, rs1: 0, rs2: 0, imm: imm as u32 });
+    let ecall = encode(Instruction { op: Op::Ecall, rd: 0, rs1: 0, rs2: 0, imm: 0 });
+    let code = bytes(&[li(10, word), li(17, 0), ecall]);
+    elf(0xc000_0000, &[(0xc000_0000, &code, R | X)])
+}
+
+#[test]
+fn a_program_binary_runs_with_its_input() {
+    let folder = Folder::new();
+    let input = folder.file("input", &hello_input());
+    for options in ["", "--interpreter", "--crosscheck", "--machine r0vm", "--execute-only --jit-threshold 0"] {
+        for name in ["--input", "--stdin"] {
+            let outcome = tachy(&format!("run {options} {name} {input} {}", risc0("hello")));
+            assert_eq!(outcome.code, Some(0), "{options}: {outcome:?}");
+            assert!(outcome.stdout.starts_with(b"greeting world\n"), "{options}: {outcome:?}");
+            assert_eq!(outcome.stderr, "41 so far\n", "{options}");
+        }
+    }
+    let refused = tachy(&format!("run --machine bare {}", risc0("hello")));
+    assert_eq!(refused.code, Some(65));
+    assert!(refused.stderr.contains("machine r0vm runs it"), "{}", refused.stderr);
+}
+
+#[test]
+fn json_has_what_the_library_reports() {
+    let folder = Folder::new();
+    let input = folder.words(&[2, 6, 500]);
+    let outcome = tachy(&format!("run --json --stats --po2 14 --input {input} {}", risc0("recursion")));
+    let facts = outcome.json();
+
+    let program = Program::from_risc0(&fs::read(risc0("recursion")).expect("a guest")).expect("a program");
+    let executor = Executor::builder().machine(MachineKind::R0vm).build(&program).expect("an executor");
+    let words = bytes(&[2, 6, 500]);
+    let host = HostEnv::builder().segment_limit_po2(14).stdin(words.as_slice()).build().expect("a host");
+    let session = executor.run(Env::new().host(host), &mut NullSink::off()).expect("it ends");
+    let report = session.report().expect("r0vm has one");
+
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!((&facts["machine"], &facts["exit"]), (&json!("r0vm"), &json!({ "kind": "halted", "code": 0 })));
+    assert_eq!(facts["image_id"], json!(program.image_id().expect("it has one").to_string()));
+    assert_eq!(facts["steps"], json!(session.steps()));
+    for (name, value) in [
+        ("user_cycles", report.user_cycles),
+        ("paging_cycles", report.paging_cycles),
+        ("reserved_cycles", report.reserved_cycles),
+        ("total_cycles", report.total_cycles),
+    ] {
+        assert_eq!(facts[name], json!(value), "{name}");
+    }
+    let segments: Vec<Value> = (0..)
+        .zip(&report.each)
+        .map(|(index, segment): (u64, _)| {
+            let (po2, user, paging) = (segment.po2, segment.user_cycles, segment.paging_cycles);
+            json!({ "index": index, "po2": po2, "user_cycles": user, "paging_cycles": paging })
+        })
+        .collect();
+    assert!(segments.len() > 3);
+    assert_eq!(facts["segments"], json!(segments));
+    // Ackermann's function of 2 and 6 is 2 * 6 + 3.
+    assert_eq!(facts["journal"].as_str().map(|text| &text[..8]), Some("0f000000"));
+    assert_eq!(facts["stats"]["machine_ecalls"]["terminate"], json!({ "calls": 1, "cycles": 2 }));
+    assert!(facts["stats"]["syscalls"]["SYS_READ"]["calls"].as_u64().is_some_and(|calls| calls >= 3));
+    for name in ["cycles", "segments", "machine ecall", "system call", "ecalls"] {
+        assert!(outcome.stderr.lines().any(|line| line.starts_with(name)), "{name} in {}", outcome.stderr);
+    }
+
+    // Only the time differs where nothing is hashed.
+    let executed = tachy(&format!("run --json --po2 14 --execute-only --input {input} {}", risc0("recursion")));
+    let (mut facts, mut executed) = (facts, executed.json());
+    for facts in [&mut facts, &mut executed] {
+        let facts = facts.as_object_mut().expect("an object");
+        facts.remove("seconds");
+        facts.remove("stats");
+    }
+    assert_eq!(facts, executed);
+
+    // On another machine there is none of this.
+    let facts = tachy(&format!("run --json {} -- 5", guest("fib").display())).json();
+    assert_eq!((&facts["exit"], facts.get("image_id"), facts.get("segments")), (&json!(0), None, None));
+}
+
+#[test]
+fn segments_are_files_of_what_the_library_makes() {
+    let folder = Folder::new();
+    let (input, segments) = (folder.words(&[300, 2]), folder.path("new/segments"));
+    let command = format!("run --po2 13 --segments {segments} --input {input} {}", risc0("sparse"));
+    assert_eq!(tachy(&command).code, Some(0));
+
+    let program = Program::from_risc0(&fs::read(risc0("sparse")).expect("a guest")).expect("a program");
+    let executor = Executor::builder().machine(MachineKind::R0vm).build(&program).expect("an executor");
+    let words = bytes(&[300, 2]);
+    let host = HostEnv::builder().segment_limit_po2(13).stdin(words.as_slice()).build().expect("a host");
+    let mut expected = Vec::new();
+    let env = Env::new().host(host).segments(|segment| {
+        expected.push(segment.encode());
+        Ok(())
+    });
+    drop(executor.run(env, &mut NullSink::off()).expect("it ends"));
+    let mut names: Vec<String> = fs::read_dir(&segments)
+        .expect("the folder was made")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("plain names"))
+        .collect();
+    names.sort();
+    let numbered: Vec<String> = (0..expected.len()).map(|index| format!("segment-{index:04}.bin")).collect();
+    assert!(expected.len() > 3);
+    assert_eq!(names, numbered);
+    for (name, expected) in names.iter().zip(&expected) {
+        assert!(folder.read(&format!("new/segments/{name}")) == *expected, "{name} differs");
+    }
+
+    // Those of another run would pass for this one's.
+    let again = tachy(&command);
+    assert_eq!(again.code, Some(74));
+    assert!(again.stderr.contains("segments of another run"), "{}", again.stderr);
+    let contradiction = tachy(&format!("run --execute-only --segments {} {}", folder.path("x"), risc0("sparse")));
+    assert_eq!(contradiction.code, Some(64));
+}
+
+#[test]
+fn a_pause_is_told_and_its_code_is_ours() {
+    let folder = Folder::new();
+    let input = folder.words(&[3, 10, 20, 30, 40]);
+    let journal = folder.path("journal");
+    let outcome = tachy(&format!("run --journal {journal} --input {input} {}", risc0("pause")));
+    assert_eq!((outcome.code, outcome.stdout.len()), (Some(1), 0), "{outcome:?}");
+    assert!(outcome.stderr.starts_with("tachy: the guest paused with code 1"), "{}", outcome.stderr);
+    assert_eq!(folder.read("journal"), bytes(&[0, 10]));
+    let facts = tachy(&format!("run --json --input {input} {}", risc0("pause"))).json();
+    assert_eq!(facts["exit"], json!({ "kind": "paused", "code": 1 }));
+    assert_eq!(facts["journal"], "000000000a000000");
+    let diff = tachy(&format!("diff --input {input} {}", risc0("pause")));
+    assert_eq!((diff.code, diff.stderr.as_str()), (Some(0), ""));
+    assert!(String::from_utf8_lossy(&diff.stdout).ends_with("rows agree, paused with code 1\n"), "{diff:?}");
+}
+
+#[test]
+fn the_journal_goes_where_it_shall() {
+    let folder = Folder::new();
+    let input = folder.file("input", &hello_input());
+    let expected = [b"hello, world!".as_slice(), &bytes(&[42])].concat();
+    let hello = risc0("hello");
+    let file = folder.path("journal");
+    for command in ["run", "trace --format none", "diff"] {
+        let outcome = tachy(&format!("{command} --journal {file} --input {input} {hello}"));
+        assert_eq!((outcome.code, folder.read("journal") == expected), (Some(0), true), "{command}: {outcome:?}");
+        // On standard output it is alone.
+        let outcome = tachy(&format!("{command} --journal - --input {input} {hello}"));
+        assert_eq!((outcome.code, outcome.stdout == expected), (Some(0), true), "{command}: {outcome:?}");
+    }
+    for command in ["run --json", "trace", "diff --json"] {
+        let outcome = tachy(&format!("{command} --journal - --input {input} {hello}"));
+        assert_eq!((outcome.code, outcome.stdout.len()), (Some(64), 0), "{command}: {outcome:?}");
+    }
+    // What was written before a panic does not count.
+    let outcome = tachy(&format!("run --journal {file} --input {} {}", folder.words(&[0]), risc0("panic")));
+    assert_eq!(outcome.code, Some(73));
+    assert!(outcome.stderr.contains("the guest panicked: attempt to divide by zero"), "{}", outcome.stderr);
+    assert_eq!(folder.read("journal"), b"");
+    let outcome = tachy(&format!("run --journal {} --input {input} {hello}", folder.path("none/journal")));
+    assert_eq!(outcome.code, Some(74));
+}
+
+#[test]
+fn arguments_and_variables_are_the_guests() {
+    // It asks for a call that only a program of the user's has, after its arguments and a variable.
+    let calls = |args: &str| {
+        let outcome = tachy(&format!("run --json --stats {args}"));
+        let facts = outcome.json();
+        assert_eq!((outcome.code, &facts["error"]["kind"]), (Some(73), &json!("host")), "{outcome:?}");
+        assert!(facts["error"]["message"].as_str().is_some_and(|text| text.contains("\"echo\"")), "{outcome:?}");
+        let bytes = |name: &str| facts["stats"]["syscalls"][name]["bytes"].as_u64();
+        (bytes("SYS_ARGV"), bytes("SYS_GETENV"))
+    };
+    let calls_bin = risc0("calls");
+    assert_eq!(calls(&calls_bin), (None, Some(0)));
+    assert_eq!(calls(&format!("--env OTHER=x --env GREETING=hi=lo {calls_bin} -- one three")), (Some(8), Some(5)));
+}
+
+#[test]
+fn its_options_are_its_own() {
+    let fib = guest("fib").display().to_string();
+    for option in ["--env A=b", "--po2 20", "--limit-cycles 9", "--journal -", "--segments x", "--execute-only"] {
+        for command in ["run", "trace --format none", "diff"] {
+            let outcome = tachy(&format!("{command} {option} {fib}"));
+            assert_eq!((outcome.code, outcome.stdout.len()), (Some(64), 0), "{command} {option}: {outcome:?}");
+            assert!(outcome.stderr.contains("is for machine r0vm"), "{}", outcome.stderr);
+        }
+    }
+    for option in ["--env A", "--env =b", "--po2 12", "--po2 25", "--limit-cycles many"] {
+        assert_eq!(tachy(&format!("run {option} {}", risc0("hello"))).code, Some(64), "{option}");
+    }
+}
+
+#[test]
+fn limits_hit_and_are_told() {
+    let folder = Folder::new();
+    let input = folder.file("input", &hello_input());
+    for (options, code, kind) in [
+        ("--limit-cycles 1000", 72, "cycle-limit"),
+        ("--limit-output 3", 72, "output-limit"),
+        ("--limit-steps 100", 72, "step-limit"),
+        ("--limit-memory 10K", 71, "memory-limit"),
+    ] {
+        for engine in ["--jit", "--interpreter"] {
+            let outcome = tachy(&format!("run {engine} --json {options} --input {input} {}", risc0("hello")));
+            let facts = outcome.json();
+            assert_eq!((outcome.code, &facts["error"]["kind"]), (Some(code), &json!(kind)), "{outcome:?}");
+            assert_eq!((&facts["exit"], &facts["journal"]), (&Value::Null, &Value::Null));
+        }
+    }
+}
+
+#[test]
+fn traces_and_comparisons_of_a_guest() {
+    let folder = Folder::new();
+    let input = folder.words(&[200]);
+    let smc = risc0("smc");
+    let trace = |options: &str| {
+        let outcome = tachy(&format!("trace --format none --json {options} --input {input} {smc}"));
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.json()
+    };
+    let (jit, interpreter) = (trace("--jit --jit-threshold 0"), trace("--interpreter"));
+    for name in ["digests", "rows", "steps", "exit", "user_cycles", "segments", "journal"] {
+        assert!(!jit[name].is_null());
+        assert_eq!(jit[name], interpreter[name], "{name}");
+    }
+    let outcome = tachy(&format!("diff --json --input {input} {smc}"));
+    let diff = outcome.json();
+    assert_eq!((outcome.code, &diff["agree"]), (Some(0), &json!(true)), "{outcome:?}");
+    for name in ["rows", "exit", "user_cycles", "segments", "journal", "image_id"] {
+        assert_eq!(diff[name], interpreter[name], "{name}");
+    }
+    let bench = tachy(&format!("bench --runs 1 {}", risc0("kernel_modes")));
+    assert_eq!(bench.code, Some(0), "{bench:?}");
+}
+
+#[test]
+fn an_elf_gets_its_kernel_or_is_one() {
+    let folder = Folder::new();
+    let input = folder.file("input", &hello_input());
+    let binary = fs::read(risc0("hello")).expect("a guest");
+    let user = folder.file("user.elf", Binary::parse(&binary).expect("a program binary").user_elf);
+    let (from_elf, from_binary) = (
+        tachy(&format!("run --machine r0vm --json --input {input} {user}")).json(),
+        tachy(&format!("run --json --input {input} {}", risc0("hello"))).json(),
+    );
+    for name in ["image_id", "program_digest", "steps", "total_cycles", "journal", "exit"] {
+        assert_eq!(from_elf[name], from_binary[name], "{name}");
+    }
+    let id = from_binary["image_id"].as_str().expect("it has one");
+    let line = format!("image id  {id}\n");
+    for args in [format!("info {}", risc0("hello")), format!("info --machine r0vm {user}")] {
+        let outcome = tachy(&args);
+        assert!(String::from_utf8_lossy(&outcome.stdout).contains(&line), "{args}: {outcome:?}");
+    }
+
+    let kernel = folder.file("kernel.elf", &kernel_that_ends_with(0));
+    let facts = tachy(&format!("run --machine r0vm --json {kernel}")).json();
+    assert_eq!(facts["exit"], json!({ "kind": "halted", "code": 0 }));
+    assert_eq!((&facts["steps"], &facts["image_id"], &facts["journal"]), (&json!(3), &Value::Null, &Value::Null));
+    let senseless = folder.file("senseless.elf", &kernel_that_ends_with(2));
+    let outcome = tachy(&format!("run --machine r0vm {senseless}"));
+    assert_eq!(outcome.code, Some(73), "{outcome:?}");
+    assert!(outcome.stderr.contains("ended with 0x00000002"), "{}", outcome.stderr);
+}
