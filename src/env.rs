@@ -62,7 +62,10 @@ impl SegmentSetup<'_> {
         while let Some(segment) = self.sealer.as_mut().and_then(Sealer::receive) {
             self.deliver([segment])?;
         }
-        Ok(())
+        match &self.sealer {
+            Some(sealer) if sealer.is_broken() => Err("the thread that hashes segments has panicked".into()),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Sealer {
     thread: Option<JoinHandle<()>>,
     /// Records handed over that have not come back.
     under_way: usize,
+    /// Whether the thread has panicked: what it had is lost.
+    broken: bool,
     roots: Option<(Digest, Digest)>,
 }
 
@@ -51,7 +53,7 @@ impl Sealer {
             }
         };
         let thread = Builder::new().name("tachy-sealer".to_owned()).spawn(work)?;
-        Ok(Sealer { records: Some(records), sealed, thread: Some(thread), under_way: 0, roots: None })
+        Ok(Sealer { records: Some(records), sealed, thread: Some(thread), under_way: 0, broken: false, roots: None })
     }
 
     /// Hands a record over; gives back what is sealed by now, which is waited for if too much is under way.
@@ -60,10 +62,9 @@ impl Sealer {
         while self.under_way > WAITING {
             done.extend(self.receive());
         }
-        if let Some(records) = &self.records
-            && records.send(record).is_ok()
-        {
-            self.under_way += 1;
+        match self.records.as_ref().map(|records| records.send(record)) {
+            Some(Ok(())) => self.under_way += 1,
+            _ => self.broken = true,
         }
         done
     }
@@ -79,13 +80,22 @@ impl Sealer {
                     return Some(*segment);
                 }
                 // The thread has panicked, and said so.
-                Err(_) => self.under_way = 0,
+                Err(_) => {
+                    self.broken = self.under_way > 0;
+                    self.under_way = 0;
+                    return None;
+                }
             }
             if self.under_way == 0 {
                 break;
             }
         }
         None
+    }
+
+    /// Whether segments were lost.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// What comes from here on belongs to another part of the session.
