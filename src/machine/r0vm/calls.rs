@@ -99,18 +99,6 @@ impl R0vm {
 
     /// What the kernel asks of the machine.
     pub(super) fn machine_ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        let before = world.effects.len();
-        let done = self.carry_out(vm, world);
-        match &done {
-            Ok(_) => {}
-            // The call may be done again, under another limit: nothing is written down but what it has paid for.
-            Err(Refusal::MemoryLimit) => world.keep_page_effects(before),
-            Err(_) => world.record_instruction(vm, before),
-        }
-        done
-    }
-
-    fn carry_out(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let number = world.read_register(vm, A7);
         // Counted when it begins, with the ecall's own cycle.
         let extra = self.extra_cycles;

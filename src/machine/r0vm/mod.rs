@@ -186,12 +186,21 @@ impl Machine for R0vm {
     }
 
     fn system(&mut self, op: Op, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        match (op, self.mode) {
+        let before = world.effects.len();
+        let done = match (op, self.mode) {
             (Op::Ebreak, _) => Err(Refusal::Trap(Cause::Breakpoint, vm.pc())),
             (Op::Mret, _) => self.return_to_user(vm, world),
             (_, 0) => self.user_ecall(vm, world),
             _ => self.machine_ecall(vm, world),
+        };
+        match &done {
+            // A trap is written down when it is clear whether there is a handler.
+            Ok(_) | Err(Refusal::Trap(..)) => {}
+            // It may be done again, under another limit: nothing stays but what it has paid for.
+            Err(refusal) if refusal.is_limit() => world.keep_page_effects(before),
+            Err(_) => world.record_instruction(vm, before),
         }
+        done
     }
 
     fn refused(&mut self, refusal: Refusal, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
