@@ -62,9 +62,9 @@ impl Sealer {
         while self.under_way > WAITING {
             done.extend(self.receive());
         }
-        match self.records.as_ref().map(|records| records.send(record)) {
-            Some(Ok(())) => self.under_way += 1,
-            _ => self.broken = true,
+        match self.records.as_ref().is_some_and(|records| records.send(record).is_ok()) {
+            true => self.under_way += 1,
+            false => self.broken = true,
         }
         done
     }
