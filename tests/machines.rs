@@ -4,9 +4,10 @@ mod common;
 
 use common::engines::{Case, End, Setup, assert_same};
 use tachy::decode::{Instruction, encode};
+use tachy::host::HostEnv;
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
-use tachy::{MachineKind, Program, Status};
+use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program, Status};
 
 /// Where code may lie in both machines' space.
 const CODE: u32 = 0xc000_0000;
@@ -99,4 +100,46 @@ fn memory_of_r0vm() {
     assert_eq!(steps, 2);
     let (_, text, _) = end(MachineKind::R0vm, &[lui, load(2)]);
     assert!(text.contains("misaligned load"), "{text}");
+}
+
+/// Guests of R0VM with the words that they read: some with small segments, so that many splits fall into native code.
+const GUESTS: [(&str, &[u32], u32); 6] = [
+    ("recursion", &[2, 5, 500], 14),
+    ("sparse", &[100, 2], 13),
+    ("accelerators", &[1], 16),
+    ("smc", &[20], 14),
+    ("kernel_modes", &[], 13),
+    ("kernel_registers", &[], 13),
+];
+
+/// Both engines in lockstep, every row and effect compared; and the ids of what memory held.
+#[test]
+fn guests_of_r0vm_run_alike_in_both_engines() {
+    let mut warm = JitOptions::eager();
+    warm.threshold = 3;
+    for (guest, words, po2) in GUESTS {
+        let path = format!("{}/guests/r0vm/bin/{guest}.bin", env!("CARGO_MANIFEST_DIR"));
+        let program = Program::from_risc0(&std::fs::read(path).expect("the guests are in the repository"));
+        let program = program.expect("a good binary");
+        for (engine, jit) in [
+            (Engine::Interpreter, JitOptions::default()),
+            (Engine::Crosscheck, JitOptions::eager()),
+            (Engine::Crosscheck, warm.clone()),
+            (Engine::Jit, JitOptions::default()),
+        ] {
+            let executor = Executor::builder().machine(MachineKind::R0vm).engine(engine).jit(jit).build(&program);
+            let host = HostEnv::builder().write_slice(words).build().expect("a host");
+            let mut segments = 0;
+            let count = |_| {
+                segments += 1;
+                Ok(())
+            };
+            let env = Env::new().host(host).segment_po2(po2).segments(count);
+            let session = executor.expect("an executor").run(env, &mut NullSink::off());
+            let report = session.unwrap_or_else(|error| panic!("{guest}, {engine:?}: {error}")).report();
+            let report = report.expect("the machine is r0vm");
+            assert_eq!(report.image_ids().map(|(pre, _)| pre), program.image_id(), "{guest}, {engine:?}");
+            assert_eq!(report.segments, segments, "{guest}, {engine:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What a session on R0VM came to, as numbers. Plain data.
 
 use super::Digest;
+use super::sealer::image_id;
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,19 @@ pub struct Report {
     pub syscalls: Vec<(String, u64, u64)>,
     /// Roots of memory before the first and after the last segment, if segments were asked for.
     pub roots: Option<(Digest, Digest)>,
+}
+
+impl Report {
+    /// The ids of memory before and after the session as RISC Zero's session has them, if segments were asked for and the
+    /// program has ended. After a halt there is nothing to go on from, and the second is that of a root of zeros.
+    pub fn image_ids(&self) -> Option<(Digest, Digest)> {
+        let (pre, post) = self.roots?;
+        let after = match self.exit? {
+            Exit::Halted(_) => Digest::default(),
+            _ => post,
+        };
+        Some((image_id(pre), image_id(after)))
+    }
 }
 
 /// A segment in numbers.

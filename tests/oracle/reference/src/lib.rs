@@ -13,6 +13,7 @@ mod host;
 mod image;
 mod outcome;
 mod quiet;
+mod riscv_tests;
 mod run;
 
 pub use compare::{compare_guests, compare_parts};
@@ -20,4 +21,5 @@ pub use environment::{Environment, sequence};
 pub use guests::{Case, binary, cases};
 pub use image::{Image, wrap};
 pub use outcome::{Calls, Event, Exit, Failure, FailureKind, Outcome, SegmentOutcome, first_difference};
+pub use riscv_tests::riscv_tests;
 pub use run::{run, run_and_resume, run_image, run_session};
