@@ -51,11 +51,9 @@ fn a_changed_segment_is_refused() -> Result<()> {
 #[test]
 #[ignore = "takes many minutes"]
 fn whole_sessions_are_accepted() -> Result<()> {
-    for (guest, words, po2) in [
-        ("kernel_registers", &[][..], 13),
-        ("accelerators", &[1], 14),
-        ("recursion", &[2, 3, 20], 14),
-    ] {
+    for (guest, words, po2) in
+        [("kernel_registers", &[][..], 13), ("accelerators", &[1], 14), ("recursion", &[2, 3, 20], 14)]
+    {
         for (index, segment) in segments(guest, words, po2)?.iter().enumerate() {
             assert_eq!(accept(segment), Ok(()), "{guest}, po2 {po2}, segment {index}");
         }
