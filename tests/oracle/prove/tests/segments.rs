@@ -47,13 +47,12 @@ fn a_changed_segment_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// Sessions of several segments; `accelerators` has SHA-256, Poseidon2 and big integers in them.
+/// Sessions of several segments; `accelerators` has SHA-256, Poseidon2 and big integers in them. Not so the `kernel_*`
+/// guests: they trap and set x0 in ways that the reference executes and its own prover does not take.
 #[test]
 #[ignore = "takes many minutes"]
 fn whole_sessions_are_accepted() -> Result<()> {
-    for (guest, words, po2) in
-        [("kernel_registers", &[][..], 13), ("accelerators", &[1], 14), ("recursion", &[2, 3, 20], 14)]
-    {
+    for (guest, words, po2) in [("accelerators", &[1][..], 14), ("recursion", &[2, 3, 20], 14)] {
         for (index, segment) in segments(guest, words, po2)?.iter().enumerate() {
             assert_eq!(accept(segment), Ok(()), "{guest}, po2 {po2}, segment {index}");
         }
