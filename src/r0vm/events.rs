@@ -6,7 +6,10 @@
 //!
 //! Source: the crate risc0-circuit-rv32im 4.0.5, `trace` and `execute`.
 
+use tachy_runtime::page_of;
+
 use super::ecall::{Ecall, StoreCycles};
+use super::layout::*;
 use crate::decode::decode;
 use crate::isa::{Class, Op, Variant};
 use crate::trace::{Effect, EffectKind, Row, Sink, SinkError, Space};
@@ -42,17 +45,7 @@ pub enum TraceEvent {
     },
 }
 
-const PAGE_CYCLES: u64 = 322;
-const NODE_CYCLES: u64 = 13;
-
-const MACHINE_BANK: u32 = 0xffff_0000;
-const USER_BANK: u32 = 0xffff_0080;
-const SHUNT_OFFSET: u32 = 0x100;
-const SYSTEM_PAGE: std::ops::Range<u32> = 0xffff_0000..0xffff_0400;
-const MEPC: u32 = 0xffff_0200;
-const SUSPEND_WORDS: [u32; 2] = [0xffff_0210, 0xffff_0214];
-const ECALL_DISPATCH: u32 = 0xffff_1000;
-const TRAP_DISPATCH: u32 = 0xffff_2000;
+const SUSPEND_WORDS: [u32; 2] = [SUSPEND_PC, SUSPEND_MODE];
 
 /// A sink that makes events of what it is given, from a session's first step or from where it went on after a pause.
 pub struct TraceEvents<F> {
@@ -108,9 +101,9 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
             EffectKind::PageIn => TraceEvent::PageIn { cycles },
             _ => TraceEvent::PageOut { cycles },
         };
-        let nodes = (u64::from(effect.after).saturating_sub(PAGE_CYCLES)) / NODE_CYCLES;
-        self.queue.push(event(PAGE_CYCLES));
-        self.queue.extend((0..nodes).map(|_| event(NODE_CYCLES)));
+        let nodes = effect.after.saturating_sub(PAGE_CYCLES) / NODE_CYCLES;
+        self.queue.push(event(PAGE_CYCLES.into()));
+        self.queue.extend((0..nodes).map(|_| event(NODE_CYCLES.into())));
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
@@ -216,7 +209,7 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
                 }
                 (EffectKind::Write, Space::Memory) => {
                     // A register that changes with its word in memory is no event of its own.
-                    mirrored = SYSTEM_PAGE.contains(&effect.addr);
+                    mirrored = page_of(effect.addr) == SYSTEM_PAGE;
                     self.set(effect.addr, effect.after)?;
                     if cycles.ends_with_store() {
                         self.flush()?;

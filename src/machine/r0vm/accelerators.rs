@@ -9,9 +9,9 @@ use super::R0vm;
 use super::bigint::{self, BigIntError};
 use super::calls::register;
 use super::calls::{A0, A1, A2, A3, A4, T0, T1, T2, T3};
-use super::layout::*;
 use super::sha2::compress;
 use crate::machine::{Flow, Refusal, World};
+use crate::r0vm::layout::*;
 
 /// Words of the address space: where word addresses end.
 const MEMORY_WORDS: u32 = 1 << 30;

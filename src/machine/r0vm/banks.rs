@@ -6,7 +6,7 @@
 
 use tachy_runtime::{Slot, Vm};
 
-use super::layout::{BANKS_END, MACHINE_BANK, SHUNT_OFFSET, USER_BANK};
+use crate::r0vm::layout::{BANKS_END, MACHINE_BANK, SHUNT_OFFSET, USER_BANK};
 
 /// x0 to x31, then the shunt.
 const BANK_WORDS: usize = 33;

@@ -3,9 +3,9 @@
 use tachy_runtime::{Slot, Vm};
 
 use super::R0vm;
-use super::layout::*;
 use crate::error::Cause;
 use crate::machine::{Flow, Refusal, World};
+use crate::r0vm::layout::*;
 
 /// Registers by the names of the calling convention.
 pub(super) const T0: u8 = 5;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use tachy_runtime::{PAGE_BYTES, PAGES, PageContent, PageState, Vm, page_of};
 
 use super::banks::is_register;
-use super::layout::*;
 use super::{COUNTED, R0vm, USER_FETCH, USER_READ, USER_WRITE};
 use crate::error::{Error, Limit, LimitError, Place};
 use crate::machine::{Budget, Refusal, World};
 use crate::program::Program;
+use crate::r0vm::layout::*;
 use crate::trace::{EffectKind, Space};
 
 /// Fills memory with the program's image. Every page that it has counts.

@@ -12,7 +12,6 @@ mod banks;
 mod bigint;
 mod calls;
 mod io;
-mod layout;
 mod memory;
 mod paging;
 mod segments;
@@ -26,12 +25,12 @@ use crate::env::HostSide;
 use crate::error::{Cause, Error};
 use crate::isa::{Op, Variant};
 use crate::program::Program;
+use crate::r0vm::layout::*;
 use crate::r0vm::{CallCount, Digest, Exit, Report};
 use crate::rules::Rules;
 
 use banks::{Banks, is_register};
 use calls::ECALL_NAMES;
-use layout::*;
 use paging::Paging;
 use segments::{Segment, Totals};
 

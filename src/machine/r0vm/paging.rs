@@ -6,7 +6,7 @@
 
 use tachy_runtime::PAGES;
 
-use super::layout::{NODE_CYCLES, PAGE_CYCLES};
+use crate::r0vm::layout::{NODE_CYCLES, PAGE_CYCLES};
 
 /// A bit for each node of the tree: node 1 is the root, 2n and 2n + 1 are below n, page p is node 2^22 + p.
 struct NodeSet(Vec<u64>);

@@ -6,11 +6,11 @@
 use tachy_runtime::{PageContent, Vm};
 
 use super::R0vm;
-use super::layout::*;
 use super::memory::{KeptPages, copy_page};
 use crate::env::SegmentSetup;
 use crate::error::Error;
 use crate::machine::{Between, Refusal, World};
+use crate::r0vm::layout::*;
 use crate::r0vm::{Digest, SegmentCycles, SegmentRecord, TouchedPage};
 
 /// Cycles over all segments that have ended.

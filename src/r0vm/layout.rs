@@ -5,47 +5,47 @@
 use tachy_runtime::page_of;
 
 /// Nothing below this may be fetched, loaded or stored by instructions.
-pub(super) const LOWEST: u32 = 0x0001_0000;
+pub(crate) const LOWEST: u32 = 0x0001_0000;
 /// What user mode may not touch begins here, and so does the kernel's place.
-pub(super) const KERNEL_START: u32 = 0xc000_0000;
+pub(crate) const KERNEL_START: u32 = 0xc000_0000;
 /// First address above where handlers may lie.
-pub(super) const KERNEL_END: u32 = 0xff00_0000;
+pub(crate) const KERNEL_END: u32 = 0xff00_0000;
 
 /// The machine's registers, x0 to x31.
-pub(super) const MACHINE_BANK: u32 = 0xffff_0000;
+pub(crate) const MACHINE_BANK: u32 = 0xffff_0000;
 /// The user's registers.
-pub(super) const USER_BANK: u32 = 0xffff_0080;
+pub(crate) const USER_BANK: u32 = 0xffff_0080;
 /// First address above both banks.
-pub(super) const BANKS_END: u32 = 0xffff_0100;
+pub(crate) const BANKS_END: u32 = 0xffff_0100;
 /// From a bank to the word that takes what is computed for its x0.
-pub(super) const SHUNT_OFFSET: u32 = 0x100;
+pub(crate) const SHUNT_OFFSET: u32 = 0x100;
 /// Where `read` stores the unused words of a group of four.
-pub(super) const UNUSED_WORDS: u32 = 0xffff_0100;
+pub(crate) const UNUSED_WORDS: u32 = 0xffff_0100;
 /// Where a trap or a user's ecall leaves its pc.
-pub(super) const MEPC: u32 = 0xffff_0200;
+pub(crate) const MEPC: u32 = 0xffff_0200;
 /// Where a segment leaves pc and mode for the next.
-pub(super) const SUSPEND_PC: u32 = 0xffff_0210;
-pub(super) const SUSPEND_MODE: u32 = 0xffff_0214;
+pub(crate) const SUSPEND_PC: u32 = 0xffff_0210;
+pub(crate) const SUSPEND_MODE: u32 = 0xffff_0214;
 /// Eight words that a program gives when it terminates.
-pub(super) const GLOBAL_OUTPUT: u32 = 0xffff_0240;
+pub(crate) const GLOBAL_OUTPUT: u32 = 0xffff_0240;
 /// Eight words that each segment is given when it begins.
-pub(super) const GLOBAL_INPUT: u32 = 0xffff_0260;
+pub(crate) const GLOBAL_INPUT: u32 = 0xffff_0260;
 /// Address of the handler of a user's ecall.
-pub(super) const ECALL_DISPATCH: u32 = 0xffff_1000;
+pub(crate) const ECALL_DISPATCH: u32 = 0xffff_1000;
 /// Addresses of the handlers of traps, by cause.
-pub(super) const TRAP_DISPATCH: u32 = 0xffff_2000;
+pub(crate) const TRAP_DISPATCH: u32 = 0xffff_2000;
 
 /// The page that holds the banks and the words above.
-pub(super) const SYSTEM_PAGE: u32 = page_of(MACHINE_BANK);
+pub(crate) const SYSTEM_PAGE: u32 = page_of(MACHINE_BANK);
 
 /// Paging cycles that each segment begins with.
-pub(super) const PAGING_START_CYCLES: u32 = 10;
+pub(crate) const PAGING_START_CYCLES: u32 = 10;
 /// The first touch of a page in a segment, and its first write.
-pub(super) const PAGE_CYCLES: u32 = 322;
+pub(crate) const PAGE_CYCLES: u32 = 322;
 /// A node of the page tree, for each of the two.
-pub(super) const NODE_CYCLES: u32 = 13;
+pub(crate) const NODE_CYCLES: u32 = 13;
 /// What the end of a segment takes.
-pub(super) const RESERVED_CYCLES: u64 = 4113;
+pub(crate) const RESERVED_CYCLES: u64 = 4113;
 /// The most that one instruction may take, in segments of 2^15 cycles and more, and in smaller ones.
-pub(super) const MARGIN_CYCLES: u64 = 25_000;
-pub(super) const MARGIN_SMALL_CYCLES: u64 = 2_000;
+pub(crate) const MARGIN_CYCLES: u64 = 25_000;
+pub(crate) const MARGIN_SMALL_CYCLES: u64 = 2_000;
