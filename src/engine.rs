@@ -125,11 +125,11 @@ enum Ended {
 }
 
 impl<'env, M: Machine> Hart<'env, M> {
-    pub(crate) fn new(vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
+    pub(crate) fn new(mut vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
         let past = options.caches.as_ref().and_then(|caches| caches.past());
         let pages = DecodedPages::new(M::VARIANT, M::RULES, past);
         let level = Level::Off;
-        let native = options.caches.as_ref().and_then(|caches| caches.natives(level));
+        let native = options.caches.clone().map(|caches| Natives::new(caches, level, &mut vm, &pages));
         Hart {
             vm,
             machine,
@@ -154,10 +154,9 @@ impl<'env, M: Machine> Hart<'env, M> {
             Level::Off => 0,
             Level::Rows => self.options.buffer_rows,
         });
-        if let Some(native) = &self.native {
-            native.report(&mut self.stats);
+        if let Some(native) = &mut self.native {
+            native.set_level(level);
         }
-        self.native = self.options.caches.as_ref().and_then(|caches| caches.natives(level));
     }
 
     /// Runs until the program ends, step `until` is reached, or something goes wrong. Every row of every step done is
@@ -283,8 +282,9 @@ impl<'env, M: Machine> Hart<'env, M> {
         let Hart { vm, machine, world, pages, native, stats, .. } = self;
         let Some(native) = native else { return Ok(()) };
         let native = &*native;
+        let Some(code) = native.code() else { return Ok(()) };
         let mut desk = Desk { machine, world, pages, native, control, stats, granted: false, ended: None };
-        let left = enter(vm, native.code(), &mut desk);
+        let left = enter(vm, code, &mut desk);
         let ended = desk.ended;
         stats.entries += 1;
         stats.deopts += (left == Left::Stopped) as u64;

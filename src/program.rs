@@ -36,6 +36,8 @@ struct Image {
     /// Where the user program starts, if this is one for R0VM with a kernel under it.
     user_entry: Option<u32>,
     segments: Vec<Segment>,
+    /// Where its file says that code is, each a first address and one past the last: nothing that execution depends on.
+    code: Vec<(u32, u64)>,
     symbols: SymbolTable,
 }
 
@@ -63,7 +65,9 @@ impl Program {
 
     /// A program whose entry lies in code.
     fn new(entry: u32, segments: Vec<Segment>, symbols: Vec<Symbol>) -> Result<Program, ProgramError> {
-        let program = Program::new_unstarted(entry, None, segments, symbols)?;
+        let executable = segments.iter().filter(|segment| segment.permissions.execute);
+        let code = executable.map(|segment| (segment.address, segment.end())).collect();
+        let program = Program::new_unstarted(entry, None, segments, code, symbols)?;
         match program.segment_at(entry).map(|segment| segment.permissions) {
             None => Err(ProgramError::EntryOutsideSegments { entry }),
             Some(permissions) if !permissions.execute => Err(ProgramError::EntryNotExecutable { entry, permissions }),
@@ -71,14 +75,16 @@ impl Program {
         }
     }
 
-    /// A program for R0VM: kernel and user program in one memory, which starts at the kernel's entry.
+    /// A program for R0VM: kernel and user program in one memory, which starts at the kernel's entry. `code` is where
+    /// the ELFs say that code is, in any order; it may overlap.
     pub(crate) fn new_risc0(
         kernel_entry: u32,
         user_entry: u32,
         segments: Vec<Segment>,
+        code: Vec<(u32, u64)>,
         symbols: Vec<Symbol>,
     ) -> Result<Program, ProgramError> {
-        Program::new_unstarted(kernel_entry, Some(user_entry), segments, symbols)
+        Program::new_unstarted(kernel_entry, Some(user_entry), segments, code, symbols)
     }
 
     /// The one place where a program comes into being, and so where its invariants are checked, all but where it starts.
@@ -86,6 +92,7 @@ impl Program {
         entry: u32,
         user_entry: Option<u32>,
         mut segments: Vec<Segment>,
+        code: Vec<(u32, u64)>,
         symbols: Vec<Symbol>,
     ) -> Result<Program, ProgramError> {
         for segment in &segments {
@@ -118,7 +125,7 @@ impl Program {
             return Err(ProgramError::MisalignedEntry { entry });
         }
         let symbols = SymbolTable::new(symbols, &segments);
-        Ok(Program { image: Arc::new(Image { entry, user_entry, segments, symbols }) })
+        Ok(Program { image: Arc::new(Image { entry, user_entry, segments, code, symbols }) })
     }
 
     /// The address of the first instruction: a multiple of 4 in an executable segment.
@@ -136,6 +143,12 @@ impl Program {
     /// The segments, sorted by address, disjoint, none of them empty.
     pub fn segments(&self) -> &[Segment] {
         &self.image.segments
+    }
+
+    /// Where its file says that code is, each a first address and one past the last, in any order. On machine r0vm code
+    /// may lie elsewhere just as well, and may be written over.
+    pub(crate) fn code(&self) -> &[(u32, u64)] {
+        &self.image.code
     }
 
     /// The segment that holds an address, if any.

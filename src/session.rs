@@ -96,20 +96,19 @@ impl Builder {
             return Err(Error::Configuration { what: "the row buffer", found: format!("{rows} rows"), expected });
         }
         self.0.jit.check()?;
-        let share = |may_rewrite: bool, rules| Caches::new(&self.0.jit, rules, program, !may_rewrite);
-        let caches = match (self.0.engine, self.0.machine) {
-            (Engine::Interpreter, _) => None,
-            (_, MachineKind::Bare) => Some(share(Bare::may_rewrite_code(program), Bare::RULES)),
-            (_, MachineKind::R0vm) => Some(share(R0vm::may_rewrite_code(program), R0vm::RULES)),
+        let rules = match self.0.machine {
+            MachineKind::Bare => Bare::RULES,
+            MachineKind::R0vm => R0vm::RULES,
         };
+        let caches = (self.0.engine != Engine::Interpreter).then(|| Caches::new(&self.0.jit, rules, program));
         Ok(Executor { program: program.clone(), settings: Arc::new(self.0), caches: caches.map(Arc::new) })
     }
 }
 
 /// A program ready to run, any number of times, on any number of threads at once. Cloning is cheap.
 ///
-/// Native code is made once for all sessions of an executor and its clones, unless the program can write over its own
-/// code.
+/// Native code is made once for all sessions of an executor and its clones; a session that writes over its own code has
+/// some of its own from then on.
 ///
 /// ```
 /// use tachy::{Engine, Env, Executor, NullSink, Program, Status};

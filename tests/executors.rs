@@ -84,15 +84,16 @@ fn sixty_four_sessions_on_eight_threads_compile_once() {
 }
 
 #[test]
-fn programs_that_write_code_do_not_share_it() {
+fn sessions_that_write_code_do_not_share_it() {
     let _turn = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let case = guest("smc", &["400"]);
     let setup = Setup::eager();
     let lone = run(&setup.executor(&case), &case);
     for stats in run_many(&setup.executor(&case), &case, &lone) {
-        // To the last region as if they were alone.
-        let counts = |stats: Stats| (stats.regions, stats.translated_instructions, stats.invalidations, stats.entries);
-        assert_eq!(counts(stats), counts(lone.2));
+        // What is translated before the first store into code is shared, nothing after it.
+        assert_eq!(stats.invalidations, lone.2.invalidations);
+        let (translated, alone) = (stats.translated_instructions, lone.2.translated_instructions);
+        assert!(translated <= alone && 2 * translated > alone, "{stats:?}, alone {:?}", lone.2);
     }
 }
 

@@ -4,14 +4,15 @@
 mod common;
 
 use common::assembler::Assembler;
-use common::cases::{CODE, guest};
+use common::cases::{CODE, DATA, guest};
 use common::engines::{Case, Outcome, Setup, difference, final_difference, run, run_on};
 use common::generator::generate;
 use tachy::decode::{Instruction, encode};
+use tachy::host::HostEnv;
 use tachy::isa::{Op, Variant};
 use tachy::program::{Permissions, Segment};
 use tachy::trace::VecSink;
-use tachy::{Executor, NullSink, Program};
+use tachy::{Env, Executor, JitOptions, MachineKind, NullSink, Program};
 
 /// A session with rows, compared with `reference`.
 fn assert_traced(what: &str, executor: &Executor, case: &Case, reference: &Outcome) {
@@ -124,5 +125,73 @@ fn code_in_a_page_with_data() {
     assert_eq!(reference.state.as_ref().expect("it ran").registers[8], (1..41).sum::<u32>());
     for setup in [Setup::eager(), Setup::eager().region_instructions(1), Setup::eager().threshold(5)] {
         assert_together(&format!("{setup:?}"), &setup.executor(&case), &case, &reference);
+    }
+}
+
+/// A loop of `addi x8, x8, 1` in a segment that may be written, which becomes `addi x8, x8, 2` after some rounds if the
+/// byte on stdin says so: sessions of one executor, of which some write their code and some do not.
+#[test]
+fn some_sessions_write_over_their_code() {
+    let mut asm = Assembler::new(CODE);
+    let (top, site, keep) = (asm.label(), asm.label(), asm.label());
+    // read(0, DATA, 1)
+    asm.li(17, 63);
+    asm.li(10, 0);
+    asm.li(11, DATA);
+    asm.li(12, 1);
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+    asm.i(Op::Lbu, 13, 11, 0);
+    asm.la(6, site);
+    asm.i(Op::Lw, 9, 6, 0);
+    asm.li(7, 1 << 20);
+    asm.r(Op::Add, 9, 9, 7);
+    asm.li(5, 100);
+    asm.li(14, 50);
+    asm.place(top);
+    asm.branch(Op::Bne, 5, 14, keep);
+    asm.branch(Op::Beq, 13, 0, keep);
+    asm.store(Op::Sw, 9, 0, 6);
+    asm.place(keep);
+    asm.place(site);
+    asm.word(encode(Instruction { op: Op::Addi, rd: 8, rs1: 8, rs2: 0, imm: 1 }));
+    asm.i(Op::Addi, 5, 5, -1);
+    asm.branch(Op::Bne, 5, 0, top);
+    asm.op(Op::Ebreak, 0, 0, 0, 0);
+    let code = Segment::from_words(CODE, &asm.finish().words, Permissions::RWX);
+    let segments = vec![code, Segment::new(DATA, vec![0; 64], Permissions::RW)];
+    let case = Case::new(Program::from_segments(CODE, segments).expect("a test's own program"));
+    let cases = [0, 1].map(|byte| Case { stdin: vec![byte], ..case.clone() });
+    let references = cases.each_ref().map(|case| run(case, &Setup::interpreter()));
+    let sums = references.each_ref().map(|outcome| outcome.state.as_ref().expect("it ran").registers[8]);
+    assert_eq!(sums, [100, 150]);
+    for setup in [Setup::eager(), Setup::eager().threshold(5), Setup::eager().threshold(3).background(true)] {
+        let executor = setup.executor(&case);
+        for _ in 0..2 {
+            for (case, reference) in cases.iter().zip(&references) {
+                assert_together(&format!("stdin {:?}, {setup:?}", case.stdin), &executor, case, reference);
+            }
+        }
+    }
+}
+
+/// All memory of R0VM may be written, and its sessions share code all the same, until one of them writes there.
+#[test]
+fn sessions_of_r0vm_share_code() {
+    for (guest, words, shares) in [("recursion", &[2, 5, 500][..], true), ("smc", &[20], false)] {
+        let path = format!("{}/guests/r0vm/bin/{guest}.bin", env!("CARGO_MANIFEST_DIR"));
+        let program = Program::from_risc0(&std::fs::read(path).expect("the guests are in the repository"));
+        let program = program.expect("a good binary");
+        let builder = Executor::builder().machine(MachineKind::R0vm).jit(JitOptions::eager());
+        let executor = builder.build(&program).expect("an executor");
+        let translated = [0, 1, 2].map(|_| {
+            let host = HostEnv::builder().write_slice(words).build().expect("a host");
+            let session = executor.run(Env::new().host(host), &mut NullSink::off()).expect("it ends");
+            session.stats().translated_instructions
+        });
+        assert!(translated[0] > 0, "{guest}: {translated:?}");
+        match shares {
+            true => assert_eq!(translated[1..], [0, 0], "{guest}: {translated:?}"),
+            false => assert!(translated[1] > 0 && translated[1] < translated[0], "{guest}: {translated:?}"),
+        }
     }
 }

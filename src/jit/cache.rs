@@ -5,8 +5,8 @@
 //! what is still claimed: taking a claim back is how code that was written over meanwhile never comes to be. The book
 //! of both is held for moments, never while Cranelift works.
 //!
-//! What a session must know of its own, which of its words are translated and what it wrote over, is in `native`: where
-//! a program can write over its code, a cache serves one session alone.
+//! What a session must know of its own, which of its words are translated and what it wrote over, is in `native`. Shared
+//! caches are of the program as it began: a session that writes over its code goes on with caches of its own.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,12 +21,13 @@ use tachy_runtime::{CodeError, CodeMemory, Entry, Function, StubCode};
 
 use super::abi::{compile, host_isa};
 use super::background::Background;
+use super::common_code::CommonCode;
 use super::counters::Counters;
 use super::lower::lower;
 use super::perf_map::PerfMap;
 use super::region::Region;
 use super::stubs::Stubs;
-use super::{JitOptions, Native, Natives};
+use super::{JitOptions, Native};
 use crate::interpreter::Past;
 use crate::program::Program;
 use crate::rules::Rules;
@@ -55,22 +56,23 @@ pub(crate) struct Caches {
     options: JitOptions,
     rules: &'static [Rules],
     program: Program,
-    /// Whether sessions share: not where a program can write over its code, which then is theirs alone.
-    shared: bool,
-    /// By mode, then level.
+    /// What sessions share translations of.
+    common: Option<Arc<CommonCode>>,
+    /// The shared ones, by mode, then level.
     caches: Vec<[OnceLock<Option<Arc<CodeCache>>>; 2]>,
-    /// What sessions that ended know about the program; kept where it is the same program for all.
+    /// What sessions that ended know about the program; kept where they share code.
     past: Option<Arc<Past>>,
     /// Who translates for all sessions, shared code or not; without one each session does it itself.
     background: Option<Arc<Background>>,
 }
 
 impl Caches {
-    pub(crate) fn new(options: &JitOptions, rules: &'static [Rules], program: &Program, shared: bool) -> Caches {
+    pub(crate) fn new(options: &JitOptions, rules: &'static [Rules], program: &Program) -> Caches {
         let (options, program) = (options.clone(), program.clone());
-        let (past, background) = (shared.then(Default::default), options.background.then(Default::default));
+        let common = CommonCode::new(program.code()).map(Arc::new);
+        let (past, background) = (common.is_some().then(Default::default), options.background.then(Default::default));
         let caches = rules.iter().map(|_| Default::default()).collect();
-        Caches { options, rules, program, shared, caches, past, background }
+        Caches { options, rules, program, common, caches, past, background }
     }
 
     /// What earlier sessions leave to a new one.
@@ -78,19 +80,30 @@ impl Caches {
         self.past.clone()
     }
 
-    /// A session's view of the caches for `level`; `None` where there is no native code on this host.
-    pub(crate) fn natives(&self, level: Level) -> Option<Natives> {
+    /// What sessions share translations of, if they do.
+    pub(super) fn common(&self) -> Option<Arc<CommonCode>> {
+        self.common.clone()
+    }
+
+    /// A session's views of the caches for `level`, by mode: the shared ones while it has `common` with all others, then
+    /// new ones. `None` where there is no native code on this host.
+    pub(super) fn natives(
+        &self,
+        level: Level,
+        common: Option<&Arc<CommonCode>>,
+        counters: &Arc<Counters>,
+    ) -> Option<Vec<Native>> {
         let native = |(rules, caches): (&'static Rules, &[OnceLock<Option<Arc<CodeCache>>>; 2])| {
-            let new = || CodeCache::new(&self.options, level, rules, &self.program);
             let [off, rows] = caches;
-            let cache = match (self.shared, level) {
-                (false, _) => new(),
-                (true, Level::Off) => off.get_or_init(new).clone(),
-                (true, Level::Rows) => rows.get_or_init(new).clone(),
+            let new = || CodeCache::new(&self.options, level, rules, &self.program);
+            let cache = match (common, level) {
+                (None, _) => new(),
+                (Some(_), Level::Off) => off.get_or_init(new).clone(),
+                (Some(_), Level::Rows) => rows.get_or_init(new).clone(),
             };
-            cache.map(|cache| Native::new(cache, self.background.clone()))
+            Some(Native::new(cache?, common.cloned(), self.background.clone(), counters.clone()))
         };
-        self.rules.iter().zip(&self.caches).map(native).collect::<Option<Vec<_>>>().map(Natives::new)
+        self.rules.iter().zip(&self.caches).map(native).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Native code as one session sees it: when to translate, where indirect jumps went, what was written over.
+//! Native code of one mode as one session sees it: when to translate, where indirect jumps went, what was written over.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,9 +8,9 @@ use tachy_runtime::{CodeMemory, Vm};
 use super::Translations;
 use super::background::{Background, Unsent};
 use super::cache::{Book, CodeCache, Compiler, Generation, Job, Targets};
+use super::common_code::CommonCode;
 use super::counters::Counters;
 use super::region::{Code, Region};
-use crate::engine::Stats;
 use crate::interpreter::{DecodedPages, Tier};
 use crate::rules::Rules;
 
@@ -21,6 +21,8 @@ const JUMPS: usize = 4096;
 /// A session's view of a [`CodeCache`].
 pub(super) struct Native {
     cache: Arc<CodeCache>,
+    /// The words that regions may be made of, where the cache is shared.
+    common: Option<Arc<CommonCode>>,
     /// What is run from: the cache's current generation, or one from before it moved on.
     generation: Generation,
     /// How often control must come to an address of this generation before it is translated.
@@ -37,12 +39,22 @@ pub(super) struct Native {
 
 impl Native {
     /// A view of `cache`.
-    pub(super) fn new(cache: Arc<CodeCache>, background: Option<Arc<Background>>) -> Native {
+    pub(super) fn new(
+        cache: Arc<CodeCache>,
+        common: Option<Arc<CommonCode>>,
+        background: Option<Arc<Background>>,
+        counters: Arc<Counters>,
+    ) -> Native {
         let generation = cache.generation();
         let threshold = cache.options().threshold_in(generation.number);
         let targets = cache.targets().clone();
-        let (translations, counters) = Default::default();
-        Native { cache, generation, threshold, translations, targets, background, compiler: None, counters }
+        let (translations, compiler) = Default::default();
+        Native { cache, common, generation, threshold, translations, targets, background, compiler, counters }
+    }
+
+    /// Whether control came to `pc` often enough for it to be translated.
+    pub(super) fn is_hot(&self, pages: &DecodedPages, pc: u32) -> bool {
+        pages.heat_so_far(pc) >= self.threshold
     }
 
     /// Whether native code can be entered at the context's pc, after translating it or asking for that if it is hot.
@@ -71,11 +83,6 @@ impl Native {
     /// Whether the word at `address` is part of a translated region.
     pub(super) fn contains(&self, address: u32) -> bool {
         self.translations.contains(address)
-    }
-
-    /// Adds what was translated for this session to `stats`.
-    pub(super) fn report(&self, stats: &mut Stats) {
-        self.counters.report(stats);
     }
 
     #[inline]
@@ -123,10 +130,11 @@ impl Native {
 
     /// Claims the region at `pc`. From here on stores into it are seen, long before it is published.
     fn claim(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) -> Option<Job> {
-        let Native { cache, generation, threshold, translations, targets, counters, .. } = self;
+        let Native { cache, common, generation, threshold, translations, targets, counters, .. } = self;
         let (rules, cap) = (cache.rules(), cache.options().region_instructions);
         let job = cache.claim(pc, generation, counters, |book| {
-            let site = Site { pc, threshold: *threshold, rules, vm, pages, book, translations, targets };
+            let (threshold, common) = (*threshold, common.as_deref());
+            let site = Site { pc, threshold, rules, common, vm, pages, book, translations, targets };
             Region::discover(pc, rules.variant, cap, &site)
         })?;
         for pc in translations.add(&job.region) {
@@ -148,6 +156,7 @@ struct Site<'a> {
     pc: u32,
     threshold: u16,
     rules: &'static Rules,
+    common: Option<&'a CommonCode>,
     vm: &'a Vm,
     pages: &'a DecodedPages,
     book: &'a Book,
@@ -164,6 +173,7 @@ impl Site<'_> {
 impl Code for Site<'_> {
     fn fetch(&self, pc: u32) -> Option<u32> {
         let usable = self.rules.may_fetch(pc, self.vm.page_state(pc))
+            && self.common.is_none_or(|common| common.contains(pc))
             && self.translations.is_settled(pc)
             && (self.at_first_sight() || pc == self.pc || self.pages.was_run(pc));
         usable.then(|| self.vm.word(pc))

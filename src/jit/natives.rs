@@ -1,66 +1,125 @@
-//! Native code of a session in each mode of its machine: one mode's is current, stores into code concern all.
+//! Native code of a session: in each mode of its machine, one of which is current, and shared with other sessions until
+//! this one writes where the program's code is.
+//!
+//! Shared translations are of the program as it began. So every session watches all pages that code is in, and the first
+//! store to a word of it makes the session leave for caches of its own, for good; so does code that gets hot outside
+//! those words, of which nobody knows whether other sessions have the same. What it must not know is how regions are
+//! found and made.
 
-use tachy_runtime::{CodeMemory, Vm};
+use std::sync::Arc;
 
-use super::Native;
+use tachy_runtime::{CodeMemory, PAGE_BYTES, Vm};
+
+use super::cache::Caches;
+use super::common_code::CommonCode;
+use super::counters::Counters;
+use super::native::Native;
 use crate::engine::Stats;
 use crate::interpreter::{DecodedPages, Tier};
+use crate::trace::Level;
 
-/// A [`Native`] for each mode.
+/// See the module.
 pub(crate) struct Natives {
+    caches: Arc<Caches>,
+    level: Level,
+    /// A view for each mode; none where the host gives no executable memory.
     modes: Vec<Native>,
     current: usize,
+    /// What is shared, while it is.
+    common: Option<Arc<CommonCode>>,
+    counters: Arc<Counters>,
 }
 
 impl Natives {
-    /// Of a machine with these modes, at least one; the first is current.
-    pub(super) fn new(modes: Vec<Native>) -> Natives {
-        Natives { modes, current: 0 }
+    /// Of a session that writes down what `level` says. It watches code from here on.
+    pub(crate) fn new(caches: Arc<Caches>, level: Level, vm: &mut Vm, pages: &DecodedPages) -> Natives {
+        let common = caches.common();
+        for page in common.iter().flat_map(|common| common.pages()) {
+            pages.mark_code(vm, page * PAGE_BYTES);
+        }
+        let counters = Arc::default();
+        let mut natives = Natives { caches, level, modes: Vec::new(), current: 0, common, counters };
+        natives.renew();
+        natives
+    }
+
+    /// Writes down what `level` says from the next step on.
+    pub(crate) fn set_level(&mut self, level: Level) {
+        self.level = level;
+        self.renew();
+    }
+
+    /// Makes the views anew.
+    fn renew(&mut self) {
+        self.modes = self.caches.natives(self.level, self.common.as_ref(), &self.counters).unwrap_or_default();
     }
 
     /// Makes the mode with this index the current one.
     #[inline]
     pub(crate) fn set_mode(&mut self, mode: usize) {
-        self.current = mode.min(self.modes.len() - 1);
+        self.current = mode;
     }
 
     #[inline]
-    fn current(&mut self) -> &mut Native {
-        &mut self.modes[self.current]
+    fn current(&mut self) -> Option<&mut Native> {
+        self.modes.get_mut(self.current)
     }
 
     /// As [`Native::prepare`], in the current mode.
     pub(crate) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages) -> bool {
-        self.current().prepare(vm, pages)
+        let pc = vm.pc();
+        let strange = self.common.as_ref().is_some_and(|common| !common.contains(pc));
+        if strange && self.current().is_some_and(|native| native.is_hot(pages, pc)) {
+            self.leave();
+        }
+        self.current().is_some_and(|native| native.prepare(vm, pages))
     }
 
-    /// Code of the current mode.
-    pub(crate) fn code(&self) -> &CodeMemory {
-        self.modes[self.current].code()
+    /// Code of the current mode, once it is prepared.
+    pub(crate) fn code(&self) -> Option<&CodeMemory> {
+        self.modes.get(self.current).map(Native::code)
     }
 
-    /// Whether the word at `address` is translated in any mode.
+    /// Whether the word at `address` may be translated already, in any mode.
     pub(crate) fn contains(&self, address: u32) -> bool {
-        self.modes.iter().any(|native| native.contains(address))
+        match &self.common {
+            Some(common) => common.contains(address),
+            None => self.modes.iter().any(|native| native.contains(address)),
+        }
     }
 
     /// Adds what was translated for this session to `stats`.
     pub(crate) fn report(&self, stats: &mut Stats) {
-        self.modes.iter().for_each(|native| native.report(stats));
+        self.counters.report(stats);
+    }
+
+    /// Shares nothing from here on.
+    fn leave(&mut self) {
+        self.common = None;
+        self.renew();
     }
 }
 
 impl Tier for Natives {
     #[inline]
     fn arrive(&mut self, pages: &mut DecodedPages, pc: u32) -> bool {
-        self.current().arrive(pages, pc)
+        self.current().is_some_and(|native| native.arrive(pages, pc))
     }
 
     fn jumped(&mut self, from: u32, to: u32) {
-        self.current().jumped(from, to);
+        if let Some(native) = self.current() {
+            native.jumped(from, to);
+        }
     }
 
     fn code_written(&mut self, address: u32) {
-        self.modes.iter_mut().for_each(|native| native.code_written(address));
+        match &self.common {
+            Some(common) if common.contains(address) => {
+                Counters::add(&self.counters.invalidations, 1);
+                self.leave();
+            }
+            Some(_) => {}
+            None => self.modes.iter_mut().for_each(|native| native.code_written(address)),
+        }
     }
 }

@@ -60,25 +60,6 @@ impl Machine for Bare {
         0
     }
 
-    // Only segments are executable, and a page that several of them share has the flags of all.
-    fn may_rewrite_code(program: &Program) -> bool {
-        let mut shared = (None, false, false);
-        program.segments().iter().any(|segment| {
-            let (first, last) = (page_of(segment.address), page_of((segment.end() - 1) as u32));
-            let (mut write, mut execute) = (segment.permissions.write, segment.permissions.execute);
-            if shared.0 == Some(first) {
-                (write, execute) = (write | shared.1, execute | shared.2);
-            }
-            let both = write && execute;
-            // Segments are sorted: the next one can share only the last page of this one.
-            shared = match first == last {
-                true => (Some(last), write, execute),
-                false => (Some(last), segment.permissions.write, segment.permissions.execute),
-            };
-            both
-        })
-    }
-
     fn boot(program: &Program, env: &Env<'_>, vm: &mut Vm, budget: &mut Budget) -> Result<Bare, Error> {
         let at_entry = Place { pc: program.entry(), step: 0 };
         let memory_limit = |budget: &Budget| LimitError {

@@ -147,9 +147,6 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
         &Self::RULES[self.mode()]
     }
 
-    /// Whether the program can ever write where it can execute. If it cannot, sessions share compiled code.
-    fn may_rewrite_code(program: &Program) -> bool;
-
     /// Fills memory, page states, registers and pc with what the program finds at its first step.
     fn boot(program: &Program, env: &Env<'_>, vm: &mut Vm, budget: &mut Budget) -> Result<Self, Error>
     where

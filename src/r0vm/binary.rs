@@ -97,8 +97,9 @@ impl<'a> Binary<'a> {
         for (address, word) in &words {
             overlay.put(Range { address: *address, memory_bytes: 4, data: word });
         }
+        let code = user.code.into_iter().chain(kernel.code).collect();
         let symbols = user.symbols.into_iter().chain(kernel.symbols).collect();
-        Program::new_risc0(kernel.entry, user.entry, overlay.segments(), symbols)
+        Program::new_risc0(kernel.entry, user.entry, overlay.segments(), code, symbols)
     }
 }
 

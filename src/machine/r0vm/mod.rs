@@ -95,11 +95,6 @@ impl Machine for R0vm {
         if self.mode == 0 { USER } else { MACHINE }
     }
 
-    // Code is ordinary memory.
-    fn may_rewrite_code(_: &Program) -> bool {
-        true
-    }
-
     fn boot(program: &Program, env: &Env<'_>, vm: &mut Vm, budget: &mut Budget) -> Result<R0vm, Error> {
         memory::fill(program, vm, budget)?;
         let pc = vm.word(SUSPEND_PC);

@@ -1,7 +1,7 @@
 //! ELF files by the rules of RISC Zero's loader (risc0-binfmt 3.0.5), which are laxer in some ways than ours, and
 //! stricter in others: what it accepts has an image id, so the same is accepted here.
 //!
-//! Flags of any kind do not count. Memory is written in whole words, one segment after the other, so segments may
+//! Flags of any kind do not count; which segments are flagged as code is passed on as a hint. Memory is written in whole words, one segment after the other, so segments may
 //! overlap and their order counts; broken section headers do count.
 
 use goblin::elf::program_header as ph;
@@ -22,6 +22,8 @@ pub(crate) struct Risc0Elf<'a> {
     pub(crate) entry: u32,
     /// In the order of the file, as they are to be written over each other.
     pub(crate) ranges: Vec<Range<'a>>,
+    /// Those that are flagged as executable: the first address and one past the last. What runs does not depend on it.
+    pub(crate) code: Vec<(u32, u64)>,
     pub(crate) symbols: Vec<Symbol>,
 }
 
@@ -73,13 +75,17 @@ impl<'a> Risc0Elf<'a> {
         if count > MAX_PROGRAM_HEADERS {
             return Err(ProgramError::MalformedHeader { field: "e_phnum", found: count, expected: "256 at most" });
         }
-        let mut ranges = Vec::new();
+        let (mut ranges, mut code) = (Vec::new(), Vec::new());
         let headers = read_program_headers(bytes, header.e_phoff, count)?;
         for (index, header) in headers.iter().enumerate().filter(|(_, header)| header.p_type == ph::PT_LOAD) {
-            ranges.push(load(bytes, index, header, end)?);
+            let range = load(bytes, index, header, end)?;
+            if header.is_executable() {
+                code.push((range.address, u64::from(range.address) + u64::from(range.memory_bytes)));
+            }
+            ranges.push(range);
         }
         check_shared(bytes, ranges.iter().map(|range| range.data.len() as u64).sum())?;
-        Ok(Risc0Elf { entry, ranges, symbols: read_symbols(bytes, &header).unwrap_or_default() })
+        Ok(Risc0Elf { entry, ranges, code, symbols: read_symbols(bytes, &header).unwrap_or_default() })
     }
 }
 
