@@ -10,7 +10,7 @@
 # r0vm/rust/Cargo.lock. With the same packages and crates, the same bytes.
 #
 #   ./build_r0vm.sh            everything
-#   ./build_r0vm.sh c          a part: c, kernel or rust
+#   ./build_r0vm.sh c          a part: c, linux, kernel or rust
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,8 +18,8 @@ source=$here/r0vm
 oracle=$here/../tests/oracle
 what=${1:-all}
 case $what in
-all | c | kernel | rust) ;;
-*) echo "usage: $0 [c|kernel|rust]" >&2; exit 2 ;;
+all | c | linux | kernel | rust) ;;
+*) echo "usage: $0 [c|linux|kernel|rust]" >&2; exit 2 ;;
 esac
 
 export LC_ALL=C SOURCE_DATE_EPOCH=0
@@ -57,6 +57,21 @@ build_c() {
         [ "$name" = r0vm ] && continue
         "${prefix}gcc" $flags "-ffile-prefix-map=$here=." -c "$file" -o "$work/$name.o"
         "${prefix}gcc" $link -Wl,-T,guest.ld "$work/crt0.o" "$work/$name.o" "$work/r0vm.o" -lgcc -o "$work/$name.elf"
+        wrap_elf "$name" "$work/$name.elf"
+    done
+}
+
+# The guests of machine bare that measure, on a layer that speaks to R0VM's host.
+build_linux() {
+    cd "$source/linux"
+    for file in ../c/crt0.S ../c/r0vm.c linux.c "$here/c/sys.c"; do
+        object=$(basename "$file")
+        "${prefix}gcc" $flags "-ffile-prefix-map=$here=." -c "$file" -o "$work/linux_${object%.*}.o"
+    done
+    for name in fib sieve sha256 quicksort vm mix; do
+        "${prefix}gcc" $flags -Dmain=guest_main "-ffile-prefix-map=$here=." -c "$here/c/$name.c" -o "$work/$name.o"
+        "${prefix}gcc" $link -Wl,-T,../c/guest.ld,--no-relax "$work/linux_crt0.o" "$work/$name.o" "$work/linux_linux.o" \
+            "$work/linux_sys.o" "$work/linux_r0vm.o" -lgcc -o "$work/$name.elf"
         wrap_elf "$name" "$work/$name.elf"
     done
 }
@@ -105,6 +120,6 @@ build_rust() {
 }
 
 case $what in
-all) build_c; build_kernel; build_rust ;;
+all) build_c; build_linux; build_kernel; build_rust ;;
 *) "build_$what" ;;
 esac

@@ -143,3 +143,25 @@ fn guests_of_r0vm_run_alike_in_both_engines() {
         }
     }
 }
+
+/// The same sources on either machine: what one prints, the other one commits.
+#[test]
+fn guests_of_both_machines_compute_the_same() {
+    for (guest, word) in [("fib", 15), ("sieve", 20_000), ("sha256", 50), ("quicksort", 1_000), ("vm", 30), ("mix", 2)]
+    {
+        let file = |path: &str| std::fs::read(format!("{}/guests/{path}", env!("CARGO_MANIFEST_DIR")));
+        let bare = Program::from_elf(&file(&format!("bin/{guest}.elf")).expect("the guests are in the repository"));
+        let r0vm =
+            Program::from_risc0(&file(&format!("r0vm/bin/{guest}.bin")).expect("the guests are in the repository"));
+        let executor = Executor::builder().build(&bare.expect("a good ELF")).expect("an executor");
+        let mut printed = Vec::new();
+        let env = Env::new().args([guest.to_owned(), word.to_string()]).stdout(&mut printed);
+        executor.run(env, &mut NullSink::off()).expect("it ends well");
+        let builder = Executor::builder().machine(MachineKind::R0vm);
+        let executor = builder.build(&r0vm.expect("a good binary")).expect("an executor");
+        let host = HostEnv::builder().write_slice(&[word]).build().expect("a host");
+        let session = executor.run(Env::new().host(host), &mut NullSink::off()).expect("it ends well");
+        let journal = session.report().and_then(|report| report.journal);
+        assert_eq!(journal, Some(printed), "{guest}");
+    }
+}
