@@ -114,6 +114,9 @@ fn stretch(
                 let mut reached = Reached::default();
                 while Instant::now() < end && !failed.load(Ordering::Relaxed) {
                     let batch = next.fetch_add(BATCH, Ordering::Relaxed);
+                    if batch >= last {
+                        break;
+                    }
                     for seed in (batch..batch + BATCH).take_while(|&seed| seed < last) {
                         if arguments.show {
                             eprintln!("seed {seed}");
