@@ -1,6 +1,6 @@
 //! Tachy's machine `r0vm` and RISC Zero's own executor side by side, in one process: user cycles per second at po2 20.
 //!
-//! `cargo run --release -p oracle-tachy --example speed [ROUNDS]` prints a table of medians. Runs alternate, so that a
+//! `cargo run --release -p oracle-tachy --example speed [ROUNDS]` prints tables of medians. Runs alternate, so that a
 //! busy machine hits all columns alike. The reference always makes segments; Tachy does with and without. Each run has an
 //! executor of its own, but for "the second time", which finds translated what the run before it has.
 
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use oracle_reference::{Environment, binary, run};
 use tachy::host::HostEnv;
+use tachy::r0vm::TraceEvents;
 use tachy::{Engine, Env, Executor, MachineKind, NullSink, Program};
 
 /// Guests with their words of input: what they are here for.
@@ -36,6 +37,9 @@ fn tachy(executor: &Executor, words: &[u32], segments: bool) -> (u64, Duration) 
     (session.report().expect("a report").user_cycles, started.elapsed())
 }
 
+/// Guests whose events are counted.
+const EVENT_GUESTS: [(&str, &[u32]); 4] = [("fib", &[28]), ("sha256", &[3_000]), ("mix", &[200]), ("hash", &[200_000])];
+
 fn executor(bytes: &[u8], engine: Engine) -> Executor {
     let program = Program::from_risc0(bytes).expect("a good binary");
     Executor::builder().machine(MachineKind::R0vm).engine(engine).build(&program).expect("an executor")
@@ -46,6 +50,54 @@ fn reference(bytes: &[u8], words: &[u32]) -> (u64, Duration) {
     let outcome = run(bytes, &Environment::with_words(words));
     assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
     (outcome.user_cycles, started.elapsed())
+}
+
+/// With a trace callback on both sides, which only counts.
+fn tachy_events(executor: &Executor, words: &[u32]) -> (u64, Duration) {
+    let host = HostEnv::builder().write_slice(words).build().expect("a host");
+    let started = Instant::now();
+    let mut session = executor.start(Env::new().host(host)).expect("a session");
+    let mut events = 0;
+    let mut sink = TraceEvents::new(|_| {
+        events += 1;
+        Ok(())
+    });
+    session.run(&mut sink).expect("a guest that ends well");
+    drop(sink);
+    (events, started.elapsed())
+}
+
+fn reference_events(bytes: &[u8], words: &[u32]) -> Duration {
+    let started = Instant::now();
+    // It keeps one event and is called for all.
+    let outcome = run(bytes, &Environment { events: 1, ..Environment::with_words(words) });
+    assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+    started.elapsed()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn events(rounds: usize) {
+    println!("\nM trace events a second, to a callback that counts them\n");
+    println!("| guest | M events | reference | Tachy | |\n|---|---:|---:|---:|---:|");
+    let mut logarithms = 0.0;
+    for (guest, words) in EVENT_GUESTS {
+        let bytes = binary(guest);
+        let (mut theirs, mut ours, mut count) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..rounds {
+            let (events, time) = tachy_events(&executor(&bytes, Engine::Jit), words);
+            count = events;
+            ours.push(count as f64 / time.as_secs_f64() / 1e6);
+            theirs.push(count as f64 / reference_events(&bytes, words).as_secs_f64() / 1e6);
+        }
+        let (theirs, ours) = (median(theirs), median(ours));
+        logarithms += (ours / theirs).ln();
+        println!("| {guest} | {:.0} | {theirs:.1} | {ours:.0} | x {:.0} |", count as f64 / 1e6, ours / theirs);
+    }
+    println!("| geometric mean | | | | x {:.0} |", (logarithms / EVENT_GUESTS.len() as f64).exp());
 }
 
 fn main() {
@@ -74,10 +126,7 @@ fn main() {
                 rates.push(run_cycles as f64 / time.as_secs_f64() / 1e6);
             }
         }
-        let [reference, first, again, segments, interpreter] = rates.map(|mut rates: Vec<f64>| {
-            rates.sort_by(f64::total_cmp);
-            rates[rates.len() / 2]
-        });
+        let [reference, first, again, segments, interpreter] = rates.map(median);
         let ratios = [first, again, segments].map(|rate| rate / reference);
         logarithms.iter_mut().zip(ratios).for_each(|(sum, ratio)| *sum += ratio.ln());
         println!(
@@ -91,4 +140,5 @@ fn main() {
     }
     let [first, again, segments] = logarithms.map(|sum| (sum / GUESTS.len() as f64).exp());
     println!("| geometric mean of the ratios | | | | x {first:.0} | | x {again:.0} | | x {segments:.0} | |");
+    events(rounds);
 }
