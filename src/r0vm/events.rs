@@ -10,8 +10,8 @@ use tachy_runtime::page_of;
 
 use super::ecall::{Ecall, StoreCycles};
 use super::layout::*;
-use crate::decode::decode;
-use crate::isa::{Class, Op, Variant};
+use crate::decode::{Instruction, decode};
+use crate::isa::{Class, Line, Op, TABLE, Variant};
 use crate::trace::{Effect, EffectKind, Row, Sink, SinkError, Space};
 
 /// What happened, in the order in which it did.
@@ -46,6 +46,43 @@ pub enum TraceEvent {
 }
 
 const SUSPEND_WORDS: [u32; 2] = [SUSPEND_PC, SUSPEND_MODE];
+
+/// The word that a step writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// Its destination register.
+    Register,
+    /// Memory.
+    Memory,
+    /// 0, for x0.
+    Zero,
+    /// What its effects say.
+    Effects,
+}
+
+/// By the five opcode bits above the low two: instructions that share them write alike.
+static WRITTEN: [Written; 32] = written();
+
+const fn written() -> [Written; 32] {
+    let mut written = [Written::Effects; 32];
+    let mut line = 0;
+    while line < TABLE.len() {
+        let Line { format, class, match_bits, r0vm, .. } = TABLE[line];
+        let by = match class {
+            Class::Store => Written::Memory,
+            Class::Branch => Written::Zero,
+            _ if format.has_rd() => Written::Register,
+            _ => Written::Effects,
+        };
+        let opcode = (match_bits >> 2 & 31) as usize;
+        if r0vm.is_some() {
+            assert!(matches!(written[opcode], Written::Effects) || written[opcode] as u8 == by as u8);
+            written[opcode] = by;
+        }
+        line += 1;
+    }
+    written
+}
 
 /// A sink that makes events of what it is given, from a session's first step or from where it went on after a pause.
 pub struct TraceEvents<F> {
@@ -106,7 +143,13 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
         self.queue.extend((0..nodes).map(|_| event(NODE_CYCLES.into())));
     }
 
+    #[inline]
     fn flush(&mut self) -> Result<(), SinkError> {
+        if self.queue.is_empty() { Ok(()) } else { self.send_queue() }
+    }
+
+    #[cold]
+    fn send_queue(&mut self) -> Result<(), SinkError> {
         let mut queue = std::mem::take(&mut self.queue);
         let sent = queue.drain(..).try_for_each(&mut self.send);
         self.queue = queue;
@@ -166,28 +209,40 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
     }
 
     /// A step that was done.
+    #[inline]
     fn step(&mut self, step: u64, row: &Row, effects: &[Effect]) -> Result<(), SinkError> {
-        let Some(instruction) = decode(row.insn, Variant::R0vm) else { return Ok(()) };
-        let line = instruction.op.line();
-        let own = self.before(Some(instruction.op), effects)?;
-        self.start(step, row.pc, row.insn)?;
-        match (line.class, instruction.op) {
-            (Class::System, Op::Ecall) if self.machine_mode => return self.ecall(own),
-            (Class::System, op) => {
-                for effect in own {
-                    match (effect.kind(), effect.space()) {
-                        (EffectKind::PageIn | EffectKind::PageOut, _) => self.page(effect),
-                        (EffectKind::Write, Space::Memory) => self.set(effect.addr, effect.after)?,
-                        _ => {}
-                    }
-                }
-                self.machine_mode = op == Op::Ecall;
-            }
-            (Class::Store, _) => self.set(row.addr & !3, row.mem_after)?,
-            (Class::Branch, _) => self.set_register(0, 0)?,
-            _ if line.format.has_rd() => self.set_register(instruction.rd, row.rd)?,
-            _ => {}
+        let written = WRITTEN[(row.insn >> 2 & 31) as usize];
+        if written == Written::Effects {
+            return self.system(step, row, effects);
         }
+        for effect in effects {
+            self.between(effect)?;
+        }
+        self.start(step, row.pc, row.insn)?;
+        match written {
+            Written::Register => self.set_register((row.insn >> 7 & 31) as u8, row.rd)?,
+            Written::Memory => self.set(row.addr & !3, row.mem_after)?,
+            Written::Zero | Written::Effects => self.set_register(0, 0)?,
+        }
+        self.flush()
+    }
+
+    /// A system instruction that was done.
+    fn system(&mut self, step: u64, row: &Row, effects: &[Effect]) -> Result<(), SinkError> {
+        let Some(Instruction { op, .. }) = decode(row.insn, Variant::R0vm) else { return Ok(()) };
+        let own = self.before(Some(op), effects)?;
+        self.start(step, row.pc, row.insn)?;
+        if op == Op::Ecall && self.machine_mode {
+            return self.ecall(own);
+        }
+        for effect in own {
+            match (effect.kind(), effect.space()) {
+                (EffectKind::PageIn | EffectKind::PageOut, _) => self.page(effect),
+                (EffectKind::Write, Space::Memory) => self.set(effect.addr, effect.after)?,
+                _ => {}
+            }
+        }
+        self.machine_mode = op == Op::Ecall;
         self.flush()
     }
 
@@ -233,9 +288,15 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {
     fn rows(&mut self, first_step: u64, rows: &[Row], mut effects: &[Effect]) -> Result<(), SinkError> {
         self.first_step.get_or_insert(first_step);
         for (step, row) in (first_step..).zip(rows) {
-            let count = effects.iter().take_while(|effect| effect.step <= step).count();
-            let (own, later) = effects.split_at(count);
-            effects = later;
+            let own = match effects.first() {
+                Some(first) if first.step <= step => {
+                    let count = effects.iter().take_while(|effect| effect.step <= step).count();
+                    let (own, later) = effects.split_at(count);
+                    effects = later;
+                    own
+                }
+                _ => &[],
+            };
             self.step(step, row, own)?;
         }
         // What came after the last step: the end of a segment, or a step that could not be done.
