@@ -377,7 +377,7 @@ fn next_slice<M: Machine>(
     control: &mut Control<'_>,
 ) -> Result<bool, Ended> {
     deliver(vm, world, vm.steps(), control.sink).map_err(|error| Ended::Halt(Halt::Sink(error)))?;
-    if control.cancel.take() {
+    if control.cancel.take(vm.steps()) {
         return Err(Ended::Halt(Halt::Cancelled));
     }
     if control.deadline.is_some_and(|deadline| Instant::now() >= deadline) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
 use crate::host::{Guest, Host, HostEnv, HostError};
-use crate::r0vm::{Digest, Sealer, Segment};
+use crate::r0vm::{Digest, Sealer, Segment, TraceEvent, TraceEvents};
 use crate::trace::SinkError;
 
 /// Arguments and streams of one run. By default: no argument but the program's name, an empty stdin, and output that
@@ -19,7 +19,11 @@ pub struct Env<'env> {
     /// Of machine `r0vm` alone.
     pub(crate) host: Option<HostSide<'env>>,
     pub(crate) segments: SegmentSetup<'env>,
+    pub(crate) events: Option<TraceEvents<TraceCallback<'env>>>,
 }
+
+/// Takes each trace event.
+pub(crate) type TraceCallback<'env> = Box<dyn FnMut(TraceEvent) -> Result<(), SinkError> + Send + 'env>;
 
 /// Takes each segment when it has ended.
 pub(crate) type SegmentSink<'env> = Box<dyn FnMut(Segment) -> Result<(), SinkError> + Send + 'env>;
@@ -193,6 +197,7 @@ impl Default for Env<'_> {
             stderr: Box::new(io::sink()),
             host: None,
             segments: SegmentSetup { po2: 20, limit_cycles: None, input: Digest::default(), sink: None, sealer: None },
+            events: None,
         }
     }
 }
@@ -266,6 +271,16 @@ impl<'env> Env<'env> {
     /// and execution is all that happens.
     pub fn segments(mut self, sink: impl FnMut(Segment) -> Result<(), SinkError> + Send + 'env) -> Self {
         self.segments.sink = Some(Box::new(sink));
+        self
+    }
+
+    /// Takes each trace event of machine `r0vm`, in the order in which RISC Zero's executor sends them, whatever the
+    /// sinks of the session's runs want. An error ends the run as a sink's does.
+    ///
+    /// Rows are made for it, so that a session with a callback runs as fast as one with a sink. Events come a buffer of
+    /// rows later than what they tell of, and all of them before the run returns.
+    pub fn trace_callback(mut self, callback: impl FnMut(TraceEvent) -> Result<(), SinkError> + Send + 'env) -> Self {
+        self.events = Some(TraceEvents::new(Box::new(callback)));
         self
     }
 }

@@ -1,7 +1,7 @@
 //! Limits of a run, and the handle that cancels one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What a run may use; `None` is no limit. Steps, memory and output stop every engine at the same step.
@@ -17,18 +17,31 @@ pub struct Limits {
     pub time: Option<Duration>,
 }
 
-/// Cancels a run from another thread. Clones cancel the same session.
+/// Cancels a run from another thread, and sees how far it has come. Clones are for the same session.
 #[derive(Debug, Clone, Default)]
-pub struct CancelHandle(Arc<AtomicBool>);
+pub struct CancelHandle(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    cancelled: AtomicBool,
+    steps: AtomicU64,
+}
 
 impl CancelHandle {
     /// Asks the run to stop at the next slice, sink call, host call or compilation: a million steps at most.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was asked to; the question withdraws the request, so that the session can go on.
-    pub(crate) fn take(&self) -> bool {
-        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
+    /// Steps that the session had done when it was last between two slices: a million steps ago at most, while it runs.
+    pub fn steps(&self) -> u64 {
+        self.0.steps.load(Ordering::Relaxed)
+    }
+
+    /// Between two slices: says how far the run is, and whether it was asked to stop. The question withdraws the request,
+    /// so that the session can go on.
+    pub(crate) fn take(&self, steps: u64) -> bool {
+        self.0.steps.store(steps, Ordering::Relaxed);
+        self.0.cancelled.load(Ordering::Relaxed) && self.0.cancelled.swap(false, Ordering::Relaxed)
     }
 }

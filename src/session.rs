@@ -11,14 +11,14 @@ use tachy_runtime::Vm;
 
 use crate::crosscheck::{Crosscheck, Streams};
 use crate::engine::{Hart, Options, Stats, Status};
-use crate::env::Env;
+use crate::env::{Env, TraceCallback};
 use crate::error::{Error, Place};
 use crate::jit::{Caches, JitOptions};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
 use crate::memory;
 use crate::program::Program;
-use crate::r0vm::{Report, Sealer};
+use crate::r0vm::{Report, Sealer, TraceEvents};
 use crate::run::{self, Run, State};
 use crate::trace::{NullSink, Replay, Sink};
 
@@ -164,6 +164,8 @@ impl Executor {
             let sealer = Sealer::start(&self.program).map_err(|source| Error::Thread { source })?;
             env.segments.sealer = Some(sealer);
         }
+        let is_r0vm = self.settings.machine == MachineKind::R0vm;
+        let events = env.events.take().filter(|_| is_r0vm);
         let run: Box<dyn Run + 'env> = match self.settings.engine {
             Engine::Jit | Engine::Interpreter => self.boot(env, self.caches.clone())?,
             Engine::Crosscheck => {
@@ -172,7 +174,7 @@ impl Executor {
                 Box::new(Crosscheck::new(jit, self.boot(follower, None)?, streams))
             }
         };
-        Ok(Session { run, limits: self.settings.limits, cancel: CancelHandle::default() })
+        Ok(Session { run, limits: self.settings.limits, cancel: CancelHandle::default(), events })
     }
 
     fn boot<'env>(&self, env: Env<'env>, caches: Option<Arc<Caches>>) -> Result<Box<dyn Run + 'env>, Error> {
@@ -226,6 +228,8 @@ pub struct Session<'env> {
     run: Box<dyn Run + 'env>,
     limits: Limits,
     cancel: CancelHandle,
+    /// Makes events of the rows of every run, where someone takes them.
+    events: Option<TraceEvents<TraceCallback<'env>>>,
 }
 
 impl Session<'_> {
@@ -245,7 +249,11 @@ impl Session<'_> {
         if self.exit_code().is_some() {
             return Err(Error::Ended { place: self.place() });
         }
-        self.run.run(step, &self.limits, &self.cancel, sink)
+        let Session { run, limits, cancel, events } = self;
+        match events {
+            None => run.run(step, limits, cancel, sink),
+            Some(events) => run.run(step, limits, cancel, &mut (events, sink)),
+        }
     }
 
     /// Makes a program of machine `r0vm` go on that has paused. Segments and cycles are then counted anew, and so is the
@@ -255,7 +263,10 @@ impl Session<'_> {
     /// [`Error::Ended`] when it has not paused.
     pub fn resume(&mut self) -> Result<(), Error> {
         match self.run.resume() {
-            true => Ok(()),
+            true => {
+                self.events = self.events.take().map(TraceEvents::anew);
+                Ok(())
+            }
             false => Err(Error::Ended { place: self.place() }),
         }
     }
@@ -336,7 +347,7 @@ impl Session<'_> {
         &mut self.limits
     }
 
-    /// A handle that cancels this session from another thread.
+    /// A handle that cancels this session from another thread, and tells there how far it is.
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
     }

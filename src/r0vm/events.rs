@@ -114,6 +114,11 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
         }
     }
 
+    /// For where the program goes on after a pause: cycles count anew, and what still waits is never sent.
+    pub(crate) fn anew(self) -> TraceEvents<F> {
+        TraceEvents::new(self.send)
+    }
+
     fn bank(&self) -> u32 {
         if self.machine_mode { MACHINE_BANK } else { USER_BANK }
     }

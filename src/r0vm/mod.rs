@@ -18,7 +18,7 @@ mod tree;
 
 pub use binary::{Binary, KERNEL_ELF};
 pub use claim::Claim;
-pub use digest::{Digest, tagged_struct};
+pub use digest::{Digest, ParseDigestError, tagged_struct};
 pub use events::{TraceEvent, TraceEvents};
 pub use image::Image;
 pub use report::{CallCount, Exit, Report, SegmentCycles};

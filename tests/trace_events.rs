@@ -1,0 +1,125 @@
+//! The trace callback of machine `r0vm`: the events of the sink that makes them of rows, in every engine, whatever else
+//! is asked of a session.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tachy::host::HostEnv;
+use tachy::r0vm::{TraceEvent, TraceEvents};
+use tachy::trace::CountingSink;
+use tachy::{Engine, Env, Error, Executor, JitOptions, Limits, MachineKind, NullSink, Program, Session, Sink};
+
+fn program(name: &str) -> Program {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/r0vm/bin").join(name).with_extension("bin");
+    Program::from_risc0(&fs::read(path).unwrap()).unwrap()
+}
+
+fn executor(name: &str, engine: Engine) -> Executor {
+    let builder = Executor::builder().machine(MachineKind::R0vm).engine(engine).jit(JitOptions::eager());
+    builder.build(&program(name)).unwrap()
+}
+
+fn env(words: &[u32]) -> Env<'static> {
+    Env::new().host(HostEnv::builder().write_slice(words).segment_limit_po2(14).build().unwrap())
+}
+
+/// Events, kept in order.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<TraceEvent>>>);
+
+impl Kept {
+    fn callback(&self) -> impl FnMut(TraceEvent) -> Result<(), tachy::trace::SinkError> + Send + 'static {
+        let kept = self.0.clone();
+        move |event| {
+            kept.lock().unwrap().push(event);
+            Ok(())
+        }
+    }
+
+    fn take(&self) -> Vec<TraceEvent> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// Runs part after part, each with a sink of its own.
+fn parts<S: Sink>(session: &mut Session<'_>, mut sink: impl FnMut() -> S, mut after: impl FnMut(S)) {
+    loop {
+        let mut own = sink();
+        session.run(&mut own).unwrap();
+        after(own);
+        if session.resume().is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_callback_gets_what_the_sink_makes_part_by_part() {
+    for (name, words) in [("pause", vec![2, 10, 20, 30]), ("recursion", vec![2, 3, 50]), ("smc", vec![40])] {
+        let expected = {
+            let (kept, mut all) = (Kept::default(), Vec::new());
+            let mut session = executor(name, Engine::Interpreter).start(env(&words)).unwrap();
+            parts(&mut session, || TraceEvents::new(kept.callback()), |_| all.push(kept.take()));
+            all
+        };
+        assert!(expected.len() == if name == "pause" { 3 } else { 1 });
+        for part in &expected {
+            assert!(matches!(
+                part.iter().find(|event| matches!(event, TraceEvent::InstructionStart { .. })),
+                Some(TraceEvent::InstructionStart { cycle: 0, .. })
+            ));
+        }
+        for engine in [Engine::Interpreter, Engine::Jit, Engine::Crosscheck] {
+            let (kept, mut all) = (Kept::default(), Vec::new());
+            let mut session = executor(name, engine).start(env(&words).trace_callback(kept.callback())).unwrap();
+            parts(&mut session, NullSink::off, |_| all.push(kept.take()));
+            assert!(all == expected, "{name}, {engine:?}");
+        }
+    }
+}
+
+#[test]
+fn stops_and_other_sinks_change_no_event() {
+    let kept = Kept::default();
+    let run = |stops: u64, sink: &mut dyn Sink| {
+        let executor = executor("recursion", Engine::Jit);
+        let mut session = executor.start(env(&[2, 6, 500]).trace_callback(kept.callback())).unwrap();
+        while session.exit_code().is_none() {
+            *session.limits_mut() = Limits { steps: Some(session.steps() + stops), ..Limits::default() };
+            match session.run(sink) {
+                Ok(_) | Err(Error::Limit(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        (kept.take(), session.steps())
+    };
+    let (whole, steps) = run(1 << 40, &mut NullSink::off());
+    let mut counts = CountingSink::default();
+    let (in_pieces, _) = run(777, &mut counts);
+    assert!(steps > 7770 && whole.len() as u64 > steps && in_pieces == whole);
+    assert_eq!(counts.rows, steps);
+}
+
+#[test]
+fn an_error_of_the_callback_ends_the_run() {
+    let mut left = 1000;
+    let env = env(&[2, 3, 50]).trace_callback(|_| {
+        left -= 1;
+        if left == 0 { Err("enough".into()) } else { Ok(()) }
+    });
+    let mut session = executor("recursion", Engine::Jit).start(env).unwrap();
+    let error = session.run(&mut NullSink::off()).unwrap_err();
+    assert!(matches!(&error, Error::Sink { source, .. } if source.to_string() == "enough"), "{error}");
+    drop(session);
+    assert!(left <= 0);
+}
+
+#[test]
+fn other_machines_send_no_events() {
+    let elf = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/bin/fib.elf")).unwrap();
+    let kept = Kept::default();
+    let executor = Executor::builder().build(&Program::from_elf(&elf).unwrap()).unwrap();
+    executor.run(Env::new().args(["fib", "5"]).trace_callback(kept.callback()), &mut NullSink::off()).unwrap();
+    assert_eq!(kept.take(), []);
+}
