@@ -10,6 +10,7 @@
 
 mod elf;
 mod error;
+mod lines;
 mod symbols;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub(crate) use elf::{Range, Risc0Elf};
 pub use error::ProgramError;
+pub use lines::{SourceLine, source_line};
 use symbols::SymbolTable;
 pub use symbols::{Symbol, SymbolKind};
 

@@ -240,6 +240,25 @@ fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Vec<Symbol>> 
     Some(symbols)
 }
 
+/// The first section of this name, as it lies in the file; `None` where it is missing, broken, or compressed.
+pub(super) fn section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let header = read_any_header(bytes).ok()?;
+    if header.e_shentsize != SECTION_HEADER_BYTES {
+        return None;
+    }
+    let table = get(bytes, header.e_shoff.into(), u64::from(header.e_shnum) * u64::from(SECTION_HEADER_BYTES))?;
+    let sections = SectionHeader::parse_from(table, 0, header.e_shnum.into(), ELF32_LE).ok()?;
+    let names_section = sections.get(usize::from(header.e_shstrndx))?;
+    let names = get(bytes, names_section.sh_offset, names_section.sh_size)?;
+    let is_named = |section: &&SectionHeader| {
+        let rest = names.get(section.sh_name..).and_then(|rest| rest.strip_prefix(name.as_bytes()));
+        rest.and_then(|rest| rest.first()) == Some(&0)
+    };
+    let found = sections.iter().find(is_named)?;
+    let compressed = found.sh_flags & u64::from(sh::SHF_COMPRESSED) != 0;
+    (!compressed && found.sh_type == sh::SHT_PROGBITS).then(|| get(bytes, found.sh_offset, found.sh_size))?
+}
+
 /// What a symbol names, or `None` if it names no place in memory: imports, constants, sections, files, thread-local
 /// offsets.
 fn kind_of(entry: &Sym) -> Option<SymbolKind> {
