@@ -1,0 +1,37 @@
+//! A guest run from another program.
+//!
+//! Four values do it. A [`Program`](crate::Program) is what the ELF says, checked. An [`Executor`](crate::Executor) is a
+//! program with a choice of engine, machine and limits, and can be used any number of times. An [`Env`](crate::Env) is
+//! what one run finds around it: arguments and streams. A [`Session`](crate::Session) is that run.
+//!
+//! ```
+//! use tachy::{Env, Executor, NullSink, Program, Status};
+//!
+//! let elf = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/bin/filter.elf"))?;
+//! let executor = Executor::builder().build(&Program::from_elf(&elf)?)?;
+//! let mut output = Vec::new();
+//! let env = Env::new().stdin(&b"some words\n"[..]).stdout(&mut output);
+//! let status = executor.start(env)?.run(&mut NullSink::off())?;
+//! assert_eq!(status, Status::Exited { code: 0 });
+//! assert!(output.starts_with(b"SOME WORDS\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What can go wrong is an [`Error`](crate::Error): it says what, where (pc and step) and what to do, and
+//! [`Error::kind`](crate::Error::kind) gives it a short name for programs. A guest's trap is an error of the run, its exit
+//! code is not. [`Program::symbol_at`](crate::Program::symbol_at) and [`source_line`](crate::program::source_line) say
+//! where in the guest's source an error was.
+//!
+//! ```
+//! use tachy::program::source_line;
+//! use tachy::{Env, Error, Executor, NullSink, Program};
+//!
+//! let elf = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/debug/trap-dwarf5.elf"))?;
+//! let program = Program::from_elf(&elf)?;
+//! let executor = Executor::builder().build(&program)?;
+//! let Err(Error::Trap(trap)) = executor.start(Env::new())?.run(&mut NullSink::off()) else { panic!("it traps") };
+//! let (function, _) = program.symbol_at(trap.place.pc).expect("it has symbols");
+//! let line = source_line(&elf, trap.place.pc).expect("it has debug information");
+//! assert_eq!((function.name.as_str(), line.to_string().as_str()), ("descend", "source/trap.c:5"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```

@@ -1,0 +1,40 @@
+//! What a run did, row by row.
+//!
+//! A [`Sink`](crate::Sink) gets the rows of a run buffer by buffer, and with them the
+//! [`Effect`](crate::trace::Effect)s: what steps did outside their rows. Nothing is kept for it, so a sink takes what it
+//! wants as it passes. Those that come along drop ([`NullSink`](crate::NullSink)), count, hash, keep or write it, see
+//! [`trace`](crate::trace); two in a pair both get everything, and one in an [`Option`] may be absent.
+//!
+//! This one counts how often each function was come to:
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use tachy::trace::{CountingSink, Effect, SinkError};
+//! use tachy::{Env, Executor, Program, Row, Sink};
+//!
+//! struct Calls<'a> {
+//!     program: &'a Program,
+//!     counts: BTreeMap<String, u64>,
+//! }
+//!
+//! impl Sink for Calls<'_> {
+//!     fn rows(&mut self, _first_step: u64, rows: &[Row], _effects: &[Effect]) -> Result<(), SinkError> {
+//!         for row in rows {
+//!             if let Some((symbol, 0)) = self.program.symbol_at(row.pc) {
+//!                 *self.counts.entry(symbol.name.clone()).or_default() += 1;
+//!             }
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let elf = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/bin/fib.elf"))?;
+//! let program = Program::from_elf(&elf)?;
+//! let mut sinks = (Calls { program: &program, counts: BTreeMap::new() }, CountingSink::default());
+//! let session = Executor::builder().build(&program)?.run(Env::new().args(["fib", "10"]), &mut sinks)?;
+//! assert_eq!((sinks.0.counts["_start"], sinks.1.rows), (1, session.steps()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A sink's error ends the run with [`Error::Sink`](crate::Error::Sink). A sink whose
+//! [`level`](crate::Sink::level) is [`Level::Off`](crate::trace::Level::Off) costs nothing: no rows are made for it.
