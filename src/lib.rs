@@ -9,8 +9,8 @@
 //! system, floating point or compressed instructions, or if a plain emulator's speed and output is all you need.
 //!
 //! # Where to start
-//! [`Program`] loads an ELF, [`Executor`] runs it, a [`Session`] is one run, a [`Sink`] takes its rows. The [`guide`] has a
-//! page for each thing that programs do with them, with examples to begin from; [`guide::embed`] is the first.
+//! [`Program`] loads an ELF, [`Executor`] runs it, a [`Session`] is one run, a [`Sink`] takes its rows. The [`guide`]
+//! has a page for each thing that programs do with them, with examples to begin from; [`guide::embed`] is the first.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 

@@ -38,8 +38,8 @@ impl CancelHandle {
         self.0.steps.load(Ordering::Relaxed)
     }
 
-    /// Between two slices: says how far the run is, and whether it was asked to stop. The question withdraws the request,
-    /// so that the session can go on.
+    /// Between two slices: says how far the run is, and whether it was asked to stop. The question withdraws the
+    /// request, so that the session can go on.
     pub(crate) fn take(&self, steps: u64) -> bool {
         self.0.steps.store(steps, Ordering::Relaxed);
         self.0.cancelled.load(Ordering::Relaxed) && self.0.cancelled.swap(false, Ordering::Relaxed)

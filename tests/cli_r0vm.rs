@@ -221,6 +221,139 @@ fn a_pause_is_told_and_its_code_is_ours() {
 }
 
 #[test]
+fn a_guest_that_pauses_is_resumed() {
+    let folder = Folder::new();
+    let input = folder.words(&[3, 10, 20, 30, 40]);
+    let parts = ["000000000a000000", "010000004a010000", "0200000014280000", "0300000094da0400"];
+    let (journal, segments) = (folder.path("journal"), folder.path("segments"));
+    for (engine, resume, count) in
+        [("--jit", "--resume", 4), ("--interpreter", "--resume=3", 4), ("--crosscheck", "--resume=1", 2)]
+    {
+        let folder_option = if engine == "--jit" { format!("--segments {segments}") } else { String::new() };
+        let options = format!("{engine} {resume} {folder_option} --journal {journal} --input {input}");
+        let json = folder.path("json");
+        let outcome = tachy(&format!("run --json={json} {options} {}", risc0("pause")));
+        let (code, end) = if count == 4 { (0, "halted") } else { (2, "paused") };
+        assert_eq!(outcome.code, Some(code), "{options}: {outcome:?}");
+        assert_eq!(outcome.stderr.contains("paused with code 2; with --resume"), count == 2, "{outcome:?}");
+        let facts: Value = serde_json::from_slice(&folder.read("json")).expect("an object");
+        assert_eq!(facts["exit"], json!({ "kind": end, "code": code }));
+        assert_eq!(facts["journal"], json!(parts[count - 1]));
+        let before = facts["parts_before"].as_array().expect("a list");
+        assert_eq!(before.len(), count - 1);
+        for (index, part) in before.iter().enumerate() {
+            assert_eq!(part["exit"], json!({ "kind": "paused", "code": index + 1 }));
+            assert_eq!((&part["journal"], &part["segments"][0]["index"]), (&json!(parts[index]), &json!(0)));
+        }
+        // As `guests/r0vm/README.md` has them from RISC Zero's executor.
+        assert_eq!((&before[0]["user_cycles"], &before[0]["paging_cycles"]), (&json!(2482), &json!(7795)));
+        let journals: String = folder.read("journal").iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(journals, parts[..count].concat());
+
+        let rows = tachy(&format!("trace --format none --json {resume} --input {input} {}", risc0("pause"))).json();
+        assert_eq!((&rows["steps"], &rows["rows"]), (&facts["steps"], &facts["steps"]));
+        assert_eq!(rows["parts_before"], facts["parts_before"]);
+    }
+    let mut names: Vec<String> = fs::read_dir(&segments)
+        .expect("the folder was made")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("plain names"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["segment-0000.bin", "segment-0001.bin", "segment-0002.bin", "segment-0003.bin"]);
+    // A part of a run stops where it is told to, pauses or not.
+    let step = |args: &str| tachy(&format!("trace --format none --json {args} {}", risc0("pause"))).json();
+    let whole = step(&format!("--resume --input {input}"));
+    let steps = whole["steps"].as_u64().expect("a number");
+    let tail = step(&format!("--resume --from {} --to {} --input {input}", steps - 20, steps - 10));
+    assert_eq!((&tail["steps"], &tail["rows"]), (&json!(steps - 10), &json!(10)));
+}
+
+#[test]
+fn descriptors_are_files() {
+    let folder = Folder::new();
+    let (first, second) = (folder.file("first", b"One and\n"), folder.file("second", &b"another ".repeat(200)));
+    let (out, err) = (folder.path("out"), folder.path("err"));
+    let options = format!("--input {first} --read-fd 4={second} --write-fd 5={out} --write-fd 0x2={err}");
+    let outcome = tachy(&format!("run {options} {}", risc0("streams")));
+    assert_eq!((outcome.code, outcome.stdout.as_slice(), outcome.stderr.as_str()), (Some(0), &b"ONE AND\n"[..], ""));
+    assert!(folder.read("out") == b"ANOTHER ".repeat(200));
+    assert_eq!(folder.read("err"), b"streams: done\n");
+    // A comparison shows nothing of what the guest writes.
+    fs::remove_file(&out).expect("it was written");
+    assert_eq!(tachy(&format!("diff {options} {}", risc0("streams"))).code, Some(0));
+    assert!(!Path::new(&out).exists());
+
+    let streams = risc0("streams");
+    let none = folder.path("none/file");
+    assert_eq!(tachy(&format!("run --input {first} --write-fd 5={out} {streams}")).code, Some(73));
+    assert_eq!(tachy(&format!("run --read-fd 4={none} {streams}")).code, Some(66));
+    assert_eq!(tachy(&format!("run --write-fd 5={none} {streams}")).code, Some(74));
+}
+
+/// A user program that has the claim (and control root) in its data verified, and ends with the low byte of a word of
+/// its input digest.
+fn program_that_verifies(claim_and_root: [u8; 64], input_word: i32) -> Vec<u8> {
+    let (text, data_address) = (0x0020_0800, 0x0020_1000);
+    let [t0, a0, a1, a2, a3, a4, s0, t6] = [5, 10, 11, 12, 13, 14, 8, 31];
+    let insn = |op, rd, rs1, imm: i32| encode(Instruction { op, rd, rs1, rs2: 0, imm: imm as u32 });
+    let li = |rd, imm| insn(Op::Addi, rd, 0, imm);
+    let ecall = insn(Op::Ecall, 0, 0, 0);
+    let data = |rd| insn(Op::Lui, rd, 0, data_address as i32);
+    let input = [li(t0, 1), li(a0, input_word), ecall, insn(Op::Andi, s0, a0, 0xff), insn(Op::Slli, s0, s0, 8)];
+    let name = insn(Op::Addi, a2, a2, 64);
+    let verify = [li(t6, 14), data(a2), name, data(a3), li(a4, 64), li(a0, 0), li(a1, 0), li(t0, 2), ecall];
+    let halt = [insn(Op::Addi, a0, s0, 0), data(a1), li(t0, 0), ecall];
+    let code = bytes(&[&input, &verify[..], &halt].concat());
+    let data = [&claim_and_root[..], b"risc0_zkvm_platform::syscall::nr::SYS_VERIFY_INTEGRITY\0"].concat();
+    elf(text, &[(text, &code, R | X), (data_address, &data, R)])
+}
+
+#[test]
+fn assumptions_and_the_input_digest_reach_the_guest() {
+    let folder = Folder::new();
+    let (claim, root, other) = ("11".repeat(32), "22".repeat(32), "33".repeat(32));
+    let input = (0..32).map(|byte| format!("{byte:02x}")).collect::<String>();
+    for (name, with_root) in [("any root", 0), ("one root", 0x22)] {
+        let mut data = [0x11; 64];
+        data[32..].fill(with_root);
+        let program = folder.file("verifies.elf", &program_that_verifies(data, 3));
+        let run = |options: &str| tachy(&format!("run --machine r0vm {options} {program}"));
+        // Word 3 of the digest begins with its byte 12.
+        let known = format!("--assumption {other} --assumption {claim}:{root} --input-digest {input}");
+        assert_eq!(run(&known).code, Some(12), "{name}: {:?}", run(&known));
+        assert_eq!(run(&format!("--interpreter --assumption {claim}:{root}")).code, Some(0), "{name}");
+        let fails = |options: &str| run(options).code == Some(73);
+        assert!(fails("") && fails(&format!("--assumption {other}:{root}")), "{name}");
+        // Whoever names a root is content with no other.
+        for options in [format!("--assumption {claim}"), format!("--assumption {claim}:{other}")] {
+            assert_eq!(fails(&options), with_root != 0, "{name}: {options}");
+        }
+    }
+}
+
+#[test]
+fn an_elf_that_is_not_for_the_kernel_is_refused() {
+    let folder = Folder::new();
+    let below = folder.file("below.elf", &elf(0x8000, &[(0x8000, &[0x13, 0, 0, 0], R | X)]));
+    for program in [guest("fib").display().to_string(), below] {
+        for command in ["run", "trace", "diff", "info", "bench"] {
+            let outcome = tachy(&format!("{command} --machine r0vm {program}"));
+            assert_eq!((outcome.code, outcome.stdout.len()), (Some(65), 0), "{command}: {outcome:?}");
+            for part in ["not built for RISC Zero", "riscv32im-risc0-zkvm-elf", "machine bare"] {
+                assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+            }
+        }
+    }
+    // One that lies elsewhere is started, and asks the kernel for what it does not know.
+    let (text, ecall) = (0x0020_0800, encode(Instruction { op: Op::Ecall, rd: 0, rs1: 0, rs2: 0, imm: 0 }));
+    let t0 = encode(Instruction { op: Op::Addi, rd: 5, rs1: 0, rs2: 0, imm: 99 });
+    let linux = folder.file("linux.elf", &elf(text, &[(text, &bytes(&[t0, ecall]), R | X)]));
+    let outcome = tachy(&format!("run --machine r0vm {linux}"));
+    assert_eq!(outcome.code, Some(73));
+    assert!(outcome.stderr.contains("the kernel gives up there on a system call"), "{}", outcome.stderr);
+}
+
+#[test]
 fn the_journal_goes_where_it_shall() {
     let folder = Folder::new();
     let input = folder.file("input", &hello_input());
@@ -266,6 +399,13 @@ fn arguments_and_variables_are_the_guests() {
 #[test]
 fn its_options_are_its_own() {
     let fib = guest("fib").display().to_string();
+    let (digest, more) = ("00".repeat(32), ["--read-fd 4=x", "--write-fd 5=x", "--resume"]);
+    let digests = [format!("--input-digest {digest}"), format!("--assumption {digest}")];
+    for option in more.into_iter().chain(digests.iter().map(String::as_str)) {
+        let outcome = tachy(&format!("run {option} {fib}"));
+        assert_eq!((outcome.code, outcome.stdout.len()), (Some(64), 0), "{option}: {outcome:?}");
+        assert!(outcome.stderr.contains("is for machine r0vm"), "{}", outcome.stderr);
+    }
     for option in ["--env A=b", "--po2 20", "--limit-cycles 9", "--journal -", "--segments x", "--execute-only"] {
         for command in ["run", "trace --format none", "diff"] {
             let outcome = tachy(&format!("{command} {option} {fib}"));
@@ -273,7 +413,18 @@ fn its_options_are_its_own() {
             assert!(outcome.stderr.contains("is for machine r0vm"), "{}", outcome.stderr);
         }
     }
-    for option in ["--env A", "--env =b", "--po2 12", "--po2 25", "--limit-cycles many"] {
+    for option in [
+        "--env A",
+        "--env =b",
+        "--po2 12",
+        "--po2 25",
+        "--limit-cycles many",
+        "--read-fd 4",
+        "--write-fd 3=x",
+        "--assumption 00",
+        "--input-digest 0",
+        "--resume=x",
+    ] {
         assert_eq!(tachy(&format!("run {option} {}", risc0("hello"))).code, Some(64), "{option}");
     }
 }

@@ -21,11 +21,15 @@ use super::text::{code_line, count, grouped, initial_word, quoted};
 /// Instructions shown after the one that differs.
 const INSTRUCTIONS_AFTER: u32 = 4;
 
+const EXAMPLES: &str = "  tachy diff guests/bin/fib.elf -- 20
+  tachy diff --jit-threshold 0 --json guests/bin/fib.elf -- 20
+";
+
 /// Run a program on both engines at once and compare every row
 ///
 /// The guest's output is compared and not shown. Without --stdin its input is empty.
 #[derive(Args)]
-#[command(after_long_help = failure::help())]
+#[command(after_long_help = failure::help(EXAMPLES))]
 pub(super) struct Diff {
     #[command(flatten)]
     report: ReportArgs,
@@ -44,13 +48,13 @@ impl Diff {
         let guest = Guest::read(&self.guest)?;
         report.guest(&guest);
         let options = DiffOptions {
-            machine: guest.machine,
+            machine: guest.loaded.machine,
             limits: self.guest.conditions.limits(),
             jit: self.guest.conditions.jit(),
             ..DiffOptions::default()
         };
-        let comparison =
-            compare_in(&guest.program, &options, guest.quiet_env()?).map_err(|error| Failure::library(&error))?;
+        let comparison = compare_in(&guest.loaded.program, &options, guest.quiet_env()?)
+            .map_err(|error| Failure::library(&error))?;
         take_down(report, &comparison);
         guest.write_journal(comparison.r0vm.as_ref())?;
         let (code, text) = match &comparison.verdict {
@@ -59,7 +63,7 @@ impl Diff {
                 (0, agreement(comparison.rows, end, exit))
             }
             Verdict::Differ(difference) => {
-                (DIFFER, difference_text(difference, &guest.program, guest.machine, &own_command()))
+                (DIFFER, difference_text(difference, &guest.loaded.program, guest.loaded.machine, &own_command()))
             }
         };
         if report.takes_stdout() {

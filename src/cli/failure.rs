@@ -4,20 +4,25 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use anstyle::{AnsiColor, Style};
 use tachy::disasm::disassemble;
-use tachy::{Cause, Error, MachineKind, Place, Program, ProgramError, Session};
+use tachy::r0vm::USER_END;
+use tachy::{Cause, Error, MachineKind, Place, ProgramError, Session};
 
+use super::load::Loaded;
 use super::text::symbol;
 
 /// Exit code for a command line that makes no sense.
 pub(super) const USAGE: u8 = 64;
 /// Exit code when the engines differ.
 pub(super) const DIFFER: u8 = 70;
+/// Exit code after Ctrl-C, as of any program that a shell sees end by SIGINT.
+pub(super) const INTERRUPTED: u8 = 130;
 /// Exit code for what cannot be done here or not yet.
 const UNAVAILABLE: u8 = 69;
 
 /// Exit codes, for the help.
-const CODES: [(u8, &str); 10] = [
+const CODES: [(u8, &str); 11] = [
     (0, "all went well; or, with run, the guest's own code"),
     (USAGE, "the command line makes no sense"),
     (65, "the program is bad"),
@@ -28,6 +33,7 @@ const CODES: [(u8, &str); 10] = [
     (72, "step, output, time or cycle limit"),
     (73, "the guest trapped, panicked, or asked for what there is not"),
     (74, "input or output failed"),
+    (INTERRUPTED, "interrupted with Ctrl-C; a second one ends everything at once"),
 ];
 
 /// Kinds of failures that the library does not know.
@@ -45,23 +51,24 @@ fn exit_code(kind: &str) -> u8 {
         "input" => 66,
         "difference" => DIFFER,
         "memory-limit" => 71,
-        "step-limit" | "output-limit" | "time-limit" | "cycle-limit" | "segment-too-small" | "cancelled" => 72,
+        "step-limit" | "output-limit" | "time-limit" | "cycle-limit" | "segment-too-small" => 72,
         "trap" | "machine" | "bigint" | "host" => 73,
         "output" | "sink" | "stream" => 74,
+        "cancelled" => INTERRUPTED,
         _ => UNAVAILABLE,
     }
 }
 
-/// The end of the long help: exit codes and kinds of errors.
-pub(super) fn help() -> String {
-    let mut text = "Exit codes:\n".to_owned();
+/// The end of the long help: examples, exit codes and kinds of errors.
+pub(super) fn help(examples: &str) -> String {
+    let mut text = format!("Examples:\n{examples}\nExit codes:\n");
     // Writing to a string does not fail.
     for (code, meaning) in CODES {
-        let _ = writeln!(text, "  {code:>2}  {meaning}");
+        let _ = writeln!(text, "  {code:>3}  {meaning}");
     }
     text.push_str(
-        "A trace whose reader goes away ends quietly, with 0. With run, a guest's code of 64 to 74 looks like one of ours; \
-         --json tells them apart.\n\nKinds of errors in JSON, with their exit codes:\n",
+        "A trace whose reader goes away ends quietly, with 0. With run, a guest's code of 64 to 74, or 130, looks like one \
+         of ours; --json tells them apart.\n\nKinds of errors in JSON, with their exit codes:\n",
     );
     for (kind, meaning) in Error::KINDS.iter().chain(&OWN_KINDS) {
         let _ = writeln!(text, "  {kind:<17} {}  {meaning}", exit_code(kind));
@@ -76,6 +83,8 @@ pub(super) struct Failure {
     /// What, where, and what to do: a line or two.
     pub(super) message: String,
     pub(super) place: Option<Place>,
+    /// Where in the program that is.
+    pub(super) code: Box<CodePlace>,
     /// The address that a trap is about.
     pub(super) address: Option<u32>,
     /// Our reader went away: not worth a word.
@@ -84,12 +93,17 @@ pub(super) struct Failure {
 
 impl Failure {
     fn new(kind: &'static str, message: String) -> Failure {
-        Failure { kind, message, place: None, address: None, quiet: false }
+        Failure { kind, message, place: None, code: Box::default(), address: None, quiet: false }
     }
 
     /// Options that are fine one by one.
     pub(super) fn usage(message: &str) -> Failure {
         Failure::new("usage", format!("{message}; see --help"))
+    }
+
+    /// An option of machine `r0vm` for another one.
+    pub(super) fn of_r0vm(option: &str, machine: MachineKind) -> Failure {
+        Failure::usage(&format!("{option} is for machine r0vm, and this program runs on {machine}"))
     }
 
     /// Something to read is missing.
@@ -119,6 +133,17 @@ impl Failure {
         Failure::new(error.kind(), format!("{}: {error}", path.display()))
     }
 
+    /// An ELF that RISC Zero's kernel cannot start as a user program.
+    pub(super) fn no_user_program(path: &Path, entry: u32) -> Failure {
+        let path = path.display();
+        let message = format!(
+            "{path}: not built for RISC Zero: it starts at {entry:#010x} and has code around 0x00010000, where the \
+             kernel keeps a program's entry; run it on machine bare, or build it for riscv32im-risc0-zkvm-elf, with \
+             its text at 0x00200800"
+        );
+        Failure::new("program", message)
+    }
+
     /// The library says so.
     pub(super) fn library(error: &Error) -> Failure {
         let quiet = match error {
@@ -135,14 +160,24 @@ impl Failure {
     }
 
     /// A run ended with this: says also which code that was.
-    pub(super) fn run(error: &Error, program: &Program, machine: MachineKind, session: &Session<'_>) -> Failure {
+    pub(super) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>) -> Failure {
         let mut failure = Failure::library(error);
         let Some(Place { pc, step }) = failure.place else { return failure };
+        if matches!(error, Error::Cancelled { .. }) {
+            failure.message = format!("interrupted at pc {pc:#010x}, step {step}");
+        }
+        *failure.code = CodePlace::new(loaded, pc);
         let mut more = Vec::new();
-        more.extend(symbol(program, pc).map(|symbol| format!("in {symbol}")));
+        more.extend(failure.code.text("in"));
+        if session.machine() == MachineKind::R0vm && loaded.program.user_entry().is_some() && pc >= USER_END {
+            more.extend(CodePlace::new(loaded, session.word(MEPC_ADDRESS)).text("called from"));
+            if matches!(error, Error::Trap(trap) if trap.cause == Cause::IllegalInstruction) {
+                more.push("the kernel gives up there on a system call that it does not know or allow".to_owned());
+            }
+        }
         if let Error::Trap(trap) = error {
             if trap.cause != Cause::FetchFault {
-                more.push(format!("at `{}`", disassemble(session.word(pc), pc, machine.variant())));
+                more.push(format!("at `{}`", disassemble(session.word(pc), pc, session.machine().variant())));
             }
             let from = step.saturating_sub(20);
             more.push(format!("`tachy trace --from {from}` shows the steps before it"));
@@ -163,8 +198,34 @@ impl Failure {
             return 0;
         }
         // If this fails, there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "tachy: {}", self.message);
+        let name = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        let _ = writeln!(anstream::stderr(), "{name}tachy:{name:#} {}", self.message);
         exit_code(self.kind)
+    }
+}
+
+/// Where R0VM's kernel finds the address of the system call that it was entered for.
+const MEPC_ADDRESS: u32 = 0xffff_0200;
+
+/// A function and a line of its source, as far as the program's file names them.
+#[derive(Debug, Default)]
+pub(super) struct CodePlace {
+    pub(super) symbol: Option<String>,
+    pub(super) source: Option<String>,
+}
+
+impl CodePlace {
+    fn new(loaded: &Loaded, address: u32) -> CodePlace {
+        let source = loaded.source_line(address).map(|line| line.to_string());
+        CodePlace { symbol: symbol(&loaded.program, address), source }
+    }
+
+    fn text(&self, how: &str) -> Option<String> {
+        match (&self.symbol, &self.source) {
+            (Some(symbol), Some(source)) => Some(format!("{how} {symbol} ({source})")),
+            (Some(place), None) | (None, Some(place)) => Some(format!("{how} {place}")),
+            (None, None) => None,
+        }
     }
 }
 
@@ -174,7 +235,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_documented_exit_code() {
-        let help = help();
+        let help = help("");
         for (kind, _) in Error::KINDS.iter().chain(&OWN_KINDS) {
             assert!(CODES.iter().any(|(code, _)| *code == exit_code(kind)), "{kind}");
             assert!(help.contains(&format!("  {kind} ")), "{kind}");

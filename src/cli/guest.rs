@@ -7,18 +7,18 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use tachy::r0vm::{Exit, Report};
-use tachy::{Engine, Env, MachineKind, Program, Session};
+use tachy::{Engine, Env, MachineKind, Session};
 
 use super::args::{ConditionArgs, GuestArgs, Target, argv};
 use super::failure::Failure;
-use super::load::load;
+use super::load::Loaded;
+use super::progress::Progress;
 use super::r0vm::{R0vmArgs, facts, surroundings};
 
 /// A program and how it is to be run.
 pub(super) struct Guest<'a> {
     args: &'a GuestArgs,
-    pub(super) program: Program,
-    pub(super) machine: MachineKind,
+    pub(super) loaded: Loaded,
     /// Where its journal goes, if it has one and it is wanted.
     journal: Option<File>,
 }
@@ -30,6 +30,10 @@ pub(super) struct Streams {
     pub(super) stderr: Box<dyn Write + Send>,
     /// What its kernel says, where it has one.
     pub(super) kernel: Box<dyn Write + Send>,
+    /// Whether what it writes elsewhere is dropped, too.
+    pub(super) is_quiet: bool,
+    /// Where its segments are counted.
+    pub(super) progress: Progress,
 }
 
 impl Streams {
@@ -40,6 +44,8 @@ impl Streams {
             stdout: Box::new(io::sink()),
             stderr: Box::new(io::sink()),
             kernel: Box::new(io::sink()),
+            is_quiet: true,
+            progress: Progress::default(),
         }
     }
 }
@@ -47,23 +53,31 @@ impl Streams {
 impl<'a> Guest<'a> {
     /// Reads the program.
     pub(super) fn read(args: &'a GuestArgs) -> Result<Guest<'a>, Failure> {
-        let (program, machine) = load(&args.program, args.conditions.machine())?;
-        args.r0vm.check(machine)?;
-        Ok(Guest { args, program, machine, journal: create(args.r0vm.journal())? })
+        let loaded = Loaded::read(&args.program, args.conditions.machine())?;
+        args.r0vm.check(loaded.machine)?;
+        Ok(Guest { args, loaded, journal: create(args.r0vm.journal())? })
     }
 
-    /// A session at its first step. Where our own output takes stdout, the guest's goes to stderr.
-    pub(super) fn start(&self, engine: Engine, stdout_taken: bool) -> Result<Session<'static>, Failure> {
-        let builder = self.args.conditions.builder(engine, self.machine);
-        let executor = builder.build(&self.program).map_err(|error| Failure::library(&error))?;
+    /// A session at its first step, whose streams `progress` gives way to. Where our own output takes stdout, the
+    /// guest's goes to stderr.
+    pub(super) fn start(
+        &self,
+        engine: Engine,
+        stdout_taken: bool,
+        progress: &Progress,
+    ) -> Result<Session<'static>, Failure> {
+        let builder = self.args.conditions.builder(engine, self.loaded.machine);
+        let executor = builder.build(&self.loaded.program).map_err(|error| Failure::library(&error))?;
         let streams = Streams {
             stdin: match &self.args.stdin {
                 Some(path) => Box::new(open_input(path)?),
-                None => Box::new(io::stdin()),
+                None => progress.before(io::stdin()),
             },
-            stdout: Box::new(if stdout_taken { stderr()? } else { stdout()? }),
-            stderr: Box::new(stderr()?),
-            kernel: Box::new(stderr()?),
+            stdout: progress.beside(if stdout_taken { stderr()? } else { stdout()? }),
+            stderr: progress.beside(stderr()?),
+            kernel: progress.beside(stderr()?),
+            is_quiet: false,
+            progress: progress.clone(),
         };
         executor.start(self.env(streams)?).map_err(|error| Failure::library(&error))
     }
@@ -79,7 +93,7 @@ impl<'a> Guest<'a> {
 
     fn env(&self, streams: Streams) -> Result<Env<'static>, Failure> {
         let GuestArgs { program, args, conditions, r0vm, .. } = self.args;
-        env(self.machine, program, args, conditions, r0vm, streams)
+        env(self.loaded.machine, program, args, conditions, r0vm, streams)
     }
 
     /// What is left to do after the last step on machine `r0vm`: the journal, and a word about how it ended.
@@ -89,8 +103,7 @@ impl<'a> Guest<'a> {
             Some(Exit::Unknown(word)) => Err(Failure::end(word)),
             Some(Exit::Paused(code)) => {
                 // What nobody can read is not worth an error.
-                let _ =
-                    writeln!(io::stderr(), "tachy: the guest paused with code {code}; only the library can resume it");
+                let _ = writeln!(io::stderr(), "tachy: the guest paused with code {code}; with --resume it goes on");
                 Ok(())
             }
             _ => Ok(()),
@@ -123,8 +136,8 @@ pub(super) fn env(
     }
 }
 
-/// Opens the guest's input.
-fn open_input(path: &Path) -> Result<File, Failure> {
+/// Opens something that the guest reads.
+pub(super) fn open_input(path: &Path) -> Result<File, Failure> {
     let refused = |error: io::Error| Failure::input("the input", path, &error);
     let file = File::open(path).map_err(refused)?;
     // A folder can be opened, and fails only when it is read.

@@ -11,13 +11,17 @@ use tachy::program::SymbolKind;
 use super::args::{JsonArg, MachineArg, Target};
 use super::failure::{self, Failure};
 use super::guest::create;
-use super::load::load;
+use super::load::Loaded;
 use super::report::write_json;
 use super::text::{count, grouped, symbol};
 
+const EXAMPLES: &str = "  tachy info guests/bin/sha256.elf
+  tachy info --json --symbols guests/r0vm/bin/hello.bin
+";
+
 /// Show what a program is: entry, segments, symbols, sizes, digest, and its image id if it is one for R0VM
 #[derive(Args)]
-#[command(after_long_help = failure::help())]
+#[command(after_long_help = failure::help(EXAMPLES))]
 pub(super) struct Info {
     /// Static RV32IM executable (ELF), or RISC Zero program binary
     #[arg(value_name = "PROGRAM")]
@@ -56,7 +60,7 @@ struct SegmentFacts {
 impl Info {
     pub(super) fn main(&self) -> Result<u8, Failure> {
         let json = create(self.json.target())?;
-        let (program, _) = load(&self.program, self.machine.machine)?;
+        let program = Loaded::read(&self.program, self.machine.machine)?.program;
         let facts = facts(&program);
         if let Some(file) = json {
             write_json(&facts, &file)?;

@@ -6,29 +6,38 @@
 mod args;
 mod bench;
 mod diff;
+mod drive;
 mod failure;
 mod guest;
 mod info;
+mod interrupt;
 mod load;
+mod progress;
 mod r0vm;
 mod report;
 mod run;
+mod shell;
 mod text;
 mod trace;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use failure::{Failure, USAGE};
 
+const EXAMPLES: &str = "  tachy run --stats guests/bin/sha256.elf -- 1000
+  tachy trace --to 10 guests/bin/fib.elf -- 5
+  tachy help trace
+";
+
 /// Runs RISC-V programs (RV32IM) at native speed and writes down every step
 ///
 /// The rows of a trace are a function of program, input and limits; a JIT compiler makes them by default, and an
 /// interpreter makes the same, slower.
 #[derive(Parser)]
-#[command(name = "tachy", version, after_long_help = failure::help())]
+#[command(name = "tachy", version, after_long_help = failure::help(EXAMPLES))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,6 +50,8 @@ enum Command {
     Diff(diff::Diff),
     Info(info::Info),
     Bench(bench::Bench),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 /// The whole program.
@@ -48,14 +59,17 @@ pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            let text = error.render().to_string();
-            let text = text.strip_prefix("error: ").map_or(text.clone(), |text| format!("tachy: {text}"));
+            let text = error.render().ansi().to_string();
+            let text = match error.render().to_string().starts_with("error:") {
+                true => text.replacen("error:", "tachy:", 1),
+                false => text,
+            };
             // There is nobody to tell that telling failed.
-            let _ = io::stderr().write_all(text.as_bytes());
+            let _ = anstream::stderr().write_all(text.as_bytes());
             return USAGE.into();
         }
         // Help and version are no errors.
-        Err(help) => return print(&help.render().to_string()).map_or_else(Failure::tell, |()| 0).into(),
+        Err(help) => return print(&help.render().ansi().to_string()).map_or_else(Failure::tell, |()| 0).into(),
     };
     let result = match &cli.command {
         Command::Run(run) => run.main(),
@@ -63,13 +77,16 @@ pub(crate) fn main() -> ExitCode {
         Command::Diff(diff) => diff.main(),
         Command::Info(info) => info.main(),
         Command::Bench(bench) => bench.main(),
+        Command::Completions(completions) => completions.main(),
+        Command::Man(man) => man.main(),
     };
     result.unwrap_or_else(Failure::tell).into()
 }
 
-/// Writes text of ours to standard output.
+/// Writes text of ours to standard output, its colours only where a terminal shows them and nobody has said no
+/// (`NO_COLOR`).
 fn print(text: &str) -> Result<(), Failure> {
-    let mut stream = io::stdout().lock();
+    let mut stream = anstream::stdout().lock();
     let written = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
     written.map_err(|error| Failure::output("standard output", &error))
 }

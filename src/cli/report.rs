@@ -11,6 +11,7 @@ use tachy::{Engine, MachineKind, Session, Stats, r0vm};
 use super::args::{GuestArgs, ReportArgs, Target};
 use super::failure::Failure;
 use super::guest::{Guest, create};
+use super::load::Loaded;
 use super::r0vm::facts::{self, CallFacts, ExitFacts, R0vmFacts};
 use super::text::{count, grouped};
 
@@ -49,6 +50,9 @@ pub(super) struct ErrorFacts {
     pc: Option<u32>,
     step: Option<u64>,
     address: Option<u32>,
+    /// Where that is in the program and in its source, if its file says so.
+    symbol: Option<String>,
+    source: Option<String>,
     message: String,
 }
 
@@ -59,6 +63,8 @@ impl ErrorFacts {
             pc: failure.place.map(|place| place.pc),
             step: failure.place.map(|place| place.step),
             address: failure.address,
+            symbol: failure.code.symbol.clone(),
+            source: failure.code.source.clone(),
             message: failure.message.clone(),
         }
     }
@@ -166,10 +172,11 @@ impl Report {
 
     /// Takes down which program it is. Hashing it takes time that only JSON is worth.
     pub(super) fn guest(&mut self, guest: &Guest<'_>) {
-        self.facts.machine = Some(guest.machine.to_string());
+        self.facts.machine = Some(guest.loaded.machine.to_string());
         if self.json.is_some() {
-            self.facts.program_digest = Some(blake3::Hash::from(guest.program.digest()).to_string());
-            self.facts.r0vm = (guest.machine == MachineKind::R0vm).then(|| R0vmFacts::of(&guest.program));
+            let Loaded { program, machine, .. } = &guest.loaded;
+            self.facts.program_digest = Some(blake3::Hash::from(program.digest()).to_string());
+            self.facts.r0vm = (*machine == MachineKind::R0vm).then(|| R0vmFacts::of(program));
         }
     }
 
@@ -191,6 +198,13 @@ impl Report {
             }
         }
         self.r0vm = report;
+    }
+
+    /// Takes down what a part came to that ended with a pause, after which the session went on.
+    pub(super) fn part(&mut self, report: &r0vm::Report) {
+        if let Some(facts) = &mut self.facts.r0vm {
+            facts.take_down_part(report);
+        }
     }
 
     /// Takes down how it ran.

@@ -4,17 +4,26 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use tachy::r0vm::Report as Part;
 use tachy::trace::{CountingSink, CsvSink, DigestSink, FileSink};
-use tachy::{Error, NullSink, Session, Status};
+use tachy::{NullSink, Session, Status};
 
 use super::args::{EngineArgs, GuestArgs, ReportArgs, Target, number, target};
+use super::drive::{Drive, ResumeArg, Stopped};
 use super::failure::{self, Failure};
 use super::guest::{Guest, create};
+use super::progress::Progress;
 use super::report::{Report, engine_name};
+
+const EXAMPLES: &str = "  tachy trace guests/bin/fib.elf -- 5
+  tachy trace --from 1000 --to 1010 --effects effects.csv guests/bin/sha256.elf
+  tachy trace --format rows -o fib.rows guests/bin/fib.elf -- 5
+  tachy trace --format none --json guests/bin/fib.elf -- 20
+";
 
 /// Run a program and write down every step
 #[derive(Args)]
-#[command(after_long_help = failure::help())]
+#[command(after_long_help = failure::help(EXAMPLES))]
 pub(super) struct Trace {
     #[command(flatten)]
     engine: EngineArgs,
@@ -43,6 +52,8 @@ pub(super) struct Trace {
     report: ReportArgs,
     #[command(flatten)]
     guest: GuestArgs,
+    #[command(flatten)]
+    resume: ResumeArg,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,33 +84,46 @@ impl Trace {
 
     fn trace(&self, report: &mut Report, stdout_taken: bool) -> Result<u8, Failure> {
         let guest = Guest::read(&self.guest)?;
+        self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
-        let mut session = guest.start(self.engine.engine(), stdout_taken)?;
+        let progress = Progress::on_terminal(stdout_taken);
+        let mut session = guest.start(self.engine.engine(), stdout_taken, &progress)?;
         // Files are opened last: what cannot even start leaves older ones alone.
-        let mut tables = self.open_tables(guest.program.digest())?;
+        let mut tables = self.open_tables(guest.loaded.program.digest())?;
         let mut digest = report.json.is_some().then(DigestSink::default);
         let mut counts = CountingSink::default();
 
         let sink = &mut ((&mut tables.text, &mut tables.binary), (&mut digest, &mut counts));
-        let result = self.run(&mut session, sink);
+        let mut drive = Drive::new(&session, &progress, &self.resume);
+        let result = self.run(&mut drive, &mut session, sink, &mut |part| {
+            report.part(part);
+            guest.write_journal(Some(part))
+        });
+        drop(drive);
         let finished = tables.finish();
         report.session(&session);
         report.facts.rows = counts.rows;
         if let Some(digest) = digest {
             report.facts.digests = digest.digest().into();
         }
-        result.map_err(|error| Failure::run(&error, &guest.program, guest.machine, &session))?;
+        result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
         finished.and_then(|()| guest.finish(session.report().as_ref())).map(|()| 0)
     }
 
     /// Runs up to the first step wanted without a trace, and then with one.
-    fn run(&self, session: &mut Session<'_>, sink: &mut dyn tachy::Sink) -> Result<Status, Error> {
+    fn run(
+        &self,
+        drive: &mut Drive,
+        session: &mut Session<'_>,
+        sink: &mut dyn tachy::Sink,
+        part: &mut dyn FnMut(&Part) -> Result<(), Failure>,
+    ) -> Result<Status, Stopped> {
         if self.from > 0
-            && let status @ Status::Exited { .. } = session.run_to(self.from, &mut NullSink::off())?
+            && let status @ Status::Exited { .. } = drive.run_to(session, self.from, &mut NullSink::off(), part)?
         {
             return Ok(status);
         }
-        session.run_to(self.to.unwrap_or(u64::MAX), sink)
+        drive.run_to(session, self.to.unwrap_or(u64::MAX), sink, part)
     }
 
     fn rows_target(&self) -> Target<'_> {

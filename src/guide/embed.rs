@@ -1,8 +1,8 @@
 //! A guest run from another program.
 //!
-//! Four values do it. A [`Program`](crate::Program) is what the ELF says, checked. An [`Executor`](crate::Executor) is a
-//! program with a choice of engine, machine and limits, and can be used any number of times. An [`Env`](crate::Env) is
-//! what one run finds around it: arguments and streams. A [`Session`](crate::Session) is that run.
+//! Four values do it. A [`Program`](crate::Program) is what the ELF says, checked. An [`Executor`](crate::Executor) is
+//! a program with a choice of engine, machine and limits, and can be used any number of times. An [`Env`](crate::Env)
+//! is what one run finds around it: arguments and streams. A [`Session`](crate::Session) is that run.
 //!
 //! ```
 //! use tachy::{Env, Executor, NullSink, Program, Status};
@@ -18,9 +18,9 @@
 //! ```
 //!
 //! What can go wrong is an [`Error`](crate::Error): it says what, where (pc and step) and what to do, and
-//! [`Error::kind`](crate::Error::kind) gives it a short name for programs. A guest's trap is an error of the run, its exit
-//! code is not. [`Program::symbol_at`](crate::Program::symbol_at) and [`source_line`](crate::program::source_line) say
-//! where in the guest's source an error was.
+//! [`Error::kind`](crate::Error::kind) gives it a short name for programs. A guest's trap is an error of the run, its
+//! exit code is not. [`Program::symbol_at`](crate::Program::symbol_at) and [`source_line`](crate::program::source_line)
+//! say where in the guest's source an error was.
 //!
 //! ```
 //! use tachy::program::source_line;

@@ -1,8 +1,8 @@
 //! Many runs at once.
 //!
-//! An [`Executor`](crate::Executor) is cheap to clone and can be used on any thread. Its sessions share native code: what
-//! one had translated, the others find. Each session has a memory of its own, and its own limits and handle. There is one
-//! thread that translates for all of them; it ends with the last of them.
+//! An [`Executor`](crate::Executor) is cheap to clone and can be used on any thread. Its sessions share native code:
+//! what one had translated, the others find. Each session has a memory of its own, and its own limits and handle. There
+//! is one thread that translates for all of them; it ends with the last of them.
 //!
 //! ```
 //! use tachy::{Engine, Env, Executor, NullSink, Program};

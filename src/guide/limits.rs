@@ -1,8 +1,8 @@
 //! Guests that nobody trusts.
 //!
-//! Whatever a program does, it stays inside its memory, and stops at its [`Limits`](crate::Limits). Those on steps, memory
-//! and output hit at the same step in every engine; so does the limit on cycles, which machine `r0vm` has beside them.
-//! The one on time stops a run at some step soon after. A run that a limit stopped can go on.
+//! Whatever a program does, it stays inside its memory, and stops at its [`Limits`](crate::Limits). Those on steps,
+//! memory and output hit at the same step in every engine; so does the limit on cycles, which machine `r0vm` has beside
+//! them. The one on time stops a run at some step soon after. A run that a limit stopped can go on.
 //!
 //! ```
 //! use tachy::{Env, Error, Executor, Limit, Limits, NullSink, Program, Status};
@@ -20,8 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`CancelHandle`](crate::CancelHandle) stops a run from another thread, or from a handler of signals; it, too, leaves
-//! a session that can go on.
+//! A [`CancelHandle`](crate::CancelHandle) stops a run from another thread, or from a handler of signals; it, too,
+//! leaves a session that can go on.
 //!
 //! ```
 //! use tachy::program::{Permissions, Segment};

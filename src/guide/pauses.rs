@@ -1,8 +1,8 @@
 //! Guests that pause and are resumed.
 //!
 //! A program of RISC Zero may pause with a code and what it has committed so far. The session is at its end then, with
-//! [`Exit::Paused`](crate::r0vm::Exit::Paused); [`Session::resume`](crate::Session::resume) makes it go on. Each part is
-//! what RISC Zero calls a session: its segments count from 0, its cycles and its journal begin anew. Steps go on.
+//! [`Exit::Paused`](crate::r0vm::Exit::Paused); [`Session::resume`](crate::Session::resume) makes it go on. Each part
+//! is what RISC Zero calls a session: its segments count from 0, its cycles and its journal begin anew. Steps go on.
 //!
 //! ```
 //! use tachy::host::HostEnv;

@@ -1,9 +1,9 @@
 //! Programs of RISC Zero.
 //!
-//! Machine `r0vm` runs them as RISC Zero's own executor of the 3.0 line does: the same segments, journal, cycles, claims
-//! and trace events. A program binary is read with [`Program::from_risc0`](crate::Program::from_risc0), and a user
-//! program's ELF with [`Program::from_risc0_elf`](crate::Program::from_risc0_elf), which puts the kernel under it. What the
-//! guest finds around it is a [`HostEnv`](crate::host::HostEnv), whose builder has the words of RISC Zero's.
+//! Machine `r0vm` runs them as RISC Zero's own executor of the 3.0 line does: the same segments, journal, cycles,
+//! claims and trace events. A program binary is read with [`Program::from_risc0`](crate::Program::from_risc0), and a
+//! user program's ELF with [`Program::from_risc0_elf`](crate::Program::from_risc0_elf), which puts the kernel under it.
+//! What the guest finds around it is a [`HostEnv`](crate::host::HostEnv), whose builder has the words of RISC Zero's.
 //!
 //! ```
 //! use tachy::host::{HostEnv, Journal};
@@ -28,13 +28,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Without [`Env::segments`](crate::Env::segments) nothing is hashed and no segment is made: execution is all that happens.
+//! Without [`Env::segments`](crate::Env::segments) nothing is hashed and no segment is made: execution is all that
+//! happens.
 //!
 //! # A system call of one's own
 //!
 //! A guest may call the host by any name. A closure answers with bytes for bytes; where it keeps state, or answers by
-//! several names, a [`SliceIo`](crate::host::SliceIo) does. A [`Host`](crate::host::Host) of one's own answers the kernel
-//! itself, in everything.
+//! several names, a [`SliceIo`](crate::host::SliceIo) does. A [`Host`](crate::host::Host) of one's own answers the
+//! kernel itself, in everything.
 //!
 //! ```
 //! use tachy::host::HostEnv;
@@ -51,8 +52,8 @@
 //!
 //! # Trace events
 //!
-//! [`Env::trace_callback`](crate::Env::trace_callback) takes the events that RISC Zero's executor sends to its own trace
-//! callbacks, to the last one.
+//! [`Env::trace_callback`](crate::Env::trace_callback) takes the events that RISC Zero's executor sends to its own
+//! trace callbacks, to the last one.
 //!
 //! ```
 //! use tachy::host::HostEnv;

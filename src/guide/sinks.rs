@@ -1,9 +1,9 @@
 //! What a run did, row by row.
 //!
 //! A [`Sink`](crate::Sink) gets the rows of a run buffer by buffer, and with them the
-//! [`Effect`](crate::trace::Effect)s: what steps did outside their rows. Nothing is kept for it, so a sink takes what it
-//! wants as it passes. Those that come along drop ([`NullSink`](crate::NullSink)), count, hash, keep or write it, see
-//! [`trace`](crate::trace); two in a pair both get everything, and one in an [`Option`] may be absent.
+//! [`Effect`](crate::trace::Effect)s: what steps did outside their rows. Nothing is kept for it, so a sink takes what
+//! it wants as it passes. Those that come along drop ([`NullSink`](crate::NullSink)), count, hash, keep or write it,
+//! see [`trace`](crate::trace); two in a pair both get everything, and one in an [`Option`] may be absent.
 //!
 //! This one counts how often each function was come to:
 //!

@@ -1,9 +1,9 @@
-//! Source lines of code addresses, from the line tables that a compiler left in an ELF (DWARF 2 to 5). Execution must not
-//! depend on them, and nothing is read before someone asks.
+//! Source lines of code addresses, from the line tables that a compiler left in an ELF (DWARF 2 to 5). Execution must
+//! not depend on them, and nothing is read before someone asks.
 //!
-//! Only `.debug_line` is read, program by program, and the names that it refers to: a look-up takes time in proportion to
-//! the file and no recursion, whatever the file says. Trees of entries, as `.debug_info` has them, could be nested without
-//! end. gimli decodes; all its errors mean that there is no line.
+//! Only `.debug_line` is read, program by program, and the names that it refers to: a look-up takes time in proportion
+//! to the file and no recursion, whatever the file says. Trees of entries, as `.debug_info` has them, could be nested
+//! without end. gimli decodes; all its errors mean that there is no line.
 
 use std::fmt;
 
@@ -24,8 +24,8 @@ const MAX_NAME_BYTES: usize = 1024;
 /// A place in someone's source. Displayed like `src/main.rs:12`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLine {
-    /// The file as the compiler named it, its folder before it where the line table has one. What is no printable UTF-8 is
-    /// U+FFFD.
+    /// The file as the compiler named it, its folder before it where the line table has one. What is no printable UTF-8
+    /// is U+FFFD.
     pub file: String,
     /// The line, from 1; 0 where the compiler says that there is none.
     pub line: u64,

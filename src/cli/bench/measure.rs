@@ -10,7 +10,7 @@ use tachy::{Engine, Env, Executor, NullSink, Stats};
 use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
 use super::super::guest::{Streams, env};
-use super::super::load::load;
+use super::super::load::Loaded;
 use super::super::r0vm::R0vmArgs;
 
 /// What a program's runs came to.
@@ -79,7 +79,8 @@ pub(super) fn measure(
     conditions: &ConditionArgs,
     runs: u32,
 ) -> Result<Program, Failure> {
-    let (program, machine) = load(path, conditions.machine())?;
+    let loaded = Loaded::read(path, conditions.machine())?;
+    let (program, machine) = (&loaded.program, loaded.machine);
     let options = R0vmArgs::execution();
     let env = || env(machine, path, args, conditions, &options, Streams::none());
     // On the spot, so that the run that warms up leaves nothing to compile, and what compiling took can be told apart.
@@ -88,15 +89,15 @@ pub(super) fn measure(
     let mut contenders = Vec::new();
     for engine in [Engine::Interpreter, Engine::Jit] {
         let builder = conditions.builder(engine, machine).jit(jit.clone());
-        let executor = builder.build(&program).map_err(|error| Failure::library(&error))?;
+        let executor = builder.build(program).map_err(|error| Failure::library(&error))?;
         for sink in [NullSink::off(), NullSink::rows()] {
-            let (executor, warm_up) = (executor.clone(), run(&executor, env()?, sink)?);
+            let (executor, warm_up) = (executor.clone(), run(&executor, &loaded, env()?, sink)?);
             contenders.push(Contender { executor, sink, warm_up, measured: Vec::new() });
         }
     }
     for _ in 0..runs {
         for contender in &mut contenders {
-            contender.measured.push(run(&contender.executor, env()?, contender.sink)?);
+            contender.measured.push(run(&contender.executor, &loaded, env()?, contender.sink)?);
         }
     }
     let first = &contenders[0].warm_up;
@@ -119,12 +120,10 @@ pub(super) fn measure(
 }
 
 /// Runs once, from the first step to the last.
-fn run(executor: &Executor, env: Env<'_>, mut sink: NullSink) -> Result<Once, Failure> {
+fn run(executor: &Executor, loaded: &Loaded, env: Env<'_>, mut sink: NullSink) -> Result<Once, Failure> {
     let mut session = executor.start(env).map_err(|error| Failure::library(&error))?;
     match session.run(&mut sink) {
-        Err(error) if error.kind() != "step-limit" => {
-            Err(Failure::run(&error, executor.program(), session.machine(), &session))
-        }
+        Err(error) if error.kind() != "step-limit" => Err(Failure::run(&error, loaded, &session)),
         _ => {
             let (steps, exit, stats) = (session.steps(), session.exit_code(), session.stats());
             Ok(Once { steps, exit, time: session.time().saturating_sub(stats.compile_time), stats })

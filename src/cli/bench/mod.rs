@@ -18,13 +18,17 @@ use super::guest::create;
 use super::report::{ErrorFacts, write_json};
 use measure::{Program, measure};
 
+const EXAMPLES: &str = "  tachy bench --runs 1 guests/bin/fib.elf -- 20
+  tachy bench --runs 1 --json guests/r0vm/bin/kernel_modes.bin
+";
+
 /// Measure the JIT against the interpreter, without rows and with them
 ///
 /// Guests have no input, and their output is dropped. Every program is run once by each engine to warm up, which is when
 /// most is compiled; the measured runs take turns, and their medians are shown, without what they still compiled. The
 /// limit on steps may end a run; any other error ends everything.
 #[derive(Args)]
-#[command(after_long_help = failure::help())]
+#[command(after_long_help = failure::help(EXAMPLES))]
 pub(super) struct Bench {
     /// Static RV32IM executables (ELF), or RISC Zero program binaries (R0BF)
     #[arg(value_name = "PROGRAM", required = true)]

@@ -13,6 +13,24 @@ use super::super::text::{count, grouped};
 pub(in super::super) struct R0vmFacts {
     /// Not of a kernel by itself.
     image_id: Option<String>,
+    /// Of the session, or of its last part.
+    #[serde(flatten)]
+    part: PartFacts,
+    /// Those that ended with a pause, after which the session went on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts_before: Vec<PausedFacts>,
+}
+
+#[derive(Serialize)]
+struct PausedFacts {
+    exit: Option<ExitFacts>,
+    #[serde(flatten)]
+    part: PartFacts,
+}
+
+/// What one part of a session came to.
+#[derive(Serialize, Default)]
+struct PartFacts {
     user_cycles: u64,
     paging_cycles: u64,
     reserved_cycles: u64,
@@ -65,18 +83,32 @@ impl R0vmFacts {
 
     /// Takes down how far a session has come.
     pub(in super::super) fn take_down(&mut self, report: &Report) {
-        self.user_cycles = report.user_cycles;
-        self.paging_cycles = report.paging_cycles;
-        self.reserved_cycles = report.reserved_cycles;
-        self.total_cycles = report.total_cycles;
+        self.part = PartFacts::from(report);
+    }
+
+    /// Takes down a part after which the session goes on.
+    pub(in super::super) fn take_down_part(&mut self, report: &Report) {
+        let exit = report.exit.and_then(ExitFacts::of);
+        self.parts_before.push(PausedFacts { exit, part: PartFacts::from(report) });
+    }
+}
+
+impl From<&Report> for PartFacts {
+    fn from(report: &Report) -> PartFacts {
         let segments = report.each.iter().enumerate().map(|(index, segment)| SegmentFacts {
             index,
             po2: segment.po2,
             user_cycles: segment.user_cycles,
             paging_cycles: segment.paging_cycles,
         });
-        self.segments = segments.collect();
-        self.journal = journal(report).map(hex);
+        PartFacts {
+            user_cycles: report.user_cycles,
+            paging_cycles: report.paging_cycles,
+            reserved_cycles: report.reserved_cycles,
+            total_cycles: report.total_cycles,
+            segments: segments.collect(),
+            journal: journal(report).map(hex),
+        }
     }
 }
 

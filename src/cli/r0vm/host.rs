@@ -2,7 +2,7 @@
 //! a session came to.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use tachy::trace::SinkError;
 
 use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
-use super::super::guest::Streams;
+use super::super::guest::{Streams, open_input};
 use super::R0vmArgs;
 
 /// What segments' files are called, before their number.
@@ -27,6 +27,9 @@ pub(in super::super) fn surroundings(
     streams: Streams,
 ) -> Result<Env<'static>, Failure> {
     let mut host = HostEnv::builder();
+    let Streams { stdin, stdout, stderr, kernel, is_quiet, progress } = streams;
+    // Before further descriptors, which may take their place.
+    host.stdin(stdin).stdout(stdout).stderr(stderr).kernel_output(kernel);
     for arg in args {
         let text = arg.to_str().ok_or_else(|| Failure::usage("arguments of R0VM's guests are UTF-8"))?;
         host.args([text]);
@@ -34,22 +37,46 @@ pub(in super::super) fn surroundings(
     for (name, value) in &options.env {
         host.env_var(name, value);
     }
+    for (descriptor, path) in &options.read_fd {
+        host.read_fd(*descriptor, open_input(path)?);
+    }
+    for (descriptor, path) in &options.write_fd {
+        match is_quiet {
+            true => host.write_fd(*descriptor, io::sink()),
+            false => host.write_fd(*descriptor, create_output(path)?),
+        };
+    }
+    for assumption in &options.assumption {
+        host.add_assumption(*assumption);
+    }
+    if let Some(digest) = options.input_digest {
+        host.input_digest(digest.to_bytes());
+    }
     if let Some(po2) = options.po2 {
         host.segment_limit_po2(po2);
     }
     host.session_limit(options.limit_cycles).limit_output_bytes(conditions.limits().output_bytes);
-    let Streams { stdin, stdout, stderr, kernel } = streams;
-    host.stdin(stdin).stdout(stdout).stderr(stderr).kernel_output(kernel);
     let env = Env::new().host(host.build().map_err(|error| Failure::usage(&error.to_string()))?);
     Ok(match &options.segments {
         _ if options.execute_only => env,
-        None => env.segments(|_| Ok(())),
+        None => env.segments(move |_| {
+            progress.segment();
+            Ok(())
+        }),
         Some(folder) => {
             prepare(folder).map_err(|error| Failure::output(&folder.display().to_string(), &error))?;
-            let folder = folder.clone();
-            env.segments(move |segment| write(&folder, &segment))
+            let (folder, mut numbers) = (folder.clone(), 0..);
+            env.segments(move |segment| {
+                progress.segment();
+                write(&folder, numbers.next().unwrap_or(u64::MAX), &segment)
+            })
         }
     })
+}
+
+/// Opens a file that takes what the guest writes.
+fn create_output(path: &Path) -> Result<File, Failure> {
+    File::create(path).map_err(|error| Failure::output(&path.display().to_string(), &error))
 }
 
 /// Makes the folder. Segments of another run would pass for this one's, so there must be none.
@@ -63,7 +90,8 @@ fn prepare(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn write(folder: &Path, segment: &Segment) -> Result<(), SinkError> {
-    let path: PathBuf = folder.join(format!("{SEGMENT_NAME}{:04}.bin", segment.index()));
+/// A segment counts from 0 in each part of a session that paused, its file goes on counting.
+fn write(folder: &Path, number: u64, segment: &Segment) -> Result<(), SinkError> {
+    let path: PathBuf = folder.join(format!("{SEGMENT_NAME}{number:04}.bin"));
     fs::write(&path, segment.encode()).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }

@@ -1,0 +1,42 @@
+//! What shells and `man` want to know of the command line, made of its own description.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::Cli;
+use super::failure::Failure;
+
+/// Print a shell's completion script
+#[derive(Args)]
+#[command(after_long_help = "Examples:\n  tachy completions bash > tachy.bash\n  tachy completions zsh > _tachy\n")]
+pub(super) struct Completions {
+    #[arg(value_enum, value_name = "SHELL")]
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn main(&self) -> Result<u8, Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "tachy", &mut script);
+        super::print(&String::from_utf8_lossy(&script)).map(|()| 0)
+    }
+}
+
+/// Write man pages to DIR: tachy.1, and one for each command
+#[derive(Args)]
+#[command(after_long_help = "Examples:\n  tachy man man1\n")]
+pub(super) struct Man {
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+impl Man {
+    pub(super) fn main(&self) -> Result<u8, Failure> {
+        let written = fs::create_dir_all(&self.folder);
+        let written = written.and_then(|()| clap_mangen::generate_to(Cli::command(), &self.folder));
+        written.map(|()| 0).map_err(|error| Failure::output(&self.folder.display().to_string(), &error))
+    }
+}

@@ -1,0 +1,130 @@
+//! Source lines from debug information: what the compiler's own listing says, and nothing worse than no line from files
+//! that someone damaged. `tests/debug/build.sh` builds the programs.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use common::guest;
+use common::rng::Rng;
+use serde_json::{Value, json};
+use tachy::program::{SourceLine, source_line};
+use tachy::r0vm::{Binary, KERNEL_ELF};
+
+fn debug_elf(version: u32) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/debug/trap-dwarf{version}.elf"))
+}
+
+/// What `tachy` says: exit code, standard output, standard error.
+fn tachy(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_tachy")).args(args).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn lines_are_the_listings() {
+    // As `objdump --dwarf=decodedline` lists them: of several rows for an address, the last one counts.
+    let listing = [
+        (0x1_0000, 8),
+        (0x1_000c, 8),
+        (0x1_0010, 9),
+        (0x1_0014, 5),
+        (0x1_0018, 10),
+        (0x1_0020, 13),
+        (0x1_0030, 14),
+        (0x1_0044, 12),
+        (0x1_004c, 16),
+        (0x1_0054, 17),
+        (0x1_005c, 18),
+    ];
+    for version in [4, 5] {
+        let elf = fs::read(debug_elf(version)).unwrap();
+        for (address, line) in listing {
+            let expected = SourceLine { file: "source/trap.c".to_owned(), line };
+            assert_eq!(source_line(&elf, address), Some(expected), "DWARF {version}, {address:#x}");
+        }
+        for address in [0, 0xfffc, 0x1_0060, u32::MAX] {
+            assert_eq!(source_line(&elf, address), None, "DWARF {version}, {address:#x}");
+        }
+    }
+    // Without debug information there is nothing.
+    assert_eq!(source_line(&fs::read(guest("fib")).unwrap(), 0x1_0000), None);
+    assert_eq!(source_line(b"", 0x1_0000), None);
+}
+
+#[test]
+fn a_trap_is_told_with_its_line() {
+    for version in [4, 5] {
+        let elf = debug_elf(version).display().to_string();
+        let (code, _, stderr) = tachy(&["run", &elf]);
+        assert_eq!(code, Some(73), "{stderr}");
+        assert!(stderr.contains("\n  in descend+0x14 (source/trap.c:5); at `lw a4,64(zero)`"), "{stderr}");
+        let (_, stdout, _) = tachy(&["run", "--json", &elf]);
+        let facts: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(facts["error"]["symbol"], json!("descend+0x14"));
+        assert_eq!(facts["error"]["source"], json!("source/trap.c:5"));
+    }
+    // The README shows it.
+    let path = "tests/debug/trap-dwarf5.elf";
+    let readme = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let shown = format!("$ tachy run {path}\n{}```", tachy(&["run", path]).2);
+    assert!(readme.contains(&shown), "the README does not show\n{shown}");
+    let limit = tachy(&["run", "--limit-steps", "0", &guest("fib").display().to_string()]).2;
+    assert!(limit.ends_with("\n  in _start\n"), "{limit}");
+}
+
+#[test]
+fn a_program_binary_has_the_lines_of_its_elf() {
+    // It has no stack there, and its first store goes where it may not.
+    let user_elf = fs::read(debug_elf(5)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trap.bin");
+    fs::write(&path, Binary { user_elf: &user_elf, kernel_elf: KERNEL_ELF }.encode()).unwrap();
+    let (code, _, stderr) = tachy(&["run", &path.display().to_string()]);
+    assert_eq!(code, Some(73), "{stderr}");
+    assert!(stderr.contains("\n  in _start+0x4 (source/trap.c:16); "), "{stderr}");
+}
+
+/// Where `.debug_line` begins: where another version than the compiler's leaves no line.
+fn line_table(elf: &[u8], version: u8) -> usize {
+    let is_version = |at: &usize| elf[at + 1..at + 4] == [0, 0, 0] && elf[at + 4..at + 6] == [version, 0];
+    let counts = |at: &usize| {
+        let mut changed = elf.to_vec();
+        changed[at + 4] = 99;
+        source_line(&changed, 0x1_0014).is_none()
+    };
+    (0..elf.len() - 6).filter(is_version).find(counts).expect("it has a line table")
+}
+
+#[test]
+fn damaged_debug_information_is_no_line_and_no_panic() {
+    for version in [4, 5u8] {
+        let elf = fs::read(debug_elf(version.into())).unwrap();
+        let table = line_table(&elf, version);
+        let end = table + 4 + elf[table] as usize;
+        let lines = |changed: &[u8]| [0x1_0014, 0x1_005c, 0].map(|address| source_line(changed, address));
+        let mut differences = 0;
+        // Every byte of the table to values at the edges, and random ones anywhere.
+        for at in table..end {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut changed = elf.clone();
+                changed[at] = value;
+                differences += usize::from(lines(&changed) != lines(&elf));
+            }
+        }
+        assert!(differences > 50, "{differences}: the table was not found");
+        for seed in 0..3000 {
+            let mut rng = Rng::new(seed);
+            let mut changed = elf.clone();
+            for _ in 0..1 + rng.below(8) {
+                let at = rng.below(changed.len() as u64) as usize;
+                changed[at] = rng.bits() as u8;
+            }
+            changed.truncate(elf.len() - (rng.below(4) / 3 * rng.below(elf.len() as u64)) as usize);
+            lines(&changed);
+        }
+    }
+}
