@@ -145,6 +145,51 @@ fn a_length_is_believed_as_far_as_there_are_words() {
     assert!(matches!(from_words::<BTreeMap<u8, u8>>(&[u32::MAX, 1, 2, 3]), Err(Error::End { .. })));
 }
 
+/// Four billion empty values in one word, and a few more.
+#[test]
+fn elements_without_content_are_counted() {
+    assert_eq!(from_words::<Vec<()>>(&[65_536]).map(|units| units.len()), Ok(65_536));
+    for words in [&[65_537][..], &[u32::MAX], &[u32::MAX, 1, 2, 3]] {
+        assert_eq!(from_words::<Vec<()>>(words), Err(Error::Empty(65_536)), "{words:?}");
+        assert!(matches!(from_words::<Vec<[Unit; 2]>>(words), Err(Error::Empty(_))), "{words:?}");
+        assert!(matches!(from_words::<BTreeMap<(), ()>>(words), Err(Error::Empty(_))), "{words:?}");
+    }
+    assert_eq!(from_words::<Vec<Vec<()>>>(&[3, 30_000, 30_000, 30_000]), Err(Error::Empty(65_536)));
+    // A list that is empty takes its length.
+    let words = [vec![100_000], vec![0; 100_000]].concat();
+    assert_eq!(from_words::<Vec<Vec<()>>>(&words).map(|lists| lists.len()), Ok(100_000));
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Chain(Option<Box<Chain>>);
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Tree(Vec<Tree>);
+
+#[derive(Debug, PartialEq, Deserialize)]
+enum Link {
+    #[allow(dead_code, reason = "read, never looked at")]
+    Next(Box<Link>),
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Index(BTreeMap<u32, Index>);
+
+/// Types that contain themselves, as deep as the words say: a million levels would be the end of the stack.
+#[test]
+fn values_inside_each_other_are_counted() {
+    let deep = |word: u32| vec![word; 1_000_000];
+    assert_eq!(from_words::<Chain>(&deep(1)), Err(Error::Depth(128)));
+    assert_eq!(from_words::<Tree>(&deep(1)), Err(Error::Depth(128)));
+    assert_eq!(from_words::<Link>(&deep(0)), Err(Error::Depth(128)));
+    assert_eq!(from_words::<Index>(&deep(1)), Err(Error::Depth(128)));
+    let words = [vec![1; 128], vec![0]].concat();
+    assert!(from_words::<Chain>(&words).is_ok());
+    // Side by side is not inside.
+    let words = [vec![10_000], [1, 0].repeat(10_000)].concat();
+    assert_eq!(from_words::<Vec<Chain>>(&words).map(|chains| chains.len()), Ok(10_000));
+}
+
 #[test]
 fn a_journals_last_word_may_be_cut_off() {
     assert_eq!(from_bytes::<u32>(&[1, 2]), Ok(0x0201));

@@ -31,6 +31,12 @@ pub enum Error {
     /// A length that does not go into a word.
     #[error("{0} is too long for a length, which has 32 bits")]
     Length(usize),
+    /// Too many values inside each other.
+    #[error("the words have more than {0} values inside each other")]
+    Depth(usize),
+    /// Too many elements that take no words.
+    #[error("the words claim more than {0} elements that have no content")]
+    Empty(usize),
     /// The format has no way to say this.
     #[error("the format has no {0}")]
     Unsupported(&'static str),

@@ -1,4 +1,5 @@
-//! Words into values. The words may come from a guest: a length is believed only as far as there are words for it.
+//! Words into values. The words may come from a guest: a length is believed only as far as there are words for it, and
+//! what takes no words or lies deep inside other values is counted.
 
 use serde::Deserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess};
@@ -6,10 +7,17 @@ use serde::de::{VariantAccess, Visitor};
 
 use super::Error;
 
+/// Options, sequences, maps and enumerations inside each other, at the most: a type that contains itself must not use
+/// up the stack.
+const DEPTH: usize = 128;
+/// Elements that take no words, all together, at the most: a length of one word must not stand for four billion of them.
+const EMPTY_ELEMENTS: usize = 1 << 16;
+
 /// The value at the beginning of `words`; what follows it is not looked at.
 ///
 /// # Errors
-/// Words that are no such value, or end too early; types that must be told what they are, such as `serde_json::Value`.
+/// Words that are no such value, or end too early; types that must be told what they are, such as `serde_json::Value`;
+/// more than 128 values inside each other, or 65,536 elements without any content.
 pub fn from_words<T: DeserializeOwned>(words: &[u32]) -> Result<T, Error> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     from_bytes(&bytes)
@@ -20,11 +28,15 @@ pub fn from_words<T: DeserializeOwned>(words: &[u32]) -> Result<T, Error> {
 /// # Errors
 /// As [`from_words`].
 pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    T::deserialize(&mut Reader { bytes })
+    T::deserialize(&mut Reader { bytes, depth: 0, empty_elements: 0 })
 }
 
 struct Reader<'bytes> {
     bytes: &'bytes [u8],
+    /// How many values that may contain their own kind are being read.
+    depth: usize,
+    /// Elements so far that took no words.
+    empty_elements: usize,
 }
 
 impl Reader<'_> {
@@ -42,6 +54,17 @@ impl Reader<'_> {
         taken[..found.len()].copy_from_slice(found);
         self.bytes = rest;
         Ok(taken)
+    }
+
+    /// Reads a value that may contain its own kind.
+    fn inside<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        if self.depth == DEPTH {
+            return Err(Error::Depth(DEPTH));
+        }
+        self.depth += 1;
+        let value = read(self);
+        self.depth -= 1;
+        value
     }
 
     /// A length and so many bytes, filled up to whole words.
@@ -136,7 +159,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'_> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.word()? {
             0 => visitor.visit_none(),
-            1 => visitor.visit_some(self),
+            1 => self.inside(|reader| visitor.visit_some(reader)),
             word => Err(Error::Word { what: "option", word }),
         }
     }
@@ -155,7 +178,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let left = self.word()? as usize;
-        visitor.visit_seq(Parts { reader: self, left })
+        self.inside(|reader| visitor.visit_seq(Parts { reader, left }))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, parts: usize, visitor: V) -> Result<V::Value, Error> {
@@ -173,7 +196,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'_> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let left = self.word()? as usize;
-        visitor.visit_map(Parts { reader: self, left })
+        self.inside(|reader| visitor.visit_map(Parts { reader, left }))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -191,7 +214,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_enum(self)
+        self.inside(|reader| visitor.visit_enum(reader))
     }
 }
 
@@ -207,11 +230,19 @@ impl<'de> SeqAccess<'de> for Parts<'_, '_> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
         self.left = left;
-        seed.deserialize(&mut *self.reader).map(Some)
+        let before = self.reader.bytes.len();
+        let element = seed.deserialize(&mut *self.reader)?;
+        if self.reader.bytes.len() == before {
+            self.reader.empty_elements += 1;
+            if self.reader.empty_elements > EMPTY_ELEMENTS {
+                return Err(Error::Empty(EMPTY_ELEMENTS));
+            }
+        }
+        Ok(Some(element))
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
+        Some(self.left.min(self.reader.bytes.len()))
     }
 }
 
@@ -227,7 +258,7 @@ impl<'de> MapAccess<'de> for Parts<'_, '_> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
+        Some(self.left.min(self.reader.bytes.len()))
     }
 }
 
