@@ -2,6 +2,7 @@
 //!
 //! [`decode`] is total: every word is an instruction of the variant or `None`. It must not know what an instruction
 //! does, nor where the word came from.
+#![expect(clippy::indexing_slicing, reason = "constant tables, by indices of as many bits as they have entries")]
 
 use crate::isa::{Format, Op, TABLE, Variant};
 

@@ -7,6 +7,7 @@
 //! Where it differs from `objdump -d` (binutils 2.40), on purpose: `addi` and its like keep the table's name, which
 //! 2.40 shortens to `add`; an address always has its `0x`; a word that is no instruction of the variant is `.word`,
 //! even if another extension knows it; and a fence with reserved fields set still shows as the fence that it is.
+#![expect(clippy::indexing_slicing, reason = "constant tables, by indices of as many bits as they have entries")]
 
 use crate::decode::{Instruction, decode};
 use crate::isa::{Class, Format, Op, Variant};

@@ -401,7 +401,7 @@ fn deliver(vm: &mut Vm, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -
         return Ok(());
     }
     let first_step = vm.steps() - vm.row_count() as u64;
-    let result = sink.rows(first_step, vm.rows(), &world.effects[..effects]);
+    let result = sink.rows(first_step, vm.rows(), world.effects.get(..effects).unwrap_or_default());
     vm.clear_rows();
     world.effects.drain(..effects);
     result

@@ -224,6 +224,7 @@ table! {
 
 impl Op {
     /// The operation's line of the table.
+    #[expect(clippy::indexing_slicing, reason = "operations are numbered by the lines of the table")]
     pub fn line(self) -> &'static Line {
         &TABLE[self as usize]
     }

@@ -13,6 +13,17 @@
 //! has a page for each thing that programs do with them, with examples to begin from; [`guide::embed`] is the first.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
+// Programs, inputs and journals are hostile: what they decide may fail, and must not panic. `expect` attributes say where
+// an invariant holds instead.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::todo,
+    clippy::unimplemented
+)]
+#![deny(clippy::indexing_slicing)]
 
 mod crosscheck;
 pub mod decode;

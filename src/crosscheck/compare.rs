@@ -16,12 +16,14 @@ pub(super) struct Portion<'a> {
 
 impl<'a> Portion<'a> {
     /// What is there before `step`.
+    #[expect(clippy::indexing_slicing, reason = "`places` gives places inside")]
     pub(super) fn until(self, step: u64) -> Portion<'a> {
         let (rows, effects) = self.places(step);
         Portion { rows: &self.rows[..rows], effects: &self.effects[..effects], ..self }
     }
 
     /// What is there from `step` on.
+    #[expect(clippy::indexing_slicing, reason = "`places` gives places inside")]
     pub(super) fn from(self, step: u64) -> Portion<'a> {
         let (rows, effects) = self.places(step);
         let first_step = self.first_step + rows as u64;

@@ -77,7 +77,7 @@ impl<'env> Follower<'env> {
         let finding = compare(jit, own);
 
         let agreed = jit.until(finding.as_ref().map_or(u64::MAX, |finding| finding.step));
-        self.last.extend_from_slice(&agreed.rows[agreed.rows.len().saturating_sub(CONTEXT_ROWS)..]);
+        self.last.extend(agreed.rows.iter().skip(agreed.rows.len().saturating_sub(CONTEXT_ROWS)));
         self.last.drain(..self.last.len().saturating_sub(CONTEXT_ROWS));
         let finding = finding?;
         // The state is not judged here: where a row contradicts it, both engines' rows do.

@@ -80,7 +80,7 @@ struct Listener<'env> {
 impl Read for Listener<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.inner.read(buffer)?;
-        lock(&self.heard.0).push_back(buffer[..bytes.min(buffer.len())].to_vec());
+        lock(&self.heard.0).push_back(buffer.iter().copied().take(bytes).collect());
         Ok(bytes)
     }
 }
@@ -92,8 +92,7 @@ impl Read for Heard {
         let Some(mut data) = heard.pop_front() else {
             return Err(io::Error::other("the interpreter reads what the JIT has not read"));
         };
-        let bytes = data.len().min(buffer.len());
-        buffer[..bytes].copy_from_slice(&data[..bytes]);
+        let bytes = data.as_slice().read(buffer)?;
         if bytes < data.len() {
             heard.push_front(data.split_off(bytes));
         }
@@ -110,7 +109,7 @@ struct Speaker<'env> {
 impl Write for Speaker<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let bytes = self.inner.write(data)?;
-        self.tally.write_all(&data[..bytes.min(data.len())])?;
+        self.tally.write_all(data.get(..bytes).unwrap_or(data))?;
         Ok(bytes)
     }
 

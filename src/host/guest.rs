@@ -20,7 +20,7 @@ pub trait Guest {
     /// Fills `buffer` with the bytes from `address`, which end below 2^32.
     fn bytes(&self, address: u32, buffer: &mut [u8]) {
         for (address, byte) in (address..=u32::MAX).zip(buffer) {
-            *byte = self.word(address & !3).to_le_bytes()[address as usize % 4];
+            *byte = (self.word(address & !3) >> (address % 4 * 8)) as u8;
         }
     }
 
@@ -63,7 +63,7 @@ impl Region {
     pub(super) fn load_array<const N: usize>(self, guest: &dyn Guest) -> [u8; N] {
         let mut data = [0; N];
         let bytes = N.min(self.bytes as usize);
-        guest.bytes(self.address, &mut data[..bytes]);
+        guest.bytes(self.address, data.get_mut(..bytes).unwrap_or_default());
         data
     }
 
@@ -77,7 +77,7 @@ impl Region {
         let mut done = 0;
         while done < self.bytes {
             let bytes = (self.bytes - done).min(buffer.len() as u32);
-            let part = &mut buffer[..bytes as usize];
+            let part = buffer.get_mut(..bytes as usize).unwrap_or_default();
             guest.bytes(self.address + done, part);
             piece(part)?;
             done += bytes;

@@ -5,6 +5,7 @@
 
 use super::guest::{A3, A4, Guest, Region};
 use super::kept::Kept;
+use super::streams::copy;
 use super::{CallbackError, HostError};
 
 /// Answers a system call of the caller's.
@@ -45,9 +46,7 @@ impl<'env> Channel<'env> {
         to_guest: &mut [u8],
     ) -> Result<(u32, u64), HostError> {
         if let Some((answer, fetched)) = self.answer.take() {
-            let rest = answer.get(fetched..).unwrap_or_default();
-            let bytes = rest.len().min(to_guest.len());
-            to_guest[..bytes].copy_from_slice(&rest[..bytes]);
+            let bytes = copy(answer.get(fetched..).unwrap_or_default(), to_guest);
             match fetched + bytes < answer.len() {
                 true => self.answer = Some((answer, fetched + bytes)),
                 false => kept.give(answer.len() as u64),

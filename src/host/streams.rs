@@ -170,7 +170,7 @@ pub(super) fn read_all(stream: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> 
     let mut filled = 0;
     while filled < buffer.len() {
         let room = buffer.len() - filled;
-        match stream.read(&mut buffer[filled..]) {
+        match stream.read(buffer.get_mut(filled..).unwrap_or_default()) {
             Ok(0) => break,
             Ok(bytes) => filled += claimed(bytes, room)?,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -185,12 +185,18 @@ pub(super) fn write_all(stream: &mut (impl Write + ?Sized), mut data: &[u8]) -> 
     while !data.is_empty() {
         match stream.write(data) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(bytes) => data = &data[claimed(bytes, data.len())?..],
+            Ok(bytes) => data = data.get(claimed(bytes, data.len())?..).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// Copies what there is room for; how much that was.
+pub(super) fn copy(from: &[u8], to: &mut [u8]) -> usize {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    from.len().min(to.len())
 }
 
 fn claimed(bytes: usize, room: usize) -> io::Result<usize> {

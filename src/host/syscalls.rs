@@ -36,8 +36,7 @@ impl Host for HostEnv<'_> {
         let name = name(guest, descriptor)?;
         let mut to_guest = vec![0; buffer.len().next_multiple_of(4)];
         self.results = self.call(guest, &name, &mut to_guest)?;
-        buffer.copy_from_slice(&to_guest[..buffer.len()]);
-        Ok(buffer.len())
+        Ok(streams::copy(&to_guest, buffer))
     }
 
     fn write(&mut self, _: &dyn Guest, descriptor: u32, data: &[u8]) -> Result<u32, HostError> {
@@ -50,7 +49,7 @@ impl Host for HostEnv<'_> {
 fn name(guest: &dyn Guest, address: u32) -> Result<String, HostError> {
     let mut bytes = Vec::new();
     for address in (address..=u32::MAX).take(MAX_NAME_BYTES + 1) {
-        match guest.word(address & !3).to_le_bytes()[address as usize % 4] {
+        match (guest.word(address & !3) >> (address % 4 * 8)) as u8 {
             0 => {
                 let unknown = |error: std::string::FromUtf8Error| HostError::UnknownSyscall {
                     name: String::from_utf8_lossy(error.as_bytes()).into_owned(),
@@ -81,8 +80,7 @@ fn give_value(syscall: &'static str, value: &str, to_guest: &mut [u8]) -> Outcom
     if value.len() >= MAX_IO_BYTES {
         return refuse(syscall, format!("the value has {} bytes, {MAX_IO_BYTES} and more cannot be sent", value.len()));
     }
-    let bytes = value.len().min(to_guest.len());
-    to_guest[..bytes].copy_from_slice(&value.as_bytes()[..bytes]);
+    let bytes = streams::copy(value.as_bytes(), to_guest);
     Ok(((value.len() as u32, 0), bytes as u64))
 }
 
@@ -214,9 +212,9 @@ impl HostEnv<'_> {
         // stream has ended.
         let missing = wanted - main;
         let mut last = [0; 4];
-        let end = match missing <= last.len() {
-            true => self.streams.read(descriptor, &mut last[..missing], &mut self.kept)?,
-            false => 0,
+        let end = match last.get_mut(..missing) {
+            Some(room) => self.streams.read(descriptor, room, &mut self.kept)?,
+            None => 0,
         };
         let bytes = main + end;
         Ok(((bytes as u32, u32::from_le_bytes(last)), bytes as u64))
@@ -249,8 +247,8 @@ fn claim(syscall: &'static str, guest: &dyn Guest, to_guest: &[u8]) -> Result<(D
     no_buffer(syscall, to_guest)?;
     let address = guest.register(A3);
     let digests: [u8; 2 * DIGEST_BYTES as usize] = Region::new(address, 2 * DIGEST_BYTES)?.load_array(guest);
-    let (claim, control_root) = digests.split_at(DIGEST_BYTES as usize);
-    Ok((std::array::from_fn(|byte| claim[byte]), std::array::from_fn(|byte| control_root[byte])))
+    let [claim, control_root]: [Digest; 2] = bytemuck::cast(digests);
+    Ok((claim, control_root))
 }
 
 fn cycle_count(guest: &dyn Guest, to_guest: &[u8]) -> Outcome {

@@ -4,6 +4,7 @@
 //! compiles and publishes, `background` on a thread of its own; `native` is a session's view of a cache and says what
 //! is hot. Nothing here may know a
 //! machine: what differs between them comes in as data.
+#![expect(clippy::indexing_slicing, reason = "blocks, words and modes, by indices that were made for them")]
 
 mod abi;
 mod background;

@@ -84,7 +84,7 @@ impl Machine for Bare {
             });
         }
         let stack_pages = page_of(stack_bottom) as usize..page_of(STACK_TOP) as usize;
-        vm.page_states_mut()[stack_pages].fill(MAY_READ.with(MAY_WRITE).0);
+        vm.page_states_mut().get_mut(stack_pages).unwrap_or_default().fill(MAY_READ.with(MAY_WRITE).0);
         let stack = initial_stack(&env.args)?;
         let sp = STACK_TOP - stack.len() as u32;
         for page in page_of(sp)..=page_of(STACK_TOP - 1) {
@@ -189,7 +189,8 @@ impl Bare {
         }
         let mut data = vec![0; bytes as usize];
         let filled = world.read_stdin(&mut data).map_err(|error| Refusal::Stream("stdin", error))?;
-        world.write_memory(vm, buffer, &data[..filled]);
+        data.truncate(filled);
+        world.write_memory(vm, buffer, &data);
         Ok(filled as u32)
     }
 
@@ -323,7 +324,7 @@ fn map_segments(program: &Program, vm: &mut Vm, budget: &mut Budget) -> Result<(
         ] {
             may = if allowed { may.with(bit) } else { may };
         }
-        for state in &mut vm.page_states_mut()[pages.start as usize..pages.end as usize] {
+        for state in vm.page_states_mut().get_mut(pages.start as usize..pages.end as usize).unwrap_or_default() {
             *state = opened(PageState(*state).with(may)).0;
         }
         if let Some(target) = vm.bytes_mut(segment.address, segment.data.len() as u32) {

@@ -143,6 +143,7 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
     fn mode(&self) -> usize;
 
     /// The rules that hold now.
+    #[expect(clippy::indexing_slicing, reason = "a mode is the index of its rules")]
     fn rules(&self) -> &'static Rules {
         &Self::RULES[self.mode()]
     }

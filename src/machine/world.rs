@@ -155,7 +155,7 @@ impl<'env> World<'env> {
     pub(crate) fn read_stdin(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.env.stdin.read(&mut buffer[filled..]) {
+            match self.env.stdin.read(buffer.get_mut(filled..).unwrap_or_default()) {
                 Ok(0) => break,
                 // A stream that claims more than it was given room for is wrong, and believed no further.
                 Ok(bytes) => filled = buffer.len().min(filled.saturating_add(bytes)),

@@ -67,6 +67,7 @@ impl<'a> Binary<'a> {
     }
 
     /// The program binary, as RISC Zero's tools write it.
+    #[expect(clippy::expect_used, reason = "the value is a constant")]
     pub fn encode(&self) -> Vec<u8> {
         let abi = Attribute::AbiVersion(AbiKind::V1Compat, semver::Version::new(1, 0, 0));
         let attribute = postcard::to_stdvec(&abi).expect("an attribute is a few bytes");

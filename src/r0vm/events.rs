@@ -5,6 +5,7 @@
 //! their own cycles, or only at the first. What a segment's end writes comes between two instructions.
 //!
 //! Source: the crate risc0-circuit-rv32im 4.0.5, `trace` and `execute`.
+#![expect(clippy::indexing_slicing, reason = "tables of 32 entries, by the five bits of an opcode")]
 
 use tachy_runtime::page_of;
 

@@ -56,13 +56,14 @@ impl RowsHeader {
         bytes
     }
 
+    #[expect(clippy::indexing_slicing, reason = "constant places in an array")]
     fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> io::Result<RowsHeader> {
         let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let long = |at: usize| word(at) as u64 | (word(at + 4) as u64) << 32;
         let expected = [SCHEMA_VERSION, HEADER_BYTES as u32, ROW_BYTES as u32, COLUMNS];
         if bytes[0..8] != ROWS_MAGIC || [8, 12, 16, 20].map(word) != expected {
             let message = "not a file of rows of schema version 1 (see the first 24 bytes)";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            return Err(malformed(message));
         }
         let mut program = [0; 32];
         program.copy_from_slice(&bytes[48..80]);
@@ -135,37 +136,48 @@ impl<W: Write> Sink for FileSink<W> {
 /// Reads a file of rows buffer by buffer into `take(first_step, rows)`.
 ///
 /// # Errors
-/// When the stream fails, is no file of rows, or ends within a row or before the rows its header counts.
+/// When the stream fails, is no file of rows, ends within a row or before the rows its header counts, or claims steps
+/// beyond 2^64.
 pub fn read_rows(stream: &mut impl Read, mut take: impl FnMut(u64, &[Row])) -> io::Result<RowsHeader> {
     let mut bytes = [0; HEADER_BYTES];
     stream.read_exact(&mut bytes)?;
     let header = RowsHeader::from_bytes(&bytes)?;
     let mut buffer = vec![Row::default(); 4096];
-    let mut step = header.first_step;
+    let mut count = 0;
     loop {
+        let step =
+            header.first_step.checked_add(count).ok_or_else(|| malformed("the file counts steps beyond 2^64"))?;
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut buffer);
         let mut filled = 0;
         while filled < bytes.len() {
-            match stream.read(&mut bytes[filled..])? {
-                0 => break,
-                more => filled += more,
+            let room = bytes.get_mut(filled..).unwrap_or_default();
+            match stream.read(room) {
+                Ok(0) => break,
+                Ok(more) if more <= room.len() => filled += more,
+                Ok(_) => return Err(malformed("the stream claims more than there was room for")),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         if filled % ROW_BYTES != 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("the file ends within row {step}")));
         }
-        let rows = filled / ROW_BYTES;
-        if rows == 0 {
+        let rows = buffer.get(..filled / ROW_BYTES).unwrap_or_default();
+        if rows.is_empty() {
             break;
         }
-        take(step, &buffer[..rows]);
-        step += rows as u64;
+        take(step, rows);
+        count += rows.len() as u64;
     }
     match header.rows {
-        Some(rows) if rows != step - header.first_step => Err(io::Error::new(
+        Some(rows) if rows != count => Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
-            format!("the header counts {rows} rows, the file holds {}", step - header.first_step),
+            format!("the header counts {rows} rows, the file holds {count}"),
         )),
         _ => Ok(header),
     }
+}
+
+fn malformed(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }

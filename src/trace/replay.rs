@@ -1,4 +1,5 @@
 //! State from a trace: registers, pc and memory at any step, out of the initial image, rows and effects alone.
+#![expect(clippy::indexing_slicing, reason = "registers, by five bits")]
 
 use std::collections::HashMap;
 

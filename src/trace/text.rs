@@ -2,6 +2,7 @@
 //!
 //! Text is what a person reads of a trace, and there is a lot of it: 109 bytes for 32. So it is put together by hand,
 //! two hexadecimal digits at a time from a table, and given to the stream in large pieces.
+#![expect(clippy::indexing_slicing, reason = "digits of numbers, by parts of them")]
 
 use std::io::{self, Write};
 

@@ -50,9 +50,8 @@ impl Reader<'_> {
             return Err(Error::End { needed: N, found: self.bytes.len() });
         }
         let mut taken = [0; N];
-        let (found, rest) = self.bytes.split_at(N.min(self.bytes.len()));
-        taken[..found.len()].copy_from_slice(found);
-        self.bytes = rest;
+        taken.iter_mut().zip(self.bytes).for_each(|(taken, byte)| *taken = *byte);
+        self.bytes = self.bytes.get(N..).unwrap_or_default();
         Ok(taken)
     }
 
@@ -74,9 +73,9 @@ impl Reader<'_> {
         if length > found.next_multiple_of(4) {
             return Err(Error::End { needed: length, found });
         }
-        let mut buffer = self.bytes[..length.min(found)].to_vec();
+        let mut buffer = self.bytes.get(..length).unwrap_or(self.bytes).to_vec();
         buffer.resize(length, 0);
-        self.bytes = &self.bytes[length.next_multiple_of(4).min(found)..];
+        self.bytes = self.bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Ok(buffer)
     }
 }

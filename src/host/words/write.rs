@@ -28,7 +28,7 @@ impl Writer {
     fn bytes(&mut self, bytes: &[u8]) {
         self.words.extend(bytes.chunks(4).map(|chunk| {
             let mut word = [0; 4];
-            word[..chunk.len()].copy_from_slice(chunk);
+            word.iter_mut().zip(chunk).for_each(|(word, byte)| *word = *byte);
             u32::from_le_bytes(word)
         }));
     }

@@ -2,6 +2,7 @@
 //!
 //! What they compute is elsewhere; here is which words they load and store, in the reference's order, since that decides
 //! what is paged in when.
+#![expect(clippy::indexing_slicing, reason = "constant indices into arrays")]
 
 use tachy_runtime::{PAGE_BYTES, Vm, page_of, poseidon2};
 

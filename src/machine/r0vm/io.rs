@@ -115,9 +115,9 @@ impl R0vm {
     }
 
     fn store_byte(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, byte: u8) -> Result<(), Refusal> {
-        let mut word = self.load_word(vm, world, address)?.to_le_bytes();
-        word[address as usize % 4] = byte;
-        self.store_word(vm, world, address, u32::from_le_bytes(word))
+        let word = self.load_word(vm, world, address)?;
+        let shift = address % 4 * 8;
+        self.store_word(vm, world, address, word & !(0xff << shift) | (byte as u32) << shift)
     }
 
     /// Two cycles; what is written is looked at, not loaded.

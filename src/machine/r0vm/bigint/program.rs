@@ -96,7 +96,7 @@ impl<'bytes> Program<'bytes> {
         let (header, rest) =
             bytes.split_first_chunk::<HEADER_BYTES>().ok_or_else(|| short("header", HEADER_BYTES as u64))?;
         let [magic, version, inputs, types, constants, operations] =
-            std::array::from_fn(|word| u32::from_le_bytes(std::array::from_fn(|byte| header[4 * word + byte])));
+            bytemuck::cast::<_, [[u8; 4]; HEADER_BYTES / 4]>(*header).map(u32::from_le_bytes);
         if magic != MAGIC {
             return Err(BigIntError::Magic(magic));
         }
