@@ -145,18 +145,19 @@ impl<'env, M: Machine> Hart<'env, M> {
     }
 
     /// Writes down what `level` asks for from the next step on.
-    fn set_level(&mut self, level: Level) {
+    fn set_level(&mut self, level: Level) -> Result<(), Error> {
         if level == self.level {
-            return;
+            return Ok(());
         }
-        self.level = level;
         self.vm.set_row_capacity(match level {
             Level::Off => 0,
             Level::Rows => self.options.buffer_rows,
-        });
+        })?;
+        self.level = level;
         if let Some(native) = &mut self.native {
             native.set_level(level);
         }
+        Ok(())
     }
 
     /// Runs until the program ends, step `until` is reached, or something goes wrong. Every row of every step done is
@@ -168,7 +169,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         cancel: &CancelHandle,
         sink: &mut dyn Sink,
     ) -> Result<Status, Error> {
-        self.set_level(sink.level());
+        self.set_level(sink.level())?;
         self.world.budget.set_limit_memory(limits.memory_bytes);
         self.world.budget.limit_output_bytes = limits.output_bytes;
         let started = Instant::now();

@@ -11,13 +11,20 @@ use thiserror::Error;
     "the system refused to {action} {bytes} bytes of address space: {source}; raise the limit (ulimit -v, cgroup) or run fewer executors"
 )]
 pub struct MapError {
-    /// What was asked for: "reserve" or "protect".
+    /// What was asked for: "reserve", "protect" or "allocate".
     pub action: &'static str,
     /// How much of it.
     pub bytes: usize,
     /// The system's answer.
     #[source]
     pub source: std::io::Error,
+}
+
+impl MapError {
+    /// The allocator gave no `bytes` bytes.
+    pub fn allocation(bytes: usize) -> MapError {
+        MapError { action: "allocate", bytes, source: std::io::ErrorKind::OutOfMemory.into() }
+    }
 }
 
 /// A private anonymous mapping, at first without access, unmapped when dropped.

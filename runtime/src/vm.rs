@@ -10,6 +10,8 @@
 
 use std::ptr::NonNull;
 
+use bytemuck::allocation::try_zeroed_slice_box;
+
 use crate::context::{BELOW_BASE_BYTES, Slot, VmContext};
 use crate::map::{MapError, Mapping};
 use crate::memory::{PAGES, PageState, page_of};
@@ -170,12 +172,18 @@ impl Vm {
 
     /// From now on writes rows into a new buffer of `capacity` rows, or none if that is 0. Ends the slice; rows in the
     /// old buffer are lost.
-    pub fn set_row_capacity(&mut self, capacity: usize) {
+    ///
+    /// # Errors
+    /// When the system refuses the buffer; all is as it was then.
+    pub fn set_row_capacity(&mut self, capacity: usize) -> Result<(), MapError> {
+        let bytes = capacity.saturating_mul(ROW_BYTES);
+        let rows = try_zeroed_slice_box(capacity).map_err(|()| MapError::allocation(bytes))?;
         self.first_step = self.steps();
         self.tracing = capacity != 0;
-        self.rows = vec![Row::default(); capacity].into_boxed_slice();
+        self.rows = rows;
         self.rows_end = if self.tracing { self.rows.as_ptr_range().end as u64 } else { 0 };
         self.set_progress(if self.tracing { self.rows.as_ptr() as u64 } else { self.first_step });
+        Ok(())
     }
 
     /// Sets progress and ends the slice there.

@@ -109,7 +109,7 @@ impl Machine for R0vm {
         Ok(R0vm {
             mode,
             banks: Banks::read(vm, mode != 0),
-            paging: Paging::new(),
+            paging: Paging::new()?,
             segment: Segment::new(&env.segments)?,
             totals: Totals::default(),
             first_step: 0,

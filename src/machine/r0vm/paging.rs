@@ -4,7 +4,7 @@
 //! for each node above it that no other page has brought in yet; the first write pays the same again. Pure: it knows
 //! page numbers and nothing of what pages hold.
 
-use tachy_runtime::PAGES;
+use tachy_runtime::{MapError, PAGES};
 
 use crate::r0vm::layout::{NODE_CYCLES, PAGE_CYCLES};
 
@@ -12,9 +12,10 @@ use crate::r0vm::layout::{NODE_CYCLES, PAGE_CYCLES};
 struct NodeSet(Vec<u64>);
 
 impl NodeSet {
-    fn new() -> NodeSet {
+    fn new() -> Result<NodeSet, MapError> {
+        let words = 2 * PAGES as usize / 64;
         // Zeroed memory comes untouched from the system.
-        NodeSet(bytemuck::zeroed_vec(2 * PAGES as usize / 64))
+        bytemuck::try_zeroed_vec(words).map(NodeSet).map_err(|()| MapError::allocation(8 * words))
     }
 
     fn contains(&self, node: u32) -> bool {
@@ -45,8 +46,8 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    pub(super) fn new() -> Paging {
-        Paging { loaded: NodeSet::new(), dirty: NodeSet::new(), touched: Vec::new() }
+    pub(super) fn new() -> Result<Paging, MapError> {
+        Ok(Paging { loaded: NodeSet::new()?, dirty: NodeSet::new()?, touched: Vec::new() })
     }
 
     pub(super) fn is_loaded(&self, page: u32) -> bool {
