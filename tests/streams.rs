@@ -8,11 +8,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use common::assembler::Assembler;
 use common::cases::{CODE, DATA, every_setup, exit, guest, setups, writer};
-use common::engines::{Case, Setup, final_difference, first_different_row, run, run_with};
+use common::engines::{Case, Setup, final_difference, first_different_effect, first_different_row, run, run_with};
+use tachy::host::HostEnv;
 use tachy::isa::{Op, Variant};
 use tachy::program::{Permissions, Segment};
 use tachy::trace::{Effect, SinkError, VecSink};
-use tachy::{Env, Error, NullSink, Row, Sink, Status};
+use tachy::{Engine, Env, Error, Executor, JitOptions, MachineKind, NullSink, Program, Row, Sink, Status};
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Sinks that fail
@@ -269,5 +270,95 @@ fn output_that_fails_when_flushed() {
         // The program has ended all the same.
         assert_eq!(session.exit_code(), Some(20));
         assert!(matches!(session.run(&mut NullSink::off()), Err(Error::Ended { .. })));
+    }
+}
+
+/// Panics in its first call, then does as it should.
+struct Panics<S> {
+    stream: S,
+    panicked: bool,
+}
+
+impl<S> Panics<S> {
+    fn new(stream: S) -> Panics<S> {
+        Panics { stream, panicked: false }
+    }
+
+    fn stream(&mut self) -> &mut S {
+        assert!(std::mem::replace(&mut self.panicked, true), "a stream that panics on purpose");
+        &mut self.stream
+    }
+}
+
+impl<S: Read> Read for Panics<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream().read(buffer)
+    }
+}
+
+impl<S: Write> Write for Panics<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A panic of a stream reaches the caller; the session stands before the call and goes on as if nothing had been.
+#[test]
+fn streams_that_panic() {
+    let text = b"The quick brown fox\n";
+    let case = Case { stdin: text.to_vec(), ..guest("filter", &["7"]) };
+    let reference = run(&case, &Setup::interpreter());
+    for setup in every_setup() {
+        let (mut sink, mut stdout) = (VecSink::default(), Vec::new());
+        let env = Env::new().args(case.args.iter().cloned());
+        let env = env.stdin(Panics::new(&text[..])).stdout(Panics::new(&mut stdout));
+        let executor = setup.executor(&case);
+        let mut session = executor.start(env).expect("it starts");
+        let mut panics = 0;
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| session.run(&mut sink))) {
+                Ok(result) => break assert_eq!(result.expect("it ends"), Status::Exited { code: 0 }),
+                Err(_) => panics += 1,
+            }
+        }
+        drop(session);
+        assert_eq!(panics, 2, "{setup:?}: stdin, then stdout");
+        assert_eq!(stdout, reference.stdout);
+        assert_eq!(first_different_row(&reference.rows, &sink.rows, Variant::Standard), None, "{setup:?}");
+        assert_eq!(first_different_effect(&reference.effects, &sink.effects), None, "{setup:?}");
+    }
+}
+
+/// Callbacks of R0VM's host and whoever takes its segments: a panic reaches the caller, and the executor is as it was.
+#[test]
+fn hosts_that_panic() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/smc.bin");
+    let program = Program::from_risc0(&std::fs::read(path).expect("the guests are in the repository"));
+    let program = program.expect("a good binary");
+    for engine in [Engine::Interpreter, Engine::Jit] {
+        let executor = Executor::builder().machine(MachineKind::R0vm).engine(engine).jit(JitOptions::eager());
+        let executor = executor.build(&program).expect("good settings");
+        let host = |panics: bool| {
+            let mut builder = HostEnv::builder();
+            match panics {
+                true => builder.stdin(Panics::new(io::empty())),
+                false => builder.write_slice(&[2u32]),
+            };
+            builder.build().expect("a host")
+        };
+        for (panics, segments_panic) in [(true, false), (false, true), (false, false)] {
+            let take = |_| {
+                assert!(!segments_panic, "a taker of segments that panics on purpose");
+                Ok(())
+            };
+            let env = Env::new().host(host(panics)).segments(take);
+            let ended = catch_unwind(AssertUnwindSafe(|| executor.run(env, &mut NullSink::off()).map(|_| ())));
+            assert_eq!(ended.is_err(), panics || segments_panic, "{engine:?}: {ended:?}");
+            assert!(!matches!(ended, Ok(Err(_))), "{ended:?}");
+        }
     }
 }

@@ -243,6 +243,11 @@ impl Vm {
         self.context_mut().progress_limit = limit;
     }
 
+    /// Ends the slice: whoever opened it looks up before the next step.
+    pub fn end_slice(&mut self) {
+        self.charge(u64::MAX);
+    }
+
     /// Takes `steps` steps from what is left of the slice, all of it if there are not as many: they are paid for
     /// something that is no step.
     pub fn charge(&mut self, steps: u64) {

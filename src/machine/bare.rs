@@ -21,6 +21,8 @@ pub(crate) const STACK_BYTES: u32 = 8 << 20;
 const ARGUMENTS_BYTES: u64 = (STACK_BYTES / 4) as u64;
 /// One read or write moves at most this much and says so; Linux has such a cap too (of 2 GiB).
 const TRANSFER_BYTES: u32 = 1 << 20;
+/// Steps that clearing a page is worth: a slice, after which time and cancelling are seen, must not take minutes.
+const CLEAR_STEPS: u64 = 64;
 
 /// The machine's own bits of a page state: what the guest may ever do there, and whether the page counts already.
 const MAY_READ: PageState = PageState(0x10);
@@ -150,15 +152,19 @@ impl Machine for Bare {
 
 impl Bare {
     fn ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        // Effects are written as the call goes along; a refused call has none.
-        let effects_before = world.effects.len();
+        // Effects are written as the call goes along; a refused call has none, and neither has one that panicked.
+        let effects_before = world.effects.partition_point(|effect| effect.step < vm.steps());
+        world.effects.truncate(effects_before);
         let result = match world.read_register(vm, A7) {
             SYS_EXIT => {
                 world.ecalls += 1;
                 return Ok(Flow::Exit(world.read_register(vm, A0)));
             }
-            SYS_READ => self.read(vm, world),
-            SYS_WRITE => self.write(vm, world),
+            number @ (SYS_READ | SYS_WRITE) => {
+                // Streams may take their time.
+                vm.end_slice();
+                if number == SYS_READ { self.read(vm, world) } else { self.write(vm, world) }
+            }
             SYS_BRK => Ok(self.brk(vm, world)),
             _ => {
                 world.ecalls_unknown += 1;
@@ -251,6 +257,7 @@ impl Bare {
         }
         let old_end = self.heap_end.next_multiple_of(PAGE_BYTES);
         let new_end = wanted.next_multiple_of(PAGE_BYTES);
+        vm.charge(page_of(old_end).abs_diff(page_of(new_end)).into());
         if new_end > old_end {
             for page in page_of(old_end)..page_of(new_end) {
                 let state = vm.page_state(page * PAGE_BYTES).with(MAY_READ).with(MAY_WRITE);
@@ -278,6 +285,7 @@ impl Bare {
             let dirty = vm.page_state(from).contains(TOUCHED)
                 && vm.bytes(from, to - from).is_some_and(|data| data.iter().any(|&byte| byte != 0));
             if dirty {
+                vm.charge(CLEAR_STEPS);
                 world.write_memory(vm, from, &vec![0; (to - from) as usize]);
             }
             from = to;

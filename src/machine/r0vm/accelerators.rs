@@ -163,6 +163,8 @@ impl R0vm {
             }
         }
         self.charge(vm, 1 + verify_words as u64);
+        // Two cycles may pay for a second's work.
+        vm.end_slice();
         Ok(Flow::Next)
     }
 

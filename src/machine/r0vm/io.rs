@@ -72,6 +72,8 @@ impl R0vm {
         let cycles = self.store_bytes(vm, world, buffer, &data)?;
         self.segment.reads.push(data);
         self.charge(vm, 1 + cycles);
+        // The host may take its time.
+        vm.end_slice();
         Ok(Flow::Next)
     }
 
@@ -131,6 +133,7 @@ impl R0vm {
         self.segment.writes.push(answer);
         world.write_register(vm, A0, answer);
         self.charge(vm, 1);
+        vm.end_slice();
         Ok(Flow::Next)
     }
 }

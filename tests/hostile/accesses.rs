@@ -1,0 +1,171 @@
+//! Accesses and jumps anywhere: what lies around guest memory, and R0VM's edges, where other rules hold than in `bare`.
+
+use std::fs;
+
+use tachy::isa::Op;
+use tachy::{Env, MachineKind, NullSink};
+
+use super::{CODE, MACHINES, case, exit, setups};
+use crate::common::assembler::Assembler;
+use crate::common::engines::{End, Setup, assert_same};
+use crate::common::rng::Rng;
+
+/// Addresses where something begins or ends.
+const EDGES: [u32; 14] = [
+    0,
+    0x1_0000,
+    0x8000_0000,
+    0xbfff_0000,
+    0xc000_0000,
+    0xc010_0000,
+    0xc010_0400,
+    0xef80_0000,
+    0xf000_0000,
+    0xff00_0000,
+    0xffff_0000,
+    0xffff_0100,
+    0xffff_0400,
+    0xffff_2000,
+];
+
+const ACCESSES: [Op; 8] = [Op::Lb, Op::Lbu, Op::Lh, Op::Lhu, Op::Lw, Op::Sb, Op::Sh, Op::Sw];
+
+fn access(asm: &mut Assembler, op: Op, base: u8, offset: i32) {
+    match op {
+        Op::Sb | Op::Sh | Op::Sw => asm.store(op, 9, offset, base),
+        _ => asm.i(op, 8, base, offset),
+    }
+}
+
+/// Mappings of this process: first byte, end, permissions.
+fn mappings() -> Vec<(usize, usize, String)> {
+    let maps = fs::read_to_string("/proc/self/maps").expect("Linux says so");
+    let parse = |line: &str| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        Some((number(start)?, number(end)?, rest.split(' ').next()?.to_owned()))
+    };
+    maps.lines().map(|line| parse(line).expect("start-end permissions")).collect()
+}
+
+/// Every access at every edge, one program each: rows, effects and ends are the same, and nothing panics.
+#[test]
+fn every_access_at_every_edge() {
+    for machine in MACHINES {
+        for edge in EDGES {
+            for op in ACCESSES {
+                for offset in [-4, -2, -1, 0, 1, 2] {
+                    let mut asm = Assembler::new(CODE);
+                    asm.li(5, edge);
+                    access(&mut asm, op, 5, offset);
+                    exit(&mut asm, machine);
+                    let what = format!("{machine}: {op:?} at {edge:#x}{offset:+}");
+                    assert_same(&what, &case(machine, asm), &[Setup::eager()]);
+                }
+            }
+        }
+    }
+}
+
+/// The 4 GiB that a guest can reach lie between guards: there is no address of the host's that an access could mean.
+#[test]
+fn guest_memory_lies_between_guards() {
+    const GUEST_BYTES: usize = 1 << 32;
+    const GUARD_BYTES: usize = 64 << 10;
+    for machine in MACHINES {
+        for setup in [Setup::interpreter(), Setup::eager()] {
+            let mut asm = Assembler::new(CODE);
+            for edge in EDGES {
+                asm.li(5, edge.max(0x1_0000));
+                asm.i(Op::Lw, 6, 5, 0);
+            }
+            let case = case(machine, asm);
+            let mut session = setup.executor(&case).start(Env::new()).expect("it starts");
+            let _ = session.run(&mut NullSink::off());
+            let memory = session.bytes(0, u32::MAX).expect("all but the last byte").as_ptr_range();
+            let (first, last) = (memory.start as usize, memory.end as usize);
+            let maps = mappings();
+            let at = maps.iter().position(|(start, end, _)| (*start..*end).contains(&first)).expect("it is mapped");
+            let (start, end, permissions) = &maps[at];
+            assert!(end - start >= GUEST_BYTES && (*start..*end).contains(&last), "{maps:x?}");
+            assert_eq!(
+                (&permissions[..], *end),
+                ("rw-p", first + GUEST_BYTES),
+                "nothing writable behind the last byte"
+            );
+            for (below, above) in [(&maps[at - 1], &maps[at]), (&maps[at], &maps[at + 1])] {
+                assert_eq!(below.1, above.0, "a gap, into which anything may be mapped");
+                let guard = if below.2 == "---p" { below } else { above };
+                assert!(guard.2 == "---p" && guard.1 - guard.0 >= GUARD_BYTES, "no guard: {below:x?}, {above:x?}");
+            }
+        }
+    }
+}
+
+/// Jumps to anywhere, odd addresses and every edge included.
+#[test]
+fn wild_jumps() {
+    let mut rng = Rng::new(11);
+    let edges = EDGES.into_iter().flat_map(|edge| [edge.wrapping_sub(4), edge, edge + 1, edge + 2, edge + 3]);
+    let targets: Vec<u32> = edges.chain((0..100).map(|_| rng.word())).collect();
+    for machine in MACHINES {
+        for &target in &targets {
+            let mut asm = Assembler::new(CODE);
+            asm.li(5, target);
+            asm.op(Op::Jalr, 1, 5, 0, 0);
+            let what = format!("{machine}: a jump to {target:#x}");
+            let case = case(machine, asm).limit_steps(1000);
+            let outcome = assert_same(&what, &case, &[Setup::eager()]);
+            assert!(matches!(outcome.end, End::Failed { .. }), "{what}: {:?}", outcome.end);
+        }
+    }
+}
+
+/// A hole, data and a misaligned place as what a loop comes to after it was translated.
+#[test]
+fn hot_loops_that_fall_off() {
+    for machine in MACHINES {
+        for target in [CODE + 0x800, CODE + 2, super::DATA, 0xfff0_0000, 0] {
+            let mut asm = Assembler::new(CODE);
+            asm.li(5, 100);
+            let top = asm.label_here();
+            asm.i(Op::Addi, 5, 5, -1);
+            asm.branch(Op::Bne, 5, 0, top);
+            asm.li(6, target);
+            asm.op(Op::Jalr, 0, 6, 0, 0);
+            let what = format!("{machine}: falls to {target:#x}");
+            let outcome = assert_same(&what, &case(machine, asm).limit_steps(5000), &setups());
+            assert!(matches!(outcome.end, End::Failed { .. }), "{what}: {:?}", outcome.end);
+        }
+    }
+}
+
+/// Calls itself without end, with frames of many sizes: the stack ends in its guard, or in code that it writes over.
+#[test]
+fn recursion_without_end() {
+    const STACK_BOTTOM: u32 = 0xf000_0000 - (8 << 20);
+    for frame in [64, 1024, 2032] {
+        let mut asm = Assembler::new(0x1_0000);
+        let again = asm.label_here();
+        asm.i(Op::Addi, 2, 2, -frame);
+        asm.store(Op::Sw, 1, 0, 2);
+        asm.jal(1, again);
+        let words = asm.finish().words;
+        let case = crate::common::cases::short(crate::common::engines::Case::code(0x1_0000, &words, Vec::new()));
+        let outcome = assert_same("recursion", &case, &setups());
+        let End::Failed { kind: "trap", text, .. } = &outcome.end else { panic!("{:?}", outcome.end) };
+        assert!(text.contains("store"), "{text}");
+        let sp = outcome.state.expect("it ran").registers[2];
+        assert!((STACK_BOTTOM - frame as u32..STACK_BOTTOM).contains(&sp), "{sp:#x}: in the guard below the stack");
+    }
+    // Without a guard, all of memory is a stack: it runs into its own code.
+    let mut asm = Assembler::new(CODE);
+    asm.li(2, CODE + 0x4_0000);
+    let again = asm.label_here();
+    asm.i(Op::Addi, 2, 2, -64);
+    asm.store(Op::Sw, 1, 0, 2);
+    asm.jal(1, again);
+    let outcome = assert_same("recursion", &case(MachineKind::R0vm, asm).limit_steps(100_000), &setups());
+    assert!(matches!(outcome.end, End::Failed { .. }), "{:?}", outcome.end);
+}

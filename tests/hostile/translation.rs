@@ -1,0 +1,176 @@
+//! Programs made to cost the translator more than they cost themselves. What they may cost is counted.
+
+use tachy::isa::Op;
+use tachy::program::{Permissions, Segment};
+use tachy::{JitOptions, Limits, MachineKind, Program, Stats};
+
+use super::{CODE, MACHINES, case, exit, run_alike};
+use crate::common::assembler::Assembler;
+use crate::common::engines::{Setup, assert_same};
+
+/// As an executor does by itself, but translating on the spot, so that counters are the same each time.
+fn usual() -> Setup {
+    Setup::jit(JitOptions::default()).background(false)
+}
+
+/// More machine code for an instruction than this is a defect: rows and checks take some 110 bytes.
+const CODE_BYTES: u64 = 400;
+
+/// Nothing is translated twice, and code takes the space that it should.
+fn assert_once(stats: &Stats, instructions: u64) {
+    assert!(stats.translated_instructions <= instructions + instructions / 8, "{stats:?}");
+    assert!(stats.code_bytes <= CODE_BYTES * stats.translated_instructions + 64 * 1024, "{stats:?}");
+    assert!(stats.regions <= stats.translated_instructions, "{stats:?}");
+}
+
+/// Puts a body of any length into a loop of so many rounds, then ends.
+fn rounds(count: u32, machine: MachineKind, body: impl FnOnce(&mut Assembler)) -> Program {
+    let mut asm = Assembler::new(CODE);
+    let (top, end) = (asm.label(), asm.label());
+    asm.li(8, count);
+    asm.la(9, top);
+    asm.place(top);
+    body(&mut asm);
+    asm.i(Op::Addi, 8, 8, -1);
+    asm.branch(Op::Beq, 8, 0, end);
+    asm.op(Op::Jalr, 0, 9, 0, 0);
+    asm.place(end);
+    exit(&mut asm, machine);
+    let segment = Segment::from_words(CODE, &asm.finish().words, Permissions::RX);
+    Program::from_segments(CODE, vec![segment]).expect("a test's own program")
+}
+
+fn adds(asm: &mut Assembler, instructions: u32) {
+    (0..instructions).for_each(|_| asm.i(Op::Addi, 5, 5, 1));
+}
+
+/// Blocks of two instructions, one behind the other.
+fn tiny_blocks(asm: &mut Assembler, blocks: u32) {
+    for _ in 0..blocks {
+        asm.i(Op::Addi, 5, 5, 1);
+        let next = asm.label();
+        asm.jal(0, next);
+        asm.place(next);
+    }
+}
+
+/// What runs three times is not worth translating, however much of it there is.
+#[test]
+fn a_hundred_thousand_tiny_blocks_that_are_cold() {
+    for machine in MACHINES {
+        let program = rounds(3, machine, |asm| tiny_blocks(asm, 100_000));
+        let found = run_alike(&program, machine, &usual(), Limits::default());
+        assert_eq!((&found.end[..], found.steps > 600_000), ("Exited { code: 0 }", true));
+        assert_eq!(found.stats.translated_instructions, 0, "{:?}", found.stats);
+    }
+}
+
+/// And where everything is translated at first sight, each is translated once.
+#[test]
+fn tiny_blocks_that_are_hot() {
+    let program = rounds(3, MachineKind::Bare, |asm| tiny_blocks(asm, 20_000));
+    let found = run_alike(&program, MachineKind::Bare, &Setup::eager(), Limits::default());
+    assert_once(&found.stats, 40_010);
+    // The same in a memory that holds a part of it: each time that it is full the next part must be twice as hot.
+    let found = run_alike(&program, MachineKind::Bare, &Setup::eager().code_bytes(1 << 20), Limits::default());
+    assert!((1..=16).contains(&found.stats.code_flushes), "{:?}", found.stats);
+    assert!(found.stats.translated_instructions <= 4 * 40_010, "{:?}", found.stats);
+}
+
+/// A block without end, as far as the translator is concerned.
+#[test]
+fn a_block_of_a_million_instructions() {
+    for machine in MACHINES {
+        let program = rounds(2, machine, |asm| adds(asm, 1_000_000));
+        let found = run_alike(&program, machine, &usual(), Limits::default());
+        assert_eq!((&found.end[..], found.steps > 2_000_000), ("Exited { code: 0 }", true));
+        assert_eq!(found.stats.translated_instructions, 0, "{:?}", found.stats);
+    }
+    let program = rounds(300, MachineKind::Bare, |asm| adds(asm, 30_000));
+    let found = run_alike(&program, MachineKind::Bare, &usual(), Limits::default());
+    assert!(found.stats.translated_instructions > 20_000, "it is hot: {:?}", found.stats);
+    assert_once(&found.stats, 30_010);
+}
+
+/// More pages with code than the interpreter holds decoded: it decodes them again and again, and does nothing worse.
+#[test]
+fn code_in_more_pages_than_are_held() {
+    const PAGES: u32 = 13_000;
+    let program = rounds(2, MachineKind::Bare, |asm| {
+        let first = asm.here().next_multiple_of(1024);
+        for page in 0..PAGES {
+            let next = asm.label();
+            asm.jal(0, next);
+            asm.pad_to(first + 1024 * page);
+            asm.place(next);
+        }
+    });
+    for setup in [usual(), Setup::eager()] {
+        let found = run_alike(&program, MachineKind::Bare, &setup, Limits::default());
+        assert_eq!(found.end, "Exited { code: 0 }");
+        assert_once(&found.stats, 2 * u64::from(PAGES));
+    }
+}
+
+/// A jump to one of hundreds of places, each of which is a region's business.
+#[test]
+fn jumps_to_hundreds_of_places() {
+    for machine in MACHINES {
+        let mut asm = Assembler::new(CODE);
+        let (table, top, end) = (asm.label(), asm.label(), asm.label());
+        asm.li(8, 40_000);
+        asm.la(9, table);
+        asm.li(7, 1_664_525);
+        asm.place(top);
+        asm.r(Op::Mul, 6, 6, 7);
+        asm.i(Op::Addi, 6, 6, 1013);
+        asm.i(Op::Srli, 10, 6, 23);
+        asm.i(Op::Slli, 10, 10, 3);
+        asm.r(Op::Add, 10, 10, 9);
+        asm.i(Op::Addi, 8, 8, -1);
+        asm.branch(Op::Beq, 8, 0, end);
+        asm.op(Op::Jalr, 0, 10, 0, 0);
+        asm.place(end);
+        exit(&mut asm, machine);
+        asm.place(table);
+        for _ in 0..512 {
+            asm.i(Op::Addi, 5, 5, 1);
+            asm.jal(0, top);
+        }
+        let outcome = assert_same("jumps", &case(machine, asm), &super::setups());
+        assert!(outcome.rows.len() > 300_000);
+    }
+}
+
+/// Each round writes over the instruction that comes next, and over one of itself.
+#[test]
+fn code_that_rewrites_itself_at_each_step() {
+    for machine in MACHINES {
+        let mut asm = Assembler::new(CODE);
+        let (top, patched) = (asm.label(), asm.label());
+        asm.li(8, 100_000);
+        asm.la(9, patched);
+        asm.la(11, top);
+        asm.i(Op::Lw, 6, 9, 0);
+        asm.li(7, 1 << 20);
+        asm.place(top);
+        asm.i(Op::Lw, 12, 11, 0);
+        asm.store(Op::Sw, 12, 0, 11);
+        asm.r(Op::Add, 6, 6, 7);
+        asm.store(Op::Sw, 6, 0, 9);
+        asm.place(patched);
+        asm.i(Op::Addi, 5, 5, 0);
+        asm.i(Op::Addi, 8, 8, -1);
+        asm.branch(Op::Bne, 8, 0, top);
+        exit(&mut asm, machine);
+        let case = case(machine, asm);
+        let outcome = assert_same("rewrites", &case, &super::setups());
+        assert!(outcome.rows.len() > 700_000, "{:?}", outcome.end);
+        // Each wait until the next translation is longer than the one before, up to 64 times being hot.
+        for (setup, steps_each) in [(usual(), 1000), (Setup::eager(), 20)] {
+            let found = run_alike(&case.program, machine, &setup, Limits::default());
+            let translated = found.stats.translated_instructions;
+            assert!(translated * steps_each < found.steps, "{machine}, {setup:?}: {:?}", found.stats);
+        }
+    }
+}
