@@ -103,6 +103,8 @@ struct Process {
     address_space_bytes: u64,
     resident_bytes: u64,
     mappings: usize,
+    descriptors: usize,
+    threads: usize,
 }
 
 fn process() -> Process {
@@ -113,7 +115,21 @@ fn process() -> Process {
         kib.expect("a number of KiB") * 1024
     };
     let mappings = fs::read_to_string("/proc/self/maps").expect("Linux says so").lines().count();
-    Process { address_space_bytes: bytes("VmSize:"), resident_bytes: bytes("VmRSS:"), mappings }
+    let entries = |folder: &str| fs::read_dir(folder).expect("Linux says so").count();
+    Process {
+        address_space_bytes: bytes("VmSize:"),
+        resident_bytes: bytes("VmRSS:"),
+        mappings,
+        descriptors: entries("/proc/self/fd"),
+        threads: entries("/proc/self/task"),
+    }
+}
+
+/// Which signals the process blocks, ignores and catches.
+fn signals() -> Vec<String> {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux says so");
+    let found = status.lines().filter(|line| ["SigBlk", "SigIgn", "SigCgt"].iter().any(|name| line.starts_with(name)));
+    found.map(str::to_owned).collect()
 }
 
 /// A small program that still gets hot.
@@ -182,4 +198,61 @@ fn executors_that_are_gone_leave_nothing() {
     assert!(grown(before.address_space_bytes, after.address_space_bytes) < 1 << 20, "{before:?}, {after:?}");
     assert!(grown(before.resident_bytes, after.resident_bytes) < 1 << 20, "{before:?}, {after:?}");
     assert!(after.mappings <= before.mappings + 4, "{before:?}, {after:?}");
+    assert_eq!(after.descriptors, before.descriptors, "{before:?}, {after:?}");
+    assert!(after.threads <= before.threads, "{before:?}, {after:?}");
+}
+
+/// Signals are the host's: traps, guards and limits need none, so a host's own handlers stay what they are.
+#[test]
+fn no_signal_handler_is_touched() {
+    let _turn = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let before = signals();
+    assert_eq!(before.len(), 3);
+    let case = guest("rust_mix", &["1"]);
+    let mut seen = Vec::new();
+    for setup in common::cases::every_setup() {
+        let executor = setup.executor(&case);
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut session = executor.start(case.env(&mut stdout, &mut stderr)).expect("it starts");
+        session.run(&mut NullSink::rows()).expect("it ends");
+        seen.push(signals());
+    }
+    // Nor by a trap.
+    let trap = Case::code(common::cases::CODE, &[0x0000_2003], Vec::new());
+    for setup in common::cases::every_setup() {
+        let mut session = setup.executor(&trap).start(tachy::Env::new()).expect("it starts");
+        session.run(&mut NullSink::off()).expect_err("a load from 0");
+        seen.push(signals());
+    }
+    assert!(seen.iter().all(|signals| *signals == before), "{before:?}: {seen:?}");
+}
+
+/// The same of R0VM, with a thread that hashes and segments that are taken.
+#[test]
+fn sessions_of_r0vm_that_are_gone_leave_nothing() {
+    let _turn = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/smc.bin");
+    let program = tachy::Program::from_risc0(&fs::read(path).expect("the guests are in the repository"));
+    let program = program.expect("a good binary");
+    let cycles = |count: usize| {
+        for _ in 0..count {
+            let host = tachy::host::HostEnv::builder().write_slice(&[2u32]).build().expect("a host");
+            let mut segments = 0;
+            let take = |_| {
+                segments += 1;
+                Ok(())
+            };
+            let env = tachy::Env::new().host(host).segment_po2(16).segments(take);
+            let executor =
+                Executor::builder().machine(tachy::MachineKind::R0vm).build(&program).expect("good settings");
+            drop(executor.run(env, &mut NullSink::off()).expect("it ends"));
+            assert!(segments > 0);
+        }
+        process()
+    };
+    let (before, after) = (cycles(10), cycles(60));
+    assert!(after.mappings <= before.mappings + 4, "{before:?}, {after:?}");
+    assert_eq!(after.descriptors, before.descriptors, "{before:?}, {after:?}");
+    let grown = after.address_space_bytes.saturating_sub(before.address_space_bytes);
+    assert!(grown < 1 << 30, "not one session's memory is left: {before:?}, {after:?}");
 }
