@@ -1,0 +1,27 @@
+//! Any bytes as a program: an ELF, a user's ELF for R0VM, a program binary. What is accepted keeps the promises of
+//! [`Program`]. It must not know how a file is laid out.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tachy::Program;
+use tachy::r0vm::KERNEL_ELF;
+
+fuzz_target!(|bytes: &[u8]| {
+    let programs = [Program::from_elf(bytes), Program::from_risc0(bytes), Program::from_risc0_elf(bytes)];
+    for program in programs.into_iter().flatten() {
+        let segments = program.segments();
+        assert!(!segments.is_empty() && program.entry().is_multiple_of(4));
+        assert!(segments.iter().all(|segment| segment.memory_bytes > 0 && segment.end() <= 1 << 32));
+        assert!(segments.iter().all(|segment| segment.data.len() as u64 <= u64::from(segment.memory_bytes)));
+        assert!(segments.windows(2).all(|pair| pair[0].end() <= u64::from(pair[1].address)));
+        // What a program holds is proportional to its file: the words that start the machine are 12 bytes more.
+        let data_bytes: usize = segments.iter().map(|segment| segment.data.len()).sum();
+        assert!(data_bytes <= bytes.len() + KERNEL_ELF.len() + 12);
+        let names_bytes: usize = program.symbols().iter().map(|symbol| symbol.name.len()).sum();
+        assert!(names_bytes <= 3 * (bytes.len() + KERNEL_ELF.len()), "a byte may become a replacement character");
+        for symbol in program.symbols() {
+            let _ = program.symbol_at(symbol.address);
+        }
+        let _ = (program.digest(), program.image_id(), format!("{program:?}"));
+    }
+});
