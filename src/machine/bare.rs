@@ -248,14 +248,18 @@ impl Bare {
 
     /// Moves the break where asked and possible, and returns where it is.
     ///
-    /// Pages above a lowered break go away and come back zeroed; they stay counted.
+    /// Pages above a lowered break go away and come back zeroed; they stay counted. One call clears at most
+    /// [`TRANSFER_BYTES`], so that its effects take bounded memory, and lowers the break no further than that.
     fn brk(&mut self, vm: &mut Vm, world: &mut World<'_>) -> u32 {
-        let wanted = world.read_register(vm, A0);
+        let mut wanted = world.read_register(vm, A0);
         let limit = STACK_TOP - STACK_BYTES - PAGE_BYTES;
         if wanted < self.heap_start || wanted > limit || self.heap_start == 0 {
             return self.heap_end;
         }
         let old_end = self.heap_end.next_multiple_of(PAGE_BYTES);
+        if wanted < self.heap_end {
+            wanted = lowest_clearable(vm, wanted, old_end);
+        }
         let new_end = wanted.next_multiple_of(PAGE_BYTES);
         vm.charge(page_of(old_end).abs_diff(page_of(new_end)).into());
         if new_end > old_end {
@@ -282,15 +286,36 @@ impl Bare {
         while from < end {
             // Page by page: untouched pages are zero and must not be made resident.
             let to = end.min((page_of(from) + 1) * PAGE_BYTES);
-            let dirty = vm.page_state(from).contains(TOUCHED)
-                && vm.bytes(from, to - from).is_some_and(|data| data.iter().any(|&byte| byte != 0));
-            if dirty {
+            if is_dirty(vm, from, to) {
                 vm.charge(CLEAR_STEPS);
                 world.write_memory(vm, from, &vec![0; (to - from) as usize]);
             }
             from = to;
         }
     }
+}
+
+/// Whether anything between two addresses of a page is not zero.
+fn is_dirty(vm: &Vm, from: u32, to: u32) -> bool {
+    let not_zero = |data: &[u8]| data.iter().any(|&byte| byte != 0);
+    vm.page_state(from).contains(TOUCHED) && vm.bytes(from, to - from).is_some_and(not_zero)
+}
+
+/// The lowest address from `from` up above which, up to `to`, at most [`TRANSFER_BYTES`] have to be cleared.
+fn lowest_clearable(vm: &Vm, from: u32, to: u32) -> u32 {
+    let mut left_pages = TRANSFER_BYTES / PAGE_BYTES;
+    let mut lowest = to;
+    while lowest > from {
+        let start = from.max(page_of(lowest - 1) * PAGE_BYTES);
+        if is_dirty(vm, start, lowest) {
+            if left_pages == 0 {
+                return lowest;
+            }
+            left_pages -= 1;
+        }
+        lowest = start;
+    }
+    from
 }
 
 /// Counts the page at its first touch, and lets through from now on what its permissions allow.

@@ -12,7 +12,7 @@ use tachy::{CancelHandle, Env, Error, Limits, MachineKind, NullSink, Program};
 
 use super::{CODE, DATA, MACHINES, case, crosscheck, exit};
 use crate::common::assembler::Assembler;
-use crate::common::engines::{Case, Setup};
+use crate::common::engines::{Case, Setup, assert_same};
 use crate::common::rng::Rng;
 
 /// Pointers, lengths and counts that a check could get wrong.
@@ -171,6 +171,44 @@ fn memory_that_comes_and_goes_meets_the_time_limit() {
         let error = session.run(&mut NullSink::off()).expect_err("it has no end");
         assert_eq!(error.kind(), "time-limit", "{setup:?}: {error}");
     }
+}
+
+/// Fills three mebibytes of heap, gives them back at once and asks for them again: a call gives back what it can clear
+/// without piling up effects, says so, and what comes back is zero.
+#[test]
+fn memory_goes_in_bearable_portions() {
+    const BYTES: u32 = 3 << 20;
+    let mut asm = Assembler::new(0x1_0000);
+    asm.li(17, 214);
+    asm.li(10, 0);
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+    asm.i(Op::Addi, 8, 10, 0);
+    asm.li(9, BYTES);
+    asm.r(Op::Add, 10, 10, 9);
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+    asm.i(Op::Addi, 9, 10, 0);
+    let top = asm.label_here();
+    asm.i(Op::Addi, 10, 10, -1024);
+    asm.store(Op::Sw, 17, 8, 10);
+    asm.branch(Op::Bne, 10, 8, top);
+    let again = asm.label_here();
+    asm.i(Op::Addi, 10, 8, 0);
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+    asm.branch(Op::Bne, 10, 8, again);
+    asm.i(Op::Addi, 10, 9, 0);
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+    asm.i(Op::Lw, 10, 10, -1016);
+    exit(&mut asm, MachineKind::Bare);
+    let case = crate::common::cases::short(Case::code(0x1_0000, &asm.finish().words, Vec::new()));
+    let outcome = assert_same("a heap that shrinks", &case, &super::setups());
+    assert_eq!(outcome.state.expect("it ran").exit_code, Some(0), "what comes back is zero");
+    let mut of_step = std::collections::BTreeMap::<u64, u32>::new();
+    for effect in &outcome.effects {
+        *of_step.entry(effect.step).or_default() += 1;
+    }
+    let large: Vec<u32> = of_step.into_values().filter(|&effects| effects > 1000).collect();
+    assert_eq!(large.len(), 3, "{large:?}");
+    assert!(large.iter().all(|&effects| effects <= (1 << 20) / 4 + 16), "{large:?}");
 }
 
 /// A big-integer program without loops that squares a long number again and again: nearly all of the work that a call
