@@ -15,7 +15,6 @@ fn file(at: usize, value: u64) -> Vec<u8> {
     let mut sink = FileSink::new(Cursor::new(&mut bytes), [7; 32]);
     sink.rows(0, &[Row::default(); 3], &[]).expect("a vector takes everything");
     sink.finish().expect("a vector takes everything");
-    drop(sink);
     bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
     bytes
 }
