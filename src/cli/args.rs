@@ -115,6 +115,24 @@ impl ConditionArgs {
         Executor::builder().engine(engine).machine(machine).limits(self.limits()).jit(self.jit())
     }
 
+    /// The limits and options of the JIT as a command line says them, for a process of our own.
+    pub(super) fn command_line(&self) -> Vec<OsString> {
+        let LimitArgs { limit_steps, limit_memory, limit_output, limit_time } = self.limits;
+        let JitArgs { jit_threshold, region_instructions, no_background, perf_map } = self.jit;
+        let values = [
+            ("--limit-steps", limit_steps.map(|steps| steps.to_string())),
+            ("--limit-memory", limit_memory.map(|bytes| bytes.to_string())),
+            ("--limit-output", limit_output.map(|bytes| bytes.to_string())),
+            ("--limit-time", limit_time.map(|time| time.as_secs_f64().to_string())),
+            ("--jit-threshold", jit_threshold.map(|threshold| threshold.to_string())),
+            ("--region-instructions", region_instructions.map(|instructions| instructions.to_string())),
+        ];
+        let flags = [("--no-background", no_background), ("--perf-map", perf_map)];
+        let values = values.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+        let flags = flags.into_iter().filter(|(_, given)| *given).map(|(name, _)| name.to_owned());
+        values.chain(flags).map(OsString::from).collect()
+    }
+
     /// The machine that was asked for.
     pub(super) fn machine(&self) -> Machine {
         self.machine.machine

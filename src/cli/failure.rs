@@ -37,10 +37,11 @@ const CODES: [(u8, &str); 11] = [
 ];
 
 /// Kinds of failures that the library does not know.
-const OWN_KINDS: [(&str, &str); 3] = [
+const OWN_KINDS: [(&str, &str); 4] = [
     ("usage", "the options contradict each other"),
     ("input", "the program or the input is missing or cannot be read"),
     ("output", "a file could not be written"),
+    ("contender", "a program to compare with could not be run, or ended otherwise"),
 ];
 
 /// The exit code for a kind of failure.
@@ -115,6 +116,11 @@ impl Failure {
     pub(super) fn output(what: &str, error: &io::Error) -> Failure {
         let quiet = error.kind() == io::ErrorKind::BrokenPipe;
         Failure { quiet, ..Failure::new("output", format!("cannot write {what}: {error}")) }
+    }
+
+    /// A program to compare with is no comparison.
+    pub(super) fn contender(message: &str) -> Failure {
+        Failure::new("contender", message.to_owned())
     }
 
     /// The engines did not do the same.
@@ -243,6 +249,6 @@ mod tests {
         // These have no other name for their code, so that a typing mistake would go unseen.
         let unavailable = Error::KINDS.iter().filter(|(kind, _)| exit_code(kind) == UNAVAILABLE);
         let names: Vec<&str> = unavailable.map(|(kind, _)| *kind).collect();
-        assert_eq!(names, ["boot", "thread", "host-memory", "ended"]);
+        assert_eq!(names, ["boot", "thread", "host-memory", "ended", "contender"]);
     }
 }

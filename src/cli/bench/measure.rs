@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use tachy::{Engine, Env, Executor, NullSink, Stats};
+use tachy::{Engine, Env, Executor, MachineKind, NullSink, Stats};
 
 use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
 use super::super::guest::{Streams, env};
 use super::super::load::Loaded;
 use super::super::r0vm::R0vmArgs;
+use super::against::{Against, Process};
 
 /// What a program's runs came to.
 #[derive(Serialize)]
@@ -25,6 +26,17 @@ pub(super) struct Program {
     pub(super) exit: Option<u32>,
     pub(super) untraced: Level,
     pub(super) rows: Level,
+    /// Whole processes: `tachy run` first, then those that it is compared with; none unless asked for.
+    pub(super) processes: Vec<Whole>,
+}
+
+/// A process from its start to its end, by the median of the measured runs.
+#[derive(Serialize)]
+pub(super) struct Whole {
+    pub(super) name: String,
+    pub(super) seconds: f64,
+    /// How many times as long as `tachy run` it took.
+    pub(super) times_as_long: f64,
 }
 
 /// Both engines at one trace level.
@@ -77,10 +89,14 @@ pub(super) fn measure(
     path: &Path,
     args: &[OsString],
     conditions: &ConditionArgs,
+    against: &[Against],
     runs: u32,
 ) -> Result<Program, Failure> {
     let loaded = Loaded::read(path, conditions.machine())?;
     let (program, machine) = (&loaded.program, loaded.machine);
+    if !against.is_empty() && machine != MachineKind::Bare {
+        return Err(Failure::usage("--against is for programs of machine bare"));
+    }
     let options = R0vmArgs::execution();
     let env = || env(machine, path, args, conditions, &options, Streams::none());
     // On the spot, so that the run that warms up leaves nothing to compile, and what compiling took can be told apart.
@@ -95,13 +111,27 @@ pub(super) fn measure(
             contenders.push(Contender { executor, sink, warm_up, measured: Vec::new() });
         }
     }
-    for _ in 0..runs {
-        for contender in &mut contenders {
-            contender.measured.push(run(&contender.executor, &loaded, env()?, contender.sink)?);
-        }
-    }
     let first = &contenders[0].warm_up;
     let (steps, exit) = (first.steps, first.exit);
+    let mut processes = Vec::new();
+    if !against.is_empty() {
+        let others = against.iter().map(|whom| Process::other(whom, path, args));
+        processes.extend([Process::tachy(path, args, conditions)?].into_iter().chain(others));
+    }
+    let mut times: Vec<Vec<f64>> = processes.iter().map(|_| Vec::new()).collect();
+    for round in 0..=runs {
+        for (process, times) in processes.iter().zip(&mut times) {
+            let exit = exit.ok_or_else(|| Failure::usage("--against is for programs that end within the limits"))?;
+            let time = process.run(exit)?;
+            // The first brings files into memory and shows whether all do the same.
+            times.extend((round > 0).then_some(time.as_secs_f64()));
+        }
+        if round > 0 {
+            for contender in &mut contenders {
+                contender.measured.push(run(&contender.executor, &loaded, env()?, contender.sink)?);
+            }
+        }
+    }
     let all = contenders.iter().flat_map(|contender| [&contender.warm_up].into_iter().chain(&contender.measured));
     for once in all {
         if (once.steps, once.exit) != (steps, exit) {
@@ -116,7 +146,17 @@ pub(super) fn measure(
         exit,
         untraced: level(&contenders[0], &contenders[2]),
         rows: level(&contenders[1], &contenders[3]),
+        processes: wholes(processes, times),
     })
+}
+
+/// Medians, and how they compare with that of the first.
+fn wholes(processes: Vec<Process>, times: Vec<Vec<f64>>) -> Vec<Whole> {
+    let medians: Vec<f64> = times.into_iter().map(median).collect();
+    let own = medians.first().copied().unwrap_or_default();
+    let whole =
+        |(process, seconds): (Process, f64)| Whole { name: process.name, seconds, times_as_long: ratio(seconds, own) };
+    processes.into_iter().zip(medians).map(whole).collect()
 }
 
 /// Runs once, from the first step to the last.

@@ -1,7 +1,8 @@
 //! `tachy bench`: how fast the engines are on some programs.
 //!
-//! `measure` runs them, `table` shows what came of it.
+//! `measure` runs them, `against` knows who else can, `table` shows what came of it.
 
+mod against;
 mod measure;
 mod table;
 
@@ -16,6 +17,7 @@ use super::args::{ConditionArgs, JsonArg, Target};
 use super::failure::{self, Failure};
 use super::guest::create;
 use super::report::{ErrorFacts, write_json};
+use against::{Against, against};
 use measure::{Program, measure};
 
 const EXAMPLES: &str = "  tachy bench --runs 1 guests/bin/fib.elf -- 20
@@ -27,6 +29,9 @@ const EXAMPLES: &str = "  tachy bench --runs 1 guests/bin/fib.elf -- 20
 /// Guests have no input, and their output is dropped. Every program is run once by each engine to warm up, which is when
 /// most is compiled; the measured runs take turns, and their medians are shown, without what they still compiled. The
 /// limit on steps may end a run; any other error ends everything.
+///
+/// With --against, processes of `tachy run` and of others take turns with all that. These are timed from their start to
+/// their end: loading, translating and exiting, which the times above leave out. Nothing is subtracted.
 #[derive(Args)]
 #[command(after_long_help = failure::help(EXAMPLES))]
 pub(super) struct Bench {
@@ -41,6 +46,11 @@ pub(super) struct Bench {
     /// Measured runs of each kind
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     runs: u32,
+
+    /// Compare with qemu (qemu-riscv32, if installed), or native=PATH: the same source built for this machine, an
+    /// executable or a folder of them with the programs' names; on machine bare, for programs that end by themselves
+    #[arg(long, value_name = "WHOM", value_delimiter = ',', value_parser = against)]
+    against: Vec<Against>,
 
     #[command(flatten)]
     json: JsonArg,
@@ -77,7 +87,7 @@ impl Bench {
 
     fn measure(&self, into: &mut Vec<Program>) -> Result<(), Failure> {
         for path in &self.programs {
-            into.push(measure(path, &self.args, &self.conditions, self.runs)?);
+            into.push(measure(path, &self.args, &self.conditions, &self.against, self.runs)?);
         }
         Ok(())
     }

@@ -6,12 +6,13 @@ use std::path::Path;
 use super::super::text::grouped;
 use super::measure::{Level, Program};
 
-/// Speeds, and below them what the JIT compiled.
+/// Speeds, below them what the JIT compiled, and what whole processes took if any were run.
 pub(super) fn text(programs: &[Program]) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = write_speeds(&mut text, programs);
     let _ = write_compiled(&mut text, programs);
+    let _ = write_processes(&mut text, programs);
     text
 }
 
@@ -50,6 +51,34 @@ fn write_compiled(text: &mut String, programs: &[Program]) -> std::fmt::Result {
             let (millis, kib) = (compiled.seconds * 1e3, compiled.code_bytes as f64 / 1024.0);
             let (instructions, percent) = (compiled.instructions, interpreted_share * 100.0);
             write!(text, "  {millis:>8.1} {instructions:>8} {kib:>8.1} {percent:>9.2} %")?;
+        }
+        writeln!(text)?;
+    }
+    Ok(())
+}
+
+/// Seconds of each process, and behind those of others how many times as long as `tachy run` that is.
+fn write_processes(text: &mut String, programs: &[Program]) -> std::fmt::Result {
+    let Some(first) = programs.first().filter(|program| !program.processes.is_empty()) else { return Ok(()) };
+    write!(text, "\n{:<16}", "whole process, s")?;
+    for process in &first.processes {
+        write!(text, "  {:>18}", process.name)?;
+    }
+    writeln!(text)?;
+    for program in programs {
+        write!(text, "{:<16}", name(program))?;
+        for (index, process) in program.processes.iter().enumerate() {
+            let times = if index == 0 { String::new() } else { format!("x {:.2}", process.times_as_long) };
+            write!(text, "  {:>9.4} {times:>8}", process.seconds)?;
+        }
+        writeln!(text)?;
+    }
+    if programs.len() > 1 {
+        let count = programs.len() as f64;
+        write!(text, "{:<16}  {:>18}", "geometric mean", "")?;
+        for index in 1..first.processes.len() {
+            let sum: f64 = programs.iter().map(|program| program.processes[index].times_as_long.ln()).sum();
+            write!(text, "  {:>18}", format!("x {:.2}", (sum / count).exp()))?;
         }
         writeln!(text)?;
     }
