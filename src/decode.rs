@@ -24,38 +24,78 @@ pub struct Instruction {
     pub imm: u32,
 }
 
-/// Lines of the table by the five opcode bits above the low two: those of `o` are `order[start[o]..start[o + 1]]`.
+/// Bits of a word that the lines are looked up by: the five opcode bits above the low two, and funct3.
+const KEY_BITS: u32 = 0x0000_707c;
+const KEYS: usize = 1 << 8;
+
+/// Lines of the table by key, each under every key that it can have in some variant: those of `k` are
+/// `order[start[k]..start[k + 1]]`. At most four, where those of an opcode alone would be up to eighteen.
 struct Index {
-    order: [u8; TABLE.len()],
-    start: [u8; 33],
+    order: [u8; places(KEYS)],
+    start: [u8; KEYS + 1],
 }
 
 static INDEX: Index = build_index();
 
-const fn build_index() -> Index {
-    let mut index = Index { order: [0; TABLE.len()], start: [0; 33] };
-    let mut next = 0;
-    let mut opcode = 0;
-    while opcode < 32 {
-        index.start[opcode] = next as u8;
+/// The key of a word.
+const fn key_of(word: u32) -> usize {
+    ((word >> 2) & 31 | (word >> 7) & 0xe0) as usize
+}
+
+/// Whether a word with this key can be this line in some variant.
+const fn can_be(line: usize, key: usize) -> bool {
+    let key = key as u32;
+    let differs = (key & 31) << 2 ^ (key >> 5) << 12 ^ TABLE[line].match_bits;
+    let mut variant = 0;
+    while variant < Variant::ALL.len() {
+        if let Some(ignored) = TABLE[line].ignored_bits(Variant::ALL[variant])
+            && differs & KEY_BITS & TABLE[line].mask_bits & !ignored == 0
+        {
+            return true;
+        }
+        variant += 1;
+    }
+    false
+}
+
+/// How many places of the index the first `keys` keys take.
+const fn places(keys: usize) -> usize {
+    let (mut places, mut key) = (0, 0);
+    while key < keys {
         let mut line = 0;
         while line < TABLE.len() {
-            if (TABLE[line].match_bits >> 2) & 31 == opcode as u32 {
+            places += can_be(line, key) as usize;
+            line += 1;
+        }
+        key += 1;
+    }
+    places
+}
+
+const fn build_index() -> Index {
+    let mut index = Index { order: [0; places(KEYS)], start: [0; KEYS + 1] };
+    let (mut next, mut key) = (0, 0);
+    while key < KEYS {
+        index.start[key] = next as u8;
+        let mut line = 0;
+        while line < TABLE.len() {
+            if can_be(line, key) {
                 index.order[next] = line as u8;
                 next += 1;
             }
             line += 1;
         }
-        opcode += 1;
+        key += 1;
     }
-    index.start[32] = next as u8;
+    assert!(next <= u8::MAX as usize, "places are counted in bytes");
+    index.start[KEYS] = next as u8;
     index
 }
 
 /// Decodes one 32-bit word as `variant` has it; `None` when it is no instruction there.
 pub fn decode(word: u32, variant: Variant) -> Option<Instruction> {
-    let opcode = ((word >> 2) & 31) as usize;
-    let lines = &INDEX.order[INDEX.start[opcode] as usize..INDEX.start[opcode + 1] as usize];
+    let key = key_of(word);
+    let lines = &INDEX.order[INDEX.start[key] as usize..INDEX.start[key + 1] as usize];
     let line = lines.iter().map(|&line| &TABLE[line as usize]).find(|line| line.matches(word, variant))?;
     let format = line.format;
     Some(Instruction {
