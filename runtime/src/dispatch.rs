@@ -2,8 +2,9 @@
 //! native code.
 //!
 //! Two levels: 65,536 pointers by the pc's high half, each to 16,384 words by bits 15..2 of the pc. A chunk of the
-//! address space with no entry points to one shared chunk of zeros, so a look-up never tests a pointer. Any number of
-//! harts read while one writer at a time publishes.
+//! address space with no entry points to one shared chunk of zeros, so a look-up in native code never tests a pointer.
+//! Before there is any entry, no native code runs and the pointers are null: a program that never gets hot does not touch
+//! the half megabyte of them. Any number of harts read while one writer at a time publishes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -48,8 +49,8 @@ pub(crate) struct DispatchTable {
     heads: Box<[AtomicPtr<AtomicU64>]>,
     /// Chunks that hold entries, by the high half of the pc. None goes before the table does.
     chunks: Mutex<BTreeMap<u16, Chunk>>,
-    /// What all other heads point to. Never written.
-    _empty: Chunk,
+    /// What all other heads point to once there is an entry. Never written.
+    empty: Chunk,
 }
 
 fn zeroed_chunk() -> Chunk {
@@ -60,9 +61,7 @@ fn zeroed_chunk() -> Chunk {
 impl DispatchTable {
     /// A table without entries.
     pub fn new() -> DispatchTable {
-        let empty = zeroed_chunk();
-        let heads = (0..CHUNKS).map(|_| AtomicPtr::new(empty.as_ptr().cast_mut())).collect();
-        DispatchTable { heads, chunks: Mutex::default(), _empty: empty }
+        DispatchTable { heads: bytemuck::zeroed_slice_box(CHUNKS), chunks: Mutex::default(), empty: zeroed_chunk() }
     }
 
     /// The entry at `pc`, if there is one.
@@ -72,8 +71,11 @@ impl DispatchTable {
             return None;
         }
         let chunk = self.heads[(pc >> 16) as usize].load(Ordering::Acquire);
-        // SAFETY: each head points to a chunk of CHUNK_WORDS words that lives as long as the table, and the index is
-        // below that.
+        if chunk.is_null() {
+            return None;
+        }
+        // SAFETY: each head that is not null points to a chunk of CHUNK_WORDS words that lives as long as the table, and
+        // the index is below that.
         let word = unsafe { &*chunk.add(word_index(pc)) }.load(Ordering::Acquire);
         (word != 0).then_some(Entry(word))
     }
@@ -83,6 +85,10 @@ impl DispatchTable {
         let high = (pc >> 16) as u16;
         // A panic while the lock was held left the map as it was.
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        if chunks.is_empty() {
+            // The first head last: who sees it not null sees all others so, too.
+            self.heads.iter().rev().for_each(|head| head.store(self.empty.as_ptr().cast_mut(), Ordering::Release));
+        }
         let chunk = chunks.entry(high).or_insert_with(|| {
             let chunk = zeroed_chunk();
             self.heads[high as usize].store(chunk.as_ptr().cast_mut(), Ordering::Release);
@@ -99,11 +105,36 @@ impl DispatchTable {
         }
     }
 
-    pub(crate) fn as_ptr(&self) -> *const u8 {
-        self.heads.as_ptr().cast()
+    /// The heads, none of them null, as native code reads them; `None` as long as there never was an entry.
+    pub(crate) fn heads(&self) -> Option<*const u8> {
+        let is_filled = self.heads.first().is_some_and(|head| !head.load(Ordering::Acquire).is_null());
+        is_filled.then_some(self.heads.as_ptr().cast())
     }
 }
 
 fn word_index(pc: u32) -> usize {
     (pc >> 2) as usize & (CHUNK_WORDS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_there_once_there_was_an_entry() {
+        let table = DispatchTable::new();
+        assert!(table.heads().is_none() && table.get(0).is_none() && table.get(0xffff_fffc).is_none());
+        // Nothing to take back, and nothing to fill for it.
+        table.clear(0x1_0000);
+        assert!(table.heads().is_none());
+        let entry = Entry::new(32, 1, 2);
+        table.set(0x1_0000, entry);
+        assert_eq!((table.get(0x1_0000), table.get(0x1_0004), table.get(0x1_0002)), (Some(entry), None, None));
+        assert!(table.heads().is_some());
+        assert!(table.heads.iter().all(|head| !head.load(Ordering::Relaxed).is_null()));
+        table.set(0x2_0000, entry);
+        assert_eq!((table.get(0x1_0000), table.get(0x2_0000)), (Some(entry), Some(entry)));
+        table.clear(0x1_0000);
+        assert!(table.get(0x1_0000).is_none() && table.get(0x2_0000).is_some() && table.heads().is_some());
+    }
 }

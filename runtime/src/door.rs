@@ -48,6 +48,8 @@ pub enum Left {
 /// # Panics
 /// Goes on with a panic of an assist.
 pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Left {
+    // The dispatcher tests no head.
+    let Some(heads) = code.table().heads() else { return Left::NoEntry };
     let stubs = code.stubs();
     let vm: *mut Vm = vm;
     let mut host = Host { vm, assist, panic: None };
@@ -57,7 +59,7 @@ pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Left {
     // is cleared before `host` ends.
     unsafe {
         (*context).host = (&raw mut host).cast();
-        (*context).dispatch = code.table().as_ptr();
+        (*context).dispatch = heads;
         (*context).code_base = code.base();
         (*context).access_stub = stubs.access;
         (*context).refill_stub = stubs.refill;
