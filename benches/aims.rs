@@ -1,0 +1,398 @@
+//! What was aimed at beside the rates of `figures`, and what was measured: rows that somebody reads, cold start, time to
+//! get warm, memory, two cores. On an idle machine; it takes some minutes and prints Markdown:
+//!
+//!     cargo bench --bench aims >> benches/RESULTS.md
+//!     cargo bench --bench aims -- 1              # one round, to try it
+//!
+//! All times are a clock's on the wall, and medians over the rounds.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::error::Error;
+use std::fs;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::assembler::{Assembler, Label};
+use common::rng::Rng;
+use common::{CODE, R, X, code, elf, guest};
+use tachy::isa::Op;
+use tachy::trace::{Effect, SinkError};
+use tachy::{Engine, Env, Executor, JitOptions, Limits, NullSink, Program, Row, Session, Sink};
+use tempfile::NamedTempFile;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const ROUNDS: usize = 5;
+/// Processes are short, and the system's doing: more of them make a median.
+const PROCESSES_PER_ROUND: usize = 20;
+
+/// Guests and arguments for about a tenth of a second to half a second, rows and all.
+const WORK: [(&str, &[&str]); 8] = [
+    ("fib", &["33"]),
+    ("sieve", &["4000000", "2"]),
+    ("sha256", &["40000"]),
+    ("quicksort", &["500000", "2"]),
+    ("vm", &["6000"]),
+    ("mix", &["2500"]),
+    ("brk", &["1500"]),
+    ("rust_mix", &["30"]),
+];
+
+/// Instructions of the program that touches everything once.
+const ONCE_INSTRUCTIONS: usize = 28_000;
+/// Instructions of the loops that get hot.
+const HOT_INSTRUCTIONS: [usize; 4] = [100, 500, 1000, 1500];
+/// How long a loop is watched; it is steady in the second half.
+const WATCHED: Duration = Duration::from_millis(1000);
+/// Steps between two looks at the clock, and looks that make a rate.
+const WATCH_STEPS: u64 = 1 << 17;
+const WATCH_LOOKS: usize = 8;
+
+/// The first argument of the process whose memory is measured.
+const RESIDENT: &str = "run-resident";
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Programs
+
+/// Some instruction that computes, loads or stores near the stack pointer, with x5 to x15.
+fn some_instruction(asm: &mut Assembler, rng: &mut Rng) {
+    let mut register = || 5 + rng.below(11) as u8;
+    let (rd, rs1, rs2) = (register(), register(), register());
+    let offset = -4 * (1 + rng.below(64) as i32);
+    match rng.below(8) {
+        0 => asm.i(Op::Lw, rd, 2, offset),
+        1 => asm.store(Op::Sw, rs2, offset, 2),
+        2 => asm.i(Op::Addi, rd, rs1, offset),
+        3 => asm.r(Op::Mul, rd, rs1, rs2),
+        kind => asm.r([Op::Add, Op::Xor, Op::Sub, Op::Sltu][kind as usize - 4], rd, rs1, rs2),
+    }
+}
+
+fn exit(asm: &mut Assembler) {
+    asm.li(10, 0);
+    asm.li(17, 93);
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+}
+
+/// Blocks in disorder, each run once, each with a jump to the next.
+fn once() -> Result<Program> {
+    let (mut asm, mut rng) = (Assembler::new(CODE), Rng::new(1));
+    let mut lengths = Vec::new();
+    while lengths.iter().sum::<usize>() < ONCE_INSTRUCTIONS {
+        lengths.push(3 + rng.below(9) as usize);
+    }
+    let labels: Vec<Label> = lengths.iter().map(|_| asm.label()).collect();
+    let last = asm.label();
+    let mut places: Vec<usize> = (0..lengths.len()).collect();
+    for place in (1..places.len()).rev() {
+        places.swap(place, rng.below(place as u64 + 1) as usize);
+    }
+    asm.jal(0, labels[0]);
+    for block in places {
+        asm.place(labels[block]);
+        (1..lengths[block]).for_each(|_| some_instruction(&mut asm, &mut rng));
+        asm.jal(0, labels.get(block + 1).copied().unwrap_or(last));
+    }
+    asm.place(last);
+    exit(&mut asm);
+    Ok(Program::from_elf(&code(&asm.finish().words))?)
+}
+
+/// A loop of so many instructions that never ends, with a branch in eight instructions that is taken half of the time.
+fn hot(instructions: usize) -> Result<Program> {
+    let (mut asm, mut rng) = (Assembler::new(CODE), Rng::new(instructions as u64));
+    let start = asm.label_here();
+    asm.i(Op::Addi, 31, 31, 1);
+    let size = |asm: &Assembler| (asm.here() - CODE) as usize / 4;
+    while size(&asm) + 9 < instructions {
+        (0..5).for_each(|_| some_instruction(&mut asm, &mut rng));
+        let over = asm.label();
+        asm.i(Op::Andi, 30, 31, 1 << rng.below(4));
+        asm.branch(Op::Bne, 30, 0, over);
+        some_instruction(&mut asm, &mut rng);
+        asm.place(over);
+    }
+    while size(&asm) + 1 < instructions {
+        some_instruction(&mut asm, &mut rng);
+    }
+    asm.jal(0, start);
+    Ok(Program::from_elf(&code(&asm.finish().words))?)
+}
+
+/// An ELF of 250 KB that exits at once.
+fn exits_at_once() -> Vec<u8> {
+    let mut asm = Assembler::new(CODE);
+    exit(&mut asm);
+    asm.pad_to(CODE + 250_000 / 4 * 4);
+    let bytes: Vec<u8> = asm.finish().words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    elf(CODE, &[(CODE, &bytes, R | X)])
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Running them
+
+/// Reads every row once: the sum of each column.
+#[derive(Default)]
+struct ColumnSums([u32; 8]);
+
+impl Sink for ColumnSums {
+    fn rows(&mut self, _: u64, rows: &[Row], _: &[Effect]) -> std::result::Result<(), SinkError> {
+        let rows: &[[u32; 8]] = bytemuck::cast_slice(rows);
+        let mut sums = self.0;
+        rows.iter().for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, word)| *sum = sum.wrapping_add(*word)));
+        self.0 = sums;
+        Ok(())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
+    (values[low] + values[high]) / 2.0
+}
+
+fn geometric_mean(values: &[f64]) -> f64 {
+    (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
+}
+
+fn guest_program(name: &str) -> Result<Program> {
+    Ok(Program::from_elf(&fs::read(guest(name))?)?)
+}
+
+/// A session of a guest from start to end: seconds, steps.
+fn run(executor: &Executor, args: &[&str], sink: &mut dyn Sink) -> Result<(f64, u64)> {
+    let mut session = executor.start(Env::new().args(["guest"].iter().chain(args).copied()))?;
+    let started = Instant::now();
+    session.run(sink)?;
+    Ok((started.elapsed().as_secs_f64(), session.steps()))
+}
+
+/// An executor that translates on the spot.
+fn on_the_spot(program: &Program) -> Result<Executor> {
+    let mut jit = JitOptions::default();
+    jit.background = false;
+    Ok(Executor::builder().jit(jit).build(program)?)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is told
+
+/// A line: what, what is aimed at, what was measured.
+fn line(what: &str, aim: &str, measured: &str, reached: Option<bool>) {
+    let word = match reached {
+        None => "",
+        Some(true) => "reached",
+        Some(false) => "missed",
+    };
+    println!("| {what} | {aim} | {measured} | {word} |");
+    // A long run shows that it goes on.
+    let _ = std::io::stdout().flush();
+}
+
+/// Rows into a sink that reads them.
+fn sinks(rounds: usize) -> Result<()> {
+    let mut rates = [Vec::new(), Vec::new()];
+    for (name, args) in WORK {
+        let executor = on_the_spot(&guest_program(name)?)?;
+        (0..2).try_for_each(|_| run(&executor, args, &mut NullSink::rows()).map(drop))?;
+        let mut seconds = [Vec::new(), Vec::new()];
+        let mut steps = 0;
+        for _ in 0..rounds {
+            let mut sums = ColumnSums::default();
+            let (dropped, read) = (run(&executor, args, &mut NullSink::rows())?, run(&executor, args, &mut sums)?);
+            black_box(sums.0);
+            seconds[0].push(dropped.0);
+            seconds[1].push(read.0);
+            steps = read.1;
+        }
+        let [dropped, read] = seconds.map(|seconds| steps as f64 / median(seconds) / 1e9);
+        rates[0].push(dropped);
+        rates[1].push(read);
+        line(&format!("{name}: rows summed by column"), "", &format!("{read:.2} G rows/s, dropped {dropped:.2}"), None);
+    }
+    let [dropped, read] = rates.map(|rates| geometric_mean(&rates));
+    line("geometric mean", "", &format!("{read:.2} G rows/s, dropped {dropped:.2}"), None);
+    Ok(())
+}
+
+/// Processes from start to end.
+fn cold_start(rounds: usize) -> Result<()> {
+    let mut file = NamedTempFile::new()?;
+    file.write_all(&exits_at_once())?;
+    let path = file.path().to_str().ok_or("a path that is text")?;
+    let tachy = env!("CARGO_BIN_EXE_tachy");
+    let commands: [(&str, &[&str]); 4] =
+        [(tachy, &["run", path]), (tachy, &["run", "--interpreter", path]), (tachy, &["--version"]), ("true", &[])];
+    let mut millis: [Vec<f64>; 4] = Default::default();
+    for _ in 0..rounds * PROCESSES_PER_ROUND {
+        for ((program, args), millis) in commands.iter().zip(&mut millis) {
+            let mut command = Command::new(program);
+            command.args(*args).stdin(Stdio::null()).stdout(Stdio::null());
+            let started = Instant::now();
+            let status = command.status()?;
+            millis.push(started.elapsed().as_secs_f64() * 1e3);
+            if !status.success() {
+                return Err(format!("{program} {args:?}: {status}").into());
+            }
+        }
+    }
+    let [jit, interpreter, version, nothing] = millis.map(median);
+    let measured =
+        format!("{jit:.2} ms (`--interpreter` {interpreter:.2}, `tachy --version` {version:.2}, `true` {nothing:.2})");
+    line("`tachy run` of a 250 KB ELF that exits at once, whole process", "10 ms", &measured, Some(jit <= 10.0));
+    Ok(())
+}
+
+/// Everything once, with an executor of its own each time.
+fn touch_once(rounds: usize) -> Result<()> {
+    let program = once()?;
+    let mut seconds = [Vec::new(), Vec::new()];
+    let mut steps = 0;
+    for _ in 0..rounds * PROCESSES_PER_ROUND {
+        for (engine, seconds) in [Engine::Interpreter, Engine::Jit].into_iter().zip(&mut seconds) {
+            let started = Instant::now();
+            let executor = Executor::builder().engine(engine).build(&program)?;
+            steps = run(&executor, &[], &mut NullSink::off())?.1;
+            drop(executor);
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+    }
+    let [interpreter, jit] = seconds.map(|seconds| median(seconds) * 1e3);
+    let measured = format!("{:.2} times: {jit:.2} ms, {interpreter:.2} ms", jit / interpreter);
+    let what = format!("{steps} instructions once each: executor and session, against the interpreter");
+    line(&what, "1.3 times", &measured, Some(jit <= 1.3 * interpreter));
+    Ok(())
+}
+
+/// Seconds until a loop runs at 90 % of its steady rate, and that rate, steps a second.
+fn get_warm(program: &Program, mut sink: NullSink) -> Result<(f64, f64)> {
+    let started = Instant::now();
+    let executor = Executor::builder().limits(Limits { steps: Some(1 << 40), ..Limits::default() }).build(program)?;
+    let mut session: Session<'_> = executor.start(Env::new())?;
+    let mut looks = vec![0.0];
+    while started.elapsed() < WATCHED {
+        session.run_to(session.steps() + WATCH_STEPS, &mut sink)?;
+        looks.push(started.elapsed().as_secs_f64());
+    }
+    let steps = (WATCH_LOOKS as u64 * WATCH_STEPS) as f64;
+    let windows: Vec<(f64, f64)> =
+        looks.windows(WATCH_LOOKS + 1).map(|looks| (looks[0], steps / (looks[WATCH_LOOKS] - looks[0]))).collect();
+    let half = WATCHED.as_secs_f64() / 2.0;
+    let steady = median(windows.iter().filter(|(start, _)| *start >= half).map(|(_, rate)| *rate).collect());
+    let warm = windows.iter().find(|(_, rate)| *rate >= 0.9 * steady).ok_or("a median has values above it")?;
+    Ok((warm.0, steady))
+}
+
+fn hot_sets(rounds: usize) -> Result<()> {
+    for (sink, level) in [(NullSink::off(), ""), (NullSink::rows(), ", rows")] {
+        for instructions in HOT_INSTRUCTIONS {
+            let program = hot(instructions)?;
+            let found = (0..rounds).map(|_| get_warm(&program, sink)).collect::<Result<Vec<_>>>()?;
+            let (seconds, rates): (Vec<f64>, Vec<f64>) = found.into_iter().unzip();
+            let millis = median(seconds) * 1e3;
+            let measured = format!("{millis:.0} ms to 90 % of {:.2} G/s", median(rates) / 1e9);
+            line(&format!("{instructions} hot instructions{level}"), "100 ms", &measured, Some(millis <= 100.0));
+        }
+    }
+    Ok(())
+}
+
+/// Runs a guest in this process and prints the most memory it had, and how much of it is the guest's: KiB.
+fn run_resident(name: &str, rows: bool) -> Result<()> {
+    let (_, args) = WORK.into_iter().find(|(guest, _)| *guest == name).ok_or("a guest")?;
+    let executor = Executor::builder().build(&guest_program(name)?)?;
+    let mut session = executor.start(Env::new().args(["guest"].iter().chain(args).copied()))?;
+    session.run(&mut if rows { NullSink::rows() } else { NullSink::off() })?;
+    let status = fs::read_to_string("/proc/self/status")?;
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
+    println!("{} {}", most.ok_or("Linux tells it")?, session.stats().pages);
+    Ok(())
+}
+
+fn resident() -> Result<()> {
+    for (name, rows) in [("fib", "off"), ("mix", "on"), ("rust_mix", "off"), ("rust_mix", "on")] {
+        let output = Command::new(std::env::current_exe()?).args([RESIDENT, name, rows]).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let (most, pages) = text.trim().split_once(' ').ok_or("two numbers")?;
+        let (most, pages): (f64, f64) = (most.parse()?, pages.parse()?);
+        let beyond = (most - pages) / 1024.0;
+        let measured = format!("{beyond:.1} MiB, and {:.1} of the guest's", pages / 1024.0);
+        line(&format!("{name}, rows {rows}: resident beyond guest memory"), "64 MB", &measured, Some(beyond <= 61.0));
+    }
+    Ok(())
+}
+
+/// As many executors as threads, each compiled before; seconds until all are done.
+fn together(executors: &[Executor], args: &[&str]) -> Result<f64> {
+    let barrier = Barrier::new(executors.len() + 1);
+    thread::scope(|scope| {
+        let one = |executor| {
+            barrier.wait();
+            run(executor, args, &mut NullSink::off()).map(drop).map_err(|error| error.to_string())
+        };
+        let threads: Vec<_> = executors.iter().map(|executor| scope.spawn(move || one(executor))).collect();
+        barrier.wait();
+        let started = Instant::now();
+        for thread in threads {
+            thread.join().map_err(|_| "a session panicked")??;
+        }
+        Ok(started.elapsed().as_secs_f64())
+    })
+}
+
+fn two_cores(rounds: usize) -> Result<()> {
+    let mut ratios = Vec::new();
+    for (name, args) in WORK {
+        let program = guest_program(name)?;
+        let executors = [on_the_spot(&program)?, on_the_spot(&program)?];
+        for executor in executors.iter().cycle().take(4) {
+            run(executor, args, &mut NullSink::off())?;
+        }
+        let (mut one, mut two) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            one.push(together(&executors[..1], args)?);
+            two.push(together(&executors, args)?);
+        }
+        ratios.push(2.0 * median(one) / median(two));
+        line(&format!("{name}: two executors"), "", &format!("{:.2} times one", ratios[ratios.len() - 1]), None);
+    }
+    let mean = geometric_mean(&ratios);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let what = format!("two executors on two cores (of {cores}), untraced, geometric mean");
+    line(&what, "1.9 times one", &format!("{mean:.2} times one"), Some(mean >= 1.9));
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    // Cargo adds a flag of its own.
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    if let [first, name, rows] = args.as_slice()
+        && first == RESIDENT
+    {
+        return run_resident(name, rows == "on");
+    }
+    let rounds = args.first().map_or(Ok(ROUNDS), |rounds| rounds.parse())?.max(1);
+    let load = fs::read_to_string("/proc/loadavg")?;
+    println!("\n# Beside the rates\n");
+    println!(
+        "Made by `cargo bench --bench aims >> benches/RESULTS.md`; medians of {rounds} rounds and of {} times as many",
+        PROCESSES_PER_ROUND
+    );
+    println!(
+        "for processes and for the program that runs once; load {} before.\n",
+        load.split(' ').next().unwrap_or_default()
+    );
+    println!("| what | aim | measured | |\n| --- | --- | --- | --- |");
+    cold_start(rounds)?;
+    touch_once(rounds)?;
+    hot_sets(rounds)?;
+    resident()?;
+    two_cores(rounds)?;
+    sinks(rounds)
+}
