@@ -477,8 +477,8 @@ fn every_guest_of_r0vm_is_documented_and_has_a_source() {
 }
 
 /// The folders whose files the documents name by path.
-const NAMED_FOLDERS: [&str; 9] =
-    [".ci/", "benches/", "examples/", "fuzz/", "guests/", "runtime/", "src/", "tests/", "LICENSE-"];
+const NAMED_FOLDERS: [&str; 10] =
+    [".ci/", "benches/", "docs/", "examples/", "fuzz/", "guests/", "runtime/", "src/", "tests/", "LICENSE-"];
 
 /// `src/isa.rs` in a document must exist, and of `tests/guests.rs::some_test` the test too.
 #[test]
