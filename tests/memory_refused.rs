@@ -58,6 +58,11 @@ fn address_space_for_no_code() {
     under('v', 5 * GIB_KIB + GIB_KIB / 2, "code_finds_no_room");
 }
 
+#[test]
+fn address_space_for_no_thread() {
+    under('v', GIB_KIB, "no_thread_hashes");
+}
+
 fn cases() -> [Case; 2] {
     [guest("fib", &["10"]), endless().on(MachineKind::R0vm)]
 }
@@ -73,6 +78,25 @@ fn no_session_starts() {
             }
         }
     }
+}
+
+/// A session that makes segments wants a thread, before anything else; here its stack finds no room.
+#[test]
+#[ignore = "needs a process with little address space: run by address_space_for_no_thread"]
+fn no_thread_hashes() {
+    let executor = Setup::interpreter().executor(&endless().on(MachineKind::R0vm));
+    let mut taken: Vec<Vec<u8>> = Vec::with_capacity(64 * 1024);
+    let mut bytes = 64 << 20;
+    while bytes > 1 << 20 {
+        let mut more = Vec::new();
+        match more.try_reserve_exact(bytes) {
+            Ok(()) => taken.push(more),
+            Err(_) => bytes /= 2,
+        }
+    }
+    let error = executor.start(Env::new().segments(|_| Ok(()))).err().expect("there is no room for a thread");
+    assert_eq!(error.kind(), "thread", "{error}");
+    drop(taken);
 }
 
 #[test]
