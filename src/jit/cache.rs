@@ -85,6 +85,19 @@ impl Caches {
         self.common.clone()
     }
 
+    /// Whether there are shared caches for `level` already.
+    pub(super) fn has_shared(&self, level: Level) -> bool {
+        self.caches.iter().any(|[off, rows]| match level {
+            Level::Off => off.get().is_some(),
+            Level::Rows => rows.get().is_some(),
+        })
+    }
+
+    /// How often control must come to an address before anything is translated.
+    pub(super) fn threshold(&self) -> u16 {
+        self.options.threshold
+    }
+
     /// A session's views of the caches for `level`, by mode: the shared ones while it has `common` with all others, then
     /// new ones. `None` where there is no native code on this host.
     pub(super) fn natives(

@@ -22,8 +22,11 @@ use crate::trace::Level;
 pub(crate) struct Natives {
     caches: Arc<Caches>,
     level: Level,
-    /// A view for each mode; none where the host gives no executable memory.
+    /// A view for each mode; none where the host gives no executable memory, and none while it waits.
     modes: Vec<Native>,
+    /// Whether nothing is hot yet and no other session has code to share: many a run ends before a first region is worth
+    /// what preparing for it takes.
+    waiting: bool,
     current: usize,
     /// What is shared, while it is.
     common: Option<Arc<CommonCode>>,
@@ -38,19 +41,27 @@ impl Natives {
             pages.mark_code(vm, page * PAGE_BYTES);
         }
         let counters = Arc::default();
-        let mut natives = Natives { caches, level, modes: Vec::new(), current: 0, common, counters };
-        natives.renew();
+        let mut natives = Natives { caches, level, modes: Vec::new(), waiting: true, current: 0, common, counters };
+        natives.look();
         natives
     }
 
     /// Writes down what `level` says from the next step on.
     pub(crate) fn set_level(&mut self, level: Level) {
         self.level = level;
-        self.renew();
+        if self.waiting { self.look() } else { self.renew() }
+    }
+
+    /// Waits no longer if there is code to share.
+    fn look(&mut self) {
+        if self.common.is_some() && self.caches.has_shared(self.level) {
+            self.renew();
+        }
     }
 
     /// Makes the views anew.
     fn renew(&mut self) {
+        self.waiting = false;
         self.modes = self.caches.natives(self.level, self.common.as_ref(), &self.counters).unwrap_or_default();
     }
 
@@ -68,6 +79,12 @@ impl Natives {
     /// As [`Native::prepare`], in the current mode.
     pub(crate) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages) -> bool {
         let pc = vm.pc();
+        if self.waiting {
+            if pages.heat(pc) < self.caches.threshold() {
+                return false;
+            }
+            self.renew();
+        }
         let strange = self.common.as_ref().is_some_and(|common| !common.contains(pc));
         if strange && self.current().is_some_and(|native| native.is_hot(pages, pc)) {
             self.leave();
@@ -96,14 +113,19 @@ impl Natives {
     /// Shares nothing from here on.
     fn leave(&mut self) {
         self.common = None;
-        self.renew();
+        if !self.waiting {
+            self.renew();
+        }
     }
 }
 
 impl Tier for Natives {
     #[inline]
     fn arrive(&mut self, pages: &mut DecodedPages, pc: u32) -> bool {
-        self.current().is_some_and(|native| native.arrive(pages, pc))
+        match self.modes.get_mut(self.current) {
+            Some(native) => native.arrive(pages, pc),
+            None => self.waiting && pages.heat(pc) >= self.caches.threshold(),
+        }
     }
 
     fn jumped(&mut self, from: u32, to: u32) {
