@@ -221,7 +221,7 @@ impl Drop for Native {
 }
 
 /// Takes down that the indirect jump at `from` went to `to`, as far as there is room.
-fn add_target(targets: &mut Targets, from: u32, to: u32) {
+pub(super) fn add_target(targets: &mut Targets, from: u32, to: u32) {
     if targets.len() < JUMPS || targets.contains_key(&from) {
         let targets = targets.entry(from).or_default();
         if targets.len() < TARGETS && !targets.contains(&to) {

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use tachy_runtime::{CodeMemory, PAGE_BYTES, Vm};
 
-use super::cache::Caches;
+use super::cache::{Caches, Targets};
 use super::common_code::CommonCode;
 use super::counters::Counters;
-use super::native::Native;
+use super::native::{Native, add_target};
 use crate::engine::Stats;
 use crate::interpreter::{DecodedPages, Tier};
 use crate::trace::Level;
@@ -27,6 +27,8 @@ pub(crate) struct Natives {
     /// Whether nothing is hot yet and no other session has code to share: many a run ends before a first region is worth
     /// what preparing for it takes.
     waiting: bool,
+    /// Where indirect jumps went meanwhile.
+    early: Targets,
     current: usize,
     /// What is shared, while it is.
     common: Option<Arc<CommonCode>>,
@@ -40,8 +42,8 @@ impl Natives {
         for page in common.iter().flat_map(|common| common.pages()) {
             pages.mark_code(vm, page * PAGE_BYTES);
         }
-        let counters = Arc::default();
-        let mut natives = Natives { caches, level, modes: Vec::new(), waiting: true, current: 0, common, counters };
+        let (modes, early, counters) = Default::default();
+        let mut natives = Natives { caches, level, modes, waiting: true, early, current: 0, common, counters };
         natives.look();
         natives
     }
@@ -63,6 +65,10 @@ impl Natives {
     fn renew(&mut self) {
         self.waiting = false;
         self.modes = self.caches.natives(self.level, self.common.as_ref(), &self.counters).unwrap_or_default();
+        let early = std::mem::take(&mut self.early);
+        for native in &mut self.modes {
+            early.iter().for_each(|(&from, targets)| targets.iter().for_each(|&to| native.jumped(from, to)));
+        }
     }
 
     /// Makes the mode with this index the current one.
@@ -129,8 +135,9 @@ impl Tier for Natives {
     }
 
     fn jumped(&mut self, from: u32, to: u32) {
-        if let Some(native) = self.current() {
-            native.jumped(from, to);
+        match self.modes.get_mut(self.current) {
+            Some(native) => native.jumped(from, to),
+            None => add_target(&mut self.early, from, to),
         }
     }
 
