@@ -245,6 +245,12 @@ impl CodeCache {
         Some(Job { cache, region, number, generation: generation.number, counters })
     }
 
+    /// Whether any of these entries is claimed, and so under way; not if another thread is at the book just now.
+    pub(super) fn are_under_way(&self, pcs: &[u32]) -> bool {
+        let book = self.book.try_lock();
+        book.is_ok_and(|book| pcs.iter().any(|pc| book.claims.contains_key(pc)))
+    }
+
     /// Takes back entries of `generation`, published or claimed, the code of which has been written over.
     pub(super) fn take_back(&self, generation: &Generation, pcs: &[u32]) {
         let mut book = self.book();

@@ -105,8 +105,11 @@ impl Native {
 
     /// Has the region at `pc` translated, now or some time.
     fn translate(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) {
-        if self.background.as_ref().is_some_and(|background| !background.has_room())
-            || !self.translations.may_translate(pc)
+        // What is in the middle of a region under way waits for it: the same code from elsewhere on would only keep others
+        // from being translated.
+        if self.background.as_ref().is_some_and(|background| {
+            !background.has_room() || self.cache.are_under_way(self.translations.entries_around(pc))
+        }) || !self.translations.may_translate(pc)
         {
             return;
         }

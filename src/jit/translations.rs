@@ -60,6 +60,14 @@ impl Translations {
         settled
     }
 
+    /// The entries of all regions with words in the page of `pc`, if that is a word of one of them.
+    pub(super) fn entries_around(&self, pc: u32) -> &[u32] {
+        match self.pages.get(&page_of(pc)) {
+            Some(page) if self.contains(pc) => &page.entries,
+            _ => &[],
+        }
+    }
+
     /// Enters a region. The pcs of all pages that it has words in are returned, for their stores to be watched.
     pub(super) fn add(&mut self, region: &Region) -> Vec<u32> {
         let mut touched = Vec::new();
