@@ -2,8 +2,8 @@
 //!
 //! `region` and `liveness` are pure and know no Cranelift; `lower` makes IR and knows no memory to put code in; `cache`
 //! compiles and publishes, `background` on a thread of its own; `native` is a session's view of a cache and says what
-//! is hot. Nothing here may know a
-//! machine: what differs between them comes in as data.
+//! is hot, `natives` has one for each mode and says whether the session shares its code (`common_code`). Nothing here may
+//! know a machine: what differs between them comes in as data.
 #![expect(clippy::indexing_slicing, reason = "blocks, words and modes, by indices that were made for them")]
 
 mod abi;

@@ -38,6 +38,17 @@ impl Setup {
     }
 }
 
+/// What a random program runs in, under either.
+pub fn environment(program: &oracle_random::Program) -> Environment {
+    Environment {
+        stdin: program.stdin.clone(),
+        po2: program.po2,
+        session_limit: Some(program.session_limit),
+        input_digest: program.input_digest,
+        ..Environment::default()
+    }
+}
+
 /// Bytes that several hands write and read.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);

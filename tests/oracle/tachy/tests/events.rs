@@ -3,7 +3,7 @@
 
 use oracle_random::{Program, machine_mode, user_mode};
 use oracle_reference::{Environment, binary, cases, compare_parts, run_and_resume as reference, wrap};
-use oracle_tachy::{Setup, run_and_resume};
+use oracle_tachy::{Setup, environment, run_and_resume};
 
 /// The first events that are compared: of guests about five million steps.
 const EVENTS: usize = 12_000_000;
@@ -35,14 +35,7 @@ fn events_of_random_programs_are_the_same() {
     for shape in [machine_mode as fn(u64) -> Program, user_mode] {
         for seed in 0..RANDOM_PROGRAMS {
             let program = shape(seed);
-            let environment = Environment {
-                stdin: program.stdin.clone(),
-                po2: program.po2,
-                session_limit: Some(program.session_limit),
-                input_digest: program.input_digest,
-                events: EVENTS,
-                ..Environment::default()
-            };
+            let environment = Environment { events: EVENTS, ..environment(&program) };
             compare(&format!("seed {seed}"), &wrap(&program.user_elf, &program.kernel_elf), &environment, 0);
         }
     }

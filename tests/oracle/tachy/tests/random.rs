@@ -6,8 +6,8 @@
 use std::env;
 
 use oracle_random::{Program, machine_mode, user_mode};
-use oracle_reference::{Environment, compare_parts, run_and_resume as reference, wrap};
-use oracle_tachy::{Setup, run_and_resume};
+use oracle_reference::{compare_parts, run_and_resume as reference, wrap};
+use oracle_tachy::{Setup, environment, run_and_resume};
 
 const PROGRAMS: u64 = 2_500;
 
@@ -21,13 +21,7 @@ fn compare(shape: fn(u64) -> Program) {
     let count = number("TACHY_PROGRAMS").unwrap_or(if seed.is_some() { 1 } else { PROGRAMS });
     for seed in first..first + count {
         let program = shape(seed);
-        let environment = Environment {
-            stdin: program.stdin.clone(),
-            po2: program.po2,
-            session_limit: Some(program.session_limit),
-            input_digest: program.input_digest,
-            ..Environment::default()
-        };
+        let environment = environment(&program);
         let binary = wrap(&program.user_elf, &program.kernel_elf);
         let expected = reference(&binary, &environment, 0);
         for setup in [Setup::interpreter(), Setup::eager()] {
