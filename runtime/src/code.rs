@@ -63,8 +63,8 @@ impl Function {
 /// The machine code of the three functions that make a code memory enterable.
 #[derive(Debug, Clone, Copy)]
 pub struct StubCode<'a> {
-    /// `extern "C" fn(base) -> u32`: looks entries up by the context's pc and calls them. Returns 0 when none is there,
-    /// and what a region returns when that is not 0.
+    /// `extern "C" fn(base) -> u32`: calls the region that has an entry at the context's pc and returns what it returns: 0
+    /// when control came to a pc without entry. Also 0 when there is no entry in the first place.
     pub dispatcher: &'a [u8],
     /// Preserves all registers, takes (base, address, access code), calls the access helper.
     pub access: &'a [u8],
@@ -193,9 +193,10 @@ impl CodeMemory {
     ///
     /// # Safety
     /// Each function must be position-independent machine code for this host without relocations, and keep to the
-    /// region ABI: `fn(base, entry number) -> u32` in the convention its callers use, which touches no host memory
-    /// but guest base + u32, page states by a 22-bit index, context + a constant of `layout`, and the row cursor
-    /// below its limit; which calls nothing but the context's stubs; and which takes any entry number.
+    /// region ABI: `fn(base, word of the dispatch table, progress) -> u32` in the convention its callers use, which
+    /// touches no host memory but guest base + u32, page states and the zeros behind them by a 24-bit index, context + a
+    /// constant of `layout`, the dispatch table by a pc, and the row cursor below its limit; which calls nothing but the
+    /// context's stubs and what the dispatch table leads to; and which takes any entry number.
     pub unsafe fn publish(&self, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
         let bytes = functions.iter().map(|code| code.len().next_multiple_of(FUNCTION_ALIGN_BYTES)).sum();
         // A panic inside the module may leave it half-way: then nothing more is published here.

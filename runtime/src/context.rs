@@ -104,7 +104,8 @@ pub mod layout {
     pub const PC: i32 = field(offset_of!(VmContext, pc));
     /// u64: counter of transfers between regions.
     pub const TRANSFERS: i32 = field(offset_of!(VmContext, transfers));
-    /// u8 per guest page, indexed by page number.
+    /// u8 per guest page, indexed by page number, and three times as many zeros behind them. So an index of two bits more,
+    /// the address rotated by the alignment's bits, asks for page and alignment at once: what is misaligned is denied.
     pub const PAGE_STATES: i32 = -(super::BELOW_BASE_BYTES as i32);
 
     /// u32: a register.
@@ -116,8 +117,12 @@ pub mod layout {
 /// Bytes reserved for the context: one system page, so that the page states below it stay page-aligned.
 pub(crate) const CONTEXT_ROOM_BYTES: usize = 4096;
 
-/// What lies below the base: page states, then the context, which ends at the base.
-pub(crate) const BELOW_BASE_BYTES: usize = PAGES as usize + CONTEXT_ROOM_BYTES;
+/// Bytes behind the page states that are zero for ever: what is said there is no. Generated code looks a misaligned
+/// address up there; see [`layout::PAGE_STATES`].
+pub(crate) const DENIED_BYTES: usize = 3 * PAGES as usize;
+
+/// What lies below the base: page states, the zeros behind them, then the context, which ends at the base.
+pub(crate) const BELOW_BASE_BYTES: usize = PAGES as usize + DENIED_BYTES + CONTEXT_ROOM_BYTES;
 
 const _: () = assert!(CONTEXT_BYTES <= CONTEXT_ROOM_BYTES);
 // x1..x31 and the shunt within reach of a signed byte.

@@ -62,6 +62,11 @@ impl Mapping {
         self.protect(offset, bytes, MprotectFlags::READ | MprotectFlags::WRITE)
     }
 
+    /// Makes `bytes` from `offset` readable, and no more: zeros for ever.
+    pub(crate) fn allow_read(&self, offset: usize, bytes: usize) -> Result<(), MapError> {
+        self.protect(offset, bytes, MprotectFlags::READ)
+    }
+
     /// Makes `bytes` from `offset` readable and executable, and no longer writable.
     pub(crate) fn allow_read_execute(&self, offset: usize, bytes: usize) -> Result<(), MapError> {
         self.protect(offset, bytes, MprotectFlags::READ | MprotectFlags::EXEC)

@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 use bytemuck::allocation::try_zeroed_slice_box;
 
-use crate::context::{BELOW_BASE_BYTES, Slot, VmContext};
+use crate::context::{BELOW_BASE_BYTES, CONTEXT_ROOM_BYTES, DENIED_BYTES, Slot, VmContext};
 use crate::map::{MapError, Mapping};
 use crate::memory::{PAGES, PageState, page_of};
 use crate::row::{ROW_BYTES, Row};
@@ -47,7 +47,9 @@ impl Vm {
     pub fn new() -> Result<Vm, MapError> {
         let below_bytes = GUARD_BYTES + BELOW_BASE_BYTES;
         let mapping = Mapping::reserve(below_bytes + GUEST_BYTES + GUARD_BYTES)?;
-        mapping.allow_read_write(GUARD_BYTES, BELOW_BASE_BYTES + GUEST_BYTES)?;
+        mapping.allow_read_write(GUARD_BYTES, PAGES as usize)?;
+        mapping.allow_read(GUARD_BYTES + PAGES as usize, DENIED_BYTES)?;
+        mapping.allow_read_write(below_bytes - CONTEXT_ROOM_BYTES, CONTEXT_ROOM_BYTES + GUEST_BYTES)?;
         // SAFETY: below_bytes is inside the mapping.
         let base = unsafe { mapping.start().add(below_bytes) };
         let context = VmContext::below(base.as_ptr());

@@ -6,20 +6,17 @@ use cranelift_codegen::ir::{AbiParam, Signature, types};
 use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 
-/// Regions are called by the dispatcher alone, with nothing in registers worth saving: on x86-64 by a convention that
-/// saves none.
-pub(super) const REGION_CONVENTION: CallConv =
-    if cfg!(target_arch = "x86_64") { CallConv::Winch } else { CallConv::SystemV };
-
-/// What a region returns: look the context's pc up and go on there, or leave native code.
-pub(super) const REASON_DISPATCH: i64 = 0;
-/// See [`REASON_DISPATCH`].
+/// Why native code is left: control came to a pc without entry, or the next step is not native code's. What a region
+/// returns.
+pub(super) const REASON_NO_ENTRY: i64 = 0;
+/// See [`REASON_NO_ENTRY`].
 pub(super) const REASON_STOP: i64 = 1;
 
-/// `fn(base, entry number) -> reason`.
+/// `fn(base, word of the dispatch table, progress) -> reason`. Regions go on in each other by tail calls, with nothing in
+/// registers worth saving: the convention saves none.
 pub(super) fn region_signature() -> Signature {
-    let mut signature = Signature::new(REGION_CONVENTION);
-    signature.params = vec![AbiParam::new(types::I64), AbiParam::new(types::I32)];
+    let mut signature = Signature::new(CallConv::Tail);
+    signature.params = vec![AbiParam::new(types::I64); 3];
     signature.returns = vec![AbiParam::new(types::I32)];
     signature
 }
@@ -58,6 +55,8 @@ fn finish(mut builder: isa::Builder) -> Option<OwnedTargetIsa> {
         // Its optimiser finds little in this IR: without it code is as fast and made in two thirds of the time.
         ("opt_level", "none"),
         ("enable_probestack", "false"),
+        // Cranelift's tail calls on x86-64 rely on them.
+        ("preserve_frame_pointers", "true"),
         ("unwind_info", "false"),
         ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
     ] {

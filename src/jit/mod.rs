@@ -19,6 +19,7 @@ mod natives;
 mod options;
 mod perf_map;
 mod region;
+mod returns;
 mod stubs;
 mod translations;
 

@@ -8,11 +8,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tachy_runtime::PAGE_BYTES;
 
+use super::returns::known_returns;
 use crate::decode::{Instruction, decode};
 use crate::isa::{Class, Variant};
 
 /// Instructions in one block, at the most: the budget is checked once a block, so a block must fit a row buffer.
 pub(crate) const BLOCK_INSTRUCTIONS: usize = 64;
+
+/// Places that an indirect jump compares its target with, one after the other, at the most.
+pub(crate) const FEW_TARGETS: usize = 4;
 
 /// Where control goes from a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,8 @@ pub(crate) struct Block {
     pub(crate) pc: u32,
     pub(crate) instructions: Vec<Placed>,
     pub(crate) end: End,
+    /// Where its indirect jump is known to go inside the region, if it is known to go to few places. All are entries.
+    pub(crate) known_targets: Vec<usize>,
 }
 
 /// What is translated as one function.
@@ -220,7 +226,7 @@ impl<C: Code> Growth<'_, C> {
             Some(&block) => Target::Block(block),
             None => Target::Out(pc),
         };
-        let blocks = starts.iter().map(|&start| self.block(start, &to)).collect();
+        let blocks: Vec<Block> = starts.iter().map(|&start| self.block(start, &to)).collect();
         let mut entries = Vec::new();
         for pc in std::iter::once(self.entry).chain(self.arrivals.iter().copied()) {
             if let Some(&block) = index.get(&pc)
@@ -229,7 +235,13 @@ impl<C: Code> Growth<'_, C> {
                 entries.push(block);
             }
         }
-        Region { blocks, entries, cuts: self.cuts }
+        let mut region = Region { blocks, entries, cuts: self.cuts };
+        for (index, known) in known_returns(&region).into_iter().enumerate() {
+            if known.len() <= FEW_TARGETS {
+                region.blocks[index].known_targets.extend(known);
+            }
+        }
+        region
     }
 
     /// The placed leaders, and a further start wherever a run would exceed the longest block.
@@ -252,13 +264,24 @@ impl<C: Code> Growth<'_, C> {
         starts
     }
 
+    /// Blocks to which the indirect jump at `pc` is known to go; none if it goes to many places.
+    fn known_targets(&self, pc: u32, to: &impl Fn(u32) -> Target) -> Vec<usize> {
+        let targets = self.code.targets(pc);
+        let inside = targets.iter().filter(|target| self.arrivals.contains(target)).map(|&target| to(target));
+        let blocks = inside.filter_map(|target| match target {
+            Target::Block(block) => Some(block),
+            Target::Out(_) | Target::Misaligned => None,
+        });
+        blocks.take(if targets.len() <= FEW_TARGETS { FEW_TARGETS } else { 0 }).collect()
+    }
+
     fn block(&self, start: u32, to: &impl Fn(u32) -> Target) -> Block {
         let mut instructions = Vec::new();
         let mut pc = start;
         loop {
             let here = to(pc);
             if pc != start && matches!(here, Target::Block(_)) {
-                return Block { pc: start, instructions, end: End::Goto(here) };
+                return Block { pc: start, instructions, end: End::Goto(here), known_targets: Vec::new() };
             }
             let Some(&placed) = self.placed.get(&pc) else {
                 // The cap or another region was reached here, or the interpreter must do this one.
@@ -266,7 +289,7 @@ impl<C: Code> Growth<'_, C> {
                     Some(_) => End::Goto(Target::Out(pc)),
                     None => End::Interpret,
                 };
-                return Block { pc: start, instructions, end };
+                return Block { pc: start, instructions, end, known_targets: Vec::new() };
             };
             instructions.push(placed);
             let next = pc.wrapping_add(4);
@@ -280,7 +303,11 @@ impl<C: Code> Growth<'_, C> {
                     continue;
                 }
             };
-            return Block { pc: start, instructions, end };
+            let known_targets = match end {
+                End::Indirect => self.known_targets(pc, to),
+                _ => Vec::new(),
+            };
+            return Block { pc: start, instructions, end, known_targets };
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The three functions that every code memory begins with: the dispatcher, and the two stubs through which regions ask.
 
 use cranelift_codegen::Context;
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, types};
+use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, Value, types};
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use tachy_runtime::{Entry, layout};
+use tachy_runtime::layout;
 
-use super::abi::{REASON_DISPATCH, access_signature, compile, refill_signature, region_signature};
+use super::abi::{REASON_NO_ENTRY, access_signature, compile, refill_signature, region_signature};
 
 /// Machine code of the stubs.
 pub(super) struct Stubs {
@@ -50,8 +49,7 @@ fn stub(isa: &OwnedTargetIsa, signature: fn(CallConv) -> Signature, helper: i32)
     compile(&mut context, isa)
 }
 
-/// `fn(base) -> reason`: calls the region at the context's pc, again and again, until one gives a reason to leave or
-/// the pc has no entry.
+/// `fn(base) -> reason`: calls the region at the context's pc, if it has an entry there.
 fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
     let mut signature = Signature::new(isa.default_call_conv());
     signature.params = vec![AbiParam::new(types::I64)];
@@ -59,39 +57,24 @@ fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
     let mut context = function(signature);
     let mut frontend = FunctionBuilderContext::new();
     let mut builder = FunctionBuilder::new(&mut context.func, &mut frontend);
-    let [start, again, found, none, left] = std::array::from_fn(|_| builder.create_block());
+    let [start, found, none] = std::array::from_fn(|_| builder.create_block());
     builder.append_block_params_for_function_params(start);
     builder.switch_to_block(start);
     let base = builder.block_params(start)[0];
-    builder.ins().jump(again, &[]);
-
-    builder.switch_to_block(again);
     let pc = builder.ins().load(types::I32, MemFlagsData::trusted(), base, layout::PC);
     let word = look_up(&mut builder, base, pc);
     builder.ins().brif(word, found, &[], none, &[]);
 
     builder.switch_to_block(found);
-    let transfers = builder.ins().load(types::I64, MemFlagsData::trusted(), base, layout::TRANSFERS);
-    let transfers = builder.ins().iadd_imm_s(transfers, 1);
-    builder.ins().store(MemFlagsData::trusted(), transfers, base, layout::TRANSFERS);
-    let code_base = builder.ins().load(types::I64, MemFlagsData::trusted(), base, layout::CODE_BASE);
-    let offset = builder.ins().ireduce(types::I32, word);
-    let offset = builder.ins().uextend(types::I64, offset);
-    let callee = builder.ins().iadd(code_base, offset);
-    let numbers = builder.ins().ushr_imm_u(word, Entry::ENTRY_SHIFT as i64);
-    let numbers = builder.ins().ireduce(types::I32, numbers);
-    let entry = builder.ins().band_imm_s(numbers, Entry::ENTRIES as i64 - 1);
+    let progress = builder.ins().load(types::I64, MemFlagsData::trusted(), base, layout::PROGRESS);
+    let callee = callee(&mut builder, base, word);
     let signature = builder.import_signature(region_signature());
-    let call = builder.ins().call_indirect(signature, callee, &[base, entry]);
+    let call = builder.ins().call_indirect(signature, callee, &[base, word, progress]);
     let reason = builder.inst_results(call)[0];
-    let go_on = builder.ins().icmp_imm_s(IntCC::Equal, reason, REASON_DISPATCH);
-    builder.ins().brif(go_on, again, &[], left, &[]);
+    builder.ins().return_(&[reason]);
 
     builder.switch_to_block(none);
-    let dispatch = builder.ins().iconst(types::I32, REASON_DISPATCH);
-    builder.ins().return_(&[dispatch]);
-
-    builder.switch_to_block(left);
+    let reason = builder.ins().iconst(types::I32, REASON_NO_ENTRY);
     builder.ins().return_(&[reason]);
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
@@ -99,11 +82,7 @@ fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
 }
 
 /// The word of the dispatch table for `pc`; 0 where there is no entry.
-pub(super) fn look_up(
-    builder: &mut FunctionBuilder<'_>,
-    base: cranelift_codegen::ir::Value,
-    pc: cranelift_codegen::ir::Value,
-) -> cranelift_codegen::ir::Value {
+pub(super) fn look_up(builder: &mut FunctionBuilder<'_>, base: Value, pc: Value) -> Value {
     let flags = MemFlagsData::trusted();
     let table = builder.ins().load(types::I64, flags, base, layout::DISPATCH);
     let wide = builder.ins().uextend(types::I64, pc);
@@ -116,4 +95,24 @@ pub(super) fn look_up(
     let low = builder.ins().ishl_imm_u(low, 1);
     let place = builder.ins().iadd(chunk, low);
     builder.ins().load(types::I64, flags, place, 0)
+}
+
+/// As [`look_up`], for a pc that is known when the code is made.
+pub(super) fn look_up_constant(builder: &mut FunctionBuilder<'_>, base: Value, pc: u32) -> Value {
+    let flags = MemFlagsData::trusted();
+    let table = builder.ins().load(types::I64, flags, base, layout::DISPATCH);
+    let chunk = builder.ins().load(types::I64, flags, table, (pc >> 16) as i32 * 8);
+    builder.ins().load(types::I64, flags, chunk, (pc & 0xfffc) as i32 * 2)
+}
+
+/// The address of the region that a word of the dispatch table, not 0, leads to; counted as a transfer.
+pub(super) fn callee(builder: &mut FunctionBuilder<'_>, base: Value, word: Value) -> Value {
+    let flags = MemFlagsData::trusted();
+    let transfers = builder.ins().load(types::I64, flags, base, layout::TRANSFERS);
+    let transfers = builder.ins().iadd_imm_s(transfers, 1);
+    builder.ins().store(flags, transfers, base, layout::TRANSFERS);
+    let code_base = builder.ins().load(types::I64, flags, base, layout::CODE_BASE);
+    let offset = builder.ins().ireduce(types::I32, word);
+    let offset = builder.ins().uextend(types::I64, offset);
+    builder.ins().iadd(code_base, offset)
 }

@@ -55,14 +55,14 @@ impl Lowering<'_> {
     fn check(&mut self, placed: &Placed, address: Value, access: Access, needed: PageState) {
         self.flush();
         let [slow, go] = std::array::from_fn(|_| self.builder.create_block());
-        let align_bytes = access.align_bytes();
-        if align_bytes > 1 {
-            let aligned = self.builder.create_block();
-            let misaligned = self.builder.ins().band_imm_s(address, align_bytes as i64 - 1);
-            self.builder.ins().brif(misaligned, slow, &[], aligned, &[]);
-            self.open(aligned);
-        }
-        let page = self.builder.ins().ushr_imm_u(address, PAGE_BYTES.trailing_zeros() as i64);
+        // The bits that alignment wants to be zero go to the top of the index: with one of them set it leads to the zeros
+        // behind the states, which deny everything.
+        let align_bits = access.align_bytes().trailing_zeros() as i64;
+        let rotated = match align_bits {
+            0 => address,
+            bits => self.builder.ins().rotr_imm_u(address, bits),
+        };
+        let page = self.builder.ins().ushr_imm_u(rotated, PAGE_BYTES.trailing_zeros() as i64 - align_bits);
         let page = self.builder.ins().uextend(types::I64, page);
         let place = self.builder.ins().iadd(self.base, page);
         let state = self.builder.ins().load(types::I8, TRUSTED, place, layout::PAGE_STATES);

@@ -21,10 +21,10 @@ use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use tachy_runtime::{Entry, ROW_BYTES, Slot, layout, page_of};
 
-use super::abi::{REASON_DISPATCH, REASON_STOP, access_signature, refill_signature, region_signature};
+use super::abi::{REASON_NO_ENTRY, REASON_STOP, access_signature, refill_signature, region_signature};
 use super::liveness::{RegisterSet, live_in, successors};
-use super::region::{Block, End, Placed, Region, Target};
-use super::stubs::look_up;
+use super::region::{Block, End, FEW_TARGETS, Placed, Region, Target};
+use super::stubs::{callee, look_up, look_up_constant};
 use crate::isa::{Class, Op};
 use crate::rules::Rules;
 use crate::trace::Level;
@@ -53,45 +53,52 @@ pub(super) fn lower(
     let progress = builder.declare_var(types::I64);
     let access_signature = builder.import_signature(access_signature(CallConv::PreserveAll));
     let refill_signature = builder.import_signature(refill_signature(CallConv::PreserveAll));
+    let region_signature = builder.import_signature(region_signature());
     let start = builder.create_block();
     builder.append_block_params_for_function_params(start);
     builder.switch_to_block(start);
-    let [base, entry] = [0, 1].map(|index| builder.block_params(start)[index]);
+    let [base, word, before] = [0, 1, 2].map(|index| builder.block_params(start)[index]);
+    builder.def_var(progress, before);
     let blocks = region.blocks.iter().map(|_| builder.create_block()).collect();
     let entries = region.entries.iter().map(|_| builder.create_block()).collect();
-    let [leave_dispatch, leave_stop] = [(); 2].map(|()| {
-        let block = builder.create_block();
-        builder.append_block_param(block, types::I32);
-        builder.append_block_param(block, types::I64);
-        block
-    });
+    let [hop, hop_indirect, leave_stop] =
+        [&[types::I64, types::I32, types::I64][..], &[types::I32, types::I64], &[types::I32, types::I64]].map(
+            |params| {
+                let block = builder.create_block();
+                for &param in params {
+                    builder.append_block_param(block, param);
+                }
+                block
+            },
+        );
     let mut lowering = Lowering {
         builder,
         level,
         rules,
         entered_from_elsewhere: entered_from_elsewhere(region),
         region,
-        number,
         base,
         registers,
         progress,
         access_signature,
         refill_signature,
+        region_signature,
         blocks,
         entries,
-        leave_dispatch,
+        hop,
+        hop_indirect,
         leave_stop,
         dirty: 0,
         after: base,
         left: 0,
     };
-    lowering.start(entry);
+    lowering.go_to_entry(word);
     lowering.entry_loads();
     for (index, block) in region.blocks.iter().enumerate() {
         lowering.block(index, block);
     }
-    lowering.leave_block(leave_dispatch, REASON_DISPATCH);
-    lowering.leave_block(leave_stop, REASON_STOP);
+    lowering.hop_blocks();
+    lowering.leave_stop_block();
     lowering.builder.seal_all_blocks();
     lowering.builder.finalize(isa.frontend_config());
 }
@@ -103,18 +110,21 @@ struct Lowering<'a> {
     /// For each block of the region, whether control may come to it from another page.
     entered_from_elsewhere: Vec<bool>,
     region: &'a Region,
-    number: u32,
     base: Value,
     registers: [Variable; 32],
     /// Number of the next step, or address of the next row; see `layout::PROGRESS`.
     progress: Variable,
     access_signature: SigRef,
     refill_signature: SigRef,
+    region_signature: SigRef,
     /// IR blocks by index of the region's blocks, and of its entries.
     blocks: Vec<IrBlock>,
     entries: Vec<IrBlock>,
-    /// Shared ends: (pc, progress) to the context, then return. One goes on where the table says, the other leaves.
-    leave_dispatch: IrBlock,
+    /// Shared ends. On to where a word of the dispatch table says (word, pc, progress), or to the pc's own word (pc,
+    /// progress).
+    hop: IrBlock,
+    hop_indirect: IrBlock,
+    /// Out of native code (pc, progress).
     leave_stop: IrBlock,
     /// Registers whose value is newer than the context's; x0 stands for its shunt.
     dirty: RegisterSet,
@@ -157,25 +167,34 @@ impl Lowering<'_> {
         self.builder.ins().iconst(types::I32, value as i64)
     }
 
-    /// To the entry that was asked for; unknown entry numbers go to the first.
-    fn start(&mut self, entry: Value) {
-        let progress = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS);
-        self.builder.def_var(self.progress, progress);
-        self.go_to_entry(entry);
-    }
-
-    fn go_to_entry(&mut self, entry: Value) {
-        let first = self.entries[0];
-        if self.entries.len() == 1 {
+    /// To the entry that the word asks for; unknown entry numbers go to the first.
+    fn go_to_entry(&mut self, word: Value) {
+        let (first, others) = match *self.entries.clone() {
+            [only] => {
+                self.builder.ins().jump(only, &[]);
+                return;
+            }
+            [first, ref others @ ..] => (first, others.to_vec()),
+            [] => return,
+        };
+        let entry = self.builder.ins().ushr_imm_u(word, Entry::ENTRY_SHIFT as i64);
+        let entry = self.builder.ins().ireduce(types::I32, entry);
+        let entry = self.builder.ins().band_imm_s(entry, Entry::ENTRIES as i64 - 1);
+        if others.len() < FEW_TARGETS {
+            for (number, &block) in (1..).zip(&others) {
+                let is_asked = self.builder.ins().icmp_imm_s(IntCC::Equal, entry, number);
+                let next = self.builder.create_block();
+                self.builder.ins().brif(is_asked, block, &[], next, &[]);
+                self.open(next);
+            }
             self.builder.ins().jump(first, &[]);
             return;
         }
-        // The table begins at entry 1, so that 0, like any number beyond the table, falls to the default.
-        let blocks = self.entries.clone();
-        let calls: Vec<_> = blocks.iter().map(|&block| self.builder.func.dfg.block_call(block, &[])).collect();
-        let table = self.builder.create_jump_table(JumpTableData::new(calls[0], &calls[1..]));
-        let index = self.builder.ins().iadd_imm_s(entry, -1);
-        self.builder.ins().br_table(index, table);
+        let [first, others] = [vec![first], others]
+            .map(|blocks| blocks.iter().map(|&block| self.builder.func.dfg.block_call(block, &[])).collect::<Vec<_>>());
+        let calls = [&first[..], &others].concat();
+        let table = self.builder.create_jump_table(JumpTableData::new(first[0], &calls));
+        self.builder.ins().br_table(entry, table);
     }
 
     /// An entry loads what is live and goes to its block.
@@ -192,13 +211,33 @@ impl Lowering<'_> {
         }
     }
 
-    /// Pc and progress to the context, then back to the dispatcher.
-    fn leave_block(&mut self, block: IrBlock, reason: i64) {
-        self.builder.switch_to_block(block);
-        if reason == REASON_STOP {
-            self.builder.set_cold_block(block);
-        }
-        let [pc, progress] = [0, 1].map(|index| self.builder.block_params(block)[index]);
+    /// Looks the pc up and goes on in the region that has an entry there, out of native code if none has.
+    fn hop_blocks(&mut self) {
+        self.builder.switch_to_block(self.hop_indirect);
+        let [pc, progress] = [0, 1].map(|index| self.builder.block_params(self.hop_indirect)[index]);
+        let word = look_up(&mut self.builder, self.base, pc);
+        self.builder.ins().jump(self.hop, &[word, pc, progress].map(BlockArg::Value));
+
+        self.builder.switch_to_block(self.hop);
+        let [word, pc, progress] = [0, 1, 2].map(|index| self.builder.block_params(self.hop)[index]);
+        let [found, none] = std::array::from_fn(|_| self.builder.create_block());
+        self.builder.ins().brif(word, found, &[], none, &[]);
+        self.open(found);
+        let callee = callee(&mut self.builder, self.base, word);
+        self.builder.ins().return_call_indirect(self.region_signature, callee, &[self.base, word, progress]);
+        self.open_cold(none);
+        self.leave(pc, progress, REASON_NO_ENTRY);
+    }
+
+    fn leave_stop_block(&mut self) {
+        self.builder.switch_to_block(self.leave_stop);
+        self.builder.set_cold_block(self.leave_stop);
+        let [pc, progress] = [0, 1].map(|index| self.builder.block_params(self.leave_stop)[index]);
+        self.leave(pc, progress, REASON_STOP);
+    }
+
+    /// Pc and progress to the context, then out of native code.
+    fn leave(&mut self, pc: Value, progress: Value, reason: i64) {
         self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
         self.builder.ins().store(TRUSTED, progress, self.base, layout::PROGRESS);
         let reason = self.builder.ins().iconst(types::I32, reason);
@@ -372,7 +411,7 @@ impl Lowering<'_> {
         match (block.end, block.instructions.last()) {
             (End::Goto(target), _) => self.goto(target),
             (End::Branch { taken, fall }, Some(last)) => self.branch(last, taken, fall),
-            (End::Indirect, Some(last)) => self.jump_indirect(last),
+            (End::Indirect, Some(last)) => self.jump_indirect(last, &block.known_targets),
             (End::Interpret | End::Branch { .. } | End::Indirect, _) => {
                 let pc = block.instructions.last().map_or(block.pc, |last| last.pc.wrapping_add(4));
                 let arguments = self.here(pc);
@@ -387,8 +426,9 @@ impl Lowering<'_> {
                 self.builder.ins().jump(self.blocks[block], &[]);
             }
             Target::Out(pc) => {
-                let arguments = self.here(pc);
-                self.builder.ins().jump(self.leave_dispatch, &arguments);
+                let word = look_up_constant(&mut self.builder, self.base, pc);
+                let [pc, progress] = self.here(pc);
+                self.builder.ins().jump(self.hop, &[BlockArg::Value(word), pc, progress]);
             }
             // Checked before the row was written; no control comes here.
             Target::Misaligned => {
@@ -415,8 +455,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// To an entry of this region if the target is one, which saves the way through the dispatcher.
-    fn jump_indirect(&mut self, last: &Placed) {
+    /// To one of the few targets that are known, each a branch that is easily guessed, or to wherever it is.
+    fn jump_indirect(&mut self, last: &Placed, known: &[usize]) {
         let a = Some(self.register(last.instruction.rs1));
         let target = self.jump_indirect_target(last, a);
         if last.instruction.rd != 0 || self.rules.shunt {
@@ -424,21 +464,16 @@ impl Lowering<'_> {
             self.set_register(last.instruction.rd, link);
             self.flush();
         }
-        if self.entries.len() > 1 {
-            let word = look_up(&mut self.builder, self.base, target);
-            let numbers = self.builder.ins().ushr_imm_u(word, Entry::REGION_SHIFT as i64);
-            let own = self.builder.ins().icmp_imm_s(IntCC::Equal, numbers, self.number as i64);
-            let [inside, outside] = std::array::from_fn(|_| self.builder.create_block());
-            self.builder.ins().brif(own, inside, &[], outside, &[]);
-            self.open(inside);
-            let entry = self.builder.ins().ushr_imm_u(word, Entry::ENTRY_SHIFT as i64);
-            let entry = self.builder.ins().ireduce(types::I32, entry);
-            let entry = self.builder.ins().band_imm_s(entry, Entry::ENTRIES as i64 - 1);
-            self.go_to_entry(entry);
-            self.open(outside);
+        for &block in known {
+            let Some(entry) = self.region.entries.iter().position(|&entry| entry == block) else { continue };
+            let pc = self.region.blocks[block].pc;
+            let goes_there = self.builder.ins().icmp_imm_u(IntCC::Equal, target, pc as i64);
+            let next = self.builder.create_block();
+            self.builder.ins().brif(goes_there, self.entries[entry], &[], next, &[]);
+            self.open(next);
         }
         let arguments = [BlockArg::Value(target), BlockArg::Value(self.after)];
-        self.builder.ins().jump(self.leave_dispatch, &arguments);
+        self.builder.ins().jump(self.hop_indirect, &arguments);
     }
 }
 
