@@ -66,9 +66,9 @@ pub struct StubCode<'a> {
     /// `extern "C" fn(base) -> u32`: calls the region that has an entry at the context's pc and returns what it returns: 0
     /// when control came to a pc without entry. Also 0 when there is no entry in the first place.
     pub dispatcher: &'a [u8],
-    /// Preserves all registers, takes (base, address, access code), calls the access helper.
+    /// Preserves all registers, takes the base, calls the access helper.
     pub access: &'a [u8],
-    /// Preserves all registers, takes (base, steps), calls the refill helper.
+    /// Preserves all registers, takes the base, calls the refill helper.
     pub refill: &'a [u8],
 }
 

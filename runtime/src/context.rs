@@ -54,8 +54,8 @@ pub(crate) struct VmContext {
     pub(crate) access_stub: *const u8,
     pub(crate) refill_stub: *const u8,
     /// Rust functions behind the stubs.
-    pub(crate) access_helper: unsafe extern "C" fn(*mut u8, u32, u32),
-    pub(crate) refill_helper: unsafe extern "C" fn(*mut u8, u32),
+    pub(crate) access_helper: unsafe extern "C" fn(*mut u8),
+    pub(crate) refill_helper: unsafe extern "C" fn(*mut u8),
     /// Level off: number of the next step. Level rows: address of the next row.
     pub(crate) progress: u64,
     /// Where the slice ends, in units of progress: no block may begin that would pass it.
@@ -64,10 +64,13 @@ pub(crate) struct VmContext {
     pub(crate) verdict: u32,
     /// Address of the next instruction.
     pub(crate) pc: u32,
+    /// What an assist is asked: the address of an access, and its code or a number of steps.
+    pub(crate) asked_address: u32,
+    pub(crate) asked: u32,
     /// Transfers from one region to another since the counter was last taken.
     pub(crate) transfers: u64,
     /// Fills the context up, so that the registers end where it ends: within a signed byte of the base.
-    _gap: [u32; 7],
+    _gap: [u32; 5],
     /// By slot: nowhere, zero, x0..x31, the shunt.
     pub(crate) registers: [u32; Slot::COUNT],
 }
@@ -90,9 +93,9 @@ pub mod layout {
     pub const ACCESS_STUB: i32 = field(offset_of!(VmContext, access_stub));
     /// Pointer to the stub that preserves all registers and calls the refill helper.
     pub const REFILL_STUB: i32 = field(offset_of!(VmContext, refill_stub));
-    /// Pointer to the access helper: `extern "C" fn(base, address: u32, access code | steps left in the block << 8)`.
+    /// Pointer to the access helper: `extern "C" fn(base)`.
     pub const ACCESS_HELPER: i32 = field(offset_of!(VmContext, access_helper));
-    /// Pointer to the refill helper: `extern "C" fn(base, steps: u32)`.
+    /// Pointer to the refill helper: `extern "C" fn(base)`.
     pub const REFILL_HELPER: i32 = field(offset_of!(VmContext, refill_helper));
     /// u64: number of the next step (level off) or address of the next row (level rows).
     pub const PROGRESS: i32 = field(offset_of!(VmContext, progress));
@@ -102,6 +105,10 @@ pub mod layout {
     pub const VERDICT: i32 = field(offset_of!(VmContext, verdict));
     /// u32: address of the next instruction.
     pub const PC: i32 = field(offset_of!(VmContext, pc));
+    /// u32: the address that the access helper is asked about.
+    pub const ASKED_ADDRESS: i32 = field(offset_of!(VmContext, asked_address));
+    /// u32: for the access helper, access code | steps left in the block << 8; for the refill helper, steps.
+    pub const ASKED: i32 = field(offset_of!(VmContext, asked));
     /// u64: counter of transfers between regions.
     pub const TRANSFERS: i32 = field(offset_of!(VmContext, transfers));
     /// u8 per guest page, indexed by page number, and three times as many zeros behind them. So an index of two bits more,
@@ -143,8 +150,10 @@ impl VmContext {
             progress_limit: 0,
             verdict: 0,
             pc: 0,
+            asked_address: 0,
+            asked: 0,
             transfers: 0,
-            _gap: [0; 7],
+            _gap: [0; 5],
             registers: [0; Slot::COUNT],
         }
     }

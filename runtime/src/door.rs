@@ -102,9 +102,10 @@ unsafe fn assist(base: *mut u8, call: impl FnOnce(&mut dyn Assist, &mut Vm) -> V
 ///
 /// # Safety
 /// Called by generated code inside `enter`, with its base.
-pub(crate) unsafe extern "C" fn access_helper(base: *mut u8, address: u32, code: u32) {
-    let (access, steps) = Access::unpack(code);
+pub(crate) unsafe extern "C" fn access_helper(base: *mut u8) {
     let ask = |host: &mut dyn Assist, vm: &mut Vm| {
+        let address = vm.context().asked_address;
+        let (access, steps) = Access::unpack(vm.context().asked);
         // Generated code counts a block when it begins.
         vm.take_back(steps);
         host.access(vm, address, access, steps)
@@ -117,7 +118,11 @@ pub(crate) unsafe extern "C" fn access_helper(base: *mut u8, address: u32, code:
 ///
 /// # Safety
 /// Called by generated code inside `enter`, with its base.
-pub(crate) unsafe extern "C" fn refill_helper(base: *mut u8, steps: u32) {
+pub(crate) unsafe extern "C" fn refill_helper(base: *mut u8) {
+    let ask = |host: &mut dyn Assist, vm: &mut Vm| {
+        let steps = vm.context().asked;
+        host.refill(vm, steps)
+    };
     // SAFETY: by the contract of this function.
-    unsafe { assist(base, |host, vm| host.refill(vm, steps)) }
+    unsafe { assist(base, ask) }
 }

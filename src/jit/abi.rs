@@ -21,17 +21,10 @@ pub(super) fn region_signature() -> Signature {
     signature
 }
 
-/// `fn(base, address, access code)`: how regions call the access stub.
-pub(super) fn access_signature(convention: CallConv) -> Signature {
+/// `fn(base)`: how regions call the stubs through which they ask. What they ask stands in the context.
+pub(super) fn assist_signature(convention: CallConv) -> Signature {
     let mut signature = Signature::new(convention);
-    signature.params = vec![AbiParam::new(types::I64), AbiParam::new(types::I32), AbiParam::new(types::I32)];
-    signature
-}
-
-/// `fn(base, steps)`: how regions call the refill stub.
-pub(super) fn refill_signature(convention: CallConv) -> Signature {
-    let mut signature = Signature::new(convention);
-    signature.params = vec![AbiParam::new(types::I64), AbiParam::new(types::I32)];
+    signature.params = vec![AbiParam::new(types::I64)];
     signature
 }
 

@@ -6,7 +6,7 @@ use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use tachy_runtime::layout;
 
-use super::abi::{REASON_NO_ENTRY, access_signature, compile, refill_signature, region_signature};
+use super::abi::{REASON_NO_ENTRY, assist_signature, compile, region_signature};
 
 /// Machine code of the stubs.
 pub(super) struct Stubs {
@@ -19,8 +19,8 @@ impl Stubs {
     pub(super) fn new(isa: &OwnedTargetIsa) -> Option<Stubs> {
         Some(Stubs {
             dispatcher: dispatcher(isa)?,
-            access: stub(isa, access_signature, layout::ACCESS_HELPER)?,
-            refill: stub(isa, refill_signature, layout::REFILL_HELPER)?,
+            access: stub(isa, layout::ACCESS_HELPER)?,
+            refill: stub(isa, layout::REFILL_HELPER)?,
         })
     }
 }
@@ -31,19 +31,19 @@ fn function(signature: Signature) -> Context {
     context
 }
 
-/// A function that preserves every register and passes its arguments on to the helper at `helper` in the context.
-fn stub(isa: &OwnedTargetIsa, signature: fn(CallConv) -> Signature, helper: i32) -> Option<Vec<u8>> {
-    let mut context = function(signature(CallConv::PreserveAll));
+/// A function that preserves every register and calls the helper at `helper` in the context.
+fn stub(isa: &OwnedTargetIsa, helper: i32) -> Option<Vec<u8>> {
+    let mut context = function(assist_signature(CallConv::PreserveAll));
     let mut frontend = FunctionBuilderContext::new();
     let mut builder = FunctionBuilder::new(&mut context.func, &mut frontend);
     let block = builder.create_block();
     builder.append_block_params_for_function_params(block);
     builder.switch_to_block(block);
     builder.seal_block(block);
-    let arguments = builder.block_params(block).to_vec();
-    let callee = builder.ins().load(types::I64, MemFlagsData::trusted(), arguments[0], helper);
-    let signature = builder.import_signature(signature(isa.default_call_conv()));
-    builder.ins().call_indirect(signature, callee, &arguments);
+    let base = builder.block_params(block)[0];
+    let callee = builder.ins().load(types::I64, MemFlagsData::trusted(), base, helper);
+    let signature = builder.import_signature(assist_signature(isa.default_call_conv()));
+    builder.ins().call_indirect(signature, callee, &[base]);
     builder.ins().return_(&[]);
     builder.finalize(isa.frontend_config());
     compile(&mut context, isa)

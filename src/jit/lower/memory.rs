@@ -86,14 +86,14 @@ impl Lowering<'_> {
     /// Asks in `slow`, goes on in `go` if the answer is yes, and leaves in front of the instruction at `pc` if it is no.
     fn ask(&mut self, pc: u32, address: Value, access: Access, slow: Block, go: Block) {
         self.open_cold(slow);
-        // The helper finds progress where the block will be done, and knows from the code how far back this step is.
+        // The helper finds progress where the block will be done, and knows from the code how far back this step is: it
+        // leaves the context as it has to be if the answer is no.
         self.builder.ins().store(TRUSTED, self.after, self.base, layout::PROGRESS);
-        let code = self.i32(access.pack(self.left as u32));
-        let stub = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::ACCESS_STUB);
-        self.builder.ins().call_indirect(self.access_signature, stub, &[self.base, address, code]);
-        let verdict = self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT);
-        let arguments = self.here(pc);
-        self.builder.ins().brif(verdict, self.leave_stop, &arguments, go, &[]);
+        let pc = self.i32(pc);
+        self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
+        self.builder.ins().store(TRUSTED, address, self.base, layout::ASKED_ADDRESS);
+        let verdict = self.assist(access.pack(self.left as u32), layout::ACCESS_STUB);
+        self.builder.ins().brif(verdict, self.out, &[], go, &[]);
         self.open(go);
     }
 

@@ -21,7 +21,7 @@ use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use tachy_runtime::{Entry, ROW_BYTES, Slot, layout, page_of};
 
-use super::abi::{REASON_NO_ENTRY, REASON_STOP, access_signature, refill_signature, region_signature};
+use super::abi::{REASON_NO_ENTRY, REASON_STOP, assist_signature, region_signature};
 use super::liveness::{RegisterSet, live_in, successors};
 use super::region::{Block, End, FEW_TARGETS, Placed, Region, Target};
 use super::stubs::{callee, look_up, look_up_constant};
@@ -51,8 +51,7 @@ pub(super) fn lower(
     let mut builder = FunctionBuilder::new(function, frontend);
     let registers = std::array::from_fn(|_| builder.declare_var(types::I32));
     let progress = builder.declare_var(types::I64);
-    let access_signature = builder.import_signature(access_signature(CallConv::PreserveAll));
-    let refill_signature = builder.import_signature(refill_signature(CallConv::PreserveAll));
+    let assist_signature = builder.import_signature(assist_signature(CallConv::PreserveAll));
     let region_signature = builder.import_signature(region_signature());
     let start = builder.create_block();
     builder.append_block_params_for_function_params(start);
@@ -61,16 +60,15 @@ pub(super) fn lower(
     builder.def_var(progress, before);
     let blocks = region.blocks.iter().map(|_| builder.create_block()).collect();
     let entries = region.entries.iter().map(|_| builder.create_block()).collect();
-    let [hop, hop_indirect, leave_stop] =
-        [&[types::I64, types::I32, types::I64][..], &[types::I32, types::I64], &[types::I32, types::I64]].map(
-            |params| {
-                let block = builder.create_block();
-                for &param in params {
-                    builder.append_block_param(block, param);
-                }
-                block
-            },
-        );
+    let place = [types::I32, types::I64];
+    let [hop, hop_indirect, leave_stop, out] =
+        [&[types::I64, types::I32, types::I64][..], &place, &place, &[]].map(|params| {
+            let block = builder.create_block();
+            for &param in params {
+                builder.append_block_param(block, param);
+            }
+            block
+        });
     let mut lowering = Lowering {
         builder,
         level,
@@ -80,14 +78,14 @@ pub(super) fn lower(
         base,
         registers,
         progress,
-        access_signature,
-        refill_signature,
+        assist_signature,
         region_signature,
         blocks,
         entries,
         hop,
         hop_indirect,
         leave_stop,
+        out,
         dirty: 0,
         after: base,
         left: 0,
@@ -114,8 +112,7 @@ struct Lowering<'a> {
     registers: [Variable; 32],
     /// Number of the next step, or address of the next row; see `layout::PROGRESS`.
     progress: Variable,
-    access_signature: SigRef,
-    refill_signature: SigRef,
+    assist_signature: SigRef,
     region_signature: SigRef,
     /// IR blocks by index of the region's blocks, and of its entries.
     blocks: Vec<IrBlock>,
@@ -124,8 +121,9 @@ struct Lowering<'a> {
     /// progress).
     hop: IrBlock,
     hop_indirect: IrBlock,
-    /// Out of native code (pc, progress).
+    /// Out of native code (pc, progress), or where the context has both already.
     leave_stop: IrBlock,
+    out: IrBlock,
     /// Registers whose value is newer than the context's; x0 stands for its shunt.
     dirty: RegisterSet,
     /// Progress at the end of the current block.
@@ -226,20 +224,28 @@ impl Lowering<'_> {
         let callee = callee(&mut self.builder, self.base, word);
         self.builder.ins().return_call_indirect(self.region_signature, callee, &[self.base, word, progress]);
         self.open_cold(none);
-        self.leave(pc, progress, REASON_NO_ENTRY);
+        self.set_place(pc, progress);
+        self.leave(REASON_NO_ENTRY);
     }
 
     fn leave_stop_block(&mut self) {
         self.builder.switch_to_block(self.leave_stop);
         self.builder.set_cold_block(self.leave_stop);
         let [pc, progress] = [0, 1].map(|index| self.builder.block_params(self.leave_stop)[index]);
-        self.leave(pc, progress, REASON_STOP);
+        self.set_place(pc, progress);
+        self.builder.ins().jump(self.out, &[]);
+
+        self.builder.switch_to_block(self.out);
+        self.builder.set_cold_block(self.out);
+        self.leave(REASON_STOP);
     }
 
-    /// Pc and progress to the context, then out of native code.
-    fn leave(&mut self, pc: Value, progress: Value, reason: i64) {
+    fn set_place(&mut self, pc: Value, progress: Value) {
         self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
         self.builder.ins().store(TRUSTED, progress, self.base, layout::PROGRESS);
+    }
+
+    fn leave(&mut self, reason: i64) {
         let reason = self.builder.ins().iconst(types::I32, reason);
         self.builder.ins().return_(&[reason]);
     }
@@ -278,13 +284,9 @@ impl Lowering<'_> {
         let pc = self.i32(pc);
         self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
         self.builder.ins().store(TRUSTED, before, self.base, layout::PROGRESS);
-        let steps = self.i32(self.left as u32);
-        let stub = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::REFILL_STUB);
-        self.builder.ins().call_indirect(self.refill_signature, stub, &[self.base, steps]);
-        let verdict = self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT);
+        let verdict = self.assist(self.left as u32, layout::REFILL_STUB);
         let fresh = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS);
-        let arguments = [BlockArg::Value(pc), BlockArg::Value(fresh)];
-        self.builder.ins().brif(verdict, self.leave_stop, &arguments, refilled, &[]);
+        self.builder.ins().brif(verdict, self.out, &[], refilled, &[]);
 
         self.open_cold(refilled);
         let after = self.builder.ins().iadd_imm_s(fresh, change);
@@ -293,6 +295,16 @@ impl Lowering<'_> {
 
         self.open(body);
         self.after = self.builder.use_var(self.progress);
+    }
+
+    /// Asks through the stub at `stub` in the context; not 0 if the answer is to stop. The context must be as an answer
+    /// needs it.
+    fn assist(&mut self, asked: u32, stub: i32) -> Value {
+        let asked = self.i32(asked);
+        self.builder.ins().store(TRUSTED, asked, self.base, layout::ASKED);
+        let stub = self.builder.ins().load(types::I64, TRUSTED, self.base, stub);
+        self.builder.ins().call_indirect(self.assist_signature, stub, &[self.base]);
+        self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT)
     }
 
     fn instruction(&mut self, placed: &Placed) {
