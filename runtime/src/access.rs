@@ -12,25 +12,25 @@ pub enum Access {
 }
 
 impl Access {
-    /// The number by which generated code tells its helper of an access, in the low byte, and of the `steps` of the
-    /// block that are not done yet, above it.
-    pub const fn pack(self, steps: u32) -> u32 {
+    /// The number by which generated code tells its helper of an access: in the low byte which, above it the steps of
+    /// the block that are not done yet, `undone`, and above those the `steps` that the slice still has room for.
+    pub const fn pack(self, undone: u8, steps: u16) -> u32 {
         let code = match self {
             Access::Fetch => 0,
             Access::Load(bytes) => bytes,
             Access::Store(bytes) => bytes | 8,
         };
-        code | steps << 8
+        code | (undone as u32) << 8 | (steps as u32) << 16
     }
 
     /// The inverse of [`Access::pack`].
-    pub const fn unpack(packed: u32) -> (Access, u32) {
+    pub const fn unpack(packed: u32) -> (Access, u8, u16) {
         let access = match packed & 0xff {
             0 => Access::Fetch,
             code if code & 8 != 0 => Access::Store(code & 7),
             code => Access::Load(code & 7),
         };
-        (access, packed >> 8)
+        (access, (packed >> 8) as u8, (packed >> 16) as u16)
     }
 
     /// Bytes that must divide the address.

@@ -107,7 +107,7 @@ pub mod layout {
     pub const PC: i32 = field(offset_of!(VmContext, pc));
     /// u32: the address that the access helper is asked about.
     pub const ASKED_ADDRESS: i32 = field(offset_of!(VmContext, asked_address));
-    /// u32: for the access helper, access code | steps left in the block << 8; for the refill helper, steps.
+    /// u32: for the access helper, what [`Access::pack`](crate::Access::pack) makes; for the refill helper, steps.
     pub const ASKED: i32 = field(offset_of!(VmContext, asked));
     /// u64: counter of transfers between regions.
     pub const TRANSFERS: i32 = field(offset_of!(VmContext, transfers));

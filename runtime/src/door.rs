@@ -17,11 +17,11 @@ pub trait Assist {
     /// An access that its page's state does not allow without help. `Continue` lets it happen; `Stop` leaves native
     /// code before the instruction, for the interpreter to do it or to trap.
     ///
-    /// The step number and registers are exact; the slice has room for the `steps` steps of the block not done yet, this
-    /// one included. The context's pc is stale.
+    /// The step number, the pc and registers are exact; the slice has room for the `steps` steps that native code will
+    /// do without asking again, at the most, this one included.
     fn access(&mut self, vm: &mut Vm, address: u32, access: Access, steps: u32) -> Verdict;
 
-    /// The next block's `steps` do not fit into what is left of the slice. `Continue` after opening one that holds
+    /// The `steps` that native code would do without asking again do not fit into what is left of the slice. `Continue` after opening one that holds
     /// them; `Stop` leaves native code before the block. The context's pc and progress are exact here.
     fn refill(&mut self, vm: &mut Vm, steps: u32) -> Verdict;
 }
@@ -105,10 +105,10 @@ unsafe fn assist(base: *mut u8, call: impl FnOnce(&mut dyn Assist, &mut Vm) -> V
 pub(crate) unsafe extern "C" fn access_helper(base: *mut u8) {
     let ask = |host: &mut dyn Assist, vm: &mut Vm| {
         let address = vm.context().asked_address;
-        let (access, steps) = Access::unpack(vm.context().asked);
+        let (access, undone, steps) = Access::unpack(vm.context().asked);
         // Generated code counts a block when it begins.
-        vm.take_back(steps);
-        host.access(vm, address, access, steps)
+        vm.take_back(undone as u32);
+        host.access(vm, address, access, steps as u32)
     };
     // SAFETY: by the contract of this function.
     unsafe { assist(base, ask) }

@@ -8,6 +8,7 @@
 
 mod abi;
 mod background;
+mod budget;
 mod cache;
 mod common_code;
 mod counters;

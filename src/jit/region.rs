@@ -12,7 +12,7 @@ use super::returns::known_returns;
 use crate::decode::{Instruction, decode};
 use crate::isa::{Class, Variant};
 
-/// Instructions in one block, at the most: the budget is checked once a block, so a block must fit a row buffer.
+/// Instructions in one block, and in blocks that ask for their steps together, at the most: they must fit a row buffer.
 pub(crate) const BLOCK_INSTRUCTIONS: usize = 64;
 
 /// Places that an indirect jump compares its target with, one after the other, at the most.

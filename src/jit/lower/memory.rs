@@ -92,7 +92,8 @@ impl Lowering<'_> {
         let pc = self.i32(pc);
         self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
         self.builder.ins().store(TRUSTED, address, self.base, layout::ASKED_ADDRESS);
-        let verdict = self.assist(access.pack(self.left as u32), layout::ACCESS_STUB);
+        let verdict =
+            self.assist(access.pack(self.left as u8, (self.left + self.reserved) as u16), layout::ACCESS_STUB);
         self.builder.ins().brif(verdict, self.out, &[], go, &[]);
         self.open(go);
     }

@@ -22,6 +22,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use tachy_runtime::{Entry, ROW_BYTES, Slot, layout, page_of};
 
 use super::abi::{REASON_NO_ENTRY, REASON_STOP, assist_signature, region_signature};
+use super::budget::{Share, shares};
 use super::liveness::{RegisterSet, live_in, successors};
 use super::region::{Block, End, FEW_TARGETS, Placed, Region, Target};
 use super::stubs::{callee, look_up, look_up_constant};
@@ -74,6 +75,8 @@ pub(super) fn lower(
         level,
         rules,
         entered_from_elsewhere: entered_from_elsewhere(region),
+        shares: shares(region),
+        reserved: 0,
         region,
         base,
         registers,
@@ -107,6 +110,8 @@ struct Lowering<'a> {
     rules: &'static Rules,
     /// For each block of the region, whether control may come to it from another page.
     entered_from_elsewhere: Vec<bool>,
+    /// What each block asks the budget for.
+    shares: Vec<Share>,
     region: &'a Region,
     base: Value,
     registers: [Variable; 32],
@@ -130,6 +135,8 @@ struct Lowering<'a> {
     after: Value,
     /// Instructions of the current block not yet done, the current one included.
     left: i64,
+    /// Steps behind the current block that are taken from the budget already, at the most.
+    reserved: i64,
 }
 
 impl Lowering<'_> {
@@ -253,7 +260,9 @@ impl Lowering<'_> {
     fn block(&mut self, index: usize, block: &Block) {
         self.builder.switch_to_block(self.blocks[index]);
         self.left = block.instructions.len() as i64;
-        self.take_budget(block.pc);
+        let share = self.shares[index];
+        self.reserved = share.steps as i64 - self.left;
+        self.take_budget(block.pc, share.asks);
         if self.rules.asks_fetches() && self.entered_from_elsewhere[index] && self.left > 0 {
             self.check_fetch(block.pc);
         }
@@ -265,18 +274,20 @@ impl Lowering<'_> {
         self.end(block);
     }
 
-    /// Takes the whole block's steps from the budget, asking for more when they do not fit; `after` is what remains.
-    fn take_budget(&mut self, pc: u32) {
+    /// Counts the whole block's steps. A block that `asks` looks first whether they and those behind it fit into the
+    /// budget, and asks for more if they do not.
+    fn take_budget(&mut self, pc: u32, asks: bool) {
         let before = self.builder.use_var(self.progress);
-        if self.left == 0 {
-            self.after = before;
+        let change = self.left * self.step_unit();
+        let after = self.add(before, change);
+        self.builder.def_var(self.progress, after);
+        self.after = after;
+        if !asks || self.left + self.reserved == 0 {
             return;
         }
-        let change = self.left * self.step_unit();
-        let after = self.builder.ins().iadd_imm_s(before, change);
+        let farthest = self.add(after, self.reserved * self.step_unit());
         let limit = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS_LIMIT);
-        let too_much = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, after, limit);
-        self.builder.def_var(self.progress, after);
+        let too_much = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, farthest, limit);
         let [refill, refilled, body] = std::array::from_fn(|_| self.builder.create_block());
         self.builder.ins().brif(too_much, refill, &[], body, &[]);
 
@@ -284,12 +295,12 @@ impl Lowering<'_> {
         let pc = self.i32(pc);
         self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
         self.builder.ins().store(TRUSTED, before, self.base, layout::PROGRESS);
-        let verdict = self.assist(self.left as u32, layout::REFILL_STUB);
+        let verdict = self.assist((self.left + self.reserved) as u32, layout::REFILL_STUB);
         let fresh = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS);
         self.builder.ins().brif(verdict, self.out, &[], refilled, &[]);
 
         self.open_cold(refilled);
-        let after = self.builder.ins().iadd_imm_s(fresh, change);
+        let after = self.add(fresh, change);
         self.builder.def_var(self.progress, after);
         self.builder.ins().jump(body, &[]);
 
