@@ -90,9 +90,10 @@ impl Paging {
     /// Begins a new segment: no page is loaded.
     pub(super) fn clear(&mut self) {
         for page in self.touched.drain(..) {
-            // Whoever removed a node removed all above it, unless another page has put them back; none does here.
+            // Whoever removed a node removed all above it, unless another page has put them back; none does here. Node 0,
+            // above the root, is never there.
             let mut node = PAGES + page;
-            while node != 0 && self.loaded.contains(node) {
+            while self.loaded.contains(node) {
                 self.loaded.remove(node);
                 self.dirty.remove(node);
                 node /= 2;
