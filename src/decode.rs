@@ -87,7 +87,7 @@ const fn build_index() -> Index {
         }
         key += 1;
     }
-    assert!(next <= u8::MAX as usize, "places are counted in bytes");
+    assert!(next == index.order.len() && next <= u8::MAX as usize, "each place is taken, and counted in a byte");
     index.start[KEYS] = next as u8;
     index
 }
