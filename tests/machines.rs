@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::assembler::Assembler;
 use common::engines::{Case, End, Setup, assert_same};
 use tachy::decode::{Instruction, encode};
 use tachy::host::HostEnv;
@@ -100,6 +101,35 @@ fn memory_of_r0vm() {
     assert_eq!(steps, 2);
     let (_, text, _) = end(MachineKind::R0vm, &[lui, load(2)]);
     assert!(text.contains("misaligned load"), "{text}");
+}
+
+/// R0VM's registers are memory, which may be run: an instruction there is what its register holds now.
+#[test]
+fn code_in_registers() {
+    let bank = 0xffff_0000;
+    let add_to_x10 = |imm| encode(Instruction { op: Op::Addi, rd: 10, rs1: 10, rs2: 0, imm });
+    let code = [
+        // x20 to x23: adds 1 the first time; puts x22 into x20, so that it adds 16 from then on; adds 16; returns.
+        add_to_x10(1),
+        encode(Instruction { op: Op::Add, rd: 20, rs1: 22, rs2: 0, imm: 0 }),
+        add_to_x10(16),
+        encode(Instruction { op: Op::Jalr, rd: 0, rs1: 1, rs2: 0, imm: 0 }),
+    ];
+    let mut asm = Assembler::new(CODE);
+    for (register, word) in (20..).zip(code) {
+        asm.li(register, word);
+    }
+    asm.li(5, bank + 4 * 20);
+    for _ in 0..3 {
+        asm.i(Op::Jalr, 1, 5, 0);
+    }
+    asm.i(Op::Slli, 10, 10, 16);
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+    let words = asm.finish().words;
+    let outcome = assert_same("code in registers", &case(MachineKind::R0vm, &words), &setups());
+    assert_eq!(outcome.end, End::Done(Status::Exited { code: 17 + 32 + 32 }));
+    let ran: Vec<_> = outcome.rows.iter().filter(|row| row.pc == bank + 4 * 20).map(|row| row.insn).collect();
+    assert_eq!(ran, [code[0], code[2], code[2]]);
 }
 
 /// Guests of R0VM with the words that they read: some with small segments, so that many splits fall into native code.
