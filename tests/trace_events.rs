@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tachy::host::HostEnv;
 use tachy::r0vm::{TraceEvent, TraceEvents};
-use tachy::trace::CountingSink;
+use tachy::trace::{CountingSink, VecSink};
 use tachy::{Engine, Env, Error, Executor, JitOptions, Limits, MachineKind, NullSink, Program, Session, Sink};
 
 fn program(name: &str) -> Program {
@@ -76,6 +76,47 @@ fn a_callback_gets_what_the_sink_makes_part_by_part() {
             parts(&mut session, NullSink::off, |_| all.push(kept.take()));
             assert!(all == expected, "{name}, {engine:?}");
         }
+    }
+}
+
+/// Page events are all that paging takes but for what segments begin with, and every row is an instruction that started:
+/// whatever traps, calls the machine or has its registers in memory.
+#[test]
+fn events_account_for_paging_and_for_every_row() {
+    let guests: [(&str, &[u32], u32); 6] = [
+        ("kernel_modes", &[], 20),
+        ("kernel_modes", &[], 13),
+        ("kernel_registers", &[], 13),
+        ("accelerators", &[1], 16),
+        ("smc", &[10], 14),
+        ("recursion", &[2, 3, 50], 14),
+    ];
+    for (name, words, po2) in guests {
+        let (kept, mut rows) = (Kept::default(), VecSink::default());
+        let host = HostEnv::builder().write_slice(words).segment_limit_po2(po2).build().unwrap();
+        let session = executor(name, Engine::Jit).run(Env::new().host(host).trace_callback(kept.callback()), &mut rows);
+        let report = session.unwrap().report().unwrap();
+        let (mut paging, mut starts) = (0, Vec::new());
+        for event in kept.take() {
+            match event {
+                TraceEvent::PageIn { cycles } | TraceEvent::PageOut { cycles } => {
+                    assert!(cycles == 322 || cycles == 13, "{name}: a page or a node takes {cycles} cycles");
+                    paging += cycles;
+                }
+                TraceEvent::InstructionStart { cycle, pc, insn } => starts.push((cycle, pc, insn)),
+                _ => {}
+            }
+        }
+        assert_eq!(paging + 10 * report.segments, report.paging_cycles, "{name}, po2 {po2}");
+        assert!(starts.is_sorted_by_key(|start| start.0), "{name}: a cycle before the one before");
+        // What trapped started, too, and has no row.
+        let mut started = starts.iter();
+        for (step, row) in rows.rows.iter().enumerate() {
+            let found = started.any(|&(_, pc, insn)| (pc, insn) == (row.pc, row.insn));
+            assert!(found, "{name}, po2 {po2}: step {step} at {:#x} did not start", row.pc);
+        }
+        let traps = if name == "kernel_modes" { 1..20 } else { 0..1 };
+        assert!(traps.contains(&(starts.len() - rows.rows.len())), "{name}: {} starts", starts.len());
     }
 }
 
