@@ -34,11 +34,6 @@ impl Entry {
         assert!(offset != 0 && region < Entry::REGIONS && entry < Entry::ENTRIES, "entry out of range");
         Entry((region as u64) << Entry::REGION_SHIFT | (entry as u64) << Entry::ENTRY_SHIFT | offset as u64)
     }
-
-    /// Number of the region in its code memory.
-    pub fn region(self) -> u32 {
-        (self.0 >> Entry::REGION_SHIFT) as u32
-    }
 }
 
 type Chunk = Box<[AtomicU64]>;

@@ -201,11 +201,6 @@ impl Vm {
         self.tracing
     }
 
-    /// Rows the buffer holds when full.
-    pub fn row_capacity(&self) -> usize {
-        self.rows.len()
-    }
-
     /// What one step adds to progress.
     #[inline]
     fn step_unit(&self) -> u64 {

@@ -93,17 +93,6 @@ impl Kernel {
         }
     }
 
-    /// How many hashes it computes side by side.
-    pub fn lanes(self) -> usize {
-        match self.0 {
-            Kind::Portable => portable::LANES,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2::LANES,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => avx512::LANES,
-        }
-    }
-
     /// The digest of each page: its half-words in order, 16 to a block.
     pub fn hash_pages(self, pages: &[&PageContent]) -> Vec<PoseidonDigest> {
         self.hash_all(pages)
