@@ -99,7 +99,7 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
             };
             pc = next;
             if pc != from.wrapping_add(4) || page_of(pc) != page_of(from) {
-                if op == Op::Jalr && now.rd == Slot::SHUNT && now.rs1 != RETURN_ADDRESS {
+                if is_indirect_jump(op, now) {
                     tier.jumped(from, pc);
                 }
                 if tier.arrive(pages, pc) {
@@ -177,6 +177,12 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
 #[inline(always)]
 fn count<const ROWS: bool>(vm: &mut Vm, row: Row) {
     if ROWS { vm.push_row(row) } else { vm.count_step() }
+}
+
+/// Whether it is an indirect jump that is neither call nor return.
+#[inline(always)]
+fn is_indirect_jump(op: Op, now: Decoded) -> bool {
+    op == Op::Jalr && now.rd == Slot::SHUNT && now.rs1 != RETURN_ADDRESS
 }
 
 /// ra, through which functions return.
