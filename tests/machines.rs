@@ -103,6 +103,25 @@ fn memory_of_r0vm() {
     assert!(text.contains("misaligned load"), "{text}");
 }
 
+/// R0VM's registers are memory: what is stored there is in the register at the next instruction, and the other way around.
+#[test]
+fn registers_in_memory() {
+    let at_x10 = 4 * 10;
+    let mut asm = Assembler::new(CODE);
+    asm.li(5, 0xffff_0000);
+    asm.li(6, 20 << 16);
+    asm.store(Op::Sw, 6, at_x10, 5);
+    asm.r(Op::Add, 10, 10, 10);
+    asm.i(Op::Lw, 7, 5, at_x10);
+    asm.i(Op::Addi, 7, 7, 1);
+    asm.store(Op::Sb, 7, at_x10 + 2, 5);
+    asm.r(Op::Add, 10, 10, 7);
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+    let outcome = assert_same("registers in memory", &case(MachineKind::R0vm, &asm.finish().words), &setups());
+    // The byte stored is the lowest of 40 << 16 | 1.
+    assert_eq!(outcome.end, End::Done(Status::Exited { code: 1 + 40 }));
+}
+
 /// R0VM's registers are memory, which may be run: an instruction there is what its register holds now.
 #[test]
 fn code_in_registers() {

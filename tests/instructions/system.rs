@@ -1,10 +1,10 @@
 //! Fences, `ebreak`, what is no instruction, and the system calls of machine `bare` with every effect they have.
 
-use tachy::Cause;
 use tachy::decode::{Instruction, decode, encode};
 use tachy::isa::{Class, Op, Variant};
 use tachy::program::{Permissions, Segment};
 use tachy::trace::{Effect, EffectKind, Space};
+use tachy::{Cause, Program, Status};
 
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, End, Outcome, assert_same};
@@ -264,6 +264,39 @@ fn read() {
         (Write, Register, 10, 0, 3),
     ];
     assert_eq!(effects(&outcome), expected);
+}
+
+/// What a read writes over code that ran is what runs next.
+#[test]
+fn read_over_code() {
+    let add = |imm| encode(Instruction { op: Op::Addi, rd: 9, rs1: 9, rs2: 0, imm });
+    let mut asm = Assembler::new(CODE);
+    let (start, function) = (asm.label(), asm.label());
+    asm.jal(0, start);
+    asm.place(function);
+    let written = asm.here();
+    asm.word(add(1));
+    asm.i(Op::Jalr, 0, 1, 0);
+    asm.place(start);
+    // The first time by the code as it is, then each time by one more instruction of the input.
+    asm.jal(1, function);
+    for _ in 0..3 {
+        for (register, value) in [(10, 0), (11, written), (12, 4), (17, READ)] {
+            asm.li(register, value);
+        }
+        asm.word(word(Op::Ecall));
+        asm.jal(1, function);
+    }
+    asm.i(Op::Addi, A0, 9, 0);
+    asm.li(A7, EXIT);
+    asm.word(word(Op::Ecall));
+    let segment = Segment::from_words(CODE, &asm.finish().words, Permissions::RWX);
+    let program = Program::from_segments(CODE, vec![segment]).expect("a test's own program");
+    let stdin: Vec<u8> = [add(16), add(32), add(64)].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let outcome = assert_same("read over code", &Case { stdin, ..Case::new(program) }, &setups());
+    assert_eq!(outcome.end, End::Done(Status::Exited { code: 1 + 16 + 32 + 64 }));
+    let ran: Vec<_> = outcome.rows.iter().filter(|row| row.pc == written).map(|row| row.insn).collect();
+    assert_eq!(ran, [1, 16, 32, 64].map(add));
 }
 
 #[test]
