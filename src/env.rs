@@ -1,4 +1,4 @@
-//! The guest's surroundings: arguments and streams.
+//! The guest's surroundings: arguments, streams, and who may cancel it.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
 use crate::host::{Guest, Host, HostEnv, HostError};
+use crate::limits::CancelHandle;
 use crate::r0vm::{Digest, Sealer, Segment, TraceEvent, TraceEvents};
 use crate::trace::SinkError;
 
-/// Arguments and streams of one run. By default: no argument but the program's name, an empty stdin, and output that
+/// Arguments and streams of one run, and what else comes to it from outside. By default: no argument but the program's name, an empty stdin, and output that
 /// is dropped.
 pub struct Env<'env> {
     pub(crate) args: Vec<Vec<u8>>,
     pub(crate) stdin: Box<dyn Read + Send + 'env>,
     pub(crate) stdout: Box<dyn Write + Send + 'env>,
     pub(crate) stderr: Box<dyn Write + Send + 'env>,
+    pub(crate) cancel: CancelHandle,
     /// Of machine `r0vm` alone.
     pub(crate) host: Option<HostSide<'env>>,
     pub(crate) segments: SegmentSetup<'env>,
@@ -195,6 +197,7 @@ impl Default for Env<'_> {
             stdin: Box::new(io::empty()),
             stdout: Box::new(io::sink()),
             stderr: Box::new(io::sink()),
+            cancel: CancelHandle::default(),
             host: None,
             segments: SegmentSetup { po2: 20, limit_cycles: None, input: Digest::default(), sink: None, sealer: None },
             events: None,
@@ -230,6 +233,13 @@ impl<'env> Env<'env> {
     /// Takes what the guest writes to descriptor 2, flushed when the run stops.
     pub fn stderr(mut self, stream: impl Write + Send + 'env) -> Self {
         self.stderr = Box::new(stream);
+        self
+    }
+
+    /// The handle that cancels the session and tells how far it is, where it is wanted before there is a session to ask
+    /// for one. What was cancelled before its first step stops there. A handle may serve one session after the other.
+    pub fn cancel_handle(mut self, handle: CancelHandle) -> Self {
+        self.cancel = handle;
         self
     }
 

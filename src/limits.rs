@@ -17,7 +17,8 @@ pub struct Limits {
     pub time: Option<Duration>,
 }
 
-/// Cancels a run from another thread, and sees how far it has come. Clones are for the same session.
+/// Cancels a run from another thread, and sees how far it has come. Clones are for the same session; one of a caller's
+/// own is given to a session by [`Env::cancel_handle`](crate::Env::cancel_handle).
 #[derive(Debug, Clone, Default)]
 pub struct CancelHandle(Arc<Shared>);
 

@@ -4,6 +4,7 @@
 //! session computes is a function of program, input and limits alone, never of the engine.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -164,6 +165,7 @@ impl Executor {
             let sealer = Sealer::start(&self.program).map_err(|source| Error::Thread { source })?;
             env.segments.sealer = Some(sealer);
         }
+        let cancel = mem::take(&mut env.cancel);
         let is_r0vm = self.settings.machine == MachineKind::R0vm;
         let events = env.events.take().filter(|_| is_r0vm);
         let run: Box<dyn Run + 'env> = match self.settings.engine {
@@ -174,7 +176,7 @@ impl Executor {
                 Box::new(Crosscheck::new(jit, self.boot(follower, None)?, streams))
             }
         };
-        Ok(Session { run, limits: self.settings.limits, cancel: CancelHandle::default(), events })
+        Ok(Session { run, limits: self.settings.limits, cancel, events })
     }
 
     fn boot<'env>(&self, env: Env<'env>, caches: Option<Arc<Caches>>) -> Result<Box<dyn Run + 'env>, Error> {

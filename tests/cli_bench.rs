@@ -87,3 +87,15 @@ fn processes_are_run_under_the_conditions_that_were_asked_for() {
     let (code, _, stderr) = bench(&["--limit-output", "10", "--against", &against], &["15"]);
     assert!(code == Some(72) && stderr.contains("output limit"), "{stderr}");
 }
+
+#[test]
+fn what_was_measured_before_a_failure_is_shown() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tachy"));
+    command.args(["bench", "--runs", "1", "--json"]).arg(guest("fib")).args(["no-such-file", "--", "5"]);
+    let output = command.stdin(Stdio::null()).output().expect("tachy starts");
+    let stderr = String::from_utf8(output.stderr).expect("it is text");
+    assert_eq!(output.status.code(), Some(66), "{stderr}");
+    assert!(stderr.contains("fib.elf") && stderr.contains("tachy: cannot read"), "{stderr}");
+    let facts: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!((facts["programs"].as_array().map(Vec::len), &facts["error"]["kind"]), (Some(1), &"input".into()));
+}

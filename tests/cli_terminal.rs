@@ -7,6 +7,7 @@ mod common;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -116,6 +117,67 @@ fn an_interrupted_trace_has_every_row_up_to_there() {
             _ => assert_eq!(fs::metadata(&rows).unwrap().len(), 96 + 32 * steps),
         }
     }
+}
+
+/// Waits until Ctrl-C is heard: the second bit of what Linux says is caught stands for it.
+fn wait_for_handler(child: &Child) {
+    let path = format!("/proc/{}/status", child.id());
+    let is_caught = || {
+        let status = fs::read_to_string(&path).expect("it has not ended");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("Linux says so");
+        u64::from_str_radix(caught.trim(), 16).expect("a mask") & 1 << (2 - 1) != 0
+    };
+    while !is_caught() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn an_interrupted_comparison_says_how_far_both_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = [("bare", endless(&folder)), ("r0vm", endless_r0vm(&folder))];
+    for (machine, program) in programs {
+        let child = start(&["diff", "--machine", machine, "--json", "--stats", &program]);
+        wait_for_handler(&child);
+        interrupt(&child);
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{machine}: {stderr}");
+        assert!(stderr.contains("agree so far: interrupted at pc 0x") && stderr.contains("M steps/s"), "{stderr}");
+        let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&facts["error"]["kind"], &facts["agree"]), (&"cancelled".into(), &true.into()), "{facts}");
+        assert_eq!(facts["error"]["step"], facts["rows"], "{facts}");
+    }
+}
+
+#[test]
+fn an_interrupted_measurement_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = start(&["bench", "--json", &endless(&folder)]);
+    wait_for_handler(&child);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.starts_with("tachy: interrupted at pc 0x"), "{stderr}");
+    let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&facts["error"]["kind"], &facts["programs"]), (&"cancelled".into(), &Value::Array(vec![])), "{facts}");
+}
+
+/// A contender that hears nothing is waited for; then everything ends.
+#[test]
+fn an_interrupted_contest_ends_after_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = folder.path().join("fib");
+    // Interrupts who waits for it, and goes on to its good end.
+    fs::write(&slow, "#!/bin/sh\nkill -INT $PPID\n").unwrap();
+    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
+    let against = format!("native={}", slow.display());
+    let fib = guest("fib").display().to_string();
+    let child = start(&["bench", "--runs", "1", "--against", &against, &fib, "--", "5"]);
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), stderr.as_ref()), (Some(130), "tachy: interrupted\n"));
 }
 
 #[test]

@@ -38,7 +38,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("disasm", &["decode", "isa"]),
     ("program", &[]),
     // Where segments go, and what they are, is said by those who make them.
-    ("env", &["error", "host", "r0vm", "trace"]),
+    ("env", &["error", "host", "limits", "r0vm", "trace"]),
     ("rules", &["isa", "tachy_runtime"]),
     ("r0vm", &["decode", "isa", "program", "trace", "tachy_runtime"]),
     ("host", &[]),

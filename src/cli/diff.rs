@@ -12,8 +12,9 @@ use tachy::trace::Row;
 use tachy::{Error, MachineKind, Program, Status};
 
 use super::args::{GuestArgs, ReportArgs};
-use super::failure::{self, DIFFER, Failure};
+use super::failure::{self, DIFFER, Failure, INTERRUPTED};
 use super::guest::Guest;
+use super::interrupt;
 use super::r0vm::facts::ExitFacts;
 use super::report::{DifferenceFacts, ErrorFacts, Report};
 use super::text::{code_line, count, grouped, initial_word, quoted};
@@ -53,14 +54,15 @@ impl Diff {
             jit: self.guest.conditions.jit(),
             ..DiffOptions::default()
         };
-        let comparison = compare_in(&guest.loaded.program, &options, guest.quiet_env()?)
-            .map_err(|error| Failure::library(&error))?;
+        let env = guest.quiet_env()?.cancel_handle(interrupt::handle());
+        let comparison = compare_in(&guest.loaded.program, &options, env).map_err(|error| Failure::library(&error))?;
         take_down(report, &comparison);
         guest.write_journal(comparison.r0vm.as_ref())?;
         let (code, text) = match &comparison.verdict {
             Verdict::Agree(end) => {
                 let exit = comparison.r0vm.as_ref().and_then(|report| report.exit);
-                (0, agreement(comparison.rows, end, exit))
+                let is_interrupted = matches!(end, Err(Error::Cancelled { .. }));
+                (if is_interrupted { INTERRUPTED } else { 0 }, agreement(comparison.rows, end, exit))
             }
             Verdict::Differ(difference) => {
                 (DIFFER, difference_text(difference, &guest.loaded.program, guest.loaded.machine, &own_command()))
@@ -98,6 +100,7 @@ fn agreement(rows: u64, end: &Result<Status, Error>, exit: Option<Exit>) -> Stri
     let verb = if rows == 1 { "agrees" } else { "agree" };
     let rows = count(rows, "row");
     match end {
+        Err(error @ Error::Cancelled { .. }) => format!("{rows} {verb} so far: {}\n", Failure::library(error).message),
         Err(error) if error.kind() == "time-limit" => format!("{rows} {verb} so far: {error}\n"),
         Err(error) => format!("{rows} {verb}, and both end alike: {error}\n"),
         Ok(status) => match exit {

@@ -150,6 +150,11 @@ impl Failure {
         Failure::new("program", message)
     }
 
+    /// Ctrl-C came while no session of ours ran.
+    pub(super) fn interrupted() -> Failure {
+        Failure::new("cancelled", "interrupted".to_owned())
+    }
+
     /// The library says so.
     pub(super) fn library(error: &Error) -> Failure {
         let quiet = match error {
@@ -162,16 +167,17 @@ impl Failure {
             Error::Trap(trap) => Some(trap.address),
             _ => None,
         };
-        Failure { place: error.place(), address, quiet, ..Failure::new(error.kind(), error.to_string()) }
+        let message = match error {
+            Error::Cancelled { place: Place { pc, step } } => format!("interrupted at pc {pc:#010x}, step {step}"),
+            error => error.to_string(),
+        };
+        Failure { place: error.place(), address, quiet, ..Failure::new(error.kind(), message) }
     }
 
     /// A run ended with this: says also which code that was.
     pub(super) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>) -> Failure {
         let mut failure = Failure::library(error);
         let Some(Place { pc, step }) = failure.place else { return failure };
-        if matches!(error, Error::Cancelled { .. }) {
-            failure.message = format!("interrupted at pc {pc:#010x}, step {step}");
-        }
         *failure.code = CodePlace::new(loaded, pc);
         let mut more = Vec::new();
         more.extend(failure.code.text("in"));

@@ -21,6 +21,18 @@ pub(super) fn watch(run: CancelHandle) {
     HANDLER.call_once(|| drop(ctrlc::try_set_handler(interrupted)));
 }
 
+/// A handle for sessions that are yet to begin, which Ctrl-C cancels from now on: the one that runs then, or else the next.
+pub(super) fn handle() -> CancelHandle {
+    let handle = CancelHandle::default();
+    watch(handle.clone());
+    handle
+}
+
+/// Whether Ctrl-C has come since a run was watched.
+pub(super) fn has_come() -> bool {
+    RUN.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+}
+
 fn interrupted() {
     match RUN.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(run) => run.cancel(),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
+use super::super::interrupt;
 
 /// Debian: qemu-user.
 const QEMU: &str = "qemu-riscv32";
@@ -80,6 +81,10 @@ impl Process {
             .status()
             .map_err(|error| Failure::contender(&format!("cannot run {name} ({shown}): {error}")))?;
         let time = started.elapsed();
+        // Typed on a terminal, Ctrl-C is for the process as well, and it may end by it.
+        if interrupt::has_come() {
+            return Err(Failure::interrupted());
+        }
         if status.code() != Some((exit & 0xff) as i32) {
             let message = format!("{name} ({shown}) ended with {status}, where the program exits with {exit}");
             return Err(Failure::contender(&message));

@@ -10,6 +10,7 @@ use tachy::{Engine, Env, Executor, MachineKind, NullSink, Stats};
 use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
 use super::super::guest::{Streams, env};
+use super::super::interrupt;
 use super::super::load::Loaded;
 use super::super::r0vm::R0vmArgs;
 use super::against::{Against, Process};
@@ -98,7 +99,11 @@ pub(super) fn measure(
         return Err(Failure::usage("--against is for programs of machine bare"));
     }
     let options = R0vmArgs::execution();
-    let env = || env(machine, path, args, conditions, &options, Streams::none());
+    let cancel = interrupt::handle();
+    let env = || {
+        let env = env(machine, path, args, conditions, &options, Streams::none());
+        env.map(|env| env.cancel_handle(cancel.clone()))
+    };
     // On the spot, so that the run that warms up leaves nothing to compile, and what compiling took can be told apart.
     let mut jit = conditions.jit();
     jit.background = false;

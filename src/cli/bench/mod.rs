@@ -28,7 +28,7 @@ const EXAMPLES: &str = "  tachy bench --runs 1 guests/bin/fib.elf -- 20
 ///
 /// Guests have no input, and their output is dropped. Every program is run once by each engine to warm up, which is when
 /// most is compiled; the measured runs take turns, and their medians are shown, without what they still compiled. The
-/// limit on steps may end a run; any other error ends everything.
+/// limit on steps may end a run; any other error ends everything, and what was measured before it is shown.
 ///
 /// With --against, processes of `tachy run` and of others take turns with all that. These are timed from their start to
 /// their end: loading, translating and exiting, which the times above leave out. Nothing is subtracted.
@@ -74,15 +74,18 @@ impl Bench {
         let result = self.measure(&mut facts.programs);
         facts.error = result.as_ref().err().map(ErrorFacts::new);
         let written = json.map_or(Ok(()), |file| write_json(&facts, &file));
-        result.and(written)?;
-        let text = table::text(&facts.programs);
+        // What was measured before something went wrong is shown all the same.
+        let shown = if facts.programs.is_empty() { Ok(()) } else { self.show(&table::text(&facts.programs)) };
+        result.and(written).and(shown).map(|()| 0)
+    }
+
+    fn show(&self, text: &str) -> Result<(), Failure> {
         if matches!(self.json.target(), Target::Stdout) {
             // The object says the same; a person who cannot be told is not worth an error.
             let _ = io::stderr().write_all(text.as_bytes());
-        } else {
-            super::print(&text)?;
+            return Ok(());
         }
-        Ok(0)
+        super::print(text)
     }
 
     fn measure(&self, into: &mut Vec<Program>) -> Result<(), Failure> {
