@@ -181,6 +181,7 @@ impl CodeMemory {
         let mut memory = CodeMemory { module, arena, stubs: none, table: DispatchTable::new() };
         // SAFETY: the caller vouches for the stubs.
         let functions = unsafe { memory.publish(&[stubs.dispatcher, stubs.access, stubs.refill])? };
+        #[expect(clippy::indexing_slicing, reason = "three were published")]
         let [dispatcher, access, refill] = [0, 1, 2].map(|stub| functions[stub].address() as *const u8);
         memory.stubs = Stubs { dispatcher, access, refill };
         Ok(memory)

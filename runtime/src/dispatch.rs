@@ -5,6 +5,7 @@
 //! address space with no entry points to one shared chunk of zeros, so a look-up in native code never tests a pointer.
 //! Before there is any entry, no native code runs and the pointers are null: a program that never gets hot does not touch
 //! the half megabyte of them. Any number of harts read while one writer at a time publishes.
+#![expect(clippy::indexing_slicing, reason = "both levels, by as many bits of a pc as they have entries")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};

@@ -4,6 +4,17 @@
 //! All unsafe code of Tachy lives here, behind safe functions, but for [`CodeMemory::new`] and [`CodeMemory::publish`]: whoever
 //! calls them vouches for the code handed over. This crate must not know any instruction, any machine, or how code is made.
 
+// What a guest decides may fail here, and must not panic. `expect` attributes say where an invariant holds instead.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::todo,
+    clippy::unimplemented
+)]
+#![deny(clippy::indexing_slicing)]
+
 mod access;
 mod code;
 mod context;

@@ -93,12 +93,14 @@ impl Vm {
     }
 
     /// A register's value.
+    #[expect(clippy::indexing_slicing, reason = "slots are numbered below their count")]
     #[inline(always)]
     pub fn register(&self, slot: Slot) -> u32 {
         self.context().registers[slot.index()]
     }
 
     /// Sets a register.
+    #[expect(clippy::indexing_slicing, reason = "slots are numbered below their count")]
     #[inline(always)]
     pub fn set_register(&mut self, slot: Slot, value: u32) {
         self.context_mut().registers[slot.index()] = value;
@@ -152,6 +154,7 @@ impl Vm {
     }
 
     /// Sets the state of the page that holds `address`.
+    #[expect(clippy::indexing_slicing, reason = "an address has 22 bits of page, and there is a state for each")]
     #[inline]
     pub fn set_page_state(&mut self, address: u32, state: PageState) {
         let page = page_of(address) as usize;
@@ -289,6 +292,7 @@ impl Vm {
     }
 
     /// The rows in the buffer, oldest first.
+    #[expect(clippy::indexing_slicing, reason = "the cursor stays in the buffer")]
     pub fn rows(&self) -> &[Row] {
         &self.rows[..self.row_count()]
     }
