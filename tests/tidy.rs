@@ -505,6 +505,49 @@ fn documents_name_what_exists() {
     assert_none("a document names what is not there", findings);
 }
 
+/// Whether tests are what the path means: a function that is one, a file that has some, a folder (or its `main.rs`, which
+/// stands for the whole crate) with files that do.
+fn is_test(named: &str) -> bool {
+    let (path, function) = named.split_once("::").unwrap_or((named, ""));
+    let folder = format!("{}/", path.trim_end_matches("/main.rs").trim_end_matches('/'));
+    let is_meant = |file: &&File| file.path == path || (function.is_empty() && file.path.starts_with(&folder));
+    let files = rust_files();
+    let is_declared = |file: &File| {
+        let lines: Vec<&str> = file.text.lines().collect();
+        (0..lines.len()).filter(|&line| lines[line].trim() == "#[test]").any(|line| {
+            let declared = lines[line..].iter().find_map(|line| declared_function(line));
+            function.is_empty() || declared == Some(function)
+        })
+    };
+    files.iter().filter(is_meant).any(is_declared)
+}
+
+/// Each line of the table of invariants names what holds it, a test at least, and what it calls a test is one.
+#[test]
+fn every_invariant_is_held_by_tests() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("there is one");
+    let table = text.split("\n## ").find(|section| section.starts_with("Invariants\n")).expect("it has invariants");
+    let lines = table.lines().filter(|line| line.starts_with(|first| first == '|') && line.contains('`'));
+    let mut findings = Vec::new();
+    let mut count = 0;
+    for (number, line) in (1..).zip(lines) {
+        count = number;
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, place, _, holders, _] = cells[..] else { panic!("three columns: {line}") };
+        assert_eq!(place, number.to_string(), "numbered one by one");
+        let holders: Vec<&str> = holders.split('`').skip(1).step_by(2).collect();
+        let (tests, others): (Vec<&str>, Vec<&str>) = holders.iter().partition(|path| path.starts_with("tests/"));
+        if tests.is_empty() {
+            findings.push(format!("invariant {number} names no test, only {others:?}"));
+        }
+        findings.extend(tests.iter().filter(|path| !is_test(path)).map(|path| format!("invariant {number}: {path}")));
+    }
+    assert!(count > 0, "the table was not found");
+    assert_none("held by what is no test", findings);
+    assert!(is_test("tests/tidy.rs::every_invariant_is_held_by_tests") && is_test("tests/hostile/main.rs"));
+    assert!(!is_test("tests/tidy.rs::is_test") && !is_test("tests/common/mod.rs") && !is_test("tests/nowhere.rs"));
+}
+
 /// The lines between ```language and ``` of a document, block by block.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<Vec<&'a str>> {
     let start = format!("```{language}");

@@ -14,6 +14,7 @@ use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
 use cranelift_module::{Module, ModuleError, ModuleResult, default_libcall_names};
 use thiserror::Error;
+use wasmtime_internal_jit_icache_coherence::{clear_cache, pipeline_flush_mt};
 
 use crate::dispatch::{DispatchTable, Entry};
 use crate::map::{MapError, Mapping};
@@ -130,14 +131,27 @@ impl JITMemoryProvider for Provider {
 
     fn finalize(&mut self, _: BranchProtection) -> ModuleResult<()> {
         if self.open_bytes > self.sealed_bytes {
-            self.arena
-                .mapping
-                .allow_read_execute(self.sealed_bytes, self.open_bytes - self.sealed_bytes)
-                .map_err(|error| ModuleError::Allocation { err: error.source })?;
-            self.sealed_bytes = self.open_bytes;
-            self.arena.used_bytes.store(self.open_bytes, Ordering::Relaxed);
+            let sealed = self.seal(self.sealed_bytes, self.open_bytes - self.sealed_bytes);
+            return sealed.map_err(|err| ModuleError::Allocation { err });
         }
         Ok(())
+    }
+}
+
+impl Provider {
+    /// Makes `bytes` from `offset` executable, and seen as what they are by every processor: not all of them keep their
+    /// instruction caches and pipelines up to date by themselves.
+    fn seal(&mut self, offset: usize, bytes: usize) -> io::Result<()> {
+        let mapping = &self.arena.mapping;
+        let start = mapping.start().as_ptr().wrapping_add(offset);
+        // SAFETY: nothing is required but that a hart does not run this memory before the pipelines are flushed, below:
+        // its functions are not known to anyone yet.
+        unsafe { clear_cache(start.cast(), bytes) }.map_err(io::Error::other)?;
+        mapping.allow_read_execute(offset, bytes).map_err(|error| error.source)?;
+        // From here on they are not writable any more, whatever comes.
+        self.sealed_bytes = offset + bytes;
+        self.arena.used_bytes.store(self.sealed_bytes, Ordering::Relaxed);
+        pipeline_flush_mt().map_err(io::Error::other)
     }
 }
 

@@ -56,6 +56,7 @@ impl Kernel {
 
     /// Those that this processor can run, the best one last. A `Kernel` exists only if the processor can run it.
     pub fn available() -> Vec<Kernel> {
+        #[allow(unused_mut, reason = "other processors have no others")]
         let mut kernels = vec![Kernel::PORTABLE];
         #[cfg(target_arch = "x86_64")]
         {
