@@ -17,13 +17,10 @@ use thiserror::Error;
 use wasmtime_internal_jit_icache_coherence::{clear_cache, pipeline_flush_mt};
 
 use crate::dispatch::{DispatchTable, Entry};
-use crate::map::{MapError, Mapping};
+use crate::map::{MapError, Mapping, system_page_bytes};
 
 /// Alignment of a function, and the first offset in use, so that offset 0 never is a function.
 const FUNCTION_ALIGN_BYTES: usize = 32;
-/// Sealing works in system pages; 16 KiB covers every page size of our hosts but 64 KiB kernels, where sealing fails
-/// with an error and the engine interprets.
-const SEAL_BYTES: usize = if cfg!(target_arch = "x86_64") { 4096 } else { 16384 };
 
 /// Why code could not be published.
 #[derive(Debug, Error)]
@@ -85,6 +82,8 @@ pub(crate) struct Stubs {
 struct Arena {
     mapping: Mapping,
     capacity_bytes: usize,
+    /// What is sealed is whole pages of the system.
+    page_bytes: usize,
     used_bytes: AtomicUsize,
 }
 
@@ -97,14 +96,14 @@ impl Arena {
     fn place(&self, bytes: usize, align: usize) -> Option<(usize, usize)> {
         let start = self.used_bytes().next_multiple_of(align.max(FUNCTION_ALIGN_BYTES));
         let end = start.checked_add(bytes)?;
-        (end.next_multiple_of(SEAL_BYTES) <= self.capacity_bytes).then_some((start, end))
+        (end.next_multiple_of(self.page_bytes) <= self.capacity_bytes).then_some((start, end))
     }
 }
 
 /// Gives cranelift-jit memory from an [`Arena`].
 struct Provider {
     arena: Arc<Arena>,
-    /// Bytes below this are sealed; a multiple of [`SEAL_BYTES`].
+    /// Bytes below this are sealed; whole pages.
     sealed_bytes: usize,
     /// Bytes from `sealed_bytes` up to this are writable.
     open_bytes: usize,
@@ -116,7 +115,7 @@ impl JITMemoryProvider for Provider {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "code memory holds only code"));
         }
         let (start, end) = self.arena.place(size, align as usize).ok_or(io::ErrorKind::OutOfMemory)?;
-        let need = end.next_multiple_of(SEAL_BYTES);
+        let need = end.next_multiple_of(self.arena.page_bytes);
         if need > self.open_bytes {
             let from = self.open_bytes.max(self.sealed_bytes);
             self.arena.mapping.allow_read_write(from, need - from).map_err(|error| error.source)?;
@@ -182,10 +181,12 @@ impl CodeMemory {
         capacity_bytes: usize,
         stubs: StubCode<'_>,
     ) -> Result<CodeMemory, CodeError> {
-        let capacity_bytes = capacity_bytes.clamp(SEAL_BYTES, 1 << 31).next_multiple_of(SEAL_BYTES);
+        let page_bytes = system_page_bytes();
+        let capacity_bytes = capacity_bytes.clamp(page_bytes, 1 << 31).next_multiple_of(page_bytes);
         let arena = Arc::new(Arena {
             mapping: Mapping::reserve(capacity_bytes)?,
             capacity_bytes,
+            page_bytes,
             used_bytes: AtomicUsize::new(FUNCTION_ALIGN_BYTES),
         });
         let mut builder = JITBuilder::with_isa(isa, default_libcall_names());

@@ -27,6 +27,11 @@ impl MapError {
     }
 }
 
+/// Bytes of the system's pages, in which it protects: 4, 16 or 64 KiB.
+pub(crate) fn system_page_bytes() -> usize {
+    rustix::param::page_size()
+}
+
 /// A private anonymous mapping, at first without access, unmapped when dropped.
 pub(crate) struct Mapping {
     start: NonNull<u8>,
