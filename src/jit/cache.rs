@@ -354,10 +354,12 @@ impl Compiler {
             lower(region, *number, cache.level, cache.rules, &cache.isa, &mut context.func, frontend);
             compile(context, &cache.isa)
         }));
-        code.unwrap_or_else(|_| {
+        let code = code.unwrap_or_else(|_| {
             *self = Compiler::new();
             None
-        })
+        });
+        debug_assert!(code.is_some(), "Cranelift refused the region at {:x?}", region.entry_pcs().next());
+        code
     }
 }
 

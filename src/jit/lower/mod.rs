@@ -195,10 +195,10 @@ impl Lowering<'_> {
             self.builder.ins().jump(first, &[]);
             return;
         }
-        let [first, others] = [vec![first], others]
-            .map(|blocks| blocks.iter().map(|&block| self.builder.func.dfg.block_call(block, &[])).collect::<Vec<_>>());
-        let calls = [&first[..], &others].concat();
-        let table = self.builder.create_jump_table(JumpTableData::new(first[0], &calls));
+        // A call for each, though two lead to the same block: calls that are copies share their list of arguments.
+        let calls: Vec<_> =
+            [first, first].iter().chain(&others).map(|&block| self.builder.func.dfg.block_call(block, &[])).collect();
+        let table = self.builder.create_jump_table(JumpTableData::new(calls[0], &calls[1..]));
         self.builder.ins().br_table(entry, table);
     }
 
