@@ -283,7 +283,7 @@ fn bad_programs_give_65_and_missing_files_66() {
         assert_fails(&format!("{command} {}", folder.path("none")), 66, "No such file");
         assert_fails(&format!("{command} {}", folder.path("")), 66, "directory");
     }
-    assert_fails(&format!("bench {} {}", fib(), folder.path("none")), 66, "No such file");
+    assert_fails(&format!("bench {} {}", folder.path("none"), fib()), 66, "No such file");
     for command in ["run", "trace", "diff"] {
         assert_fails(&format!("{command} --stdin {} {}", folder.path("none"), fib()), 66, "No such file");
         assert_fails(&format!("{command} --stdin {} {}", folder.path(""), fib()), 66, "directory");
