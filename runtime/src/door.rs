@@ -21,8 +21,9 @@ pub trait Assist {
     /// do without asking again, at the most, this one included.
     fn access(&mut self, vm: &mut Vm, address: u32, access: Access, steps: u32) -> Verdict;
 
-    /// The `steps` that native code would do without asking again do not fit into what is left of the slice. `Continue` after opening one that holds
-    /// them; `Stop` leaves native code before the block. The context's pc and progress are exact here.
+    /// The `steps` that native code would do without asking again do not fit into what is left of the slice. `Continue`
+    /// after opening one that holds them; `Stop` leaves native code before the block. The context's pc and progress are
+    /// exact here.
     fn refill(&mut self, vm: &mut Vm, steps: u32) -> Verdict;
 }
 

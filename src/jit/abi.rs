@@ -12,8 +12,8 @@ pub(super) const REASON_NO_ENTRY: i64 = 0;
 /// See [`REASON_NO_ENTRY`].
 pub(super) const REASON_STOP: i64 = 1;
 
-/// `fn(base, word of the dispatch table, progress) -> reason`. Regions go on in each other by tail calls, with nothing in
-/// registers worth saving: the convention saves none.
+/// `fn(base, word of the dispatch table, progress) -> reason`. Regions go on in each other by tail calls. Nothing
+/// in registers is worth saving, but the one convention with tail calls saves those that System V saves.
 pub(super) fn region_signature() -> Signature {
     let mut signature = Signature::new(CallConv::Tail);
     signature.params = vec![AbiParam::new(types::I64); 3];
