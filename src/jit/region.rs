@@ -10,7 +10,7 @@ use tachy_runtime::PAGE_BYTES;
 
 use super::returns::known_returns;
 use crate::decode::{Instruction, decode};
-use crate::isa::{Class, Variant};
+use crate::isa::{Class, Op, Variant};
 
 /// Instructions in one block, and in blocks that ask for their steps together, at the most: they must fit a row buffer.
 pub(crate) const BLOCK_INSTRUCTIONS: usize = 64;
@@ -53,6 +53,13 @@ pub(crate) struct Placed {
     pub(crate) pc: u32,
     pub(crate) word: u32,
     pub(crate) instruction: Instruction,
+}
+
+impl Placed {
+    /// Whether it gives `register` a value.
+    fn writes(&self, register: u8) -> bool {
+        register != 0 && self.instruction.op.line().format.has_rd() && self.instruction.rd == register
+    }
 }
 
 /// A run of instructions with one way in.
@@ -151,9 +158,11 @@ impl<C: Code> Growth<'_, C> {
     /// Places instructions from `leader` on until control goes elsewhere, known ground or the cap is reached.
     fn walk(&mut self, leader: u32) {
         let mut pc = leader;
+        let mut run = Vec::new();
         while self.placed.len() < self.cap && !self.placed.contains_key(&pc) && !self.is_foreign(pc) {
             let Some(placed) = self.translatable(pc) else { return };
             self.placed.insert(pc, placed);
+            run.push(placed);
             let instruction = placed.instruction;
             let next = pc.wrapping_add(4);
             let target = pc.wrapping_add(instruction.imm);
@@ -166,16 +175,13 @@ impl<C: Code> Growth<'_, C> {
                     }
                     return;
                 }
-                Class::Jump => {
-                    if self.code.is_warm(target) {
-                        self.lead(target);
+                Class::Jump | Class::JumpIndirect => {
+                    match constant_target(&run) {
+                        Some(target) if self.code.is_warm(target) => self.lead(target),
+                        Some(_) => {}
+                        None => self.arrivals_from(pc),
                     }
                     self.call_returns(instruction, next);
-                    return;
-                }
-                Class::JumpIndirect => {
-                    self.call_returns(instruction, next);
-                    self.arrivals_from(pc);
                     return;
                 }
                 _ => pc = next,
@@ -296,8 +302,10 @@ impl<C: Code> Growth<'_, C> {
             let target = pc.wrapping_add(placed.instruction.imm);
             let end = match placed.instruction.op.line().class {
                 Class::Branch => End::Branch { taken: to(target), fall: to(next) },
-                Class::Jump => End::Goto(to(target)),
-                Class::JumpIndirect => End::Indirect,
+                Class::Jump | Class::JumpIndirect => match constant_target(&instructions) {
+                    Some(target) => End::Goto(to(target)),
+                    None => End::Indirect,
+                },
                 _ => {
                     pc = next;
                     continue;
@@ -310,4 +318,24 @@ impl<C: Code> Growth<'_, C> {
             return Block { pc: start, instructions, end, known_targets };
         }
     }
+}
+
+/// Where the last of these instructions, a jump, goes if they alone say so: it is direct, or has its address from an
+/// `auipc` or `lui` among them, as calls over any distance have. Always aligned.
+fn constant_target(run: &[Placed]) -> Option<u32> {
+    let (jump, before) = run.split_last()?;
+    let Instruction { op, rs1, imm, .. } = jump.instruction;
+    let target = match op {
+        Op::Jal => jump.pc.wrapping_add(imm),
+        _ => {
+            let writer = before.iter().rev().find(|placed| placed.writes(rs1))?;
+            let upper = match writer.instruction.op {
+                Op::Lui => writer.instruction.imm,
+                Op::Auipc => writer.pc.wrapping_add(writer.instruction.imm),
+                _ => return None,
+            };
+            upper.wrapping_add(imm) & !1
+        }
+    };
+    target.is_multiple_of(4).then_some(target)
 }

@@ -34,7 +34,8 @@ pub(crate) fn known_returns(region: &Region) -> Vec<Vec<usize>> {
 /// The block that `block` calls and the one behind the call, if both are in the region.
 fn call(region: &Region, block: &Block) -> Option<(usize, usize)> {
     let last = block.instructions.last()?;
-    let is_call = last.instruction.op.line().class == Class::Jump && last.instruction.rd == RETURN_ADDRESS;
+    let is_jump = matches!(last.instruction.op.line().class, Class::Jump | Class::JumpIndirect);
+    let is_call = is_jump && last.instruction.rd == RETURN_ADDRESS;
     let End::Goto(Target::Block(callee)) = block.end else { return None };
     let behind = region.blocks.binary_search_by_key(&last.pc.wrapping_add(4), |block| block.pc).ok()?;
     is_call.then_some((callee, behind))

@@ -127,18 +127,30 @@ impl Assembler {
         self.i(Op::Addi, rd, rd, 0);
     }
 
+    /// A call over any distance: `lui` or `auipc` of `register`, and the `jalr` that adds the rest.
+    pub fn call_far(&mut self, upper: Op, rd: u8, register: u8, to: Label) {
+        self.waiting.push((self.words.len(), to));
+        self.op(upper, register, 0, 0, 0);
+        self.waiting.push((self.words.len(), to));
+        self.i(Op::Jalr, rd, register, 0);
+    }
+
     pub fn finish(mut self) -> Assembled {
         for (index, label) in std::mem::take(&mut self.waiting) {
             let target = self.labels[label.0].expect("a label that was never placed");
             let pc = self.base + 4 * index as u32;
-            let mut instruction = decode(self.words[index], Variant::Standard).expect("what was emitted here");
+            let emitted = |index: usize| decode(self.words[index], Variant::Standard).expect("what was emitted here");
+            let mut instruction = emitted(index);
+            let upper = |value: u32| value.wrapping_add(0x800) & !0xfff;
             instruction.imm = match instruction.op {
-                Op::Addi => target,
-                Op::Lui => target.wrapping_add(0x800) & !0xfff,
+                Op::Jalr if emitted(index - 1).op == Op::Auipc => target.wrapping_sub(pc - 4),
+                Op::Addi | Op::Jalr => target,
+                Op::Lui => upper(target),
+                Op::Auipc => upper(target.wrapping_sub(pc)),
                 _ => target.wrapping_sub(pc),
             };
             let word = encode(instruction);
-            if instruction.op != Op::Addi {
+            if !matches!(instruction.op, Op::Addi | Op::Jalr) {
                 assert_eq!(decode(word, Variant::Standard), Some(instruction), "a target out of reach");
             }
             self.words[index] = word;

@@ -231,6 +231,22 @@ impl Draft {
         self.asm.word(encode(instruction));
     }
 
+    /// A rotation as compilers write it, or what looks like one: two shifts and how they are joined.
+    fn rotate(&mut self) {
+        let [left, right, rd] = [(); 3].map(|()| self.destination());
+        let value = self.source();
+        let bits = self.rng.between(1, 32) as i32;
+        let other_value = if self.rng.one_in(8) { self.source() } else { value };
+        let other_bits = if self.rng.one_in(8) { self.rng.between(0, 32) as i32 } else { 32 - bits };
+        self.asm.i(Op::Slli, left, value, bits);
+        if self.rng.one_in(8) {
+            self.compute();
+        }
+        self.asm.i(Op::Srli, right, other_value, other_bits);
+        let (a, b) = if self.rng.one_in(2) { (left, right) } else { (right, left) };
+        self.asm.r(Op::Or, rd, a, b);
+    }
+
     /// Byte offset from the constant pointer of a new constant, or `None` when the table is full.
     fn constant(&mut self, constants: &[Constant]) -> Option<i32> {
         let index = self.constants.len();

@@ -179,3 +179,87 @@ fn with_known_operands() {
         }
     }
 }
+
+/// Two shifts of one value, joined: a translator may make a rotation of them where it is one, and only there.
+#[test]
+fn shifts_that_make_rotations() {
+    let mut rng = Rng::new(3);
+    let values: Vec<u32> = CORNERS.into_iter().chain((0..200).map(|_| rng.word())).collect();
+    for join in [Op::Or, Op::Xor, Op::Add, Op::And] {
+        let mut asm = Assembler::new(CODE);
+        let mut at = Vec::new();
+        let (value, copy, left, right, result) = (5, 6, 7, 8, 9);
+        asm.li(POINTER, OPERANDS);
+        asm.li(END, OPERANDS + 4 * values.len() as u32);
+        let top = asm.label_here();
+        for (number, bits) in (1..32).enumerate() {
+            // Shifts that make 32 together, and some that make one more.
+            let right_bits = 32 - bits + (number % 4 == 3 && bits > 1) as i32;
+            asm.i(Op::Lw, value, POINTER, 0);
+            asm.i(Op::Addi, copy, value, 0);
+            asm.i(Op::Slli, left, value, bits);
+            let mut rotates = right_bits + bits == 32;
+            match number % 3 {
+                0 => asm.i(Op::Srli, right, value, right_bits),
+                // The same value under another name.
+                1 => asm.i(Op::Srli, right, copy, right_bits),
+                // Another value under the same name.
+                _ => {
+                    asm.i(Op::Addi, value, value, 1);
+                    asm.i(Op::Srli, right, value, right_bits);
+                    rotates = false;
+                }
+            }
+            let [a, b] = if number % 2 == 0 { [left, right] } else { [right, left] };
+            at.push((asm.here(), rotates.then_some(bits as u32)));
+            asm.r(join, result, a, b);
+            asm.i(Op::Addi, READ_BACK, result, 0);
+        }
+        asm.i(Op::Addi, POINTER, POINTER, 4);
+        asm.branch(Op::Bltu, POINTER, END, top);
+        asm.op(Op::Ebreak, 0, 0, 0, 0);
+        let segment = Segment::from_words(OPERANDS, &values, Permissions::R);
+        let case = Case::code(CODE, &asm.finish().words, vec![segment]);
+        let outcome = assert_same(&format!("shifts joined by {join:?}"), &case, &setups());
+        for (pc, bits) in at {
+            let rows: Vec<_> = outcome.rows.iter().filter(|row| row.pc == pc).collect();
+            assert_eq!(rows.len(), values.len());
+            for (row, value) in rows.into_iter().zip(&values) {
+                if let (Some(bits), Op::Or) = (bits, join) {
+                    assert_eq!(row.rd, value.rotate_left(bits), "{value:#x} by {bits}");
+                }
+            }
+        }
+    }
+}
+
+/// Sums with constants of sums with constants, as addresses have them, that wrap around and come back.
+#[test]
+fn sums_of_sums() {
+    let mut asm = Assembler::new(CODE);
+    asm.li(5, OPERANDS);
+    let mut expected = Vec::new();
+    let mut sum = OPERANDS;
+    for imm in [2047, -2048, 4, -4, 0, 16, -2048, 2040, -8] {
+        asm.i(Op::Addi, 5, 5, imm);
+        sum = sum.wrapping_add(imm as u32);
+        let offset = OPERANDS.wrapping_sub(sum) as i32;
+        expected.push((asm.here(), OPERANDS));
+        asm.i(Op::Lbu, 6, 5, offset.clamp(-2048, 2047));
+        expected.last_mut().expect("just pushed").1 = sum.wrapping_add(offset.clamp(-2048, 2047) as u32);
+    }
+    for upper in [0x7fff_f000u32, 0x8000_0000, 0xffff_f000] {
+        asm.op(Op::Lui, 7, 0, 0, upper as i32);
+        asm.i(Op::Addi, 8, 7, 2047);
+        asm.i(Op::Addi, 8, 8, 2047);
+        asm.r(Op::Add, 9, 8, 8);
+    }
+    asm.op(Op::Ebreak, 0, 0, 0, 0);
+    let segment = Segment::from_words(OPERANDS - 4096, &vec![0x0102_0304; 2048], Permissions::R);
+    let case = Case::code(CODE, &asm.finish().words, vec![segment]);
+    let outcome = assert_same("sums of sums", &case, &setups());
+    for (pc, address) in expected {
+        let row = outcome.rows.iter().find(|row| row.pc == pc).expect("it ran");
+        assert_eq!(row.addr, address, "{pc:#x}");
+    }
+}

@@ -213,6 +213,87 @@ fn jalr_adds_and_drops_the_lowest_bit() {
     }
 }
 
+/// Calls over any distance: the address is in the code, and any of what stands between its parts may be there.
+#[test]
+fn jalr_behind_its_upper_part() {
+    let from = 0x20_0400u32;
+    for upper in [Op::Lui, Op::Auipc] {
+        for imm in [0, 1, 4, -4, -2048, -2047, 2045] {
+            for [rd, rs1] in [[1, 1], [1, 5], [0, 6], [31, 31], [5, 1]] {
+                for between in [None, Some(Op::Addi), Some(Op::Xori), Some(Op::Fence)] {
+                    let high = 0x30_1000u32;
+                    let mut asm = Assembler::new(from);
+                    asm.li(rs1, 0x7777);
+                    let base = if upper == Op::Auipc { asm.here().wrapping_add(high) } else { high };
+                    asm.op(upper, rs1, 0, 0, high as i32);
+                    // None of these changes the register but the first, which adds nothing to it.
+                    match between {
+                        Some(Op::Addi) => asm.i(Op::Addi, rs1, rs1, 0),
+                        Some(Op::Xori) => asm.i(Op::Xori, 7, rs1, 1),
+                        Some(op) => asm.op(op, 0, 0, 0, 0),
+                        None => {}
+                    }
+                    asm.word(jalr(rd, rs1, imm));
+                    let what = format!("{upper:?}, {between:?}, jalr x{rd}, {imm}(x{rs1})");
+                    let code = asm.finish().words;
+                    let outcome = assert_jump(&what, from, &code, base.wrapping_add(imm as u32) & !1);
+                    let row = outcome.rows.last().expect("the jump");
+                    assert_eq!((row.rs1, row.rd), (base, row.pc + 4), "{what}");
+                    let kept = outcome.state.as_ref().expect("it ran").registers[rd as usize];
+                    assert_eq!(kept, if rd == 0 { 0 } else { row.pc + 4 }, "{what}");
+                }
+                let code = [
+                    encode(Instruction { op: upper, rd: rs1, rs1: 0, rs2: 0, imm: 0x1000 }),
+                    jalr(rd, rs1, imm & !3 | 2),
+                ];
+                let base = if upper == Op::Auipc { from + 0x1000 } else { 0x1000 };
+                let target = base.wrapping_add((imm & !3 | 2) as u32);
+                let what = format!("{upper:?}, jalr x{rd} to {target:#x}");
+                let case = Case::code(from, &code, Vec::new());
+                let outcome = assert_trap(&what, &case, Cause::InstructionMisaligned, target);
+                assert_eq!(outcome.rows.len(), 1, "{what}");
+            }
+        }
+    }
+}
+
+/// The jump alone, come to from elsewhere with another address in its register, goes where that says.
+#[test]
+fn jalr_without_its_upper_part() {
+    for upper in [Op::Lui, Op::Auipc] {
+        let mut asm = Assembler::new(CODE);
+        let [other, top, jump, done] = [(); 4].map(|()| asm.label());
+        let count = 9;
+        asm.li(count, 100);
+        asm.place(top);
+        asm.i(Op::Addi, count, count, -1);
+        asm.branch(Op::Beq, count, 0, done);
+        asm.i(Op::Andi, 6, count, 1);
+        asm.la(5, other);
+        asm.branch(Op::Bne, 6, 0, jump);
+        let (imm, target) = match upper {
+            Op::Auipc => (0x1000, asm.here() + 0x1000),
+            _ => (CODE + 0x1000, CODE + 0x1000),
+        };
+        asm.op(upper, 5, 0, 0, imm as i32);
+        asm.place(jump);
+        asm.word(jalr(0, 5, 0));
+        asm.place(other);
+        asm.i(Op::Addi, 7, 7, 1);
+        asm.jal(0, top);
+        asm.place(done);
+        asm.op(Op::Ebreak, 0, 0, 0, 0);
+        asm.pad_to(target);
+        asm.i(Op::Addi, 8, 8, 1);
+        asm.jal(0, top);
+        let words = asm.finish().words;
+        let case = Case::code(CODE, &words, Vec::new());
+        let outcome = assert_same(&format!("jalr behind {upper:?}, or not"), &case, &setups());
+        let registers = outcome.state.expect("it ran").registers;
+        assert_eq!((registers[7], registers[8]), (50, 49), "{upper:?}");
+    }
+}
+
 /// A loop over words from a table, loaded into each of `registers` in turn, around `body`.
 fn loop_over(words: &[u32], registers: &[u8], body: impl FnOnce(&mut Assembler)) -> Case {
     let mut asm = Assembler::new(CODE);

@@ -31,7 +31,11 @@ impl Lowering<'_> {
             Op::Add | Op::Addi => self.builder.ins().iadd(a, b),
             Op::Sub => self.builder.ins().isub(a, b),
             Op::Xor | Op::Xori => self.builder.ins().bxor(a, b),
-            Op::Or | Op::Ori => self.builder.ins().bor(a, b),
+            Op::Or => match self.rotation(a, b).or_else(|| self.rotation(b, a)) {
+                Some(rotated) => rotated,
+                None => self.builder.ins().bor(a, b),
+            },
+            Op::Ori => self.builder.ins().bor(a, b),
             Op::And | Op::Andi => self.builder.ins().band(a, b),
             // Cranelift takes shift amounts modulo the width, as RISC-V does.
             Op::Sll | Op::Slli => self.builder.ins().ishl(a, b),

@@ -4,10 +4,12 @@
 //! may need help, the end of a block) every register changed since the last such point is stored in the context. So
 //! an exit stores nothing but pc and progress, all exits of a kind share one block, and an entry loads what is live.
 //!
-//! What instructions compute is in `compute`, how they reach memory in `memory`, how they are written down in `rows`.
+//! What instructions compute is in `compute`, how they reach memory in `memory`, how they are written down in `rows`, what
+//! is known of values in `known`.
 //! Nothing here may know an address of the host: everything is reached from the base.
 
 mod compute;
+mod known;
 mod memory;
 mod rows;
 #[cfg(feature = "wrong-lowerings")]
@@ -58,12 +60,11 @@ pub(super) fn lower(
     builder.append_block_params_for_function_params(start);
     builder.switch_to_block(start);
     let [base, word, before] = [0, 1, 2].map(|index| builder.block_params(start)[index]);
-    builder.def_var(progress, before);
     let blocks = region.blocks.iter().map(|_| builder.create_block()).collect();
     let entries = region.entries.iter().map(|_| builder.create_block()).collect();
     let place = [types::I32, types::I64];
-    let [hop, hop_indirect, leave_stop, out] =
-        [&[types::I64, types::I32, types::I64][..], &place, &place, &[]].map(|params| {
+    let [choose, hop, hop_indirect, leave_stop, out] =
+        [&[types::I64, types::I64][..], &[types::I64, types::I32, types::I64], &place, &place, &[]].map(|params| {
             let block = builder.create_block();
             for &param in params {
                 builder.append_block_param(block, param);
@@ -78,6 +79,7 @@ pub(super) fn lower(
         shares: shares(region),
         reserved: 0,
         region,
+        number,
         base,
         registers,
         progress,
@@ -85,6 +87,7 @@ pub(super) fn lower(
         region_signature,
         blocks,
         entries,
+        choose,
         hop,
         hop_indirect,
         leave_stop,
@@ -93,7 +96,8 @@ pub(super) fn lower(
         after: base,
         left: 0,
     };
-    lowering.go_to_entry(word);
+    lowering.builder.ins().jump(choose, &[word, before].map(BlockArg::Value));
+    lowering.go_to_entry();
     lowering.entry_loads();
     for (index, block) in region.blocks.iter().enumerate() {
         lowering.block(index, block);
@@ -113,6 +117,8 @@ struct Lowering<'a> {
     /// What each block asks the budget for.
     shares: Vec<Share>,
     region: &'a Region,
+    /// What the dispatch table calls the region.
+    number: u32,
     base: Value,
     registers: [Variable; 32],
     /// Number of the next step, or address of the next row; see `layout::PROGRESS`.
@@ -122,6 +128,8 @@ struct Lowering<'a> {
     /// IR blocks by index of the region's blocks, and of its entries.
     blocks: Vec<IrBlock>,
     entries: Vec<IrBlock>,
+    /// On to the entry that a word of the dispatch table asks for (word, progress).
+    choose: IrBlock,
     /// Shared ends. On to where a word of the dispatch table says (word, pc, progress), or to the pc's own word (pc,
     /// progress).
     hop: IrBlock,
@@ -160,20 +168,15 @@ impl Lowering<'_> {
         self.open(block);
     }
 
-    /// `value + constant`; the plain value where that is the same, since nothing later looks for such sums.
-    fn add(&mut self, value: Value, constant: i64) -> Value {
-        match constant {
-            0 => value,
-            _ => self.builder.ins().iadd_imm_s(value, constant),
-        }
-    }
-
     fn i32(&mut self, value: u32) -> Value {
         self.builder.ins().iconst(types::I32, value as i64)
     }
 
     /// To the entry that the word asks for; unknown entry numbers go to the first.
-    fn go_to_entry(&mut self, word: Value) {
+    fn go_to_entry(&mut self) {
+        self.builder.switch_to_block(self.choose);
+        let [word, progress] = [0, 1].map(|index| self.builder.block_params(self.choose)[index]);
+        self.builder.def_var(self.progress, progress);
         let (first, others) = match *self.entries.clone() {
             [only] => {
                 self.builder.ins().jump(only, &[]);
@@ -221,7 +224,10 @@ impl Lowering<'_> {
         self.builder.switch_to_block(self.hop_indirect);
         let [pc, progress] = [0, 1].map(|index| self.builder.block_params(self.hop_indirect)[index]);
         let word = look_up(&mut self.builder, self.base, pc);
-        self.builder.ins().jump(self.hop, &[word, pc, progress].map(BlockArg::Value));
+        let number = self.builder.ins().ushr_imm_u(word, Entry::REGION_SHIFT as i64);
+        let is_own = self.builder.ins().icmp_imm_u(IntCC::Equal, number, self.number as i64);
+        let [own, other] = [&[word, progress][..], &[word, pc, progress]].map(arguments);
+        self.builder.ins().brif(is_own, self.choose, &own, self.hop, &other);
 
         self.builder.switch_to_block(self.hop);
         let [word, pc, progress] = [0, 1, 2].map(|index| self.builder.block_params(self.hop)[index]);
@@ -267,7 +273,7 @@ impl Lowering<'_> {
             self.check_fetch(block.pc);
         }
         for placed in &block.instructions {
-            self.instruction(placed);
+            self.instruction(placed, block.end);
             self.left -= 1;
         }
         self.flush();
@@ -318,7 +324,7 @@ impl Lowering<'_> {
         self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT)
     }
 
-    fn instruction(&mut self, placed: &Placed) {
+    fn instruction(&mut self, placed: &Placed, end: End) {
         let instruction = placed.instruction;
         let line = instruction.op.line();
         let a = line.format.has_rs1().then(|| self.register(instruction.rs1));
@@ -333,8 +339,8 @@ impl Lowering<'_> {
             Class::Compute => row.rd = Some(self.compute(placed, a, b)),
             Class::Load => self.load(placed, a, &mut row),
             Class::Store => self.store(placed, a, b, &mut row),
-            Class::Jump => row.rd = Some(self.i32(placed.pc.wrapping_add(4))),
-            Class::JumpIndirect => row.rd = Some(self.jump_indirect_check(placed, a)),
+            Class::JumpIndirect if end == End::Indirect => row.rd = Some(self.jump_indirect_check(placed, a)),
+            Class::Jump | Class::JumpIndirect => row.rd = Some(self.i32(placed.pc.wrapping_add(4))),
             Class::Branch => {
                 self.branch_check(placed, a, b);
                 if self.rules.shunt {
@@ -347,7 +353,7 @@ impl Lowering<'_> {
         self.write_row(placed, &row);
         if let Some(value) = row.rd
             && (instruction.rd != 0 || self.rules.shunt)
-            && !matches!(line.class, Class::JumpIndirect)
+            && !(line.class == Class::JumpIndirect && end == End::Indirect)
         {
             self.set_register(instruction.rd, value);
         }
@@ -519,4 +525,8 @@ fn entered_from_elsewhere(region: &Region) -> Vec<bool> {
 /// The numbers of the registers in a set.
 fn registers_of(set: RegisterSet) -> impl Iterator<Item = u8> {
     (0..32).filter(move |&register| set & 1 << register != 0)
+}
+
+fn arguments(values: &[Value]) -> Vec<BlockArg> {
+    values.iter().copied().map(BlockArg::Value).collect()
 }

@@ -175,6 +175,9 @@ impl Generator {
                 for _ in 0..self.rng().between(1, 8) {
                     self.draft.compute();
                 }
+                if self.rng().one_in(4) {
+                    self.draft.rotate();
+                }
             }
             14..17 => self.draft.access(),
             17..20 => self.draft.computed_access(),
@@ -272,9 +275,13 @@ impl Generator {
         }
         let (label, cost) = self.draft.rng.pick(&self.functions);
         let register = self.draft.working();
-        match self.rng().below(3) {
+        match self.rng().below(4) {
             0 => self.asm().jal(RA, label),
             1 => {
+                let (upper, register) = (self.rng().pick(&[Op::Lui, Op::Auipc]), self.rng().pick(&[register, RA]));
+                self.asm().call_far(upper, RA, register, label);
+            }
+            2 => {
                 self.asm().la(register, label);
                 self.asm().i(Op::Jalr, RA, register, 0);
             }
