@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tachy_runtime::{Access, Assist, Left, PageState, Verdict, Vm, enter};
+use tachy_runtime::{Access, Assist, Left, PageState, Slot, Verdict, Vm, enter, page_of};
 
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
 use crate::interpreter::{self, Alone, DecodedPages, Leave};
-use crate::jit::{Caches, Natives};
+use crate::jit::{Caches, Natives, asked_for};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, Refusal, World};
 use crate::r0vm::Report;
@@ -422,25 +422,53 @@ struct Desk<'a, 'env, 'control, M> {
     ended: Option<Ended>,
 }
 
-impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
-    fn access(&mut self, vm: &mut Vm, address: u32, access: Access, steps: u32) -> Verdict {
+impl<M: Machine> Desk<'_, '_, '_, M> {
+    /// Whether native code may do these accesses, each as many steps ahead and at an address: all of them or none.
+    fn grant(&mut self, vm: &mut Vm, accesses: &[(u32, u32, Access)], steps: u32) -> Verdict {
         self.stats.access_assists += 1;
-        // Where the rest of the block no longer fits once this access is paid, the interpreter does the step and stops
-        // where the slice then ends.
-        let price = self.machine.price(vm, address, access);
-        if price.is_none_or(|price| price.saturating_add(steps as u64) > vm.slice_left()) {
+        let mut price = steps as u64;
+        for (index, &(_, address, access)) in accesses.iter().enumerate() {
+            let is_store = matches!(access, Access::Store(_));
+            if is_store && vm.page_state(address).contains(PageState::CODE) && self.native.contains(address) {
+                return Verdict::Stop;
+            }
+            // What one access pays the next one on the same page need not.
+            let is_same = |&(_, other, before): &(u32, u32, Access)| {
+                page_of(other) == page_of(address) && (!is_store || matches!(before, Access::Store(_)))
+            };
+            let Some(own) = self.machine.price(vm, address, access) else { return Verdict::Stop };
+            if !accesses.iter().take(index).any(is_same) {
+                price = price.saturating_add(own);
+            }
+        }
+        // Where the rest of the block no longer fits once all is paid, the interpreter does these steps and stops where
+        // the slice then ends.
+        if price > vm.slice_left() {
             return Verdict::Stop;
         }
-        // The interpreter will meet a refusal again and say what it is.
-        let allowed = self.machine.access(vm, self.world, address, access).is_ok();
-        let into_code = matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE);
-        if !allowed || (into_code && self.native.contains(address)) {
-            return Verdict::Stop;
-        }
-        if into_code {
-            self.pages.forget(address);
+        for &(ahead, address, access) in accesses {
+            // The interpreter will meet a refusal again and say what it is. What was granted before it costs nothing then.
+            if vm.ahead(ahead, |vm| self.machine.access(vm, self.world, address, access)).is_err() {
+                return Verdict::Stop;
+            }
+            if matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE) {
+                self.pages.forget(address);
+            }
         }
         Verdict::Continue
+    }
+}
+
+impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
+    fn access(&mut self, vm: &mut Vm, address: u32, access: Access, steps: u32) -> Verdict {
+        self.grant(vm, &[(0, address, access)], steps)
+    }
+
+    fn window(&mut self, vm: &mut Vm, instructions: u32, steps: u32) -> Verdict {
+        let place = [vm.pc(), instructions];
+        let registers = |number| vm.register(Slot::x(number));
+        let accesses = asked_for(place, M::VARIANT, |pc| vm.word(pc), registers);
+        self.grant(vm, &accesses, steps)
     }
 
     fn refill(&mut self, vm: &mut Vm, steps: u32) -> Verdict {

@@ -64,8 +64,8 @@ pub(crate) struct VmContext {
     pub(crate) verdict: u32,
     /// Address of the next instruction.
     pub(crate) pc: u32,
-    /// What an assist is asked: the address of an access, and its code or a number of steps.
-    pub(crate) asked_address: u32,
+    /// What an assist is asked: an address or a number of instructions, and a code or a number of steps.
+    pub(crate) asked_about: u32,
     pub(crate) asked: u32,
     /// Transfers from one region to another since the counter was last taken.
     pub(crate) transfers: u64,
@@ -105,9 +105,9 @@ pub mod layout {
     pub const VERDICT: i32 = field(offset_of!(VmContext, verdict));
     /// u32: address of the next instruction.
     pub const PC: i32 = field(offset_of!(VmContext, pc));
-    /// u32: the address that the access helper is asked about.
-    pub const ASKED_ADDRESS: i32 = field(offset_of!(VmContext, asked_address));
-    /// u32: for the access helper, what [`Access::pack`](crate::Access::pack) makes; for the refill helper, steps.
+    /// u32: the address that the access helper is asked about, or the instructions of a window.
+    pub const ASKED_ABOUT: i32 = field(offset_of!(VmContext, asked_about));
+    /// u32: for the access helper, what [`Asked::pack`](crate::Asked::pack) makes; for the refill helper, steps.
     pub const ASKED: i32 = field(offset_of!(VmContext, asked));
     /// u64: counter of transfers between regions.
     pub const TRANSFERS: i32 = field(offset_of!(VmContext, transfers));
@@ -150,7 +150,7 @@ impl VmContext {
             progress_limit: 0,
             verdict: 0,
             pc: 0,
-            asked_address: 0,
+            asked_about: 0,
             asked: 0,
             transfers: 0,
             _gap: [0; 5],

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::access::{Access, Verdict};
+use crate::access::{Access, Asked, Verdict};
 use crate::code::CodeMemory;
 use crate::context::VmContext;
 use crate::vm::Vm;
@@ -20,6 +20,10 @@ pub trait Assist {
     /// The step number, the pc and registers are exact; the slice has room for the `steps` steps that native code will
     /// do without asking again, at the most, this one included.
     fn access(&mut self, vm: &mut Vm, address: u32, access: Access, steps: u32) -> Verdict;
+
+    /// Accesses one of which at least needs help: those among this many instructions from the pc on. `Continue` lets all
+    /// of them happen, each when it is its turn, without asking again. For the rest as [`Assist::access`].
+    fn window(&mut self, vm: &mut Vm, instructions: u32, steps: u32) -> Verdict;
 
     /// The `steps` that native code would do without asking again do not fit into what is left of the slice. `Continue`
     /// after opening one that holds them; `Stop` leaves native code before the block. The context's pc and progress are
@@ -105,11 +109,14 @@ unsafe fn assist(base: *mut u8, call: impl FnOnce(&mut dyn Assist, &mut Vm) -> V
 /// Called by generated code inside `enter`, with its base.
 pub(crate) unsafe extern "C" fn access_helper(base: *mut u8) {
     let ask = |host: &mut dyn Assist, vm: &mut Vm| {
-        let address = vm.context().asked_address;
-        let (access, undone, steps) = Access::unpack(vm.context().asked);
+        let about = vm.context().asked_about;
+        let (asked, undone, steps) = Asked::unpack(vm.context().asked);
         // Generated code counts a block when it begins.
         vm.take_back(undone as u32);
-        host.access(vm, address, access, steps as u32)
+        match asked {
+            Asked::Access(access) => host.access(vm, about, access, steps as u32),
+            Asked::Window => host.window(vm, about, steps as u32),
+        }
     };
     // SAFETY: by the contract of this function.
     unsafe { assist(base, ask) }

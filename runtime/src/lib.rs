@@ -26,7 +26,7 @@ pub mod poseidon2;
 mod row;
 mod vm;
 
-pub use access::{Access, Verdict};
+pub use access::{Access, Asked, Verdict};
 pub use code::{CodeError, CodeMemory, Function, StubCode};
 pub use context::{Slot, layout};
 pub use dispatch::Entry;

@@ -23,6 +23,7 @@ mod region;
 mod returns;
 mod stubs;
 mod translations;
+mod windows;
 
 pub(crate) use cache::Caches;
 pub use listing::{Listing, list};
@@ -32,3 +33,4 @@ use native::Native;
 pub(crate) use natives::Natives;
 pub use options::JitOptions;
 use translations::Translations;
+pub(crate) use windows::asked_for;

@@ -3,7 +3,7 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
-use super::Lowering;
+use super::{Lowering, arguments};
 use crate::isa::{Format, Op};
 use crate::jit::region::Placed;
 
@@ -31,8 +31,8 @@ impl Lowering<'_> {
             Op::Add | Op::Addi => self.builder.ins().iadd(a, b),
             Op::Sub => self.builder.ins().isub(a, b),
             Op::Xor | Op::Xori => self.builder.ins().bxor(a, b),
-            Op::Or => match self.rotation(a, b).or_else(|| self.rotation(b, a)) {
-                Some(rotated) => rotated,
+            Op::Or => match self.joined(a, b).or_else(|| self.joined(b, a)) {
+                Some(joined) => joined,
                 None => self.builder.ins().bor(a, b),
             },
             Op::Ori => self.builder.ins().bor(a, b),
@@ -47,8 +47,7 @@ impl Lowering<'_> {
             Op::Mulh => self.high_product(a, true, b, true),
             Op::Mulhsu => self.high_product(a, true, b, false),
             Op::Mulhu => self.high_product(a, false, b, false),
-            Op::Div | Op::Rem => self.divide_signed(instruction.op, a, b),
-            Op::Divu | Op::Remu => self.divide_unsigned(instruction.op, a, b),
+            Op::Div | Op::Rem | Op::Divu | Op::Remu => self.divide(instruction.op, a, b),
             // Not of class Compute.
             _ => a,
         }
@@ -70,44 +69,45 @@ impl Lowering<'_> {
         self.builder.ins().ireduce(types::I32, high)
     }
 
-    /// `div` and `rem`. Where the host would trap, by zero and at the one overflow, it divides by 1 instead: that gives
-    /// the overflow's results at once, and for zero the results are chosen afterwards.
-    fn divide_signed(&mut self, op: Op, a: Value, b: Value) -> Value {
-        let by_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, b, 0);
-        let by_minus_one = self.builder.ins().icmp_imm_s(IntCC::Equal, b, -1);
-        let lowest = self.builder.ins().icmp_imm_s(IntCC::Equal, a, i32::MIN as i64);
-        let overflow = self.builder.ins().band(by_minus_one, lowest);
-        let unsafe_divisor = self.builder.ins().bor(by_zero, overflow);
-        let one = self.i32(1);
-        let divisor = self.builder.ins().select(unsafe_divisor, one, b);
-        match op {
-            Op::Div => {
-                let quotient = self.builder.ins().sdiv(a, divisor);
-                let minus_one = self.i32(u32::MAX);
-                self.builder.ins().select(by_zero, minus_one, quotient)
+    /// Divisions. By zero, and in signed ones by -1, the host might trap: what they give then is worked out beside the way
+    /// of all others, which wait for nothing but a branch that is easily guessed.
+    fn divide(&mut self, op: Op, a: Value, b: Value) -> Value {
+        let is_rare = match op {
+            Op::Div | Op::Rem => {
+                let above = self.builder.ins().iadd_imm_s(b, 1);
+                self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThanOrEqual, above, 1)
             }
-            _ => {
-                let remainder = self.builder.ins().srem(a, divisor);
-                self.builder.ins().select(by_zero, a, remainder)
-            }
-        }
-    }
+            _ => self.builder.ins().icmp_imm_s(IntCC::Equal, b, 0),
+        };
+        let [usual, rare, done] = std::array::from_fn(|_| self.builder.create_block());
+        let result = self.builder.append_block_param(done, types::I32);
+        self.builder.ins().brif(is_rare, rare, &[], usual, &[]);
 
-    /// `divu` and `remu`, with results of their own for a divisor of zero.
-    fn divide_unsigned(&mut self, op: Op, a: Value, b: Value) -> Value {
-        let by_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, b, 0);
-        let one = self.i32(1);
-        let divisor = self.builder.ins().select(by_zero, one, b);
-        match op {
-            Op::Divu => {
-                let quotient = self.builder.ins().udiv(a, divisor);
-                let all_ones = self.i32(u32::MAX);
-                self.builder.ins().select(by_zero, all_ones, quotient)
-            }
+        self.open(usual);
+        let ins = self.builder.ins();
+        let value = match op {
+            Op::Div => ins.sdiv(a, b),
+            Op::Rem => ins.srem(a, b),
+            Op::Divu => ins.udiv(a, b),
+            _ => ins.urem(a, b),
+        };
+        self.builder.ins().jump(done, &arguments(&[value]));
+
+        self.open_cold(rare);
+        let value = match op {
+            Op::Divu => self.i32(u32::MAX),
+            Op::Remu => a,
             _ => {
-                let remainder = self.builder.ins().urem(a, divisor);
-                self.builder.ins().select(by_zero, a, remainder)
+                let by_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, b, 0);
+                let [at_zero, at_minus_one] = match op {
+                    Op::Div => [self.i32(u32::MAX), self.builder.ins().ineg(a)],
+                    _ => [a, self.i32(0)],
+                };
+                self.builder.ins().select(by_zero, at_zero, at_minus_one)
             }
-        }
+        };
+        self.builder.ins().jump(done, &arguments(&[value]));
+        self.open(done);
+        result
     }
 }

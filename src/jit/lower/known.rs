@@ -1,7 +1,7 @@
 //! What is known of a value from how it was made: constants, sums with a constant, shifts by one. Cranelift's optimiser
 //! would find these too, but costs more than they give; so they are looked for where guests have them all the time.
 
-use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, Value};
+use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, Value, types};
 
 use super::Lowering;
 
@@ -11,18 +11,46 @@ impl Lowering<'_> {
         if constant == 0 {
             return value;
         }
-        let (value, constant) = match self.operation(value) {
-            Some((Opcode::Iadd, inner, before)) => (inner, constant.wrapping_add(before)),
-            _ => (value, constant),
-        };
-        self.builder.ins().iadd_imm_s(value, constant)
+        match self.unfolded(value, constant) {
+            (value, 0) => value,
+            (value, constant) => self.builder.ins().iadd_imm_s(value, constant),
+        }
     }
 
-    /// The rotated value, where `left` and `right` are one value shifted left and right by what makes 32 together.
-    pub(super) fn rotation(&mut self, left: Value, right: Value) -> Option<Value> {
+    /// As [`Lowering::add`], of addresses: what is computed twice in a block is computed once. Not for cold blocks, from
+    /// which nothing leads back to what is computed there.
+    pub(super) fn sum(&mut self, value: Value, constant: u32) -> Value {
+        let parts = self.unfolded(value, constant as i32 as i64);
+        if let Some(&(_, sum)) = self.sums.iter().find(|(known, _)| *known == parts) {
+            return sum;
+        }
+        let sum = self.add(value, constant as i32 as i64);
+        self.sums.push((parts, sum));
+        sum
+    }
+
+    /// The same sum, of a value that is no sum with a constant itself.
+    fn unfolded(&self, value: Value, constant: i64) -> (Value, i64) {
+        match self.operation(value) {
+            // Values of 32 bits wrap around, and these are as good as their low half.
+            Some((Opcode::Iadd, inner, before)) => match self.builder.func.dfg.value_type(value) {
+                types::I32 => (inner, (before.wrapping_add(constant)) as i32 as i64),
+                _ => (inner, before.wrapping_add(constant)),
+            },
+            _ => (value, constant),
+        }
+    }
+
+    /// `left | right`, where these are values shifted left and right by what makes 32 together: a rotation, if it is one
+    /// value. Otherwise their sum, which is the same as they have no bit in common; Cranelift makes a double shift of
+    /// the `or`, and AMD's processors take several steps for that.
+    pub(super) fn joined(&mut self, left: Value, right: Value) -> Option<Value> {
         let (Opcode::Ishl, value, left_bits) = self.operation(left)? else { return None };
-        let (Opcode::Ushr, same, right_bits) = self.operation(right)? else { return None };
-        (value == same && left_bits + right_bits == 32).then(|| self.builder.ins().rotr_imm_u(value, right_bits))
+        let (Opcode::Ushr, other, right_bits) = self.operation(right)? else { return None };
+        (left_bits + right_bits == 32).then(|| match value == other {
+            true => self.builder.ins().rotr_imm_u(value, right_bits),
+            false => self.builder.ins().iadd(left, right),
+        })
     }
 
     /// How `value` was made out of another one and a constant, if it was.

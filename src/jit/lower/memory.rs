@@ -3,19 +3,21 @@
 //! Without rows an access moves just its bytes. With rows it moves the aligned word that the row shows, and narrow
 //! accesses shift within it: a narrow store followed by a wide load of the same word would stall.
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, types};
-use tachy_runtime::{Access, PAGE_BYTES, PageState, layout, page_of};
+use tachy_runtime::{Access, Asked, PAGE_BYTES, layout, page_of};
 
 use super::{Lowering, RowParts, TRUSTED};
 use crate::isa::Op;
 use crate::jit::region::Placed;
+use crate::jit::windows::{Reach, Window};
 use crate::trace::Level;
 
 impl Lowering<'_> {
-    pub(super) fn load(&mut self, placed: &Placed, a: Option<Value>, row: &mut RowParts) {
+    pub(super) fn load(&mut self, rest: &[Placed], placed: &Placed, a: Option<Value>, row: &mut RowParts) {
         let bytes = placed.instruction.op.line().access_bytes();
         let address = self.address(placed, a);
-        self.check(placed, address, Access::Load(bytes), self.rules.read);
+        self.check(rest, address, Access::Load(bytes));
         let op = placed.instruction.op;
         let value = match self.level {
             Level::Off => self.load_bytes(op, address),
@@ -28,10 +30,10 @@ impl Lowering<'_> {
         row.rd = Some(value);
     }
 
-    pub(super) fn store(&mut self, placed: &Placed, a: Option<Value>, b: Option<Value>, row: &mut RowParts) {
+    pub(super) fn store(&mut self, rest: &[Placed], placed: &Placed, [a, b]: [Option<Value>; 2], row: &mut RowParts) {
         let bytes = placed.instruction.op.line().access_bytes();
         let address = self.address(placed, a);
-        self.check(placed, address, Access::Store(bytes), self.rules.write);
+        self.check(rest, address, Access::Store(bytes));
         let value = b.unwrap_or(address);
         match self.level {
             Level::Off => self.store_bytes(placed.instruction.op, address, value),
@@ -47,17 +49,80 @@ impl Lowering<'_> {
 
     fn address(&mut self, placed: &Placed, a: Option<Value>) -> Value {
         let a = a.unwrap_or_else(|| self.i32(0));
-        self.add(a, placed.instruction.imm as i32 as i64)
+        self.sum(a, placed.instruction.imm)
     }
 
-    /// Lets the access through if its page's state and its alignment allow, and asks otherwise; leaves in front of the
-    /// instruction if the answer is no.
-    fn check(&mut self, placed: &Placed, address: Value, access: Access, needed: PageState) {
+    /// Lets the first of these instructions have its access if its page's state and its alignment allow, and asks
+    /// otherwise; leaves in front of it if the answer is no. Where the addresses of accesses behind it are known here, the
+    /// same is done for all of them at once, and they are granted when it is their turn.
+    fn check(&mut self, rest: &[Placed], address: Value, access: Access) {
+        if self.granted > 0 {
+            self.granted -= 1;
+            return;
+        }
+        let window = Window::at_front(rest.iter().map(|placed| (placed.pc, placed.instruction)));
+        self.granted = window.accesses.saturating_sub(1);
         self.flush();
         let [slow, go] = std::array::from_fn(|_| self.builder.create_block());
+        let allowed = self.allowed(&window.reaches);
+        let (asked, about) = match window.accesses {
+            0 | 1 => (Asked::Access(access), address),
+            _ => (Asked::Window, self.i32(window.instructions)),
+        };
+        self.builder.ins().brif(allowed, go, &[], slow, &[]);
+        let pc = rest.first().map_or(0, |placed| placed.pc);
+        self.ask(pc, about, asked, slow);
+        self.builder.ins().jump(go, &[]);
+        self.open(go);
+    }
+
+    /// Whether page states and alignment allow everything within these reaches.
+    fn allowed(&mut self, reaches: &[Reach]) -> Value {
+        let rules = self.rules;
+        let needed = |reach: &Reach| match (reach.loads, reach.stores) {
+            (true, true) => rules.read.0 | rules.write.0,
+            (true, false) => rules.read.0,
+            _ => rules.write.0,
+        };
+        let all_needed = reaches.iter().map(needed).fold(0, |all, one| all | one);
+        let mut states = None;
+        for reach in reaches {
+            let mut state = self.reach_state(reach);
+            let spared = all_needed & !needed(reach);
+            if spared != 0 {
+                state = self.builder.ins().bor_imm_u(state, spared as i64);
+            }
+            states = Some(match states {
+                Some(others) => self.builder.ins().band(others, state),
+                None => state,
+            });
+        }
+        let states = states.unwrap_or(self.base);
+        let allowed = self.builder.ins().band_imm_u(states, all_needed as i64);
+        match all_needed.count_ones() {
+            1 => allowed,
+            _ => self.builder.ins().icmp_imm_u(IntCC::Equal, allowed, all_needed as i64),
+        }
+    }
+
+    /// What the states of the pages within reach have in common.
+    fn reach_state(&mut self, reach: &Reach) -> Value {
+        let register = self.register(reach.register);
+        let first = self.sum(register, reach.first);
+        let state = self.state(first, reach.unit_bytes);
+        if reach.first == reach.last {
+            return state;
+        }
+        let last = self.sum(register, reach.last);
+        let other = self.state(last, reach.unit_bytes);
+        self.builder.ins().band(state, other)
+    }
+
+    /// The state of the page that `address` is in; nothing is allowed if it is not aligned.
+    fn state(&mut self, address: Value, align_bytes: u32) -> Value {
         // The bits that alignment wants to be zero go to the top of the index: with one of them set it leads to the zeros
         // behind the states, which deny everything.
-        let align_bits = access.align_bytes().trailing_zeros() as i64;
+        let align_bits = align_bytes.trailing_zeros() as i64;
         let rotated = match align_bits {
             0 => address,
             bits => self.builder.ins().rotr_imm_u(address, bits),
@@ -65,11 +130,7 @@ impl Lowering<'_> {
         let page = self.builder.ins().ushr_imm_u(rotated, PAGE_BYTES.trailing_zeros() as i64 - align_bits);
         let page = self.builder.ins().uextend(types::I64, page);
         let place = self.builder.ins().iadd(self.base, page);
-        let state = self.builder.ins().load(types::I8, TRUSTED, place, layout::PAGE_STATES);
-        let allowed = self.builder.ins().band_imm_s(state, needed.0 as i64);
-        self.builder.ins().brif(allowed, go, &[], slow, &[]);
-
-        self.ask(placed.pc, address, access, slow, go);
+        self.builder.ins().load(types::I8, TRUSTED, place, layout::PAGE_STATES)
     }
 
     /// Lets the block at `pc` begin if its page's state allows fetches, and asks otherwise.
@@ -80,22 +141,26 @@ impl Lowering<'_> {
         let allowed = self.builder.ins().band_imm_s(state, self.rules.fetch.0 as i64);
         let address = self.i32(pc);
         self.builder.ins().brif(allowed, go, &[], slow, &[]);
-        self.ask(pc, address, Access::Fetch, slow, go);
+        self.ask(pc, address, Asked::Access(Access::Fetch), slow);
+        self.builder.ins().jump(go, &[]);
+        self.open(go);
     }
 
-    /// Asks in `slow`, goes on in `go` if the answer is yes, and leaves in front of the instruction at `pc` if it is no.
-    fn ask(&mut self, pc: u32, address: Value, access: Access, slow: Block, go: Block) {
+    /// Asks in `slow` on behalf of the instruction at `pc`, and leaves in front of it if the answer is no. What is done if
+    /// it is yes comes next, out of the way: were it a branch to what is often run, what that takes to have values where
+    /// they belong would stand in the way of those who need not ask.
+    fn ask(&mut self, pc: u32, about: Value, asked: Asked, slow: Block) {
         self.open_cold(slow);
         // The helper finds progress where the block will be done, and knows from the code how far back this step is: it
         // leaves the context as it has to be if the answer is no.
         self.builder.ins().store(TRUSTED, self.after, self.base, layout::PROGRESS);
         let pc = self.i32(pc);
         self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
-        self.builder.ins().store(TRUSTED, address, self.base, layout::ASKED_ADDRESS);
-        let verdict =
-            self.assist(access.pack(self.left as u8, (self.left + self.reserved) as u16), layout::ACCESS_STUB);
-        self.builder.ins().brif(verdict, self.out, &[], go, &[]);
-        self.open(go);
+        self.builder.ins().store(TRUSTED, about, self.base, layout::ASKED_ABOUT);
+        let verdict = self.assist(asked.pack(self.left as u8, (self.left + self.reserved) as u16), layout::ACCESS_STUB);
+        let allowed = self.builder.create_block();
+        self.builder.ins().brif(verdict, self.out, &[], allowed, &[]);
+        self.open_cold(allowed);
     }
 
     /// Where a guest address lies in the host: base + u32.

@@ -92,6 +92,8 @@ pub(super) fn lower(
         hop_indirect,
         leave_stop,
         out,
+        granted: 0,
+        sums: Vec::new(),
         dirty: 0,
         after: base,
         left: 0,
@@ -137,6 +139,10 @@ struct Lowering<'a> {
     /// Out of native code (pc, progress), or where the context has both already.
     leave_stop: IrBlock,
     out: IrBlock,
+    /// Accesses ahead that were asked for already.
+    granted: usize,
+    /// Addresses that the current block computed, by value and what was added.
+    sums: Vec<((Value, i64), Value)>,
     /// Registers whose value is newer than the context's; x0 stands for its shunt.
     dirty: RegisterSet,
     /// Progress at the end of the current block.
@@ -272,9 +278,12 @@ impl Lowering<'_> {
         if self.rules.asks_fetches() && self.entered_from_elsewhere[index] && self.left > 0 {
             self.check_fetch(block.pc);
         }
-        for placed in &block.instructions {
-            self.instruction(placed, block.end);
+        self.sums.clear();
+        let mut rest = &block.instructions[..];
+        while let [placed, behind @ ..] = rest {
+            self.instruction(placed, rest, block.end);
             self.left -= 1;
+            rest = behind;
         }
         self.flush();
         self.end(block);
@@ -324,7 +333,7 @@ impl Lowering<'_> {
         self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT)
     }
 
-    fn instruction(&mut self, placed: &Placed, end: End) {
+    fn instruction(&mut self, placed: &Placed, rest: &[Placed], end: End) {
         let instruction = placed.instruction;
         let line = instruction.op.line();
         let a = line.format.has_rs1().then(|| self.register(instruction.rs1));
@@ -337,8 +346,8 @@ impl Lowering<'_> {
         };
         match line.class {
             Class::Compute => row.rd = Some(self.compute(placed, a, b)),
-            Class::Load => self.load(placed, a, &mut row),
-            Class::Store => self.store(placed, a, b, &mut row),
+            Class::Load => self.load(rest, placed, a, &mut row),
+            Class::Store => self.store(rest, placed, [a, b], &mut row),
             Class::JumpIndirect if end == End::Indirect => row.rd = Some(self.jump_indirect_check(placed, a)),
             Class::Jump | Class::JumpIndirect => row.rd = Some(self.i32(placed.pc.wrapping_add(4))),
             Class::Branch => {
