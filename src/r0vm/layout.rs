@@ -15,8 +15,6 @@ pub(crate) const KERNEL_END: u32 = 0xff00_0000;
 pub(crate) const MACHINE_BANK: u32 = 0xffff_0000;
 /// The user's registers.
 pub(crate) const USER_BANK: u32 = 0xffff_0080;
-/// First address above both banks.
-pub(crate) const BANKS_END: u32 = 0xffff_0100;
 /// From a bank to the word that takes what is computed for its x0.
 pub(crate) const SHUNT_OFFSET: u32 = 0x100;
 /// Where `read` stores the unused words of a group of four.

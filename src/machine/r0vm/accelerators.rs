@@ -175,9 +175,9 @@ impl R0vm {
         };
         let mut at = address;
         while at < end {
-            // Words are looked at one by one where someone writes them down or where some are registers.
+            // Words are looked at one by one where someone writes them down.
             let page_end = (page_of(at) + 1).saturating_mul(PAGE_BYTES);
-            if vm.tracing() || page_of(at) == SYSTEM_PAGE {
+            if vm.tracing() {
                 self.load_word(vm, world, at)?;
                 at += 4;
             } else {

@@ -7,15 +7,10 @@
 
 use tachy_runtime::{Slot, Vm};
 
-use crate::r0vm::layout::{BANKS_END, MACHINE_BANK, SHUNT_OFFSET, USER_BANK};
+use crate::r0vm::layout::{MACHINE_BANK, SHUNT_OFFSET, USER_BANK};
 
 /// x0 to x31, then the shunt.
 const BANK_WORDS: usize = 33;
-
-/// Whether the word at `address` is a register of one of the banks.
-pub(super) fn is_register(address: u32) -> bool {
-    (MACHINE_BANK..BANKS_END).contains(&address)
-}
 
 /// The banks of both modes; the active one is the context's.
 pub(super) struct Banks {

@@ -97,16 +97,17 @@ impl R0vm {
         world.record_registers(vm, &before);
     }
 
-    /// What the kernel asks of the machine.
+    /// What the kernel asks of the machine. A call that a limit stops is undone, to be done again under another limit.
     pub(super) fn machine_ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let number = world.read_register(vm, A7);
+        let (registers, calls, extra) = (vm.registers(), self.calls, self.extra_cycles);
+        self.stored = Some(Vec::new());
         // Counted when it begins, with the ecall's own cycle.
-        let extra = self.extra_cycles;
         if let Some(count) = self.calls.get_mut(number as usize) {
             count.calls += 1;
             count.cycles += 1;
         }
-        let flow = match number {
+        let done = match number {
             0 => self.terminate(vm, world),
             1 => self.host_read(vm, world),
             2 => self.host_write(vm, world),
@@ -114,7 +115,14 @@ impl R0vm {
             4 => self.sha2(vm, world),
             5 => self.bigint(vm, world),
             _ => Err(Refusal::Illegal("ecall of machine mode with a7 =", number)),
-        }?;
+        };
+        let stored = self.stored.take().unwrap_or_default();
+        if done.as_ref().is_err_and(Refusal::is_limit) {
+            self.take_back(vm, stored);
+            (0..).zip(registers).for_each(|(number, value)| vm.set_register(Slot::x(number), value));
+            self.calls = calls;
+        }
+        let flow = done?;
         world.ecalls += 1;
         if let Some(count) = self.calls.get_mut(number as usize) {
             count.cycles += self.extra_cycles - extra;

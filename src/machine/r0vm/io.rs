@@ -62,19 +62,34 @@ impl R0vm {
         if bytes > 0 && buffer < LOWEST {
             return Err(Refusal::Illegal("a host read into", buffer));
         }
+        let data = match self.answer.take() {
+            Some(data) => data,
+            None => self.ask(vm, world, descriptor, bytes)?,
+        };
+        world.write_register(vm, A0, data.len() as u32);
+        let cycles = match self.store_bytes(vm, world, buffer, &data) {
+            Ok(cycles) => cycles,
+            Err(refusal) => {
+                self.answer = Some(data);
+                return Err(refusal);
+            }
+        };
+        self.segment.reads.push(data);
+        self.charge(vm, 1 + cycles);
+        // The host may take its time.
+        vm.end_slice();
+        Ok(Flow::Next)
+    }
+
+    /// What the host has to say, `bytes` bytes of it at the most.
+    fn ask(&self, vm: &mut Vm, world: &mut World<'_>, descriptor: u32, bytes: u32) -> Result<Vec<u8>, Refusal> {
         let mut data = vec![0; bytes as usize];
         let filled = host_of(world)?.read(&self.view(vm), descriptor, &mut data).map_err(Refusal::host)?;
         if filled > data.len() {
             return Err(Refusal::Illegal("a host read that claims more bytes than it had room for, of", bytes));
         }
         data.truncate(filled);
-        world.write_register(vm, A0, filled as u32);
-        let cycles = self.store_bytes(vm, world, buffer, &data)?;
-        self.segment.reads.push(data);
-        self.charge(vm, 1 + cycles);
-        // The host may take its time.
-        vm.end_slice();
-        Ok(Flow::Next)
+        Ok(data)
     }
 
     /// Stores what the host gave: bytes up to a word's beginning, words in groups, and the bytes that are left. How many

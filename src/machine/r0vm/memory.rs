@@ -1,10 +1,11 @@
 //! Memory as the machine itself uses it, and what each first touch takes.
+//!
+//! Each segment begins with stores into the page of the registers, so that accesses to registers never pay.
 
 use std::collections::BTreeMap;
 
 use tachy_runtime::{PAGE_BYTES, PAGES, PageContent, PageState, Vm, page_of};
 
-use super::banks::is_register;
 use super::{COUNTED, R0vm, USER_FETCH, USER_READ, USER_WRITE};
 use crate::error::{Error, Limit, LimitError, Place};
 use crate::machine::{Budget, Refusal, World};
@@ -114,9 +115,7 @@ impl R0vm {
 
     /// Loads the word at `address & !3` for a system instruction.
     pub(super) fn load_word(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32) -> Result<u32, Refusal> {
-        if !is_register(address) {
-            self.page_in(vm, world, page_of(address))?;
-        }
+        self.page_in(vm, world, page_of(address))?;
         let word = self.peek(vm, address);
         world.record(vm, EffectKind::Read, Space::Memory, address & !3, word, word);
         Ok(word)
@@ -130,10 +129,11 @@ impl R0vm {
         address: u32,
         word: u32,
     ) -> Result<(), Refusal> {
-        if !is_register(address) {
-            self.page_out(vm, world, page_of(address))?;
-        }
+        self.page_out(vm, world, page_of(address))?;
         let before = self.peek(vm, address);
+        if let Some(stored) = &mut self.stored {
+            stored.push((address & !3, before));
+        }
         vm.set_word(address, word);
         world.record(vm, EffectKind::Write, Space::Memory, address & !3, before, word);
         if page_of(address) == SYSTEM_PAGE {
@@ -145,6 +145,16 @@ impl R0vm {
             world.code_written.push(address & !3);
         }
         Ok(())
+    }
+
+    /// Takes back what a system instruction has stored, each word with what it was before.
+    pub(super) fn take_back(&mut self, vm: &mut Vm, stored: Vec<(u32, u32)>) {
+        for (address, before) in stored.into_iter().rev() {
+            vm.set_word(address, before);
+            if page_of(address) == SYSTEM_PAGE {
+                self.banks.read_back(vm);
+            }
+        }
     }
 }
 

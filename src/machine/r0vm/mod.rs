@@ -29,7 +29,7 @@ use crate::r0vm::layout::*;
 use crate::r0vm::{CallCount, Digest, Exit, Report};
 use crate::rules::Rules;
 
-use banks::{Banks, is_register};
+use banks::Banks;
 use calls::ECALL_NAMES;
 use paging::Paging;
 use segments::{Segment, Totals};
@@ -61,6 +61,10 @@ pub(crate) struct R0vm {
     extra_cycles: u64,
     /// Machine ecalls carried out, by a7.
     calls: [CallCount; ECALL_NAMES.len()],
+    /// What the machine ecall under way has stored: addresses, and what was there before.
+    stored: Option<Vec<(u32, u32)>>,
+    /// What the host has answered to a read that a limit then stopped: it is not asked twice.
+    answer: Option<Vec<u8>>,
     /// Where the user's last ecall or trap was.
     user_pc: u32,
     /// What the program gave when it terminated: a0, a1.
@@ -115,6 +119,8 @@ impl Machine for R0vm {
             first_step: 0,
             extra_cycles: 0,
             calls: Default::default(),
+            stored: None,
+            answer: None,
             user_pc: 0,
             terminated: None,
             output: None,
@@ -135,14 +141,11 @@ impl Machine for R0vm {
             self.banks.write_out(vm);
         }
         // The word comes in before the alignment is looked at; a program can come to a misaligned pc and run there.
-        let costs = !is_register(address);
-        if costs {
-            self.page_in(vm, world, page)?;
-        }
+        self.page_in(vm, world, page)?;
         if access != Access::Fetch && !address.is_multiple_of(access.align_bytes()) {
             return Err(Refusal::Trap(misaligned, address));
         }
-        if costs && matches!(access, Access::Store(_)) {
+        if matches!(access, Access::Store(_)) {
             self.page_out(vm, world, page)?;
         }
         Ok(())

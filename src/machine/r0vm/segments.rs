@@ -30,6 +30,7 @@ pub(super) struct Segment {
     input: [u32; 8],
     /// Whether records are kept for a prover.
     records: bool,
+    /// Whether it has begun: a limit may stop that, too.
     resumed: bool,
     /// Steps and extra cycles of the session when it began.
     first_step: u64,
@@ -137,12 +138,10 @@ impl R0vm {
         self.totals = Totals::default();
         self.calls = Default::default();
         (self.terminated, self.output) = (None, None);
-        self.segment.resumed = false;
     }
 
     /// Begins a segment.
     fn resume(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
-        self.segment.resumed = true;
         self.segment.first_step = vm.steps();
         self.segment.first_extra = self.extra_cycles;
         let [pc, mode] = [SUSPEND_PC, SUSPEND_MODE].map(|address| self.load_word(vm, world, address));
@@ -156,6 +155,7 @@ impl R0vm {
         for (index, word) in self.segment.input.into_iter().enumerate() {
             self.store_word(vm, world, GLOBAL_INPUT + 4 * index as u32, word)?;
         }
+        self.segment.resumed = true;
         Ok(())
     }
 
@@ -200,6 +200,7 @@ impl R0vm {
         self.totals.total_cycles += 1 << po2;
         self.totals.reserved_cycles += (1u64 << po2).saturating_sub(user_cycles + paging_cycles);
         self.segment.paging_cycles = PAGING_START_CYCLES as u64;
+        self.segment.resumed = false;
         self.close_pages(vm);
         world.segment(record)
     }

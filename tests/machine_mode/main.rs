@@ -1,0 +1,461 @@
+//! Programs of R0VM in the kernel's place: registers and what is computed for x0 as memory, and system calls that are
+//! refused, or stopped by a limit and done again.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod host;
+
+use common::assembler::Assembler;
+use common::engines::{Case, End, Outcome, Setup, assert_same, difference, run};
+use tachy::host::{Guest, Host, HostError};
+use tachy::isa::Op;
+use tachy::program::{Permissions, Segment};
+use tachy::r0vm::{CallCount, Digest};
+use tachy::trace::{Effect, EffectKind, Space, VecSink};
+use tachy::{Env, Error, MachineKind, NullSink, Program, Row, Status};
+
+const CODE: u32 = 0xc000_0000;
+const DATA: u32 = 0x0040_0000;
+const PAGE_BYTES: u32 = 1024;
+/// Lowest address that instructions may touch.
+const LOWEST: u32 = 0x0001_0000;
+/// Where machine mode's registers and its x0 lie.
+const BANK: u32 = 0xffff_0000;
+const SHUNT: u32 = 0xffff_0100;
+/// Where the kernel finds the user's pc, and where its handlers are named.
+const MEPC: u32 = 0xffff_0200;
+const GLOBAL_OUTPUT: u32 = 0xffff_0240;
+const ECALL_DISPATCH: u32 = 0xffff_1000;
+const TRAP_DISPATCH: u32 = 0xffff_2000;
+/// A user's code.
+const USER: u32 = 0x0050_0000;
+
+/// Registers by the names of the calling convention.
+const T1: u8 = 6;
+const A0: u8 = 10;
+const A1: u8 = 11;
+const A2: u8 = 12;
+const A3: u8 = 13;
+const A4: u8 = 14;
+const A7: u8 = 17;
+
+const ECALL: u32 = 0x73;
+const MRET: u32 = 0x3020_0073;
+
+const READ: u32 = 1;
+const WRITE: u32 = 2;
+const POSEIDON2: u32 = 3;
+const SHA2: u32 = 4;
+const BIGINT: u32 = 5;
+
+fn setups() -> [Setup; 3] {
+    [Setup::eager(), Setup::eager().region_instructions(1), Setup::eager().threshold(2).buffer_rows(256)]
+}
+
+/// A program in machine mode, with data beside it.
+fn case(write: impl FnOnce(&mut Assembler), data: &[(u32, &[u32])]) -> Case {
+    let mut asm = Assembler::new(CODE);
+    write(&mut asm);
+    let mut segments = vec![Segment::from_words(CODE, &asm.finish().words, Permissions::RX)];
+    segments.extend(data.iter().map(|(address, words)| Segment::from_words(*address, words, Permissions::RW)));
+    Case::new(Program::from_segments(CODE, segments).expect("a test's own program")).on(MachineKind::R0vm)
+}
+
+fn ecall(asm: &mut Assembler) {
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+}
+
+/// A system call with these registers, then the end.
+fn call(registers: &[(u8, u32)], data: &[(u32, &[u32])]) -> Case {
+    let write = |asm: &mut Assembler| {
+        for &(register, value) in registers {
+            asm.li(register, value);
+        }
+        ecall(asm);
+        terminate(asm);
+    };
+    case(write, data)
+}
+
+fn terminate(asm: &mut Assembler) {
+    asm.li(A0, 0);
+    asm.li(A7, 0);
+    ecall(asm);
+}
+
+/// As [`refusal`], of a program that leaves machine mode.
+fn refusal_by_mode(what: &str, case: &Case) -> (&'static str, String) {
+    match run_everywhere(what, case).end {
+        End::Failed { kind, text, .. } => (kind, text),
+        End::Done(status) => panic!("{what} ended well: {status:?}"),
+    }
+}
+
+/// What the interpreter does; every other engine has to do the same.
+fn run_everywhere(what: &str, case: &Case) -> Outcome {
+    let outcome = run(case, &Setup::interpreter());
+    for setup in setups() {
+        assert_eq!(difference(&outcome, &run(case, &setup), case.variant()), None, "{what}, {setup:?}");
+    }
+    outcome
+}
+
+/// How a case ends in every engine: the error's kind and text.
+fn refusal(what: &str, case: &Case) -> (&'static str, String) {
+    match assert_same(what, case, &setups()).end {
+        End::Failed { kind, text, .. } => (kind, text),
+        End::Done(status) => panic!("{what} ended well: {status:?}"),
+    }
+}
+
+fn registers(outcome: &Outcome) -> [u32; 32] {
+    assert_eq!(outcome.end, End::Done(Status::Exited { code: 0 }));
+    let state = outcome.state.as_ref().expect("it started");
+    let ecalls = outcome.rows.iter().filter(|row| row.insn == ECALL).count() as u64;
+    assert_eq!(state.ecalls, (ecalls, 0));
+    state.registers
+}
+
+/// What is computed for x0 goes into a word of memory. Branches compute 0, stores and system calls nothing.
+#[test]
+fn what_is_computed_for_x0() {
+    let mut linked = 0;
+    let write = |asm: &mut Assembler| {
+        asm.li(5, SHUNT);
+        asm.li(6, DATA);
+        asm.i(Op::Addi, 0, 0, 7);
+        asm.i(Op::Lw, 20, 5, 0);
+        asm.store(Op::Sw, 20, 4, 6);
+        asm.i(Op::Lw, 21, 5, 0);
+        let next = asm.label();
+        asm.branch(Op::Beq, 6, 0, next);
+        asm.place(next);
+        asm.i(Op::Lw, 22, 5, 0);
+        asm.i(Op::Lw, 0, 6, 0);
+        asm.i(Op::Lw, 23, 5, 0);
+        let after = asm.label();
+        asm.jal(0, after);
+        linked = asm.here();
+        asm.place(after);
+        asm.i(Op::Lw, 24, 5, 0);
+        terminate(asm);
+    };
+    let outcome = assert_same("x0", &case(write, &[(DATA, &[0x1234_5678])]), &setups());
+    let registers = registers(&outcome);
+    assert_eq!(registers[20..25], [7, 7, 0, 0x1234_5678, linked], "{registers:x?}");
+    assert_eq!(registers[0], 0);
+}
+
+/// Registers begin as the image has them, those of the mode that it begins in.
+#[test]
+fn registers_begin_as_memory_has_them() {
+    let bank = |first: u32| (0..32).map(|number| if number == 0 { 0 } else { first + number }).collect::<Vec<_>>();
+    let (machine, user) = (bank(100), bank(200));
+    let data = [machine.clone(), user].concat();
+    let case = case(|asm| ecall(asm), &[(BANK, &data)]);
+    for setup in setups().iter().chain([&Setup::interpreter()]) {
+        let session = setup.executor(&case).start(Env::new()).expect("it starts");
+        assert_eq!(session.registers()[..], machine, "{setup:?}");
+    }
+}
+
+/// A loop that stores into each page from `first` on and loads from it, [`TOUCHED_PAGES`] pages; then `after`.
+fn toucher(asm: &mut Assembler, first: u32, after: impl FnOnce(&mut Assembler)) {
+    asm.li(5, first);
+    asm.li(6, first + TOUCHED_PAGES * PAGE_BYTES);
+    let top = asm.label_here();
+    asm.store(Op::Sw, 5, 8, 5);
+    asm.i(Op::Lw, 7, 5, 8);
+    asm.store(Op::Sb, 5, 1023, 5);
+    asm.i(Op::Addi, 5, 5, 1024);
+    asm.branch(Op::Bne, 5, 6, top);
+    after(asm);
+}
+
+const TOUCHED_PAGES: u32 = 300;
+
+/// A program whose user runs this code, up to an ecall, after which the kernel ends it.
+fn user_case(user: impl FnOnce(&mut Assembler), data: &[(u32, &[u32])]) -> Case {
+    let kernel = |asm: &mut Assembler, handler| {
+        asm.li(5, ECALL_DISPATCH);
+        asm.li(6, handler);
+        asm.store(Op::Sw, 6, 0, 5);
+        asm.li(5, MEPC);
+        asm.li(7, USER - 4);
+        asm.store(Op::Sw, 7, 0, 5);
+        asm.op(Op::Mret, 0, 0, 0, 0);
+        // Constants of a certain length, for the handler's address.
+        asm.pad_to(CODE + 64);
+        terminate(asm);
+    };
+    let mut code = Assembler::new(USER);
+    user(&mut code);
+    let words = code.finish().words;
+    case(|asm| kernel(asm, CODE + 64), &[&[(USER, &words[..])], data].concat())
+}
+
+/// In both modes loops are native code, and what a page has been paid for is done without help: only first touches ask.
+#[test]
+fn both_modes_are_native() {
+    let machine = case(|asm| toucher(asm, LOWEST, terminate), &[]);
+    let user = user_case(|asm| toucher(asm, LOWEST, ecall), &[]);
+    // Beside the loop: pages of code, and for the user what the kernel does before and after.
+    for (what, case, others) in [("machine", machine, 1), ("user", user, 5)] {
+        let session = Setup::eager().executor(&case).run(Env::new(), &mut NullSink::off()).expect("it ends");
+        let stats = session.stats();
+        assert_eq!(stats.access_assists, u64::from(TOUCHED_PAGES) + others, "{what}: {stats:?}");
+        assert!(stats.interpreted_steps < 25 && stats.deopts < 10, "{what}: {stats:?}");
+    }
+}
+
+/// What lies below the lowest address is denied to instructions even where a system call has been; and what the kernel
+/// has touched, to the user.
+#[test]
+fn what_was_paid_for_may_be_denied() {
+    let poseidon2 = |asm: &mut Assembler| {
+        for (register, value) in [(A0, 0), (A1, 0), (A2, 0), (A3, 1), (A7, POSEIDON2)] {
+            asm.li(register, value);
+        }
+        ecall(asm);
+    };
+    for (op, expected) in [(Op::Lw, "not readable"), (Op::Sw, "not writable")] {
+        let low = case(
+            |asm| {
+                poseidon2(asm);
+                asm.li(5, 16);
+                asm.op(op, 7, 5, 7, 0);
+            },
+            &[],
+        );
+        let (kind, text) = refusal("below the lowest address", &low);
+        assert!(kind == "trap" && text.contains(expected), "{op:?}: {text}");
+        let high = user_case(
+            |asm| {
+                asm.li(5, CODE);
+                asm.op(op, 7, 5, 7, 0);
+            },
+            &[],
+        );
+        let (kind, text) = refusal_by_mode("the kernel's memory", &high);
+        assert!(kind == "trap" && text.contains(expected), "{op:?}: {text}");
+    }
+}
+
+/// Pages count once, whoever has them: segments of the program, instructions or the machine.
+#[test]
+fn pages_are_counted_once() {
+    let write = |asm: &mut Assembler| {
+        asm.li(5, DATA);
+        asm.i(Op::Lw, 6, 5, 0);
+        asm.store(Op::Sw, 6, 1020, 5);
+        terminate(asm);
+    };
+    // Two segments in one page, one over an end of a page and into the next.
+    let case = case(write, &[(DATA, &[1, 2]), (DATA + 0x200, &[3]), (DATA + 0x7fc, &[4, 5])]);
+    let outcome = assert_same("pages", &case, &setups());
+    assert_eq!(registers(&outcome)[6], 1);
+    // The code's, three of data, and the one of the registers.
+    assert_eq!(outcome.state.expect("it started").pages, 5);
+    let mut limited = case.clone();
+    limited.limits.memory_bytes = Some(3 * 1024 + 1023);
+    let error = Setup::interpreter().executor(&limited).start(Env::new()).err().expect("four pages do not fit");
+    assert!(error.to_string().contains("memory limit of 3072 bytes"), "{error}");
+    limited.limits.memory_bytes = Some(4 * 1024);
+    Setup::interpreter().executor(&limited).start(Env::new()).expect("four pages fit");
+}
+
+/// What a program leaves as its output is what it has at its end.
+#[test]
+fn the_output_is_eight_words() {
+    let words: [u32; 8] = std::array::from_fn(|word| 0x0101_0101 * (word as u32 + 1));
+    for setup in setups().iter().chain([&Setup::interpreter()]) {
+        let case = case(terminate, &[(GLOBAL_OUTPUT, &words)]);
+        let session = setup.executor(&case).run(Env::new(), &mut NullSink::off()).expect("it ends");
+        let report = session.report().expect("the machine is r0vm");
+        assert_eq!(report.output, Some(Digest(words)), "{setup:?}");
+    }
+}
+
+/// SHA-256 names no address below the lowest, but that one it may.
+#[test]
+fn sha256_at_the_lowest_address() {
+    let places = |address: u32| [DATA, DATA + 0x400, DATA + 0x800, DATA + 0xc00].map(|other| [other, address]);
+    for at in 0..4 {
+        for (lowest, allowed) in [(LOWEST, true), (LOWEST - 4, false), (LOWEST - 1, false)] {
+            let mut addresses = places(lowest).map(|[other, _]| other);
+            addresses[at] = lowest;
+            let [state_in, state_out, data, constants] = addresses;
+            let registers = [(A0, state_in), (A1, state_out), (A2, data), (A3, 1), (A4, constants), (A7, SHA2)];
+            let case = call(&registers, &[]);
+            let what = format!("SHA-256 of {addresses:x?}");
+            match allowed {
+                true => drop(self::registers(&assert_same(&what, &case, &setups()))),
+                false => {
+                    let (kind, text) = refusal(&what, &case);
+                    assert!(kind == "machine" && text.contains(&format!("{lowest:#010x}")), "{what}: {text}");
+                }
+            }
+        }
+    }
+}
+
+/// The longest program that a bigint call may name has 10 MiB; paging that in takes more than a segment has.
+#[test]
+fn bigint_programs_that_are_too_long() {
+    let words = (10 << 20) / 4;
+    for (words, expected) in
+        [(words, "too small"), (words + 1, "too long"), (1 << 30, "too long"), (u32::MAX, "too long")]
+    {
+        let registers = [(5, 0), (A0, DATA), (T1, 0x1000_0000), (7, DATA), (28, DATA), (A7, BIGINT)];
+        let (_, text) = refusal("a long bigint program", &call(&registers, &[(DATA, &[words, 0, 0])]));
+        assert!(text.contains(expected), "{words} words: {text}");
+    }
+}
+
+/// What a refused call leaves in the trace: the instruction, since it has no row, and what was read.
+#[test]
+fn a_refused_call_is_written_down() {
+    let case = call(&[(A7, 99)], &[]);
+    let at = CODE + 4;
+    for setup in setups().iter().chain([&Setup::interpreter()]) {
+        let outcome = run(&case, setup);
+        assert!(matches!(outcome.end, End::Failed { kind: "machine", .. }), "{:?}", outcome.end);
+        let own: Vec<Effect> = outcome.effects.into_iter().filter(|effect| effect.step == 1).collect();
+        let read = |space, address, word| Effect::new(1, EffectKind::Read, space, address, word, word);
+        assert_eq!(own, [read(Space::Memory, at, ECALL), read(Space::Register, A7.into(), 99)], "{setup:?}");
+    }
+}
+
+/// A user's ecall at [`USER`], with this word where the kernel's handler should be named. The handler ends the program.
+fn user_ecall(handler: impl Fn(u32) -> u32) -> Case {
+    let write = |asm: &mut Assembler| {
+        asm.li(5, MEPC);
+        asm.li(7, USER - 4);
+        asm.store(Op::Sw, 7, 0, 5);
+        asm.op(Op::Mret, 0, 0, 0, 0);
+        terminate(asm);
+    };
+    let mut asm = Assembler::new(CODE);
+    write(&mut asm);
+    let address = CODE + 4 * (asm.finish().words.len() as u32 - 3);
+    case(write, &[(USER, &[ECALL]), (ECALL_DISPATCH, &[handler(address)])])
+}
+
+/// What a user's ecall has read and written stands in the trace if there is a handler. If there is none, only what it has
+/// paid for does, and what the trap read.
+#[test]
+fn effects_of_a_users_ecall() {
+    let page_in = |address| (EffectKind::PageIn, address);
+    let read = |address| (EffectKind::Read, address);
+    let own = |case: &Case| {
+        let outcome = run_everywhere("a user's ecall", case);
+        let mret = outcome.rows.iter().position(|row| row.insn == MRET).expect("it ran") as u64;
+        let own = outcome.effects.into_iter().filter(|effect| effect.step == mret + 1);
+        let memory = own.filter(|effect| effect.space() == Space::Memory);
+        (
+            memory.map(|effect| (effect.kind(), effect.addr)).collect::<Vec<_>>(),
+            outcome.end,
+            outcome.state.expect("it started").ecalls,
+        )
+    };
+    let (effects, end, ecalls) = own(&user_ecall(|handler| handler));
+    assert_eq!(end, End::Done(Status::Exited { code: 0 }));
+    // The user's and the one that ends the program.
+    assert_eq!(ecalls, (2, 0));
+    let expected = [page_in(USER), page_in(ECALL_DISPATCH), read(ECALL_DISPATCH), (EffectKind::Write, MEPC)];
+    assert_eq!(effects[..4], expected, "{effects:x?}");
+    for wrong in [LOWEST, CODE + 1, CODE - 4, 0xff00_0000] {
+        let (effects, end, _) = own(&user_ecall(|_| wrong));
+        assert!(matches!(end, End::Failed { kind: "trap", .. }), "{wrong:#x}: {end:?}");
+        let dispatch = TRAP_DISPATCH + 4 * 9;
+        let expected = [page_in(USER), page_in(ECALL_DISPATCH), read(USER), page_in(TRAP_DISPATCH), read(dispatch)];
+        assert_eq!(effects, expected, "{wrong:#x}: {effects:x?}");
+    }
+    for (address, ends) in [(LOWEST - 4, "machine"), (0, "machine")] {
+        let (effects, end, _) = own(&user_ecall(|_| address));
+        assert!(matches!(end, End::Failed { kind, .. } if kind == ends), "{address:#x}: {end:?}");
+        let expected = [page_in(USER), read(USER), page_in(ECALL_DISPATCH)];
+        assert_eq!(effects, expected, "{address:#x}: {effects:x?}");
+    }
+}
+
+/// Effects of pages, and all others.
+fn split(effects: Vec<Effect>) -> (Vec<Effect>, Vec<Effect>) {
+    effects.into_iter().partition(|effect| matches!(effect.kind(), EffectKind::PageIn | EffectKind::PageOut))
+}
+
+/// Gives other bytes at each call.
+struct Bytes(u8);
+
+impl Host for Bytes {
+    fn read(&mut self, _: &dyn Guest, _: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
+        self.0 += 1;
+        buffer.fill(self.0);
+        Ok(buffer.len())
+    }
+
+    fn write(&mut self, _: &dyn Guest, _: u32, _: &[u8]) -> Result<u32, HostError> {
+        Ok(0)
+    }
+}
+
+/// What a session came to: its rows, its effects, memory, registers, pages and calls.
+type Done = (Vec<Row>, Vec<Effect>, blake3::Hash, [u32; 32], u64, Vec<(&'static str, CallCount)>);
+
+/// Runs a case to its end, each time that the limit on memory stops it with a page more; how often that was.
+fn with_limits(case: &Case, setup: &Setup, pages: Option<u64>) -> (u64, Done) {
+    let mut sink = VecSink::default();
+    let mut session = setup.executor(case).start(Env::new().custom_host(Bytes(0))).expect("it starts");
+    let mut stops = 0;
+    loop {
+        session.limits_mut().memory_bytes = pages.map(|pages| (pages + stops) * 1024);
+        match session.run(&mut sink) {
+            Ok(status) => {
+                assert_eq!(status, Status::Exited { code: 0 });
+                let calls = session.report().expect("the machine is r0vm").ecalls;
+                let (memory, pages) = (session.memory_digest(), session.stats().pages);
+                return (stops, (sink.rows, sink.effects, memory, session.registers(), pages, calls));
+            }
+            Err(Error::Limit(_)) => stops += 1,
+            Err(error) => panic!("{setup:?}: {error}"),
+        }
+    }
+}
+
+/// A call that the limit on memory stops in its middle leaves what it has paid for and nothing else, so that it can be
+/// done again: stopped or not, rows, memory and counts are the same, and so are the effects, but that those of pages come
+/// first. A host is not asked twice.
+#[test]
+fn a_call_that_a_limit_stops_is_done_again() {
+    let far = |page: u32| 0x1000_0000 + page * 0x400;
+    // Two blocks in place, the second one in another page; words of Poseidon2 over two pages; what is read over two.
+    let sha2 = [(A0, far(0)), (A1, far(0)), (A2, far(2) - 64), (A3, 2), (A4, far(4)), (A7, SHA2)];
+    let poseidon2 = [(A0, 0), (A1, far(0) / 4), (A2, far(3) / 4 - 4), (A3, 1), (A7, POSEIDON2)];
+    let read = [(A0, DATA), (A1, far(3) - 510), (A2, 1021), (A7, READ)];
+    let state: Vec<u32> = (1..9).collect();
+    for (name, registers, missing) in [("sha2", &sha2[..], 4), ("poseidon2", &poseidon2, 3), ("read", &read, 2)] {
+        // Twice, so that what the host is asked after it matters, too.
+        let write = |asm: &mut Assembler| {
+            for _ in 0..2 {
+                registers.iter().for_each(|&(register, value)| asm.li(register, value));
+                ecall(asm);
+            }
+            terminate(asm);
+        };
+        let case = case(write, &[(far(0), &state)]);
+        let (_, whole) = with_limits(&case, &Setup::interpreter(), None);
+        for setup in setups().iter().chain([&Setup::interpreter()]) {
+            let what = format!("{name}, {setup:?}");
+            let (stops, done) = with_limits(&case, setup, Some(whole.4 - missing));
+            assert_eq!(stops, missing, "{what}");
+            assert!(done.0 == whole.0, "{what}: rows");
+            assert_eq!((done.2, done.3, done.4, &done.5), (whole.2, whole.3, whole.4, &whole.5), "{what}");
+            let (expected, found) = (split(whole.1.clone()), split(done.1));
+            for (kind, expected, found) in [("page", &expected.0, &found.0), ("other", &expected.1, &found.1)] {
+                let different = (0..expected.len().max(found.len())).find(|&at| expected.get(at) != found.get(at));
+                let pair = different.map(|at| (expected.get(at), found.get(at)));
+                assert_eq!(pair, None, "{what}: effects ({kind}), expected and found");
+            }
+        }
+    }
+}
