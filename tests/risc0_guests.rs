@@ -29,9 +29,6 @@ const LONGEST_CYCLES: u64 = 1_000_000;
 /// Cycles of paging that each segment begins with.
 const PAGING_START_CYCLES: u64 = 10;
 const PAGE_BYTES: u32 = 1024;
-/// The guest whose kernel takes traps. A trap's effects carry the step that comes after it, and a replay applies a step's
-/// effects after its row, so it cannot follow.
-const HANDLES_TRAPS: &str = "kernel_modes";
 
 fn file(path: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/r0vm").join(path);
@@ -162,7 +159,6 @@ fn guests_end_as_they_do_in_the_reference() {
 /// Follows a trace, and adds up what its effects say of paging.
 struct Follower {
     replay: Replay,
-    replays: bool,
     paging_cycles: u64,
 }
 
@@ -174,7 +170,7 @@ impl Sink for Follower {
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         let charges = effects.iter().filter(|it| matches!(it.kind(), EffectKind::PageIn | EffectKind::PageOut));
         self.paging_cycles += charges.map(|effect| u64::from(effect.after)).sum::<u64>();
-        if self.replays { self.replay.rows(first_step, rows, effects) } else { Ok(()) }
+        self.replay.rows(first_step, rows, effects)
     }
 }
 
@@ -208,20 +204,14 @@ fn traces_segments_and_memory_agree() {
         let mut replay = session.replay(u64::MAX);
         compare(&table, &case, session, |what, session| {
             let first_step = session.steps();
-            let mut follower = Follower {
-                replay: std::mem::replace(&mut replay, session.replay(0)),
-                replays: case.guest != HANDLES_TRAPS,
-                paging_cycles: 0,
-            };
+            let mut follower = Follower { replay: std::mem::replace(&mut replay, session.replay(0)), paging_cycles: 0 };
             let result = session.run(&mut follower);
             if let Err(error @ Error::Sink { .. }) = &result {
                 panic!("{what}: {error}");
             }
-            if case.guest != HANDLES_TRAPS {
-                assert_eq!(follower.replay.registers(), session.registers(), "{what}");
-                for (address, word) in follower.replay.words() {
-                    assert_eq!(word, session.word(address), "{what}: the word at {address:#x}");
-                }
+            assert_eq!(follower.replay.registers(), session.registers(), "{what}");
+            for (address, word) in follower.replay.words() {
+                assert_eq!(word, session.word(address), "{what}: the word at {address:#x}");
             }
             replay = follower.replay;
             let report = session.report().expect("the machine is r0vm");

@@ -6,8 +6,13 @@ use std::collections::HashMap;
 use thiserror::Error;
 
 use super::{Effect, EffectKind, Row, Sink, SinkError, Space};
-use crate::decode::decode;
-use crate::isa::Variant;
+use crate::decode::{Instruction, decode};
+use crate::isa::{Op, Variant};
+
+/// Places in R0VM's memory: machine mode's registers; where the kernel finds the user's pc; where its handler is named.
+const MACHINE_BANK: u32 = 0xffff_0000;
+const MEPC: u32 = 0xffff_0200;
+const ECALL_DISPATCH: u32 = 0xffff_1000;
 
 /// The rows do not belong to the state they were applied to.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -79,6 +84,10 @@ impl Replay {
             false => Err(ReplayError { step, what, found, expected }),
         };
         let instruction = decode(row.insn, self.variant);
+        let (earlier, own) = effects.split_at(own_effects(self.variant, row, instruction, effects));
+        for effect in earlier {
+            self.apply_effect(effect)?;
+        }
         if let Some(instruction) = instruction {
             let format = instruction.op.line().format;
             if format.has_rs1() {
@@ -96,7 +105,7 @@ impl Replay {
                 self.registers[instruction.rd as usize & 31] = row.rd;
             }
         }
-        for effect in effects {
+        for effect in own {
             self.apply_effect(effect)?;
         }
         self.step += 1;
@@ -122,6 +131,27 @@ impl Replay {
         *cell = after;
         Ok(())
     }
+}
+
+/// Where a row's own effects begin among those of its step. The others were done before it: on R0VM between two steps, or
+/// by a trap that a handler took.
+fn own_effects(variant: Variant, row: &Row, instruction: Option<Instruction>, effects: &[Effect]) -> usize {
+    let found = match instruction.map(|instruction| instruction.op) {
+        _ if variant != Variant::R0vm => Some(0),
+        // They begin with what says what to do: a register, or the word that names where to go on.
+        Some(Op::Ecall | Op::Mret) => effects.iter().position(|effect| {
+            let tells = effect.space() == Space::Register || [ECALL_DISPATCH, MEPC].contains(&effect.addr);
+            effect.kind() == EffectKind::Read && tells
+        }),
+        // What is stored over a register changes it.
+        Some(Op::Sb | Op::Sh | Op::Sw) => effects.iter().rposition(|effect| {
+            let changes = (EffectKind::Write, Space::Register, row.mem_before, row.mem_after);
+            (effect.kind(), effect.space(), effect.before, effect.after) == changes
+                && MACHINE_BANK + 4 * (effect.addr & 31) == row.addr & !3
+        }),
+        _ => None,
+    };
+    found.unwrap_or(effects.len())
 }
 
 /// Whether the word at `address` is a register as memory shows it: what it holds is what the registers hold.
