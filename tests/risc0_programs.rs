@@ -179,6 +179,9 @@ fn binaries_that_are_refused() {
         let text = changed(offset, value);
         assert!(text.contains(part), "byte {offset}: {text}");
     }
+    let mut linux = good.clone();
+    linux[21] = 1;
+    assert!(matches!(Binary::parse(&linux), Err(ProgramError::UnsupportedAbi { .. })));
     // Four thousand million attributes, none of which is there.
     let mut many = good.clone();
     many[12..16].fill(0xff);

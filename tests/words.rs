@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tachy::host::words::{Error, from_bytes, from_words, to_words};
+use tachy::host::{HostEnv, HostError};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Everything {
@@ -207,4 +208,18 @@ fn sequences_must_know_their_length() {
         }
     }
     assert_eq!(to_words(&Endless), Err(Error::Unsupported("sequence of unknown length")));
+}
+
+/// A length is a word: what is longer is refused before any of it is written.
+#[test]
+fn lengths_must_fit_into_a_word() {
+    struct Long;
+    impl Serialize for Long {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serde::ser::SerializeSeq::end(serializer.serialize_seq(Some(1 << 32))?)
+        }
+    }
+    assert_eq!(to_words(&Long), Err(Error::Length(1 << 32)));
+    let written = HostEnv::builder().write(&Long).map(drop);
+    assert!(matches!(written, Err(HostError::Words(Error::Length(_)))), "{written:?}");
 }
