@@ -149,10 +149,15 @@ fn loops_over_two_pages() {
     let distance = top.wrapping_sub(other.here()) as i32;
     other.op(Op::Bne, 0, ROUNDS, 0, distance);
     exit(&mut other);
-    let case = program(CODE, vec![(CODE, asm.finish().words), (far, other.finish().words)]);
-    let stats = run(&threshold(50).executor(&case));
-    // The page that is jumped to first is hot first, in the middle of a round.
-    assert_eq!((stats.translated_instructions, stats.interpreted_steps), (4, 1 + 49 * 4 + 2 + 2), "{stats:?}");
+    let segments = vec![(CODE, asm.finish().words), (far, other.finish().words)];
+    // Also where there is so much code that sessions neither share any nor leave anything to each other.
+    let much = [segments.clone(), vec![(CODE + (1 << 20), vec![0; 8192 * PAGE_BYTES as usize / 4])]].concat();
+    for segments in [segments, much] {
+        let stats = run(&threshold(50).executor(&program(CODE, segments)));
+        // The page that is jumped to first is hot first, in the middle of a round.
+        let interpreted = 1 + 49 * 4 + 2 + 2;
+        assert_eq!((stats.translated_instructions, stats.interpreted_steps), (4, interpreted), "{stats:?}");
+    }
 }
 
 /// Where a region ends because it is full, the next one begins at once.

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use tachy::decode::{Instruction, encode};
+
 use super::*;
 
 /// Answers with these bytes, as far as there is room, and keeps what it saw: pc, a register, a word, bytes, cycles.
@@ -166,6 +168,66 @@ fn writes_at_the_edges() {
             match answer {
                 Some(answer) => assert_eq!((result.is_ok(), registers[20]), (true, answer), "{setup:?}"),
                 None => assert_eq!(result.expect_err("it is too much").kind(), "machine", "{setup:?}"),
+            }
+        }
+    }
+}
+
+/// What is read over code that has run, translated or not, is what runs next.
+#[test]
+fn answers_over_code() {
+    let add = |imm| encode(Instruction { op: Op::Addi, rd: 20, rs1: 20, rs2: 0, imm });
+    let back = encode(Instruction { op: Op::Jalr, rd: 0, rs1: 1, rs2: 0, imm: 0 });
+    let write = |asm: &mut Assembler| {
+        asm.li(5, DATA);
+        for _ in 0..3 {
+            asm.i(Op::Jalr, 1, 5, 0);
+        }
+        for (register, value) in [(A0, DATA), (A1, DATA), (A2, 4), (A7, READ)] {
+            asm.li(register, value);
+        }
+        ecall(asm);
+        asm.i(Op::Jalr, 1, 5, 0);
+        terminate(asm);
+    };
+    let case = case(write, &[(DATA, &[add(1), back])]);
+    for setup in setups().iter().chain([&Setup::interpreter()]) {
+        let (result, _, registers) = run_with_host(&case, setup, seeing(&add(16).to_le_bytes(), 0));
+        assert!(result.is_ok(), "{setup:?}: {result:?}");
+        assert_eq!(registers[20], 3 + 16, "{setup:?}");
+    }
+}
+
+/// A segment ends before the first instruction that finds more cycles than its threshold, not one that finds as many:
+/// also where the machine is asked after each call, whatever the count is then.
+#[test]
+fn segments_end_past_their_threshold() {
+    const THRESHOLD: u32 = (1 << 13) - 2000;
+    const END_CYCLES: u32 = 4113;
+    for shift in 0..4 {
+        let write = |asm: &mut Assembler| {
+            for (register, value) in [(A1, DATA), (A2, 0), (A7, WRITE), (5, 2000)] {
+                asm.li(register, value);
+            }
+            for _ in 0..shift {
+                asm.i(Op::Addi, 6, 6, 1);
+            }
+            // Four cycles a round, of which the call takes two.
+            let top = asm.label_here();
+            ecall(asm);
+            asm.i(Op::Addi, 5, 5, -1);
+            asm.branch(Op::Bne, 5, 0, top);
+            terminate(asm);
+        };
+        let case = case(write, &[]);
+        for setup in setups().iter().chain([&Setup::interpreter()]) {
+            let env = Env::new().custom_host(seeing(&[], 0)).segment_po2(13);
+            let session = setup.executor(&case).run(env, &mut NullSink::off()).expect("it ends");
+            let each = session.report().expect("the machine is r0vm").each;
+            assert!(each.len() > 5, "{each:?}");
+            for segment in &each[..each.len() - 1] {
+                let total = segment.user_cycles + segment.paging_cycles + END_CYCLES;
+                assert!((THRESHOLD + 1..=THRESHOLD + 2).contains(&total), "shift {shift}, {setup:?}: {segment:?}");
             }
         }
     }

@@ -7,6 +7,7 @@ mod host;
 
 use common::assembler::Assembler;
 use common::engines::{Case, End, Outcome, Setup, assert_same, difference, run};
+use common::rng::Rng;
 use tachy::host::{Guest, Host, HostError};
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
@@ -144,6 +145,19 @@ fn what_is_computed_for_x0() {
     let registers = registers(&outcome);
     assert_eq!(registers[20..25], [7, 7, 0, 0x1234_5678, linked], "{registers:x?}");
     assert_eq!(registers[0], 0);
+}
+
+/// No program begins below the lowest address.
+#[test]
+fn where_programs_begin() {
+    for (entry, begins) in [(LOWEST, true), (LOWEST - 4, false)] {
+        let program = Program::from_segments(entry, vec![Segment::from_words(entry, &[ECALL, ECALL], Permissions::RX)]);
+        let case = Case::new(program.expect("a test's own program")).on(MachineKind::R0vm);
+        for setup in setups().iter().chain([&Setup::interpreter()]) {
+            let error = setup.executor(&case).start(Env::new()).err().map(|error| error.kind());
+            assert_eq!(error, (!begins).then_some("boot"), "{entry:#x}, {setup:?}");
+        }
+    }
 }
 
 /// Registers begin as the image has them, those of the mode that it begins in.
@@ -299,6 +313,85 @@ fn sha256_at_the_lowest_address() {
     }
 }
 
+/// Poseidon2 names words by their number, of which there are 2^30.
+#[test]
+fn poseidon2_at_the_last_word() {
+    for (word, allowed) in [((1 << 30) - 8, true), ((1 << 30) - 7, false), (1 << 30, false), (u32::MAX, false)] {
+        let case = call(&[(A0, 0), (A1, word), (A2, DATA / 4), (A3, 1), (A7, POSEIDON2)], &[]);
+        let what = format!("Poseidon2 of the words from {word:#x} on");
+        match allowed {
+            true => drop(registers(&assert_same(&what, &case, &setups()))),
+            false => assert_eq!(refusal(&what, &case).0, "machine", "{what}"),
+        }
+    }
+}
+
+/// One block of SHA-256 after FIPS 180-4, 6.2.2, with any constants.
+fn compress(state: [u32; 8], block: [u32; 16], constants: &[u32]) -> [u32; 8] {
+    let mut schedule = block.to_vec();
+    for t in 16..64 {
+        let (x, y) = (schedule[t - 15], schedule[t - 2]);
+        let small =
+            [x.rotate_right(7) ^ x.rotate_right(18) ^ x >> 3, y.rotate_right(17) ^ y.rotate_right(19) ^ y >> 10];
+        let words = [small[1], schedule[t - 7], small[0], schedule[t - 16]];
+        schedule.push(words.into_iter().fold(0, u32::wrapping_add));
+    }
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
+    for (word, constant) in schedule.into_iter().zip(constants) {
+        // Bits of f where e has them and of g elsewhere; bits that two of three have.
+        let choice = (0..32).map(|bit| (if e >> bit & 1 == 1 { f } else { g } >> bit & 1) << bit).sum::<u32>();
+        let majority = (0..32).map(|bit| u32::from((a >> bit & 1) + (b >> bit & 1) + (c >> bit & 1) >= 2) << bit);
+        let upper = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
+        let one = [h, upper, choice, *constant, word].into_iter().fold(0, u32::wrapping_add);
+        let two = (a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22)).wrapping_add(majority.sum());
+        (h, g, f, e, d, c, b, a) = (g, f, e, d.wrapping_add(one), c, b, a, one.wrapping_add(two));
+    }
+    let mut sums = state.iter().zip([a, b, c, d, e, f, g, h]).map(|(before, after)| before.wrapping_add(after));
+    std::array::from_fn(|_| sums.next().expect("eight words"))
+}
+
+/// The constants of SHA-256 are the program's, which may have others.
+#[test]
+fn sha256_with_other_constants() {
+    let mut rng = Rng::new(1);
+    for changed in [0..0, 0..1, 63..64, 0..64] {
+        let mut constants = standard_constants();
+        constants[changed].fill_with(|| rng.bits() as u32);
+        let (state, blocks): (Vec<u32>, Vec<u32>) =
+            ((0..8).map(|_| rng.bits() as u32).collect(), (0..32).map(|_| rng.bits() as u32).collect());
+        let places = [DATA, DATA + 0x400, DATA + 0x800, DATA + 0xc00];
+        let registers = [(A0, places[0]), (A1, places[1]), (A2, places[2]), (A3, 2), (A4, places[3]), (A7, SHA2)];
+        // States and blocks are bytes, most significant first.
+        let swapped = |words: &[u32]| words.iter().map(|word| word.swap_bytes()).collect::<Vec<_>>();
+        let (state_bytes, block_bytes) = (swapped(&state), swapped(&blocks));
+        let case = call(&registers, &[(places[0], &state_bytes), (places[2], &block_bytes), (places[3], &constants)]);
+        let mut expected: [u32; 8] = state.try_into().expect("eight words");
+        for block in blocks.as_chunks().0 {
+            expected = compress(expected, *block, &constants);
+        }
+        let session = Setup::eager().executor(&case).run(Env::new(), &mut NullSink::off()).expect("it ends");
+        let found: Vec<u32> = (0..8).map(|word| session.word(places[1] + 4 * word)).collect();
+        assert_eq!(found, swapped(&expected));
+    }
+}
+
+/// Fractional parts of the cube roots of the first 64 primes, by integers alone: of the root times 2^32, the low half.
+fn standard_constants() -> Vec<u32> {
+    let is_prime = |number: &u128| (2..*number).all(|divisor| number % divisor != 0);
+    let root = |prime: u128| {
+        let (mut low, mut high) = (0u128, 1 << 36);
+        while high - low > 1 {
+            let middle = (low + high) / 2;
+            match middle.pow(3) <= prime << 96 {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        low as u32
+    };
+    (2..).filter(is_prime).take(64).map(root).collect()
+}
+
 /// The longest program that a bigint call may name has 10 MiB; paging that in takes more than a segment has.
 #[test]
 fn bigint_programs_that_are_too_long() {
@@ -433,7 +526,10 @@ fn a_call_that_a_limit_stops_is_done_again() {
     let poseidon2 = [(A0, 0), (A1, far(0) / 4), (A2, far(3) / 4 - 4), (A3, 1), (A7, POSEIDON2)];
     let read = [(A0, DATA), (A1, far(3) - 510), (A2, 1021), (A7, READ)];
     let state: Vec<u32> = (1..9).collect();
-    for (name, registers, missing) in [("sha2", &sha2[..], 4), ("poseidon2", &poseidon2, 3), ("read", &read, 2)] {
+    // Over the user's registers, and beyond the page they are in.
+    let banks = [(A0, DATA), (A1, BANK + 0x80), (A2, 1024), (A7, READ)];
+    let calls = [("sha2", &sha2[..], 4), ("poseidon2", &poseidon2, 3), ("read", &read, 2), ("registers", &banks, 2)];
+    for (name, registers, missing) in calls {
         // Twice, so that what the host is asked after it matters, too.
         let write = |asm: &mut Assembler| {
             for _ in 0..2 {
