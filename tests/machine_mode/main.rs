@@ -213,11 +213,12 @@ fn user_case(user: impl FnOnce(&mut Assembler), data: &[(u32, &[u32])]) -> Case 
 fn both_modes_are_native() {
     let machine = case(|asm| toucher(asm, LOWEST, terminate), &[]);
     let user = user_case(|asm| toucher(asm, LOWEST, ecall), &[]);
-    // Beside the loop: pages of code, and for the user what the kernel does before and after.
+    // Beside the loop, at the most: pages of code, and for the user what the kernel does before and after.
     for (what, case, others) in [("machine", machine, 1), ("user", user, 5)] {
         let session = Setup::eager().executor(&case).run(Env::new(), &mut NullSink::off()).expect("it ends");
         let stats = session.stats();
-        assert_eq!(stats.access_assists, u64::from(TOUCHED_PAGES) + others, "{what}: {stats:?}");
+        let pages = u64::from(TOUCHED_PAGES);
+        assert!((pages..=pages + others).contains(&stats.access_assists), "{what}: {stats:?}");
         assert!(stats.interpreted_steps < 25 && stats.deopts < 10, "{what}: {stats:?}");
     }
 }
