@@ -6,11 +6,14 @@ use tachy::decode::{Instruction, encode};
 
 use super::*;
 
-/// Answers with these bytes, as far as there is room, and keeps what it saw: pc, a register, a word, bytes, cycles.
+/// What a host sees: pc, a register, a word, bytes, cycles.
+type Sight = (u32, u32, u32, Vec<u8>, u64);
+
+/// Answers with these bytes, as far as there is room, and keeps what it saw.
 struct Seeing {
     answer: Vec<u8>,
     claims: usize,
-    seen: Arc<Mutex<Vec<(u32, u32, u32, Vec<u8>, u64)>>>,
+    seen: Arc<Mutex<Vec<Sight>>>,
 }
 
 impl Host for Seeing {

@@ -166,7 +166,7 @@ fn registers_begin_as_memory_has_them() {
     let bank = |first: u32| (0..32).map(|number| if number == 0 { 0 } else { first + number }).collect::<Vec<_>>();
     let (machine, user) = (bank(100), bank(200));
     let data = [machine.clone(), user].concat();
-    let case = case(|asm| ecall(asm), &[(BANK, &data)]);
+    let case = case(ecall, &[(BANK, &data)]);
     for setup in setups().iter().chain([&Setup::interpreter()]) {
         let session = setup.executor(&case).start(Env::new()).expect("it starts");
         assert_eq!(session.registers()[..], machine, "{setup:?}");
@@ -378,7 +378,7 @@ fn sha256_with_other_constants() {
 
 /// Fractional parts of the cube roots of the first 64 primes, by integers alone: of the root times 2^32, the low half.
 fn standard_constants() -> Vec<u32> {
-    let is_prime = |number: &u128| (2..*number).all(|divisor| number % divisor != 0);
+    let is_prime = |number: &u128| (2..*number).all(|divisor| !number.is_multiple_of(divisor));
     let root = |prime: u128| {
         let (mut low, mut high) = (0u128, 1 << 36);
         while high - low > 1 {
