@@ -2,11 +2,13 @@
 
 mod common;
 
+use common::cases::writer;
 use common::engines::{Case, Setup};
 use common::generator::generate;
 use common::rng::Rng;
+use tachy::host::HostEnv;
 use tachy::trace::{Replay, ReplayError, VecSink};
-use tachy::{Env, NullSink, Program, Session, Status};
+use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program, Session, Sink, Status};
 
 /// Runs a fresh session under `setup` to `step`, with or without rows as `sink` says.
 fn session_at<'a>(case: &'a Case, setup: &Setup, step: u64) -> Session<'a> {
@@ -72,6 +74,59 @@ fn a_replay_can_begin_in_the_middle() {
     let expected = session_at(&case, &Setup::interpreter(), 25_000);
     assert_eq!((replay.step(), replay.registers()), (25_000, expected.registers()));
     assert_eq!(replay.pc(), expected.pc());
+}
+
+/// On R0VM, whose registers lie in memory too, whose modes have registers of their own, and which stores words where a
+/// segment ends.
+#[test]
+fn guests_of_r0vm_at_random_steps() {
+    let guests: [(&str, &[u32], u32); 5] = [
+        ("kernel_modes", &[], 13),
+        ("kernel_registers", &[], 13),
+        ("accelerators", &[1], 16),
+        ("smc", &[10], 14),
+        ("recursion", &[2, 3, 50], 14),
+    ];
+    for (seed, (name, words, po2)) in (0..).zip(guests) {
+        let path = format!("{}/guests/r0vm/bin/{name}.bin", env!("CARGO_MANIFEST_DIR"));
+        let program = Program::from_risc0(&std::fs::read(path).expect("the guests are in the repository"));
+        let case = Case::new(program.expect("a good binary")).on(MachineKind::R0vm);
+        let session_at = |engine, step| {
+            let builder = Executor::builder().machine(MachineKind::R0vm).engine(engine).jit(JitOptions::eager());
+            let host = HostEnv::builder().write_slice(words).segment_limit_po2(po2).build().expect("a host");
+            let executor = builder.build(&case.program).expect("good settings");
+            executor.state_at(Env::new().host(host), step).expect("no trap before the end")
+        };
+        let total = session_at(Engine::Interpreter, u64::MAX).steps();
+        let mut rng = Rng::new(seed);
+        for step in (0..12).map(|_| rng.below(total)).chain([u64::MAX]) {
+            let what = format!("{name}, step {step} of {total}");
+            let mut traced = session_at(Engine::Jit, 0);
+            let mut replay = traced.replay(step);
+            traced.run(&mut replay).expect("it ends");
+            let mut expected = session_at(Engine::Interpreter, step);
+            assert_state(&what, &case, &replay, &expected);
+            // A trap may come before the next row, which then is the handler's first.
+            let mut next = VecSink::default();
+            if step < total && expected.run_to(step + 1, &mut next).is_ok() {
+                assert_eq!(replay.pc(), next.rows[0].pc, "{what}");
+            }
+        }
+    }
+}
+
+/// A trace that was recorded from the start moves a state from the middle on, and what came before is passed over.
+#[test]
+fn a_recorded_trace_may_begin_before_the_replay() {
+    let case = writer();
+    let mut sink = VecSink::default();
+    let mut whole = session_at(&case, &Setup::interpreter(), 0);
+    let _ = whole.run(&mut sink);
+    assert!(sink.effects.len() > 10, "{} effects", sink.effects.len());
+    let from = sink.effects[sink.effects.len() / 2].step + 1;
+    let mut replay = session_at(&case, &Setup::interpreter(), from).replay(u64::MAX);
+    replay.rows(0, &sink.rows, &sink.effects).expect("it is the session's own trace");
+    assert_state("from the middle", &case, &replay, &whole);
 }
 
 /// The state at a step, asked for by its number, is what a session paused there has.

@@ -162,6 +162,8 @@ fn mirrors_registers(variant: Variant, address: u32) -> bool {
 
 impl Sink for Replay {
     fn rows(&mut self, first_step: u64, rows: &[Row], mut effects: &[Effect]) -> Result<(), SinkError> {
+        let done = self.step;
+        effects = effects.get(effects.partition_point(|effect| effect.step < done)..).unwrap_or_default();
         for (step, row) in (first_step..).zip(rows) {
             if step < self.step {
                 continue;
