@@ -22,8 +22,13 @@ const CODE: u32 = 0x1_0000;
 const OPERANDS: u32 = 0x10_0000;
 
 /// States that each instruction is run in, at the least: operands, registers and immediates, counted as rows of the
-/// instruction under test. Only `ebreak` has fewer, since a trap ends a run.
-const STATES: usize = 100_000;
+/// instruction under test. Only `ebreak` has fewer, since a trap ends a run. `TACHY_STATES` says how many where a
+/// processor is emulated and that takes too long.
+fn states() -> usize {
+    const STATES: usize = 100_000;
+    let number = std::env::var("TACHY_STATES").ok();
+    number.map_or(STATES, |text| text.parse().unwrap_or_else(|_| panic!("TACHY_STATES must be a number, not {text}")))
+}
 
 /// The file that tests a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +77,7 @@ fn assert_trap(what: &str, case: &Case, cause: Cause, address: u32) -> Outcome {
     // The state is that of a run that a limit stopped before the step.
     let before = run(&case.clone().limit_steps(steps), &Setup::interpreter());
     assert_eq!(outcome.state, before.state, "{what}: the step that trapped did something");
+    assert_eq!(outcome.effects, before.effects, "{what}: the step that trapped had an effect");
     outcome
 }
 

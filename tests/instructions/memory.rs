@@ -9,7 +9,7 @@ use tachy::program::{Permissions, Segment};
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, assert_same};
 use crate::common::rng::Rng;
-use crate::{CODE, OPERANDS, STATES, Tested, assert_trap, lines, setups};
+use crate::{CODE, OPERANDS, Tested, assert_trap, lines, setups, states};
 
 const POINTER: u8 = 28;
 const END: u8 = 29;
@@ -81,7 +81,7 @@ const IMMEDIATES: [i32; 7] = [0, 4, -1, 1, 2047, -2048, 777];
 fn accesses_reach_what_they_should() {
     for line in lines(Tested::Memory) {
         let mut rng = Rng::new(line.op as u64);
-        let addresses = many_good_addresses(line, STATES.div_ceil(IMMEDIATES.len() * SHAPES.len()), &mut rng);
+        let addresses = many_good_addresses(line, states().div_ceil(IMMEDIATES.len() * SHAPES.len()), &mut rng);
         let mut operands = Vec::new();
         let mut asm = Assembler::new(CODE);
         let mut at = Vec::new();
@@ -107,7 +107,7 @@ fn accesses_reach_what_they_should() {
         let case = Case::code(CODE, &asm.finish().words, segments(&operands));
         let outcome = assert_same(line.mnemonic, &case, &setups());
         // What each row must hold the oracle has judged; that every address came up is checked here.
-        assert!(at.len() * addresses.len() >= STATES, "{}", line.mnemonic);
+        assert!(at.len() * addresses.len() >= states(), "{}", line.mnemonic);
         for pc in at {
             let rows = outcome.rows.iter().filter(|row| row.pc == pc);
             assert!(rows.map(|row| row.addr).eq(addresses.iter().copied()), "{} at {pc:#x}", line.mnemonic);

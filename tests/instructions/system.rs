@@ -9,7 +9,7 @@ use tachy::{Cause, Program, Status};
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, End, Outcome, assert_same};
 use crate::common::rng::Rng;
-use crate::{CODE, OPERANDS, STATES, Tested, assert_trap, lines, setups};
+use crate::{CODE, OPERANDS, Tested, assert_trap, lines, setups, states};
 
 const READ: u32 = 63;
 const WRITE: u32 = 64;
@@ -75,7 +75,7 @@ fn fences_and_unknown_calls_in_many_states() {
         }
     };
     // Of each pass: three registers, four of each kind of step.
-    let words: Vec<u32> = (0..3 * STATES.div_ceil(4)).map(|_| number()).collect();
+    let words: Vec<u32> = (0..3 * states().div_ceil(4)).map(|_| number()).collect();
     let mut asm = Assembler::new(CODE);
     asm.li(POINTER, OPERANDS);
     asm.li(END, OPERANDS + 4 * words.len() as u32);
@@ -95,12 +95,12 @@ fn fences_and_unknown_calls_in_many_states() {
     let outcome = assert_same("fences and calls", &Case::code(CODE, &asm.finish().words, vec![table]), &setups());
     for op in [Op::Fence, Op::FenceI, Op::Ecall] {
         let count = outcome.rows.iter().filter(|row| row.insn == word(op)).count();
-        assert!(count >= STATES, "{op:?}: {count}");
+        assert!(count >= states(), "{op:?}: {count}");
     }
     // Each call reads a7 and writes a0; that the rows between fit together, the replay has checked.
     assert_eq!(outcome.effects.len(), 2 * 4 * words.len() / 3);
     let results = outcome.effects.iter().filter(|effect| effect.kind() == EffectKind::Write);
-    assert!(results.clone().count() >= STATES);
+    assert!(results.clone().count() >= states());
     for effect in results {
         assert_eq!((effect.space(), effect.addr, effect.after), (Space::Register, u32::from(A0), ENOSYS));
     }
