@@ -1,14 +1,18 @@
-//! Memory that holds generated code: never writable and executable at once, and started anew when it is full.
+//! Memory that holds generated code: never writable and executable at once, without addresses of the host in it, and
+//! started anew when it is full.
 
 mod common;
 
 use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::cases::guest;
 use common::engines::{Case, End, Setup};
+use tachy::host::HostEnv;
 use tachy::trace::{DigestSink, Effect, SinkError, TraceDigest};
-use tachy::{Executor, Row, Sink, Stats};
+use tachy::{Env, Executor, MachineKind, NullSink, Program, Row, Sink, Stats};
 
 /// Mappings of this process that are executable and belong to no file: where generated code is.
 ///
@@ -106,5 +110,68 @@ fn full_code_memory_starts_anew() {
         assert!(stats.code_flushes > 0, "{stats:?}");
         // Each was filled before it was dropped.
         assert!(stats.code_bytes >= stats.code_flushes << 19, "{stats:?}");
+    }
+}
+
+/// What of the host's memory is mapped, and of that what is generated code.
+fn mapped() -> (Vec<Range<u64>>, Vec<Range<u64>>) {
+    let maps = fs::read_to_string("/proc/self/maps").expect("Linux says so");
+    let parse = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (start, end) = fields[0].split_once('-').expect("start-end");
+        let number = |text| u64::from_str_radix(text, 16).expect("an address");
+        (number(start)..number(end), fields[1].contains('x') && fields.len() == 5)
+    };
+    let all: Vec<_> = maps.lines().map(parse).collect();
+    let code = all.iter().filter(|(_, is_code)| *is_code).map(|(range, _)| range.clone()).collect();
+    (all.into_iter().map(|(range, _)| range).collect(), code)
+}
+
+/// The constants of x86-64's `movabs` that point into one of these ranges; and how many such constants there are. In code
+/// without relocations nothing else has room for an address: other immediates are 32 bits, sign-extended.
+fn addresses(code: &[u8], ranges: &[Range<u64>]) -> (Vec<u64>, usize) {
+    let movabs = code.windows(10).filter(|bytes| bytes[0] & 0xfe == 0x48 && bytes[1] & 0xf8 == 0xb8);
+    let constants: Vec<u64> = movabs.map(|bytes| u64::from_le_bytes(bytes[2..].try_into().expect("eight"))).collect();
+    let points = |constant: &&u64| ranges.iter().any(|range| range.contains(constant));
+    (constants.iter().filter(points).copied().collect(), constants.len())
+}
+
+/// What the IR of small cases shows (`tests/golden_ir.rs`) holds for the code of whole programs on both machines: of the
+/// memory that the process has, nothing is named in it.
+#[test]
+fn no_address_of_the_host_is_in_generated_code() {
+    if !cfg!(target_arch = "x86_64") {
+        println!("only x86-64 has whole addresses in instructions: nothing to see");
+        return;
+    }
+    let planted = 7u32;
+    let address = &raw const planted as u64;
+    let code = [&[0x90, 0x49, 0xbb][..], &address.to_le_bytes()].concat();
+    assert_eq!(addresses(&code, &mapped().0), (vec![address], 1), "it would be found");
+
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/recursion.bin");
+    let binary = fs::read(path).expect("the guests are in the repository");
+    let r0vm = Case::new(Program::from_risc0(&binary).expect("a good binary")).on(MachineKind::R0vm);
+    for case in [guest("mix", &["1"]), r0vm] {
+        let host = HostEnv::builder().write_slice(&[2u32, 3, 50]).build().expect("a host");
+        let env = Env::new().args(case.args.iter().cloned()).host(host);
+        let executor = Setup::eager().executor(&case);
+        let mut session = executor.start(env).expect("it starts");
+        session.run_to(2000, &mut NullSink::off()).expect("it is longer");
+        session.run(&mut NullSink::rows()).expect("it ends");
+        let (all, code) = mapped();
+        let memory = fs::File::open("/proc/self/mem").expect("Linux shows it");
+        let mut constants = 0;
+        for range in code {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            // Other tests' code may have gone meanwhile; that of this session has not.
+            if memory.read_exact_at(&mut bytes, range.start).is_err() {
+                continue;
+            }
+            let (found, count) = addresses(&bytes, &all);
+            assert!(found.is_empty(), "{}: addresses of the host in its code: {found:x?}", case.machine);
+            constants += count;
+        }
+        assert!(constants > 100, "{}: rows alone have more constants than {constants}", case.machine);
     }
 }

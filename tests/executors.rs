@@ -255,4 +255,21 @@ fn sessions_of_r0vm_that_are_gone_leave_nothing() {
     assert_eq!(after.descriptors, before.descriptors, "{before:?}, {after:?}");
     let grown = after.address_space_bytes.saturating_sub(before.address_space_bytes);
     assert!(grown < 1 << 30, "not one session's memory is left: {before:?}, {after:?}");
+    assert_no_threads_of_ours();
+}
+
+/// Neither one that translates nor one that hashes. Linux may take a moment to forget a thread that was joined.
+fn assert_no_threads_of_ours() {
+    let ours = || {
+        let threads = fs::read_dir("/proc/self/task").expect("Linux says so");
+        let names = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+        names.filter(|name| name.starts_with("tachy-")).collect::<Vec<_>>()
+    };
+    for _ in 0..10_000 {
+        if ours().is_empty() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    panic!("threads are left: {:?}", ours());
 }
