@@ -2,11 +2,13 @@
 
 mod common;
 
+use common::assembler::Assembler;
 use common::cases::writer;
-use common::engines::{Case, Setup};
+use common::engines::{Case, End, Setup, assert_same};
 use common::generator::generate;
 use common::rng::Rng;
 use tachy::host::HostEnv;
+use tachy::isa::Op;
 use tachy::trace::{Replay, ReplayError, VecSink};
 use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program, Session, Sink, Status};
 
@@ -112,6 +114,24 @@ fn guests_of_r0vm_at_random_steps() {
                 assert_eq!(replay.pc(), next.rows[0].pc, "{what}");
             }
         }
+    }
+}
+
+/// A register that its own store overwrites, by way of its place in memory: the row shows what it was, the next what it is.
+#[test]
+fn stores_into_the_register_of_their_own_address() {
+    for (op, kept) in [(Op::Sw, 0), (Op::Sh, 0xffff_0000)] {
+        let mut asm = Assembler::new(0xc000_0000);
+        asm.li(5, 0xffff_0000 + 4 * 5);
+        asm.li(6, 0x1234);
+        asm.store(op, 6, 0, 5);
+        asm.i(Op::Addi, 7, 5, 0);
+        // a0 and a7 are 0: the program halts.
+        asm.op(Op::Ecall, 0, 0, 0, 0);
+        let case = Case::code(asm.base(), &asm.finish().words, Vec::new()).on(MachineKind::R0vm);
+        let outcome = assert_same("a store into its own base", &case, &[Setup::eager()]);
+        assert_eq!(outcome.end, End::Done(Status::Exited { code: 0 }));
+        assert_eq!(outcome.state.expect("it ran").registers[7], kept | 0x1234);
     }
 }
 
