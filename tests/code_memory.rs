@@ -136,6 +136,14 @@ fn addresses(code: &[u8], ranges: &[Range<u64>]) -> (Vec<u64>, usize) {
     (constants.iter().filter(points).copied().collect(), constants.len())
 }
 
+/// Whether a constant is the beginning of a row: a pc of the program, and above it the word that lies there. Where much of
+/// the host's memory is mapped, as for sanitizers, that may look like an address.
+fn is_step(program: &Program, constant: u64) -> bool {
+    let pc = constant as u32;
+    let word = program.segment_at(pc).and_then(|segment| segment.data.get((pc - segment.address) as usize..)?.get(..4));
+    word == Some(&((constant >> 32) as u32).to_le_bytes())
+}
+
 /// What the IR of small cases shows (`tests/golden_ir.rs`) holds for the code of whole programs on both machines: of the
 /// memory that the process has, nothing is named in it.
 #[test]
@@ -168,7 +176,8 @@ fn no_address_of_the_host_is_in_generated_code() {
             if memory.read_exact_at(&mut bytes, range.start).is_err() {
                 continue;
             }
-            let (found, count) = addresses(&bytes, &all);
+            let (mut found, count) = addresses(&bytes, &all);
+            found.retain(|constant| !is_step(&case.program, *constant));
             assert!(found.is_empty(), "{}: addresses of the host in its code: {found:x?}", case.machine);
             constants += count;
         }
