@@ -11,7 +11,7 @@ use tachy_runtime::{Access, Assist, Left, PageState, Slot, Verdict, Vm, enter, p
 
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
 use crate::interpreter::{self, Alone, DecodedPages, Leave};
-use crate::jit::{Caches, Natives, asked_for};
+use crate::jit::{Caches, Natives, Reached, Windows};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, Refusal, World};
 use crate::r0vm::Report;
@@ -89,6 +89,7 @@ pub(crate) struct Hart<'env, M> {
     /// What is written down, and code translated for that.
     level: Level,
     native: Option<Natives>,
+    windows: Windows,
     options: Options,
     /// The code the program ended with, once it has.
     exit: Option<u32>,
@@ -137,6 +138,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             pages,
             level,
             native,
+            windows: Windows::default(),
             options,
             exit: None,
             spent: Duration::ZERO,
@@ -280,11 +282,11 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Runs native code from the context's pc until it leaves.
     fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
-        let Hart { vm, machine, world, pages, native, stats, .. } = self;
+        let Hart { vm, machine, world, pages, native, windows, stats, .. } = self;
         let Some(native) = native else { return Ok(()) };
         let native = &*native;
         let Some(code) = native.code() else { return Ok(()) };
-        let mut desk = Desk { machine, world, pages, native, control, stats, granted: false, ended: None };
+        let mut desk = Desk { machine, world, pages, native, windows, control, stats, granted: false, ended: None };
         let left = enter(vm, code, &mut desk);
         let ended = desk.ended;
         stats.entries += 1;
@@ -414,6 +416,7 @@ struct Desk<'a, 'env, 'control, M> {
     world: &'a mut World<'env>,
     pages: &'a mut DecodedPages,
     native: &'a Natives,
+    windows: &'a mut Windows,
     control: &'a mut Control<'control>,
     stats: &'a mut Stats,
     /// Whether a slice was opened for native code since it was entered.
@@ -423,21 +426,27 @@ struct Desk<'a, 'env, 'control, M> {
 }
 
 impl<M: Machine> Desk<'_, '_, '_, M> {
-    /// Whether native code may do these accesses, each as many steps ahead and at an address: all of them or none.
-    fn grant(&mut self, vm: &mut Vm, accesses: &[(u32, u32, Access)], steps: u32) -> Verdict {
+    /// Whether native code may do these accesses: all of them or none.
+    fn grant(&mut self, vm: &mut Vm, accesses: &[Reached], steps: u32) -> Verdict {
         self.stats.access_assists += 1;
+        let address_of = |vm: &Vm, reached: &Reached| match reached.register {
+            0 => reached.offset,
+            register => vm.register(Slot::x(register)).wrapping_add(reached.offset),
+        };
         let mut price = steps as u64;
-        for (index, &(_, address, access)) in accesses.iter().enumerate() {
+        for (index, reached) in accesses.iter().enumerate() {
+            let (address, access) = (address_of(vm, reached), reached.access);
             let is_store = matches!(access, Access::Store(_));
             if is_store && vm.page_state(address).contains(PageState::CODE) && self.native.contains(address) {
                 return Verdict::Stop;
             }
-            // What one access pays the next one on the same page need not.
-            let is_same = |&(_, other, before): &(u32, u32, Access)| {
-                page_of(other) == page_of(address) && (!is_store || matches!(before, Access::Store(_)))
-            };
             let Some(own) = self.machine.price(vm, address, access) else { return Verdict::Stop };
-            if !accesses.iter().take(index).any(is_same) {
+            // What one access pays the next one on the same page need not.
+            let is_paid = |before: &Reached| {
+                page_of(address_of(vm, before)) == page_of(address)
+                    && (!is_store || matches!(before.access, Access::Store(_)))
+            };
+            if own != 0 && !accesses.iter().take(index).any(is_paid) {
                 price = price.saturating_add(own);
             }
         }
@@ -446,9 +455,10 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
         if price > vm.slice_left() {
             return Verdict::Stop;
         }
-        for &(ahead, address, access) in accesses {
+        for reached in accesses {
+            let (address, access) = (address_of(vm, reached), reached.access);
             // The interpreter will meet a refusal again and say what it is. What was granted before it costs nothing then.
-            if vm.ahead(ahead, |vm| self.machine.access(vm, self.world, address, access)).is_err() {
+            if vm.ahead(reached.ahead, |vm| self.machine.access(vm, self.world, address, access)).is_err() {
                 return Verdict::Stop;
             }
             if matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE) {
@@ -461,14 +471,16 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
 
 impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
     fn access(&mut self, vm: &mut Vm, address: u32, access: Access, steps: u32) -> Verdict {
-        self.grant(vm, &[(0, address, access)], steps)
+        self.grant(vm, &[Reached { ahead: 0, register: 0, offset: address, access }], steps)
     }
 
     fn window(&mut self, vm: &mut Vm, instructions: u32, steps: u32) -> Verdict {
-        let place = [vm.pc(), instructions];
-        let registers = |number| vm.register(Slot::x(number));
-        let accesses = asked_for(place, M::VARIANT, |pc| vm.word(pc), registers);
-        self.grant(vm, &accesses, steps)
+        // Taken out for the time, since granting needs the desk.
+        let mut windows = std::mem::take(self.windows);
+        let accesses = windows.accesses([vm.pc(), instructions], M::VARIANT, |pc| vm.word(pc));
+        let verdict = self.grant(vm, accesses, steps);
+        *self.windows = windows;
+        verdict
     }
 
     fn refill(&mut self, vm: &mut Vm, steps: u32) -> Verdict {

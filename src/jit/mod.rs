@@ -33,4 +33,4 @@ use native::Native;
 pub(crate) use natives::Natives;
 pub use options::JitOptions;
 use translations::Translations;
-pub(crate) use windows::asked_for;
+pub(crate) use windows::{Reached, Windows};

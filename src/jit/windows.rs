@@ -3,6 +3,9 @@
 //!
 //! The translator looks and the engine answers, both by what this module says, so that they mean the same accesses.
 
+use std::collections::HashMap;
+
+use rustc_hash::FxBuildHasher;
 use tachy_runtime::{Access, PAGE_BYTES};
 
 use crate::decode::{Instruction, decode};
@@ -11,15 +14,18 @@ use crate::isa::{Class, Op, Variant};
 /// Base registers and distances that one window looks at, at the most.
 const REACHES: usize = 8;
 
+/// Windows whose accesses are kept, at the most.
+const KNOWN: usize = 4096;
+
 /// An access whose address is that of a register where its window begins, and a constant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Reached {
+pub(crate) struct Reached {
     /// Steps behind the window's first.
-    ahead: u32,
+    pub(crate) ahead: u32,
     /// x0 for addresses that are constants.
-    register: u8,
-    offset: u32,
-    access: Access,
+    pub(crate) register: u8,
+    pub(crate) offset: u32,
+    pub(crate) access: Access,
 }
 
 /// Accesses near each other off one register. They are aligned and within the pages of the first and the last unit, if
@@ -141,19 +147,38 @@ fn accesses(code: impl Iterator<Item = (u32, Instruction)>) -> impl Iterator<Ite
     })
 }
 
-/// The accesses among as many instructions from `pc` on, out of memory as `word` gives it and `registers` as they are
-/// there: how many steps ahead each is, and its address.
-pub(crate) fn asked_for(
-    [pc, instructions]: [u32; 2],
-    variant: Variant,
-    word: impl Fn(u32) -> u32,
-    registers: impl Fn(u8) -> u32,
-) -> Vec<(u32, u32, Access)> {
-    let pcs = (0..instructions).map(|index| pc.wrapping_add(4 * index));
-    let code = pcs.map_while(|pc| Some((pc, decode(word(pc), variant)?)));
-    let address = |register, offset: u32| match register {
-        0 => offset,
-        _ => registers(register).wrapping_add(offset),
-    };
-    accesses(code).map(|reached| (reached.ahead, address(reached.register, reached.offset), reached.access)).collect()
+/// Windows that the engine was asked about, so that the same question is not worked out twice.
+#[derive(Default)]
+pub(crate) struct Windows {
+    /// By the pc of the first instruction.
+    known: HashMap<u32, Known, FxBuildHasher>,
+}
+
+/// What a window was made of, and its accesses.
+#[derive(Default)]
+struct Known {
+    words: Vec<u32>,
+    accesses: Vec<Reached>,
+}
+
+impl Windows {
+    /// The accesses among as many instructions from `pc` on, out of memory as `word` gives it.
+    pub(crate) fn accesses(
+        &mut self,
+        [pc, instructions]: [u32; 2],
+        variant: Variant,
+        word: impl Fn(u32) -> u32,
+    ) -> &[Reached] {
+        if self.known.len() >= KNOWN {
+            self.known.clear();
+        }
+        let pcs = (0..instructions).map(|index| pc.wrapping_add(4 * index));
+        let known = self.known.entry(pc).or_default();
+        // Code may have been written over, and translated again, since.
+        if !known.words.iter().copied().eq(pcs.clone().map(&word)) {
+            let code = pcs.clone().map_while(|pc| Some((pc, decode(word(pc), variant)?)));
+            *known = Known { accesses: accesses(code).collect(), words: pcs.map(&word).collect() };
+        }
+        &known.accesses
+    }
 }
