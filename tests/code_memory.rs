@@ -7,12 +7,19 @@ use std::fs;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::cases::guest;
 use common::engines::{Case, End, Setup};
 use tachy::host::HostEnv;
 use tachy::trace::{DigestSink, Effect, SinkError, TraceDigest};
 use tachy::{Env, Executor, MachineKind, NullSink, Program, Row, Sink, Stats};
+
+/// Code memory is the whole process's, so these tests take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static PROCESS: Mutex<()> = Mutex::new(());
+    PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Mappings of this process that are executable and belong to no file: where generated code is.
 ///
@@ -58,6 +65,7 @@ fn run(executor: &Executor, case: &Case) -> ((End, TraceDigest), usize, Stats) {
 
 #[test]
 fn no_page_is_writable_and_executable_while_sessions_run() {
+    let _turn = turn();
     let case = guest("mix", &["10"]);
     let (expected, ..) = run(&Setup::interpreter().executor(&case), &case);
     let executor = Setup::eager().executor(&case);
@@ -87,6 +95,7 @@ fn no_page_is_writable_and_executable_while_sessions_run() {
 /// Each time that memory is full the threshold doubles: after some, what is hot enough fits.
 #[test]
 fn small_code_memory_does_not_thrash() {
+    let _turn = turn();
     let case = guest("rust_mix", &["2"]);
     let (expected, ..) = run(&Setup::interpreter().executor(&case), &case);
     let (found, _, stats) = run(&Setup::eager().code_bytes(1 << 20).executor(&case), &case);
@@ -97,6 +106,7 @@ fn small_code_memory_does_not_thrash() {
 /// The beginning of a program that needs several times the budget.
 #[test]
 fn full_code_memory_starts_anew() {
+    let _turn = turn();
     let case = guest("rust_mix", &[]).limit_steps(400_000);
     let (expected, ..) = run(&Setup::interpreter().executor(&case), &case);
     let (found, _, roomy) = run(&Setup::eager().executor(&case), &case);
@@ -152,6 +162,7 @@ fn no_address_of_the_host_is_in_generated_code() {
         println!("only x86-64 has whole addresses in instructions: nothing to see");
         return;
     }
+    let _turn = turn();
     let planted = 7u32;
     let address = &raw const planted as u64;
     let code = [&[0x90, 0x49, 0xbb][..], &address.to_le_bytes()].concat();
@@ -172,10 +183,7 @@ fn no_address_of_the_host_is_in_generated_code() {
         let mut constants = 0;
         for range in code {
             let mut bytes = vec![0; (range.end - range.start) as usize];
-            // Other tests' code may have gone meanwhile; that of this session has not.
-            if memory.read_exact_at(&mut bytes, range.start).is_err() {
-                continue;
-            }
+            memory.read_exact_at(&mut bytes, range.start).expect("it is mapped while its session lives");
             let (mut found, count) = addresses(&bytes, &all);
             found.retain(|constant| !is_step(&case.program, *constant));
             assert!(found.is_empty(), "{}: addresses of the host in its code: {found:x?}", case.machine);
