@@ -47,12 +47,7 @@ fn run_with_host(case: &Case, setup: &Setup, host: Seeing) -> (Result<Status, Er
 #[test]
 fn a_host_sees_the_user() {
     let kernel = |asm: &mut Assembler, handler: u32| {
-        asm.li(5, ECALL_DISPATCH);
-        asm.li(6, handler);
-        asm.store(Op::Sw, 6, 0, 5);
-        asm.li(5, MEPC);
-        asm.li(7, USER - 4);
-        asm.store(Op::Sw, 7, 0, 5);
+        name_handler_and_user(asm, handler);
         asm.li(20, 111);
         asm.op(Op::Mret, 0, 0, 0, 0);
         asm.pad_to(CODE + 64);

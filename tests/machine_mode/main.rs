@@ -188,15 +188,20 @@ fn toucher(asm: &mut Assembler, first: u32, after: impl FnOnce(&mut Assembler)) 
 
 const TOUCHED_PAGES: u32 = 300;
 
+/// What a kernel stores before its first `mret`: where its handler is, and the word before the user's first.
+fn name_handler_and_user(asm: &mut Assembler, handler: u32) {
+    asm.li(5, ECALL_DISPATCH);
+    asm.li(6, handler);
+    asm.store(Op::Sw, 6, 0, 5);
+    asm.li(5, MEPC);
+    asm.li(7, USER - 4);
+    asm.store(Op::Sw, 7, 0, 5);
+}
+
 /// A program whose user runs this code, up to an ecall, after which the kernel ends it.
 fn user_case(user: impl FnOnce(&mut Assembler), data: &[(u32, &[u32])]) -> Case {
     let kernel = |asm: &mut Assembler, handler| {
-        asm.li(5, ECALL_DISPATCH);
-        asm.li(6, handler);
-        asm.store(Op::Sw, 6, 0, 5);
-        asm.li(5, MEPC);
-        asm.li(7, USER - 4);
-        asm.store(Op::Sw, 7, 0, 5);
+        name_handler_and_user(asm, handler);
         asm.op(Op::Mret, 0, 0, 0, 0);
         // Constants of a certain length, for the handler's address.
         asm.pad_to(CODE + 64);

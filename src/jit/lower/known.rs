@@ -1,4 +1,4 @@
-//! What is known of a value from how it was made: constants, sums with a constant, shifts by one. Cranelift's optimiser
+//! What is known of a value from how it was made: sums with a constant, shifts by one. Cranelift's optimiser
 //! would find these too, but costs more than they give; so they are looked for where guests have them all the time.
 
 use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, Value, types};
@@ -6,7 +6,7 @@ use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, Value, types};
 use super::Lowering;
 
 impl Lowering<'_> {
-    /// `value + constant`, where both may be constant or `value` a sum with a constant already.
+    /// `value + constant`, from what `value` is made of if it is a sum with a constant already.
     pub(super) fn add(&mut self, value: Value, constant: i64) -> Value {
         if constant == 0 {
             return value;
