@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tachy_runtime::{Access, Assist, Left, PageState, Slot, Verdict, Vm, enter, page_of};
 
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
-use crate::interpreter::{self, Alone, DecodedPages, Leave};
-use crate::jit::{Caches, Natives, Reached, Windows};
+use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier as _};
+use crate::jit::{Caches, Hops, Natives, Reached, Windows};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, Refusal, World};
 use crate::r0vm::Report;
@@ -50,6 +50,8 @@ pub struct Stats {
     pub refill_assists: u64,
     /// Regions translated for the session.
     pub regions: u64,
+    /// Those among them that took the place of another, since control went from region to region too often.
+    pub regions_anew: u64,
     /// Guest instructions translated.
     pub translated_instructions: u64,
     /// Bytes of machine code made.
@@ -78,6 +80,8 @@ pub(crate) struct Options {
     pub(crate) buffer_rows: usize,
     /// Whether native code leaves after each block.
     pub(crate) take_turns: bool,
+    /// Steps after which transfers between regions are looked at; 0: never.
+    pub(crate) regrow_steps: u32,
 }
 
 /// A hart, its machine, its surroundings and its engines.
@@ -90,6 +94,7 @@ pub(crate) struct Hart<'env, M> {
     level: Level,
     native: Option<Natives>,
     windows: Windows,
+    hops: Hops,
     options: Options,
     /// The code the program ended with, once it has.
     exit: Option<u32>,
@@ -102,6 +107,8 @@ pub(crate) struct Hart<'env, M> {
 struct Control<'a> {
     /// Stop before this step.
     stop_step: u64,
+    /// Steps of a slice, at the most.
+    slice_steps: u64,
     /// Whether native code must leave after each block, for the interpreter to go on.
     take_turns: bool,
     deadline: Option<Instant>,
@@ -139,6 +146,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             level,
             native,
             windows: Windows::default(),
+            hops: Hops::new(options.regrow_steps),
             options,
             exit: None,
             spent: Duration::ZERO,
@@ -177,6 +185,10 @@ impl<'env, M: Machine> Hart<'env, M> {
         let started = Instant::now();
         let mut control = Control {
             stop_step: until.min(limits.steps.unwrap_or(u64::MAX)),
+            slice_steps: match self.options.regrow_steps {
+                0 => SLICE_STEPS,
+                steps => SLICE_STEPS.min(steps.into()),
+            },
             take_turns: self.options.take_turns,
             deadline: limits.time.and_then(|time| started.checked_add(time.saturating_sub(self.spent))),
             cancel,
@@ -282,13 +294,21 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Runs native code from the context's pc until it leaves.
     fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
-        let Hart { vm, machine, world, pages, native, windows, stats, .. } = self;
-        let Some(native) = native else { return Ok(()) };
-        let native = &*native;
+        let Hart { vm, machine, world, pages, native: natives, windows, hops, stats, .. } = self;
+        let Some(native) = &*natives else { return Ok(()) };
         let Some(code) = native.code() else { return Ok(()) };
-        let mut desk = Desk { machine, world, pages, native, windows, control, stats, granted: false, ended: None };
+        let (granted, regrow, ended) = Default::default();
+        let mut desk = Desk { machine, world, pages, native, windows, hops, control, stats, granted, regrow, ended };
         let left = enter(vm, code, &mut desk);
-        let ended = desk.ended;
+        let (regrow, ended) = (desk.regrow, desk.ended);
+        if let Some(native) = natives {
+            if let Some(from) = vm.take_jump_pc() {
+                native.jumped(from, vm.pc());
+            }
+            if let Some(pc) = regrow {
+                hops.pay(native.regrow(pc, vm, pages));
+            }
+        }
         stats.entries += 1;
         stats.deopts += (left == Left::Stopped) as u64;
         stats.transfers += vm.take_transfers();
@@ -392,7 +412,7 @@ fn next_slice<M: Machine>(
         return Ok(false);
     }
     let between = machine.between(vm, world).map_err(Ended::Refused)?;
-    vm.open_slice(left.min(between.steps).min(SLICE_STEPS));
+    vm.open_slice(left.min(between.steps).min(control.slice_steps));
     Ok(between.acted)
 }
 
@@ -417,15 +437,31 @@ struct Desk<'a, 'env, 'control, M> {
     pages: &'a mut DecodedPages,
     native: &'a Natives,
     windows: &'a mut Windows,
+    hops: &'a mut Hops,
     control: &'a mut Control<'control>,
     stats: &'a mut Stats,
     /// Whether a slice was opened for native code since it was entered.
     granted: bool,
+    /// The region that native code left for to be grown anew, by its entry.
+    regrow: Option<u32>,
     /// Why the run must end, if native code was told so.
     ended: Option<Ended>,
 }
 
 impl<M: Machine> Desk<'_, '_, '_, M> {
+    /// Whether regions are gone between too often, and one of the last two can be grown anew.
+    fn wants_regrowth(&mut self, vm: &Vm) -> bool {
+        // Those that entered native code are none from region to region.
+        let transfers = (self.stats.transfers + vm.transfers()).saturating_sub(self.stats.entries + 1);
+        if self.hops.are_frequent(vm.steps(), transfers) {
+            self.regrow = vm.transfer_pcs().into_iter().find(|&pc| self.native.may_regrow(pc));
+            if self.regrow.is_none() {
+                self.hops.tire();
+            }
+        }
+        self.regrow.is_some()
+    }
+
     /// Whether native code may do these accesses: all of them or none.
     fn grant(&mut self, vm: &mut Vm, accesses: &[Reached], steps: u32) -> Verdict {
         self.stats.access_assists += 1;
@@ -494,7 +530,7 @@ impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
         }
         match opened {
             // Native code must not be in the middle of a region when page states change under it.
-            Ok(false) if vm.slice_left() >= steps as u64 => Verdict::Continue,
+            Ok(false) if vm.slice_left() >= steps as u64 && !self.wants_regrowth(vm) => Verdict::Continue,
             Ok(_) => Verdict::Stop,
             Err(ended) => {
                 self.ended = Some(ended);

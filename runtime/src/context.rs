@@ -69,8 +69,12 @@ pub(crate) struct VmContext {
     pub(crate) asked: u32,
     /// Transfers from one region to another since the counter was last taken.
     pub(crate) transfers: u64,
+    /// Addresses that the last of them went to, and the one before it.
+    pub(crate) transfer_pcs: [u32; 2],
+    /// Address of the indirect jump that left native code, for want of an entry where it goes.
+    pub(crate) jump_pc: u32,
     /// Fills the context up, so that the registers end where it ends: within a signed byte of the base.
-    _gap: [u32; 5],
+    _gap: [u32; 2],
     /// By slot: nowhere, zero, x0..x31, the shunt.
     pub(crate) registers: [u32; Slot::COUNT],
 }
@@ -111,6 +115,11 @@ pub mod layout {
     pub const ASKED: i32 = field(offset_of!(VmContext, asked));
     /// u64: counter of transfers between regions.
     pub const TRANSFERS: i32 = field(offset_of!(VmContext, transfers));
+    /// Two u32: addresses that the last transfer went to, and the one before it.
+    pub const TRANSFER_PCS: [i32; 2] =
+        [field(offset_of!(VmContext, transfer_pcs)), field(offset_of!(VmContext, transfer_pcs)) + 4];
+    /// u32: address of the indirect jump that leaves native code.
+    pub const JUMP_PC: i32 = field(offset_of!(VmContext, jump_pc));
     /// u8 per guest page, indexed by page number, and three times as many zeros behind them. So an index of two bits more,
     /// the address rotated by the alignment's bits, asks for page and alignment at once: what is misaligned is denied.
     pub const PAGE_STATES: i32 = -(super::BELOW_BASE_BYTES as i32);
@@ -153,7 +162,9 @@ impl VmContext {
             asked_about: 0,
             asked: 0,
             transfers: 0,
-            _gap: [0; 5],
+            transfer_pcs: [0; 2],
+            jump_pc: 0,
+            _gap: [0; 2],
             registers: [0; Slot::COUNT],
         }
     }

@@ -31,6 +31,11 @@ impl Entry {
     /// Bits to shift an entry right by to get its region number.
     pub const REGION_SHIFT: u32 = 44;
 
+    /// Number of the region that it leads to.
+    pub fn region(self) -> u32 {
+        (self.0 >> Entry::REGION_SHIFT) as u32
+    }
+
     pub(crate) fn new(offset: u32, region: u32, entry: u32) -> Entry {
         assert!(offset != 0 && region < Entry::REGIONS && entry < Entry::ENTRIES, "entry out of range");
         Entry((region as u64) << Entry::REGION_SHIFT | (entry as u64) << Entry::ENTRY_SHIFT | offset as u64)

@@ -314,6 +314,22 @@ impl Vm {
         }
     }
 
+    /// Transfers between regions since their number was last taken.
+    pub fn transfers(&self) -> u64 {
+        self.context().transfers
+    }
+
+    /// Where the last transfer between regions went, and the one before it.
+    pub fn transfer_pcs(&self) -> [u32; 2] {
+        self.context().transfer_pcs
+    }
+
+    /// Takes the address of the indirect jump with which native code left, if it left so since this was last taken.
+    pub fn take_jump_pc(&mut self) -> Option<u32> {
+        let pc = std::mem::take(&mut self.context_mut().jump_pc);
+        (pc != 0).then_some(pc)
+    }
+
     /// Takes the number of transfers between regions since it was last taken.
     pub fn take_transfers(&mut self) -> u64 {
         std::mem::take(&mut self.context_mut().transfers)

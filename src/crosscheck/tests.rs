@@ -64,7 +64,7 @@ fn hart<'env>(program: &Program, env: Env<'env>, jit: Option<JitOptions>) -> Box
         vm,
         machine,
         World::new(env, budget),
-        Options { caches, buffer_rows: BUFFER_ROWS, take_turns: false },
+        Options { caches, buffer_rows: BUFFER_ROWS, take_turns: false, regrow_steps: 0 },
     ))
 }
 

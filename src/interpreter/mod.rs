@@ -179,10 +179,10 @@ fn count<const ROWS: bool>(vm: &mut Vm, row: Row) {
     if ROWS { vm.push_row(row) } else { vm.count_step() }
 }
 
-/// Whether it is an indirect jump that is neither call nor return.
+/// Whether it is an indirect jump or call that is no return, and no call of a place that is far away.
 #[inline(always)]
 fn is_indirect_jump(op: Op, now: Decoded) -> bool {
-    op == Op::Jalr && now.rd == Slot::SHUNT && now.rs1 != RETURN_ADDRESS
+    op == Op::Jalr && now.rs1 != RETURN_ADDRESS
 }
 
 /// ra, through which functions return.

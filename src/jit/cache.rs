@@ -33,6 +33,10 @@ use crate::program::Program;
 use crate::rules::Rules;
 use crate::trace::Level;
 
+/// Times that a region is grown anew, at the most: a program may do one thing after the other, and must not keep the
+/// translator busy for ever.
+const REGROWTHS: u8 = 4;
+
 /// Compiled code, shared.
 pub(crate) struct CodeCache {
     options: JitOptions,
@@ -136,13 +140,44 @@ pub(super) struct Book {
     /// Entries of regions under way, with the region's number. Where Cranelift refuses a region its claim stays, so that
     /// nobody asks again.
     claims: HashMap<u32, u32, FxBuildHasher>,
+    /// How often regions were grown anew, by their entries.
+    regrown: HashMap<u32, u8, FxBuildHasher>,
 }
 
 impl Book {
+    /// What is known of `generation` when nothing is.
+    fn new(generation: Generation) -> Book {
+        Book { generation, next_region: 1, claims: HashMap::default(), regrown: HashMap::default() }
+    }
+
+    /// Whether `region` has what can be entered in another region, but for the one at its own first entry.
+    fn joins(&self, region: &Region) -> bool {
+        let region_at = |pc: u32| self.generation.code.entry(pc).map(Entry::region);
+        let own = region.entry_pcs().next().and_then(region_at);
+        region.blocks.iter().any(|block| region_at(block.pc).is_some_and(|other| Some(other) != own))
+    }
+
+    /// Whether the region at `pc` is there and may be grown anew.
+    fn may_regrow(&self, pc: u32) -> bool {
+        self.generation.code.entry(pc).is_some()
+            && !self.claims.contains_key(&pc)
+            && self.regrown.get(&pc).is_none_or(|&times| times < REGROWTHS)
+    }
+
     /// Whether `pc` is an entry already, or is about to be.
     pub(super) fn has_entry(&self, pc: u32) -> bool {
         self.generation.code.entry(pc).is_some() || self.claims.contains_key(&pc)
     }
+}
+
+/// Why a region is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// There is none at its entry.
+    New,
+    /// In place of the one at its entry, which control often comes to from others: over what is in those, too, so that
+    /// indirect jumps to any of its entries stay inside.
+    Anew,
 }
 
 /// A region that is claimed, to be translated by anyone who has a [`Compiler`].
@@ -153,6 +188,7 @@ pub(super) struct Job {
     number: u32,
     /// The generation that it is made for.
     generation: u32,
+    growth: Growth,
     /// Of the session that asked.
     pub(super) counters: Arc<Counters>,
 }
@@ -182,7 +218,7 @@ impl CodeCache {
         let (isa, stubs) = host()?;
         let isa = isa.clone();
         let code = new_generation(&isa, stubs, options.code_bytes)?;
-        let book = Book { generation: Generation { code, number: 0 }, next_region: 1, claims: HashMap::default() };
+        let book = Book::new(Generation { code, number: 0 });
         let perf_map = options.perf_map.then(|| PerfMap::new(program.clone()));
         let (options, current, book) = (options.clone(), AtomicU32::new(0), Mutex::new(book));
         let targets = Mutex::default();
@@ -219,6 +255,7 @@ impl CodeCache {
     pub(super) fn claim(
         self: &Arc<Self>,
         pc: u32,
+        growth: Growth,
         generation: &Generation,
         counters: &Arc<Counters>,
         discover: impl FnOnce(&Book) -> Option<Region>,
@@ -228,7 +265,11 @@ impl CodeCache {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        if book.has_entry(pc) || book.generation.number != generation.number {
+        let is_wanted = match growth {
+            Growth::New => !book.has_entry(pc),
+            Growth::Anew => book.may_regrow(pc),
+        };
+        if !is_wanted || book.generation.number != generation.number {
             return None;
         }
         if book.next_region == Entry::REGIONS {
@@ -236,13 +277,24 @@ impl CodeCache {
             return None;
         }
         let region = discover(&book)?;
+        if growth == Growth::Anew {
+            *book.regrown.entry(pc).or_insert(0) += 1;
+            if !book.joins(&region) {
+                return None;
+            }
+        }
         let number = book.next_region;
         book.next_region += 1;
         for pc in region.entry_pcs() {
             book.claims.entry(pc).or_insert(number);
         }
         let (cache, counters) = (self.clone(), counters.clone());
-        Some(Job { cache, region, number, generation: generation.number, counters })
+        Some(Job { cache, region, number, generation: generation.number, growth, counters })
+    }
+
+    /// Whether the region at `pc` may be grown anew; not if another thread is at the book just now.
+    pub(super) fn may_regrow(&self, pc: u32) -> bool {
+        self.book.try_lock().is_ok_and(|book| book.may_regrow(pc))
     }
 
     /// Whether any of these entries is claimed, and so under way; not if another thread is at the book just now.
@@ -268,7 +320,7 @@ impl CodeCache {
     fn begin_generation(&self, book: &mut Book) -> bool {
         let Some(code) = new_generation(&self.isa, self.stubs, self.options.code_bytes) else { return false };
         let number = book.generation.number.wrapping_add(1);
-        *book = Book { generation: Generation { code, number }, next_region: 1, claims: HashMap::default() };
+        *book = Book::new(Generation { code, number });
         self.current.store(number, Ordering::Relaxed);
         true
     }
@@ -279,7 +331,7 @@ impl Job {
     /// is begun instead: the session must see that first.
     pub(super) fn run(self, compiler: &mut Compiler) {
         let Some(code) = compiler.compile(&self) else { return };
-        let Job { cache, region, number, generation, counters } = self;
+        let Job { cache, region, number, generation, growth, counters } = self;
         let memory = cache.generation();
         if memory.number != generation {
             return;
@@ -295,8 +347,9 @@ impl Job {
             return;
         };
         for (entry, pc) in (0..Entry::ENTRIES).zip(region.entry_pcs()) {
-            // An older region keeps its entries; it was made for them.
-            if book.claims.get(&pc) == Some(&number) && book.generation.code.entry(pc).is_none() {
+            // An older region keeps its entries, it was made for them, unless this one has grown over it.
+            let is_free = growth == Growth::Anew || book.generation.code.entry(pc).is_none();
+            if book.claims.get(&pc) == Some(&number) && is_free {
                 book.generation.code.set_entry(pc, function, number, entry);
             }
         }
@@ -306,6 +359,7 @@ impl Job {
             perf_map.add(function, code.len(), &region);
         }
         Counters::add(&counters.regions, 1);
+        Counters::add(&counters.regions_anew, (growth == Growth::Anew) as u64);
         Counters::add(&counters.instructions, region.instructions() as u64);
         Counters::add(&counters.code_bytes, code.len() as u64);
     }
@@ -315,6 +369,9 @@ impl Job {
         let mut book = self.cache.book();
         if book.generation.number == self.generation {
             book.release(&self.region, self.number);
+            if self.growth == Growth::Anew {
+                book.regrown.retain(|&pc, _| Some(pc) != self.region.entry_pcs().next());
+            }
         }
     }
 

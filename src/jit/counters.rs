@@ -9,6 +9,7 @@ use crate::engine::Stats;
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) regions: AtomicU64,
+    pub(super) regions_anew: AtomicU64,
     pub(super) instructions: AtomicU64,
     pub(super) code_bytes: AtomicU64,
     /// Time that the session spent on translation.
@@ -32,6 +33,7 @@ impl Counters {
     pub(super) fn report(&self, stats: &mut Stats) {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         stats.regions += get(&self.regions);
+        stats.regions_anew += get(&self.regions_anew);
         stats.translated_instructions += get(&self.instructions);
         stats.code_bytes += get(&self.code_bytes);
         stats.compile_time += Duration::from_nanos(get(&self.own_nanos));

@@ -54,7 +54,7 @@ impl Code for Image<'_> {
         true
     }
 
-    fn has_entry(&self, _: u32) -> bool {
+    fn stops_at(&self, _: u32) -> bool {
         false
     }
 

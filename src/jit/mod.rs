@@ -12,6 +12,7 @@ mod budget;
 mod cache;
 mod common_code;
 mod counters;
+mod hops;
 mod listing;
 mod liveness;
 mod lower;
@@ -26,6 +27,7 @@ mod translations;
 mod windows;
 
 pub(crate) use cache::Caches;
+pub(crate) use hops::Hops;
 pub use listing::{Listing, list};
 #[cfg(feature = "wrong-lowerings")]
 pub use lower::wrong;

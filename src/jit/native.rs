@@ -7,7 +7,7 @@ use tachy_runtime::{CodeMemory, Vm};
 
 use super::Translations;
 use super::background::{Background, Unsent};
-use super::cache::{Book, CodeCache, Compiler, Generation, Job, Targets};
+use super::cache::{Book, CodeCache, Compiler, Generation, Growth, Job, Targets};
 use super::common_code::CommonCode;
 use super::counters::Counters;
 use super::region::{Code, Region};
@@ -68,11 +68,24 @@ impl Native {
             return false;
         }
         let started = Instant::now();
-        self.translate(pc, vm, pages);
+        self.translate(pc, Growth::New, vm, pages);
         Counters::add_time(&self.counters.own_nanos, started.elapsed());
         // Unless it is translated now, it may take a while: not asked again at each arrival.
         pages.set_heat(pc, self.threshold / 2);
         self.has_entry(pc)
+    }
+
+    /// Whether the region at `pc` may be grown anew.
+    pub(super) fn may_regrow(&self, pc: u32) -> bool {
+        self.cache.may_regrow(pc)
+    }
+
+    /// Has the region at `pc` grown anew, now or some time; how many instructions that takes.
+    pub(super) fn regrow(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) -> usize {
+        let started = Instant::now();
+        let instructions = self.translate(pc, Growth::Anew, vm, pages);
+        Counters::add_time(&self.counters.own_nanos, started.elapsed());
+        instructions
     }
 
     /// What is entered.
@@ -103,41 +116,47 @@ impl Native {
         behind
     }
 
-    /// Has the region at `pc` translated, now or some time.
-    fn translate(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) {
+    /// Has the region at `pc` translated, now or some time; how many instructions that takes.
+    fn translate(&mut self, pc: u32, growth: Growth, vm: &mut Vm, pages: &mut DecodedPages) -> usize {
         // What is in the middle of a region under way waits for it: the same code from elsewhere on would only keep others
         // from being translated.
         if self.background.as_ref().is_some_and(|background| {
             !background.has_room() || self.cache.are_under_way(self.translations.entries_around(pc))
         }) || !self.translations.may_translate(pc)
         {
-            return;
+            return 0;
         }
+        let mut instructions = 0;
         // A region that finds code memory full is tried once more, in the next generation.
         for _ in 0..2 {
-            let Some(job) = self.claim(pc, vm, pages) else { return };
+            let Some(job) = self.claim(pc, growth, vm, pages) else { break };
+            instructions += job.region.instructions();
             let job = match &self.background {
                 None => job,
                 Some(background) => match background.send(job) {
-                    Ok(()) => return,
-                    Err(Unsent::Full(job)) => return job.release(),
+                    Ok(()) => break,
+                    Err(Unsent::Full(job)) => {
+                        job.release();
+                        break;
+                    }
                     Err(Unsent::NoThread(job)) => job,
                 },
             };
             job.run(self.compiler.get_or_insert_with(|| Box::new(Compiler::new())));
             if self.has_entry(pc) || !self.follow() {
-                return;
+                break;
             }
         }
+        instructions
     }
 
     /// Claims the region at `pc`. From here on stores into it are seen, long before it is published.
-    fn claim(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) -> Option<Job> {
+    fn claim(&mut self, pc: u32, growth: Growth, vm: &mut Vm, pages: &mut DecodedPages) -> Option<Job> {
         let Native { cache, common, generation, threshold, translations, targets, counters, .. } = self;
-        let (rules, cap) = (cache.rules(), cache.options().region_instructions);
-        let job = cache.claim(pc, generation, counters, |book| {
+        let (rules, cap) = (cache.rules(), cache.options().cap_of(growth));
+        let job = cache.claim(pc, growth, generation, counters, |book| {
             let (threshold, common) = (*threshold, common.as_deref());
-            let site = Site { pc, threshold, rules, common, vm, pages, book, translations, targets };
+            let site = Site { pc, growth, threshold, rules, common, vm, pages, book, translations, targets };
             Region::discover(pc, rules.variant, cap, &site)
         })?;
         for pc in translations.add(&job.region) {
@@ -157,6 +176,7 @@ impl Native {
 struct Site<'a> {
     /// The pc that is hot.
     pc: u32,
+    growth: Growth,
     threshold: u16,
     rules: &'static Rules,
     common: Option<&'a CommonCode>,
@@ -183,11 +203,11 @@ impl Code for Site<'_> {
     }
 
     fn is_warm(&self, pc: u32) -> bool {
-        self.at_first_sight() || self.pages.heat_so_far(pc) >= self.threshold / 32
+        self.at_first_sight() || self.pages.heat_so_far(pc) >= self.threshold / 32 || self.book.has_entry(pc)
     }
 
-    fn has_entry(&self, pc: u32) -> bool {
-        self.book.has_entry(pc)
+    fn stops_at(&self, pc: u32) -> bool {
+        self.growth == Growth::New && self.book.has_entry(pc)
     }
 
     fn targets(&self, pc: u32) -> &[u32] {

@@ -98,6 +98,16 @@ impl Natives {
         self.current().is_some_and(|native| native.prepare(vm, pages))
     }
 
+    /// As [`Native::may_regrow`], in the current mode.
+    pub(crate) fn may_regrow(&self, pc: u32) -> bool {
+        self.modes.get(self.current).is_some_and(|native| native.may_regrow(pc))
+    }
+
+    /// As [`Native::regrow`], in the current mode.
+    pub(crate) fn regrow(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) -> usize {
+        self.current().map_or(0, |native| native.regrow(pc, vm, pages))
+    }
+
     /// Code of the current mode, once it is prepared.
     pub(crate) fn code(&self) -> Option<&CodeMemory> {
         self.modes.get(self.current).map(Native::code)

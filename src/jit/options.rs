@@ -1,5 +1,6 @@
 //! How native code is made; nothing here changes what a program does.
 
+use super::cache::Growth;
 use crate::error::Error;
 
 /// When code is translated, how much at once, and how much of it is kept.
@@ -8,8 +9,11 @@ use crate::error::Error;
 pub struct JitOptions {
     /// Control must come to an address this often before the code there is translated; 0 and 1 translate at first sight.
     pub threshold: u16,
-    /// Guest instructions in one region, at the most: 1 to 2,000.
+    /// Guest instructions in one region, at the most: 1 to 2,000. Four times as many in one that is grown anew.
     pub region_instructions: usize,
+    /// Steps after which a session looks how often native code goes from region to region; where that is often, the region
+    /// it goes to is grown anew, over what is in others. 0: never.
+    pub regrow_steps: u32,
     /// Bytes of machine code kept; when they are full, all is dropped and made anew as needed. At least 1 MiB.
     pub code_bytes: usize,
     /// Translate on a thread of the executor's own, while sessions interpret on. Otherwise each session translates what
@@ -27,6 +31,7 @@ impl Default for JitOptions {
         JitOptions {
             threshold: 200,
             region_instructions: 256,
+            regrow_steps: 1 << 20,
             code_bytes: 64 << 20,
             background: true,
             perf_map: false,
@@ -47,6 +52,14 @@ impl JitOptions {
         match generation {
             0 => self.threshold,
             number => u16::try_from((self.threshold.max(1) as u64) << number.min(16)).unwrap_or(u16::MAX),
+        }
+    }
+
+    /// Guest instructions in a region that is made for this reason, at the most.
+    pub(super) fn cap_of(&self, growth: Growth) -> usize {
+        match growth {
+            Growth::New => self.region_instructions,
+            Growth::Anew => 4 * self.region_instructions,
         }
     }
 

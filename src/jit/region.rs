@@ -123,8 +123,8 @@ pub(crate) trait Code {
     /// Whether the target of a jump is worth following.
     fn is_warm(&self, pc: u32) -> bool;
 
-    /// Whether another region can be entered at `pc`: growth stops there rather than translate it again.
-    fn has_entry(&self, pc: u32) -> bool;
+    /// Whether growth stops at `pc` rather than translate again what another region has.
+    fn stops_at(&self, pc: u32) -> bool;
 
     /// Where the indirect jump at `pc` is known to go.
     fn targets(&self, pc: u32) -> &[u32];
@@ -196,7 +196,7 @@ impl<C: Code> Growth<'_, C> {
 
     /// Whether another region begins at `pc`, which this one did not set out to replace.
     fn is_foreign(&self, pc: u32) -> bool {
-        pc != self.entry && self.code.has_entry(pc)
+        pc != self.entry && self.code.stops_at(pc)
     }
 
     fn lead(&mut self, pc: u32) {

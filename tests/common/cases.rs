@@ -11,13 +11,13 @@ pub const CODE: u32 = 0x1_0000;
 pub const DATA: u32 = 0x4_0000;
 
 /// Ways of native code that differ most: at once, changing within each loop, there or in the background, and in small
-/// pieces.
+/// pieces that grow together.
 pub fn setups() -> [Setup; 4] {
     [
         Setup::eager(),
-        Setup::jit(JitOptions::default()).threshold(30).background(false),
+        Setup::jit(JitOptions::default()).threshold(30).background(false).regrow_steps(300),
         Setup::jit(JitOptions::default()).threshold(30),
-        Setup::eager().region_instructions(3).buffer_rows(256),
+        Setup::eager().region_instructions(3).buffer_rows(256).regrow_steps(200),
     ]
 }
 

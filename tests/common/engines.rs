@@ -132,6 +132,13 @@ impl Setup {
         self
     }
 
+    pub fn regrow_steps(mut self, steps: u32) -> Setup {
+        if let Some(jit) = &mut self.jit {
+            jit.regrow_steps = steps;
+        }
+        self
+    }
+
     pub fn code_bytes(mut self, bytes: usize) -> Setup {
         if let Some(jit) = &mut self.jit {
             jit.code_bytes = bytes;

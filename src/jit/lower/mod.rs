@@ -27,6 +27,7 @@ use super::abi::{REASON_NO_ENTRY, REASON_STOP, assist_signature, region_signatur
 use super::budget::{Share, shares};
 use super::liveness::{RegisterSet, live_in, successors};
 use super::region::{Block, End, FEW_TARGETS, Placed, Region, Target};
+use super::returns::RETURN_ADDRESS;
 use super::stubs::{callee, look_up, look_up_constant};
 use crate::isa::{Class, Op};
 use crate::rules::Rules;
@@ -63,8 +64,9 @@ pub(super) fn lower(
     let blocks = region.blocks.iter().map(|_| builder.create_block()).collect();
     let entries = region.entries.iter().map(|_| builder.create_block()).collect();
     let place = [types::I32, types::I64];
+    let hop_params = [types::I64, types::I32, types::I64, types::I32];
     let [choose, hop, hop_indirect, leave_stop, out] =
-        [&[types::I64, types::I64][..], &[types::I64, types::I32, types::I64], &place, &place, &[]].map(|params| {
+        [&[types::I64; 2][..], &hop_params, &hop_params[1..], &place, &[]].map(|params| {
             let block = builder.create_block();
             for &param in params {
                 builder.append_block_param(block, param);
@@ -228,21 +230,26 @@ impl Lowering<'_> {
     /// Looks the pc up and goes on in the region that has an entry there, out of native code if none has.
     fn hop_blocks(&mut self) {
         self.builder.switch_to_block(self.hop_indirect);
-        let [pc, progress] = [0, 1].map(|index| self.builder.block_params(self.hop_indirect)[index]);
+        let [pc, progress, from] = [0, 1, 2].map(|index| self.builder.block_params(self.hop_indirect)[index]);
         let word = look_up(&mut self.builder, self.base, pc);
         let number = self.builder.ins().ushr_imm_u(word, Entry::REGION_SHIFT as i64);
         let is_own = self.builder.ins().icmp_imm_u(IntCC::Equal, number, self.number as i64);
-        let [own, other] = [&[word, progress][..], &[word, pc, progress]].map(arguments);
+        let [own, other] = [&[word, progress][..], &[word, pc, progress, from]].map(arguments);
         self.builder.ins().brif(is_own, self.choose, &own, self.hop, &other);
 
         self.builder.switch_to_block(self.hop);
-        let [word, pc, progress] = [0, 1, 2].map(|index| self.builder.block_params(self.hop)[index]);
+        let [word, pc, progress, from] = [0, 1, 2, 3].map(|index| self.builder.block_params(self.hop)[index]);
         let [found, none] = std::array::from_fn(|_| self.builder.create_block());
         self.builder.ins().brif(word, found, &[], none, &[]);
         self.open(found);
+        let [last, before] = layout::TRANSFER_PCS;
+        let previous = self.builder.ins().load(types::I32, TRUSTED, self.base, last);
+        self.builder.ins().store(TRUSTED, previous, self.base, before);
+        self.builder.ins().store(TRUSTED, pc, self.base, last);
         let callee = callee(&mut self.builder, self.base, word);
         self.builder.ins().return_call_indirect(self.region_signature, callee, &[self.base, word, progress]);
         self.open_cold(none);
+        self.builder.ins().store(TRUSTED, from, self.base, layout::JUMP_PC);
         self.set_place(pc, progress);
         self.leave(REASON_NO_ENTRY);
     }
@@ -466,7 +473,8 @@ impl Lowering<'_> {
             Target::Out(pc) => {
                 let word = look_up_constant(&mut self.builder, self.base, pc);
                 let [pc, progress] = self.here(pc);
-                self.builder.ins().jump(self.hop, &[BlockArg::Value(word), pc, progress]);
+                let no_jump = BlockArg::Value(self.i32(0));
+                self.builder.ins().jump(self.hop, &[BlockArg::Value(word), pc, progress, no_jump]);
             }
             // Checked before the row was written; no control comes here.
             Target::Misaligned => {
@@ -510,8 +518,9 @@ impl Lowering<'_> {
             self.builder.ins().brif(goes_there, self.entries[entry], &[], next, &[]);
             self.open(next);
         }
-        let arguments = [BlockArg::Value(target), BlockArg::Value(self.after)];
-        self.builder.ins().jump(self.hop_indirect, &arguments);
+        // Where returns go says nothing about what belongs together.
+        let from = self.i32(if last.instruction.rs1 == RETURN_ADDRESS { 0 } else { last.pc });
+        self.builder.ins().jump(self.hop_indirect, &arguments(&[target, self.after, from]));
     }
 }
 

@@ -1,0 +1,52 @@
+//! Whether native code goes from region to region so often that it is worth growing them into each other.
+//!
+//! Regions are grown around what gets hot first. A loop whose parts get hot one after the other comes to lie in several
+//! of them then, and goes through all in each round. It must not know what a region is.
+
+/// Fewer steps than this from one transfer to the next are few: a transfer costs about as much as ten of them.
+const FEW_STEPS: u64 = 128;
+/// Instructions translated anew that have to pay off in one interval: about as long as that takes.
+const PAID_INSTRUCTIONS: u64 = 64;
+
+/// Looks now and then, and more rarely each time that nothing can be done.
+#[derive(Debug)]
+pub(crate) struct Hops {
+    /// Steps between two looks; 0: never.
+    every_steps: u64,
+    /// The next look is not before this step.
+    next_step: u64,
+    /// Steps and transfers at the last look.
+    step: u64,
+    transfers: u64,
+}
+
+impl Hops {
+    /// Looks after so many steps; never, if that is 0.
+    pub(crate) fn new(every_steps: u32) -> Hops {
+        let every_steps = every_steps.into();
+        Hops { every_steps, next_step: every_steps, step: 0, transfers: 0 }
+    }
+
+    /// Whether it is time to look, and transfers were frequent since the last look. Both counts are of the whole session.
+    #[inline]
+    pub(crate) fn are_frequent(&mut self, step: u64, transfers: u64) -> bool {
+        if self.every_steps == 0 || step < self.next_step {
+            return false;
+        }
+        let often = (step - self.step) / FEW_STEPS < transfers - self.transfers;
+        (self.step, self.transfers) = (step, transfers);
+        self.next_step = step.saturating_add(self.every_steps);
+        often
+    }
+
+    /// So many instructions are translated anew: it has to pay off before there are more.
+    pub(crate) fn pay(&mut self, instructions: usize) {
+        let intervals = instructions as u64 / PAID_INSTRUCTIONS;
+        self.next_step = self.next_step.saturating_add(self.every_steps.saturating_mul(intervals));
+    }
+
+    /// Nothing can be done about it.
+    pub(crate) fn tire(&mut self) {
+        self.every_steps = self.every_steps.saturating_mul(2);
+    }
+}
