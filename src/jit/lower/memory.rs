@@ -3,7 +3,6 @@
 //! Without rows an access moves just its bytes. With rows it moves the aligned word that the row shows, and narrow
 //! accesses shift within it: a narrow store followed by a wide load of the same word would stall.
 
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, types};
 use tachy_runtime::{Access, Asked, PAGE_BYTES, layout, page_of};
 
@@ -78,30 +77,33 @@ impl Lowering<'_> {
 
     /// Whether page states and alignment allow everything within these reaches.
     fn allowed(&mut self, reaches: &[Reach]) -> Value {
-        let rules = self.rules;
-        let needed = |reach: &Reach| match (reach.loads, reach.stores) {
-            (true, true) => rules.read.0 | rules.write.0,
-            (true, false) => rules.read.0,
-            _ => rules.write.0,
-        };
-        let all_needed = reaches.iter().map(needed).fold(0, |all, one| all | one);
-        let mut states = None;
+        let (read, write) = (self.rules.read.0, self.rules.write.0);
+        let [mut loads, mut stores] = [None, None];
         for reach in reaches {
-            let mut state = self.reach_state(reach);
-            let spared = all_needed & !needed(reach);
-            if spared != 0 {
-                state = self.builder.ins().bor_imm_u(state, spared as i64);
+            let state = self.reach_state(reach);
+            for states in [reach.loads.then_some(&mut loads), reach.stores.then_some(&mut stores)].into_iter().flatten()
+            {
+                *states = Some(match *states {
+                    Some(others) => self.builder.ins().band(others, state),
+                    None => state,
+                });
             }
-            states = Some(match states {
-                Some(others) => self.builder.ins().band(others, state),
-                None => state,
-            });
         }
-        let states = states.unwrap_or(self.base);
-        let allowed = self.builder.ins().band_imm_u(states, all_needed as i64);
-        match all_needed.count_ones() {
-            1 => allowed,
-            _ => self.builder.ins().icmp_imm_u(IntCC::Equal, allowed, all_needed as i64),
+        match (loads, stores) {
+            (Some(loads), Some(stores)) => {
+                // The bit that stores need, where loads have theirs.
+                let up = read.trailing_zeros() as i64 - write.trailing_zeros() as i64;
+                let stores = self.builder.ins().uextend(types::I32, stores);
+                let stores = match up {
+                    0.. => self.builder.ins().ishl_imm_u(stores, up),
+                    _ => self.builder.ins().ushr_imm_u(stores, -up),
+                };
+                let stores = self.builder.ins().ireduce(types::I8, stores);
+                let both = self.builder.ins().band(loads, stores);
+                self.builder.ins().band_imm_u(both, read as i64)
+            }
+            (Some(loads), None) => self.builder.ins().band_imm_u(loads, read as i64),
+            (None, stores) => self.builder.ins().band_imm_u(stores.unwrap_or(self.base), write as i64),
         }
     }
 
