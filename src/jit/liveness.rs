@@ -40,7 +40,7 @@ pub(crate) fn successors(end: End) -> impl Iterator<Item = usize> {
 }
 
 /// Registers read before written in the block, and registers written in it.
-fn uses_and_defs(block: &Block) -> (RegisterSet, RegisterSet) {
+pub(crate) fn uses_and_defs(block: &Block) -> (RegisterSet, RegisterSet) {
     let (mut uses, mut defs) = (0, 0);
     for placed in &block.instructions {
         let instruction = placed.instruction;

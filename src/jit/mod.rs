@@ -10,6 +10,7 @@ mod abi;
 mod background;
 mod budget;
 mod cache;
+mod carry;
 mod common_code;
 mod counters;
 mod hops;

@@ -61,7 +61,7 @@ impl Lowering<'_> {
         }
         let window = Window::at_front(rest.iter().map(|placed| (placed.pc, placed.instruction)));
         self.granted = window.accesses.saturating_sub(1);
-        self.flush();
+        self.flush_unless_lazy();
         let [slow, go] = std::array::from_fn(|_| self.builder.create_block());
         let allowed = self.allowed(&window.reaches);
         let (asked, about) = match window.accesses {
@@ -153,6 +153,7 @@ impl Lowering<'_> {
     /// they belong would stand in the way of those who need not ask.
     fn ask(&mut self, pc: u32, about: Value, asked: Asked, slow: Block) {
         self.open_cold(slow);
+        self.store_dirty();
         // The helper finds progress where the block will be done, and knows from the code how far back this step is: it
         // leaves the context as it has to be if the answer is no.
         self.builder.ins().store(TRUSTED, self.after, self.base, layout::PROGRESS);

@@ -3,6 +3,7 @@
 //! Registers are SSA values inside the region and *written through*: before anything that may leave (an access that
 //! may need help, the end of a block) every register changed since the last such point is stored in the context. So
 //! an exit stores nothing but pc and progress, all exits of a kind share one block, and an entry loads what is live.
+//! Small loops are *lazy*: what they carry (`carry.rs`) they store on the ways out, which then are ways of their own.
 //!
 //! What instructions compute is in `compute`, how they reach memory in `memory`, how they are written down in `rows`, what
 //! is known of values in `known`.
@@ -25,6 +26,7 @@ use tachy_runtime::{Entry, ROW_BYTES, Slot, layout, page_of};
 
 use super::abi::{REASON_NO_ENTRY, REASON_STOP, assist_signature, region_signature};
 use super::budget::{Share, shares};
+use super::carry::carried;
 use super::liveness::{RegisterSet, live_in, successors};
 use super::region::{Block, End, FEW_TARGETS, Placed, Region, Target};
 use super::returns::RETURN_ADDRESS;
@@ -73,6 +75,7 @@ pub(super) fn lower(
             }
             block
         });
+    let live = live_in(region);
     let mut lowering = Lowering {
         builder,
         level,
@@ -81,6 +84,8 @@ pub(super) fn lower(
         shares: shares(region),
         reserved: 0,
         region,
+        carried: carried(region, &live),
+        live,
         number,
         base,
         registers,
@@ -97,6 +102,7 @@ pub(super) fn lower(
         granted: 0,
         sums: Vec::new(),
         dirty: 0,
+        lazy: false,
         after: base,
         left: 0,
     };
@@ -121,6 +127,10 @@ struct Lowering<'a> {
     /// What each block asks the budget for.
     shares: Vec<Share>,
     region: &'a Region,
+    /// For each block, the registers that are live when it begins, and those among them that need not be in the context
+    /// then.
+    live: Vec<RegisterSet>,
+    carried: Vec<RegisterSet>,
     /// What the dispatch table calls the region.
     number: u32,
     base: Value,
@@ -147,6 +157,8 @@ struct Lowering<'a> {
     sums: Vec<((Value, i64), Value)>,
     /// Registers whose value is newer than the context's; x0 stands for its shunt.
     dirty: RegisterSet,
+    /// Whether that is stored only where it is needed.
+    lazy: bool,
     /// Progress at the end of the current block.
     after: Value,
     /// Instructions of the current block not yet done, the current one included.
@@ -215,10 +227,9 @@ impl Lowering<'_> {
 
     /// An entry loads what is live and goes to its block.
     fn entry_loads(&mut self) {
-        let live = live_in(self.region);
         for (entry, &block) in self.entries.clone().into_iter().zip(&self.region.entries) {
             self.builder.switch_to_block(entry);
-            for register in registers_of(live[block]) {
+            for register in registers_of(self.live[block]) {
                 let slot = layout::register(Slot::x(register));
                 let value = self.builder.ins().load(types::I32, TRUSTED, self.base, slot);
                 self.builder.def_var(self.registers[register as usize], value);
@@ -279,6 +290,8 @@ impl Lowering<'_> {
     fn block(&mut self, index: usize, block: &Block) {
         self.builder.switch_to_block(self.blocks[index]);
         self.left = block.instructions.len() as i64;
+        self.dirty = self.carried[index];
+        self.lazy = self.dirty != 0;
         let share = self.shares[index];
         self.reserved = share.steps as i64 - self.left;
         self.take_budget(block.pc, share.asks);
@@ -292,7 +305,6 @@ impl Lowering<'_> {
             self.left -= 1;
             rest = behind;
         }
-        self.flush();
         self.end(block);
     }
 
@@ -314,6 +326,7 @@ impl Lowering<'_> {
         self.builder.ins().brif(too_much, refill, &[], body, &[]);
 
         self.open_cold(refill);
+        self.store_dirty();
         let pc = self.i32(pc);
         self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
         self.builder.ins().store(TRUSTED, before, self.base, layout::PROGRESS);
@@ -389,12 +402,31 @@ impl Lowering<'_> {
 
     /// Stores what changed, so that the context's registers are exact.
     fn flush(&mut self) {
+        self.flush_but(0);
+    }
+
+    /// Stores what changed, but for these.
+    fn flush_but(&mut self, kept: RegisterSet) {
+        let kept = self.dirty & kept;
+        self.dirty &= !kept;
+        self.store_dirty();
+        self.dirty = kept;
+    }
+
+    /// Stores what changed, on a way on which that is needed.
+    fn store_dirty(&mut self) {
         for register in registers_of(self.dirty) {
             let value = self.builder.use_var(self.registers[register as usize]);
             let slot = if register == 0 { Slot::SHUNT } else { Slot::x(register) };
             self.builder.ins().store(TRUSTED, value, self.base, layout::register(slot));
         }
-        self.dirty = 0;
+    }
+
+    /// Before a question: in a loop what changed is stored where it is asked, elsewhere for whatever comes next as well.
+    fn flush_unless_lazy(&mut self) {
+        if !self.lazy {
+            self.flush();
+        }
     }
 
     /// Pc and progress for leaving before the current instruction. The context's registers must be exact there.
@@ -407,10 +439,11 @@ impl Lowering<'_> {
 
     /// Leaves in front of the current instruction if `condition` is not zero.
     fn stop_if(&mut self, condition: Value, pc: u32) {
-        self.flush();
+        self.flush_unless_lazy();
         let [stop, go] = std::array::from_fn(|_| self.builder.create_block());
         self.builder.ins().brif(condition, stop, &[], go, &[]);
         self.open_cold(stop);
+        self.store_dirty();
         let arguments = self.here(pc);
         self.builder.ins().jump(self.leave_stop, &arguments);
         self.open(go);
@@ -456,8 +489,12 @@ impl Lowering<'_> {
         match (block.end, block.instructions.last()) {
             (End::Goto(target), _) => self.goto(target),
             (End::Branch { taken, fall }, Some(last)) => self.branch(last, taken, fall),
-            (End::Indirect, Some(last)) => self.jump_indirect(last, &block.known_targets),
+            (End::Indirect, Some(last)) => {
+                self.flush();
+                self.jump_indirect(last, &block.known_targets);
+            }
             (End::Interpret | End::Branch { .. } | End::Indirect, _) => {
+                self.flush();
                 let pc = block.instructions.last().map_or(block.pc, |last| last.pc.wrapping_add(4));
                 let arguments = self.here(pc);
                 self.builder.ins().jump(self.leave_stop, &arguments);
@@ -465,7 +502,16 @@ impl Lowering<'_> {
         }
     }
 
+    /// The registers that may be newer than the context where control comes to `target`.
+    fn carried_to(&self, target: Target) -> RegisterSet {
+        match target {
+            Target::Block(block) => self.carried[block],
+            Target::Out(_) | Target::Misaligned => 0,
+        }
+    }
+
     fn goto(&mut self, target: Target) {
+        self.flush_but(self.carried_to(target));
         match target {
             Target::Block(block) => {
                 self.builder.ins().jump(self.blocks[block], &[]);
@@ -488,14 +534,22 @@ impl Lowering<'_> {
         let a = self.register(last.instruction.rs1);
         let b = self.register(last.instruction.rs2);
         let condition = self.branch_condition(last.instruction.op, a, b);
-        let [to, or] = [taken, fall].map(|target| match target {
-            Target::Block(block) => self.blocks[block],
-            Target::Out(_) | Target::Misaligned => self.builder.create_block(),
+        if self.lazy {
+            self.flush_but(self.carried_to(taken) | self.carried_to(fall));
+        } else {
+            self.flush();
+        }
+        let dirty = self.dirty;
+        let ways = [taken, fall].map(|target| match target {
+            Target::Block(block) if dirty & !self.carried[block] == 0 => (self.blocks[block], None),
+            _ => (self.builder.create_block(), Some(target)),
         });
+        let [(to, _), (or, _)] = ways;
         self.builder.ins().brif(condition, to, &[], or, &[]);
-        for (block, target) in [(to, taken), (or, fall)] {
-            if !matches!(target, Target::Block(_)) {
+        for (block, target) in ways {
+            if let Some(target) = target {
                 self.open(block);
+                self.dirty = dirty;
                 self.goto(target);
             }
         }
