@@ -131,8 +131,8 @@ fn compare_signature(name: &str, case: &Case, file: &Path) -> usize {
         run_with(case, &setup, |session| {
             let result = session.run(&mut VecSink::default());
             for (index, &word) in (0..).zip(&expected) {
-                let address = begin + 4 * index;
-                assert_eq!(session.word(address), word, "{name}: word {index} of the signature, {setup:?}");
+                let found = session.word(begin + 4 * index);
+                assert!(found == word, "{name}: word {index} is {found:#010x}, not {word:#010x}: {setup:?}");
             }
             result
         });

