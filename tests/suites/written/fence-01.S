@@ -1,5 +1,6 @@
 // Every fence there can be does nothing to a single hart: each set of predecessors and successors, fence.tso, and each
-// register in the fields that are to be ignored. Between a store and a load, so that the signature shows both.
+// register in the fields that are to be ignored. Each stands between a store and a load, which the signature shows; in
+// the end it shows the registers.
 
 #include "model_test.h"
 #include "arch_test.h"
@@ -35,6 +36,9 @@ fenced 0x2000, 0x8330000f
     fenced 0x4000 + i, 0x0ff0000f | i << 15
     .set i, i + 1
 .endr
+.irp n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    RVTEST_SIGUPD(x12, x\n)
+.endr
 
 RVTEST_CODE_END
 RVMODEL_HALT
@@ -47,6 +51,6 @@ RVTEST_DATA_END
 RVMODEL_DATA_BEGIN
 CANARY
 signature:
-.fill 256 + 1 + 2*31, 4, 0xdeadbeef
+.fill 256 + 1 + 2*31 + 31, 4, 0xdeadbeef
 CANARY
 RVMODEL_DATA_END
