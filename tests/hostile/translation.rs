@@ -142,6 +142,47 @@ fn jumps_to_hundreds_of_places() {
     }
 }
 
+/// Regions that control goes between all the time, more than can become one: what is grown anew has to be earned first.
+#[test]
+fn regions_that_never_come_together() {
+    const PLACES: u32 = 1 << 12;
+    const REGROW_STEPS: u32 = 2_000;
+    for machine in MACHINES {
+        let mut asm = Assembler::new(CODE);
+        let (table, top, end) = (asm.label(), asm.label(), asm.label());
+        asm.li(8, 400_000);
+        asm.la(9, table);
+        asm.li(7, 1_664_525);
+        asm.place(top);
+        asm.r(Op::Mul, 6, 6, 7);
+        asm.i(Op::Addi, 6, 6, 1013);
+        asm.i(Op::Srli, 10, 6, 32 - PLACES.ilog2() as i32);
+        asm.i(Op::Slli, 10, 10, 4);
+        asm.r(Op::Add, 10, 10, 9);
+        asm.i(Op::Addi, 8, 8, -1);
+        asm.branch(Op::Beq, 8, 0, end);
+        asm.op(Op::Jalr, 0, 10, 0, 0);
+        asm.place(end);
+        exit(&mut asm, machine);
+        asm.place(table);
+        for place in 0..PLACES {
+            asm.i(Op::Addi, 5, 5, 1);
+            asm.i(Op::Xori, 5, 5, (place % 2048) as i32);
+            asm.i(Op::Addi, 5, 5, 3);
+            asm.jal(0, top);
+        }
+        let program = case(machine, asm).program;
+        let setup = usual().threshold(20).regrow_steps(REGROW_STEPS);
+        let found = run_alike(&program, machine, &setup, Limits::default());
+        assert_eq!(found.end, "Exited { code: 0 }");
+        assert!(found.stats.regions_anew > 0, "{:?}", found.stats);
+        // Once as they get hot, each with the loop that it comes back to, and what was earned since.
+        let at_first = u64::from(PLACES) * 4 * 2 + 20;
+        let earned = found.steps * 64 / u64::from(REGROW_STEPS) + 4 * 256;
+        assert!(found.stats.translated_instructions <= at_first + earned, "{:?}", found.stats);
+    }
+}
+
 /// Each round writes over the instruction that comes next, and over one of itself.
 #[test]
 fn code_that_rewrites_itself_at_each_step() {
