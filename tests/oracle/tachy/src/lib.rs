@@ -32,6 +32,13 @@ impl Setup {
         Setup { engine: Engine::Jit, jit: JitOptions::eager() }
     }
 
+    /// What is hot, in small regions that grow into each other.
+    pub fn pieces() -> Setup {
+        let mut jit = JitOptions::eager();
+        (jit.threshold, jit.region_instructions, jit.regrow_steps) = (4, 24, 300);
+        Setup { engine: Engine::Jit, jit }
+    }
+
     /// Native code as it comes, in the background.
     pub fn jit() -> Setup {
         Setup { engine: Engine::Jit, jit: JitOptions::default() }

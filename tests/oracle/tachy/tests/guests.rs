@@ -23,3 +23,8 @@ fn guests_are_the_same_translated_at_first_sight() {
 fn guests_are_the_same_as_they_come() {
     compare(&Setup::jit());
 }
+
+#[test]
+fn guests_are_the_same_in_pieces() {
+    compare(&Setup::pieces());
+}

@@ -24,7 +24,7 @@ fn compare(shape: fn(u64) -> Program) {
         let environment = environment(&program);
         let binary = wrap(&program.user_elf, &program.kernel_elf);
         let expected = reference(&binary, &environment, 0);
-        for setup in [Setup::interpreter(), Setup::eager()] {
+        for setup in [Setup::interpreter(), Setup::eager(), Setup::pieces()] {
             let found = run_and_resume(&binary, &environment, 0, &setup);
             if let Some(difference) = compare_parts(&expected, &found) {
                 panic!("seed {seed}, {setup:?}: {difference}\nTACHY_SEED={seed} repeats it");
