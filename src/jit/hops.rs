@@ -33,7 +33,7 @@ impl Hops {
         if self.every_steps == 0 || step < self.next_step {
             return false;
         }
-        let often = (step - self.step) / FEW_STEPS < transfers - self.transfers;
+        let often = (step - self.step) / FEW_STEPS < transfers.saturating_sub(self.transfers);
         (self.step, self.transfers) = (step, transfers);
         self.next_step = step.saturating_add(self.every_steps);
         often
