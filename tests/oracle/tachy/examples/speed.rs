@@ -1,12 +1,13 @@
 //! Tachy's machine `r0vm` and RISC Zero's own executor side by side, in one process: user cycles per second at po2 20.
 //!
-//! `cargo run --release -p oracle-tachy --example speed [ROUNDS]` prints tables of medians. Runs alternate, so that a
-//! busy machine hits all columns alike. The reference always makes segments; Tachy does with and without. Each run has an
+//! `cargo run --release -p oracle-tachy --example speed [ROUNDS [FILE]]` prints tables of medians, and writes the same
+//! figures to FILE as JSON. Runs alternate, so that a busy machine hits all columns alike. The reference always makes segments; Tachy does with and without. Each run has an
 //! executor of its own, but for "the second time", which finds translated what the run before it has.
 
 use std::time::{Duration, Instant};
 
 use oracle_reference::{Environment, binary, run};
+use serde_json::{Value, json};
 use tachy::host::HostEnv;
 use tachy::r0vm::TraceEvents;
 use tachy::{Engine, Env, Executor, MachineKind, NullSink, Program};
@@ -80,10 +81,11 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn events(rounds: usize) {
+/// Trace events against the reference's; the figures of each guest.
+fn events(rounds: usize) -> Vec<Value> {
     println!("\nM trace events a second, to a callback that counts them\n");
     println!("| guest | M events | reference | Tachy | |\n|---|---:|---:|---:|---:|");
-    let mut logarithms = 0.0;
+    let (mut logarithms, mut figures) = (0.0, Vec::new());
     for (guest, words) in EVENT_GUESTS {
         let bytes = binary(guest);
         let (mut theirs, mut ours, mut count) = (Vec::new(), Vec::new(), 0);
@@ -95,9 +97,13 @@ fn events(rounds: usize) {
         }
         let (theirs, ours) = (median(theirs), median(ours));
         logarithms += (ours / theirs).ln();
+        figures.push(
+            json!({ "guest": guest, "events": count, "reference_per_second": theirs * 1e6, "per_second": ours * 1e6 }),
+        );
         println!("| {guest} | {:.0} | {theirs:.1} | {ours:.0} | x {:.0} |", count as f64 / 1e6, ours / theirs);
     }
     println!("| geometric mean | | | | x {:.0} |", (logarithms / EVENT_GUESTS.len() as f64).exp());
+    figures
 }
 
 fn main() {
@@ -106,7 +112,7 @@ fn main() {
         "| guest | M user cycles | reference | execute-only | | the second time | | with segments | | interpreter |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
-    let mut logarithms = [0.0; 3];
+    let (mut logarithms, mut figures) = ([0.0; 3], Vec::new());
     for (guest, what, words) in GUESTS {
         let bytes = binary(guest);
         let mut rates = [const { Vec::new() }; 5];
@@ -129,6 +135,18 @@ fn main() {
         let [reference, first, again, segments, interpreter] = rates.map(median);
         let ratios = [first, again, segments].map(|rate| rate / reference);
         logarithms.iter_mut().zip(ratios).for_each(|(sum, ratio)| *sum += ratio.ln());
+        figures.push(json!({
+            "guest": guest,
+            "what": what,
+            "user_cycles": cycles,
+            "cycles_per_second": {
+                "reference": reference * 1e6,
+                "execute_only": first * 1e6,
+                "the_second_time": again * 1e6,
+                "with_segments": segments * 1e6,
+                "interpreter": interpreter * 1e6,
+            },
+        }));
         println!(
             "| {guest}: {what} | {:.0} | {reference:.1} | {first:.0} | x {:.0} | {again:.0} | x {:.0} | {segments:.0} | \
              x {:.0} | {interpreter:.0} |",
@@ -140,5 +158,10 @@ fn main() {
     }
     let [first, again, segments] = logarithms.map(|sum| (sum / GUESTS.len() as f64).exp());
     println!("| geometric mean of the ratios | | | | x {first:.0} | | x {again:.0} | | x {segments:.0} | |");
-    events(rounds);
+    let events = events(rounds);
+    if let Some(file) = std::env::args().nth(2) {
+        let text =
+            format!("{:#}\n", json!({ "rounds": rounds, "segment_po2": 20, "guests": figures, "events": events }));
+        std::fs::write(&file, text).unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
 }
