@@ -11,7 +11,7 @@ use common::rng::Rng;
 use tachy::Program;
 use tachy::program::{Permissions, Segment};
 use tachy::r0vm::poseidon2::{Kernel, PoseidonDigest, permute};
-use tachy::r0vm::{Digest, Image, PageContent, SegmentRecord, TouchedPage, Tree, tagged_struct};
+use tachy::r0vm::{Digest, Image, PageContent, PovwNonce, SegmentRecord, TouchedPage, Tree, tagged_struct};
 
 const PRIME: u64 = 0x7800_0001;
 const PAGES: u32 = 1 << 22;
@@ -194,6 +194,8 @@ fn known_digests() {
     let image = Image::of(&Program::from_segments(0x1_0000, segments).expect("a program"));
     let root = Tree::of(&image).root().to_string();
     assert_eq!(root, "9d41290fa400705127c0240cb646586cc6ea8a23d560aa57cfa86c1369d9d53f");
+    let state = tagged_struct("risc0.SystemState", &[Tree::of(&image).root()], &[0]);
+    assert_eq!(image.id(), state);
 
     let first = tagged_struct("foo", &[], &[1, 2_013_265_920, 3]);
     let second = tagged_struct("bar", &[first, first], &[2_013_265_920, 5]);
@@ -207,6 +209,7 @@ fn digests_as_text() {
     let text = digest.to_string();
     assert!(text.starts_with("04030201"), "{text}");
     assert_eq!(text.parse(), Ok(digest));
+    assert_eq!(format!("{digest:?}"), format!("Digest({text})"));
     assert_eq!(text.to_uppercase().parse(), Ok(digest));
     assert_eq!(Digest::from_bytes(digest.to_bytes()), digest);
     for wrong in ["", &text[1..], &format!("{text}0"), &text.replace("04", "+4"), &text.replace("04", "g4"), "ä"] {
@@ -334,6 +337,14 @@ fn strange_records() {
     let nothing = tree.seal(SegmentRecord::default());
     assert_eq!(nothing.claim().pre_state, nothing.claim().post_state);
     assert_eq!(nothing.claim().pre_state, segment.claim().post_state);
+
+    // Nothing of what does not exist stays where later pages would find it.
+    tree.update([(PAGES, &[2; 1024]), (u32::MAX, &[2; 1024])]);
+    let mut fresh = Tree::new(Kernel::best());
+    for tree in [&mut tree, &mut fresh] {
+        tree.update([(1, &[3; 1024]), (5, &[1; 1024])]);
+    }
+    assert_eq!(tree.root(), fresh.root());
 }
 
 /// The encoding, written out by hand: postcard's numbers are 7 bits to a byte, lists carry their lengths.
@@ -358,11 +369,15 @@ fn a_segment_in_bytes() {
         terminate: Some((0x0001_0002, 0xffff_0080)),
         reads: vec![vec![1, 2, 3], vec![]],
         writes: vec![5],
-        povw_nonce: None,
+        povw_nonce: Some(PovwNonce { log: [11; 20], job: 12, segment: 300 }),
     };
     let mut tree = Tree::new(Kernel::best());
     tree.update([(3, &[7; 1024])]);
-    let segment = tree.seal(record);
+    let segment = tree.seal(record.clone());
+    assert_eq!((segment.reads(), segment.writes()), (&record.reads[..], &record.writes[..]));
+    assert_eq!((segment.index(), segment.po2(), segment.threshold()), (1 << 40, 20, 1_000_000));
+    assert_eq!((segment.user_cycles(), segment.paging_cycles()), (300, 70_000));
+    assert_eq!(segment.povw_nonce(), record.povw_nonce.as_ref());
 
     let mut bytes = Vec::new();
     let digest = |bytes: &mut Vec<u8>, digest: Digest| digest.0.iter().for_each(|word| number(bytes, (*word).into()));
@@ -388,6 +403,9 @@ fn a_segment_in_bytes() {
     // Two reads, one write, and the numbers.
     bytes.extend([2, 3, 1, 2, 3, 0, 1, 5]);
     [300, 70_000, 1_000_000, 20, 1 << 40].into_iter().for_each(|value| number(&mut bytes, value));
-    bytes.push(0);
+    // The nonce: bytes with their length, then numbers.
+    bytes.extend([1, 20]);
+    bytes.extend([11; 20]);
+    [12, 300].into_iter().for_each(|value| number(&mut bytes, value));
     assert!(segment.encode() == bytes, "{:?}\n{bytes:?}", segment.encode());
 }

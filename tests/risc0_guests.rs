@@ -20,7 +20,7 @@ use environment::{Environment, sequence};
 use guests::Case;
 use tachy::host::{Assumption, HostEnv};
 use tachy::r0vm::poseidon2::Kernel;
-use tachy::r0vm::{Digest, Exit, Image, Report, Segment, Tree};
+use tachy::r0vm::{Digest, Exit, Image, Report, Segment, Tree, tagged_struct};
 use tachy::trace::{Effect, EffectKind, Level, Replay, SinkError};
 use tachy::{Engine, Env, Error, Executor, JitOptions, Limit, MachineKind, NullSink, Program, Row, Session, Sink};
 
@@ -185,6 +185,11 @@ fn root(session: &Session<'_>, pages: &BTreeSet<u32>) -> Digest {
     tree.root()
 }
 
+/// The id of a memory by its root.
+fn image_id(root: Digest) -> Digest {
+    tagged_struct("risc0.SystemState", &[root], &[0])
+}
+
 /// Each part of each session: what the trace says is what the session has, and segments lead from one root to the next,
 /// up to that of memory itself.
 #[test]
@@ -216,6 +221,7 @@ fn traces_segments_and_memory_agree() {
             replay = follower.replay;
             let report = session.report().expect("the machine is r0vm");
             let segments = std::mem::take(&mut *segments.lock().expect("nobody panics"));
+            let pre = post;
             assert_eq!(segments.len() as u64, report.segments, "{what}");
             for (index, (segment, cycles)) in segments.iter().zip(&report.each).enumerate() {
                 let what = format!("{what}, segment {index}");
@@ -226,6 +232,10 @@ fn traces_segments_and_memory_agree() {
                 touched.extend(segment.partial_image().pages().map(|(page, _)| page));
             }
             result?;
+            assert_eq!(report.roots, Some((pre, post)), "{what}");
+            // A program that halted has nothing to go on from.
+            let after = if matches!(report.exit, Some(Exit::Halted(_))) { Digest::ZERO } else { post };
+            assert_eq!(report.image_ids(), Some((image_id(pre), image_id(after))), "{what}");
             assert_eq!(root(session, &touched), post, "{what}");
             let paging = follower.paging_cycles + PAGING_START_CYCLES * report.segments;
             assert_eq!(paging, report.paging_cycles, "{what}");

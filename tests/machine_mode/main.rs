@@ -150,12 +150,13 @@ fn what_is_computed_for_x0() {
 /// No program begins below the lowest address.
 #[test]
 fn where_programs_begin() {
-    for (entry, begins) in [(LOWEST, true), (LOWEST - 4, false)] {
+    for (entry, end) in [(LOWEST, None), (LOWEST - 4, Some("boot"))] {
         let program = Program::from_segments(entry, vec![Segment::from_words(entry, &[ECALL, ECALL], Permissions::RX)]);
         let case = Case::new(program.expect("a test's own program")).on(MachineKind::R0vm);
         for setup in setups().iter().chain([&Setup::interpreter()]) {
-            let error = setup.executor(&case).start(Env::new()).err().map(|error| error.kind());
-            assert_eq!(error, (!begins).then_some("boot"), "{entry:#x}, {setup:?}");
+            let started = setup.executor(&case).start(Env::new());
+            let error = started.and_then(|mut session| session.run(&mut NullSink::off())).err();
+            assert_eq!(error.map(|error| error.kind()), end, "{entry:#x}, {setup:?}");
         }
     }
 }
@@ -173,8 +174,11 @@ fn registers_begin_as_memory_has_them() {
     }
 }
 
-/// A loop that stores into each page from `first` on and loads from it, [`TOUCHED_PAGES`] pages; then `after`.
+/// A loop that stores into each page from `first` on and loads from it, [`TOUCHED_PAGES`] pages, and all that a second
+/// time; then `after`.
 fn toucher(asm: &mut Assembler, first: u32, after: impl FnOnce(&mut Assembler)) {
+    asm.i(Op::Addi, 8, 0, 2);
+    let pass = asm.label_here();
     asm.li(5, first);
     asm.li(6, first + TOUCHED_PAGES * PAGE_BYTES);
     let top = asm.label_here();
@@ -183,6 +187,8 @@ fn toucher(asm: &mut Assembler, first: u32, after: impl FnOnce(&mut Assembler)) 
     asm.store(Op::Sb, 5, 1023, 5);
     asm.i(Op::Addi, 5, 5, 1024);
     asm.branch(Op::Bne, 5, 6, top);
+    asm.i(Op::Addi, 8, 8, -1);
+    asm.branch(Op::Bne, 8, 0, pass);
     after(asm);
 }
 
@@ -329,6 +335,34 @@ fn poseidon2_at_the_last_word() {
             true => drop(registers(&assert_same(&what, &case, &setups()))),
             false => assert_eq!(refusal(&what, &case).0, "machine", "{what}"),
         }
+    }
+}
+
+/// With bit 30 of a3, Poseidon2 compares the digest and stores nothing; any word that differs ends the program.
+#[test]
+fn poseidon2_compares_where_it_is_told_to() {
+    const CHECK: u32 = 1 << 30;
+    let permutation = |bits: u32, digest: [u32; 8]| {
+        let registers = [(A0, 0), (A1, DATA / 4), (A2, (DATA + 0x100) / 4), (A3, 1 | bits), (A7, POSEIDON2)];
+        call(&registers, &[(DATA, &[1, 2, 3, 4, 5, 6, 7, 8]), (DATA + 0x100, &digest)])
+    };
+    let mut cells: [u32; 24] =
+        std::array::from_fn(|cell| if cell < 16 && cell % 2 == 0 { cell as u32 / 2 + 1 } else { 0 });
+    tachy::r0vm::poseidon2::permute(&mut cells);
+    let digest: [u32; 8] = std::array::from_fn(|cell| cells[cell]);
+    let stores = |case: &Case| {
+        let outcome = assert_same("Poseidon2", case, &setups());
+        registers(&outcome);
+        let own = |effect: &&Effect| effect.kind() == EffectKind::Write && effect.addr & !0xff == DATA + 0x100;
+        outcome.effects.iter().filter(own).map(|effect| effect.after).collect::<Vec<_>>()
+    };
+    assert_eq!(stores(&permutation(0, [0; 8])), digest);
+    assert!(stores(&permutation(CHECK, digest)).is_empty());
+    for at in 0..8 {
+        let mut other = digest;
+        other[at] ^= 1;
+        let (kind, text) = refusal("another digest", &permutation(CHECK, other));
+        assert!(kind == "machine" && text.contains("not the expected one"), "{text}");
     }
 }
 

@@ -18,7 +18,8 @@ use super::{BigIntError, CHUNK_BYTES, LOWEST_ADDRESS, USER_END};
 
 /// What a call may calculate, in products of two 64-bit words: a second or so.
 const LIMIT_WORK: u64 = 1 << 30;
-/// What all numbers of a call may take together, in bytes.
+/// What all numbers of a call may take together, in bytes. The one that is one too many is made before it is refused: it
+/// has 16 MiB at the most, by the work that this takes, or the length of its operands.
 const LIMIT_MEMORY_BYTES: u64 = 64 << 20;
 /// What one operation takes at least, and one word squared in an inversion, in units of work; measured, rounded up.
 const WORK_OPERATION: u64 = 8;
@@ -174,7 +175,6 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             count: self.program.counts().1 as u64,
         })?;
         self.charge(index, bytes.len() as u64 / 4 * WORK_MEMORY_WORD)?;
-        self.hold(index, bytes.len() as u64)?;
         Ok(UBig::from_le_bytes(bytes).into())
     }
 
@@ -182,7 +182,6 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         let (address, bytes) = self.place(index, operation)?;
         let words = bytes / 4;
         self.charge(index, words as u64 * WORK_MEMORY_WORD)?;
-        self.hold(index, bytes.into())?;
         if words == 0 {
             return Ok(IBig::ZERO);
         }
@@ -248,14 +247,6 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         match begins && (bytes == 0 || address + bytes as u64 <= 1 << 32) {
             true => Ok((address as u32, bytes)),
             false => Err(BigIntError::Address { operation: index, address, bytes }),
-        }
-    }
-
-    /// Refuses a number that would not fit, before it is made.
-    fn hold(&self, operation: u32, bytes: u64) -> Result<(), BigIntError> {
-        match self.memory_bytes.saturating_add(bytes) > LIMIT_MEMORY_BYTES {
-            true => Err(BigIntError::Memory { operation, limit_bytes: LIMIT_MEMORY_BYTES }),
-            false => Ok(()),
         }
     }
 }

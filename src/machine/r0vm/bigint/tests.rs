@@ -249,9 +249,12 @@ fn programs_that_are_none_are_refused_before_anything_runs() {
     };
     assert_eq!(with(0, 1), Err(BigIntError::Magic(1)));
     assert_eq!(with(4, 2), Err(BigIntError::Version(2)));
-    for counts in (8..24).step_by(4) {
-        let error = with(counts, u32::MAX).expect_err("there are not so many");
-        assert!(matches!(error, BigIntError::Short { needed, .. } if needed > u64::from(u32::MAX)), "{error}");
+    // What lies before the list, the header's 24 bytes included, and what the list would take.
+    let lists = [("inputs", 24, 16), ("types", 40, 32), ("constants", 72, 8), ("operations", 80, 8)];
+    for (at, (list, before, each)) in (8..24).step_by(4).zip(lists) {
+        let error = with(at, u32::MAX).expect_err("there are not so many");
+        let needed = format!("its list of {list} needs {}", before + each * u64::from(u32::MAX));
+        assert!(error.to_string().ends_with(&needed), "{error}");
     }
     for code in (0..16).filter(|code| ![2, 3, 4, 8, 9, 10, 11, 12, 14].contains(code)) {
         // The first operation would fail, but is not reached.
@@ -261,6 +264,56 @@ fn programs_that_are_none_are_refused_before_anything_runs() {
     let mut longer = good.clone();
     longer.extend([0xff; 100]);
     assert_eq!(run(&longer), run(&good), "what follows is not looked at");
+}
+
+/// All numbers may take 64 MiB together, and not a byte more.
+#[test]
+fn memory_runs_out_exactly() {
+    const WORDS: u64 = 1 << 15;
+    let run_with = |last: u64| {
+        let mut operations = vec![op(CONST, 0, 0, WORDS), op(CONST, 0, 0, 0)];
+        // A number and zero.
+        operations.extend(vec![op(ADD, 0, 0, 1); (64 << 20) / 8 / WORDS as usize - 1]);
+        operations.extend([op(CONST, 0, 0, 0), op(CONST, 0, 0, last)]);
+        run(&assemble(&[], &vec![1; WORDS as usize], &operations))
+    };
+    assert_eq!(run_with(0).map(drop), Ok(()));
+    assert!(matches!(run_with(1), Err(BigIntError::Memory { operation: 258, .. })));
+}
+
+/// A call may take 2^30 units of work: 8 for each operation, 512 for each word of a constant, and for a division the
+/// product of the lengths.
+#[test]
+fn work_runs_out_exactly() {
+    const LENGTHS: [u64; 4] = [1 << 14, 1 << 10, 1 << 5, 1];
+    let mut operations: Vec<u64> = LENGTHS.iter().map(|words| op(CONST, 0, 0, *words)).collect();
+    let mut left = (1 << 30) - LENGTHS.iter().map(|words| 8 + 512 * words).sum::<u64>();
+    // Divisors from the longest down, up to what takes 8 or 9 units each.
+    for (divisor, words) in LENGTHS.iter().enumerate() {
+        let each = LENGTHS[0] * words + 8;
+        let times = (left - 72) / each;
+        operations.extend(vec![op(REM, 0, 0, divisor as u64); times as usize]);
+        left -= times * each;
+    }
+    operations.extend(vec![op(REM, 0, 3, 3); (left % 8) as usize]);
+    operations.extend(vec![op(CONST, 0, 0, 0); (left / 8 - left % 8) as usize]);
+    let constants = vec![1; LENGTHS[0] as usize];
+    assert_eq!(run(&assemble(&[], &constants, &operations)).map(drop), Ok(()));
+    let index = operations.len() as u32;
+    operations.push(op(CONST, 0, 0, 0));
+    let error = run(&assemble(&[], &constants, &operations)).map(drop);
+    assert_eq!(error, Err(BigIntError::Work { operation: index, limit: 1 << 30 }));
+}
+
+/// An inversion takes much longer than a product of the same numbers.
+#[test]
+fn inverses_are_dear() {
+    let inverse = |words: u64| {
+        let operations = [op(CONST, 0, 0, words), op(CONST, 0, 1, words), op(INV, 0, 0, 1)];
+        run(&assemble(&[], &(1..=words + 1).collect::<Vec<_>>(), &operations)).map(drop)
+    };
+    assert_eq!(inverse(4096), Err(BigIntError::Work { operation: 2, limit: 1 << 30 }));
+    assert!(matches!(inverse(512), Ok(()) | Err(BigIntError::NoInverse { .. })));
 }
 
 /// Each of these would take the reference minutes at least, or all memory.
