@@ -192,11 +192,11 @@ fn end_of(range: &Range<'_>) -> u64 {
     u64::from(range.address) + u64::from(range.memory_bytes)
 }
 
-/// The part of a range between two addresses, if there is any.
+/// The part of a range between two addresses, if there is any; it may be empty, which is nothing to a program.
 fn part<'a>(range: &Range<'a>, start: u64, end: u64) -> Option<Range<'a>> {
     let address = u64::from(range.address);
     let (start, end) = (start.max(address), end.min(end_of(range)));
-    let memory_bytes = u32::try_from(end.checked_sub(start)?).ok().filter(|bytes| *bytes > 0)?;
+    let memory_bytes = u32::try_from(end.checked_sub(start)?).ok()?;
     let data_end = range.data.len().min((end - address) as usize);
     let data = range.data.get((start - address) as usize..data_end).unwrap_or_default();
     Some(Range { address: start as u32, memory_bytes, data })

@@ -167,9 +167,7 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
         while let Some((effect, rest)) = effects.split_first() {
             let own = match (op, effect.kind(), effect.space()) {
                 (Some(Op::Ecall), EffectKind::Read, Space::Register) => self.machine_mode,
-                (Some(Op::Ecall), EffectKind::Read, Space::Memory) => {
-                    !self.machine_mode && effect.addr == ECALL_DISPATCH
-                }
+                (Some(Op::Ecall), EffectKind::Read, Space::Memory) => effect.addr == ECALL_DISPATCH,
                 (Some(Op::Mret), EffectKind::Read, Space::Memory) => effect.addr == MEPC,
                 (None, EffectKind::Read, Space::Register) => true,
                 _ => false,
@@ -197,9 +195,7 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
             (EffectKind::Read, Space::Memory) if (TRAP_DISPATCH..TRAP_DISPATCH + 64).contains(&effect.addr) => {
                 self.cause = Some((effect.addr - TRAP_DISPATCH) / 4);
             }
-            (EffectKind::Read, Space::Memory) if effect.addr != ECALL_DISPATCH => {
-                self.begun = Some((effect.addr, effect.after));
-            }
+            (EffectKind::Read, Space::Memory) => self.begun = Some((effect.addr, effect.after)),
             _ => {}
         }
         Ok(())
@@ -241,11 +237,10 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
         if op == Op::Ecall && self.machine_mode {
             return self.ecall(own);
         }
+        // Of memory a user's ecall writes the word of its pc; the page of that is always there.
         for effect in own {
-            match (effect.kind(), effect.space()) {
-                (EffectKind::PageIn | EffectKind::PageOut, _) => self.page(effect),
-                (EffectKind::Write, Space::Memory) => self.set(effect.addr, effect.after)?,
-                _ => {}
+            if (effect.kind(), effect.space()) == (EffectKind::Write, Space::Memory) {
+                self.set(effect.addr, effect.after)?;
             }
         }
         self.machine_mode = op == Op::Ecall;
@@ -279,15 +274,15 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
                 }
                 _ => {}
             }
-            mirrored = mirrored && effect.kind() == EffectKind::Write;
+            mirrored = false;
         }
         if ecall.flushes { self.flush() } else { Ok(()) }
     }
 }
 
-/// The words that look like a system instruction of R0VM and are none: their event comes all the same.
+/// Of illegal words those that look like an ecall with another rs2: their event comes all the same.
 fn is_odd_system(insn: u32) -> bool {
-    insn & 0xfe00_707f == 0x73 && insn >> 20 & 31 >= 2
+    insn & 0xfe00_707f == 0x73
 }
 
 impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {

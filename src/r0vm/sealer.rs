@@ -81,7 +81,7 @@ impl Sealer {
                 }
                 // The thread has panicked, and said so.
                 Err(_) => {
-                    self.broken = self.under_way > 0;
+                    self.broken = true;
                     self.under_way = 0;
                     return None;
                 }

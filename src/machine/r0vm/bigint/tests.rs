@@ -173,15 +173,15 @@ fn references_reach_back_only() {
     let refused = |operations: &[u64], what, index, count| {
         let last = operations.len() as u32 - 1;
         let expected = BigIntError::Index { operation: last, what, index, count };
-        assert_eq!(run(&assemble(&[16], &[9], operations)), Err(expected), "{what} {index}");
+        assert_eq!(run(&assemble(&[16; 2], &[9; 3], operations)), Err(expected), "{what} {index}");
     };
     refused(&[op(ADD, 0, 0, 0)], "result", 0, 0);
     refused(&[op(CONST, 0, 0, 1), op(MUL, 0, 0, 1)], "result", 1, 1);
     refused(&[op(CONST, 0, 0, 1), op(MUL, 0, 0xff_ffff, 0)], "result", 0xff_ffff, 1);
     refused(&[op(STORE, 0, OUTPUT, 1)], "operation", 1, 1);
-    refused(&[op(CONST, 0, 0, 2)], "constant", 1, 1);
-    refused(&[op(CONST, 0, 0xff_ffff, 0xff_ffff)], "constant", 0x1ff_fffd, 1);
-    refused(&[op(LOAD, 1, INPUT, 0)], "type", 1, 1);
+    refused(&[op(CONST, 0, 0, 4)], "constant", 3, 3);
+    refused(&[op(CONST, 0, 0xff_ffff, 0xff_ffff)], "constant", 0x1ff_fffd, 3);
+    refused(&[op(LOAD, 2, INPUT, 0)], "type", 2, 2);
     refused(&[op(LOAD, 0, 32 << 16, 0)], "register", 32, 32);
     refused(&[op(STORE, 0, 255 << 16, 0)], "register", 255, 32);
     // No constants from anywhere are zero.
