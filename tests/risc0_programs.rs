@@ -182,6 +182,11 @@ fn binaries_that_are_refused() {
     let mut linux = good.clone();
     linux[21] = 1;
     assert!(matches!(Binary::parse(&linux), Err(ProgramError::UnsupportedAbi { .. })));
+    // The attribute twice: it begins behind the header's size and the number of attributes.
+    let end = 12 + good[8] as usize;
+    let mut twice = [&good[..end], &good[16..]].concat();
+    (twice[8], twice[12]) = (good[8] + (end - 16) as u8, 2);
+    assert!(Binary::parse(&twice).expect_err("it is one too many").to_string().contains("two ABIs"));
     // Four thousand million attributes, none of which is there.
     let mut many = good.clone();
     many[12..16].fill(0xff);
