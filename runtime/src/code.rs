@@ -34,10 +34,11 @@ pub enum CodeError {
         /// Bytes there are.
         capacity_bytes: usize,
     },
-    /// The system refused memory.
+    /// The system refused the reservation.
     #[error(transparent)]
     Map(#[from] MapError),
-    /// cranelift-jit refused the function.
+    /// cranelift-jit refused the batch: of what is published here, because the system refused to make its pages writable
+    /// or executable.
     #[error("publishing code failed: {0}")]
     Module(#[from] Box<ModuleError>),
 }
@@ -271,5 +272,102 @@ impl CodeMemory {
 
     pub(crate) fn table(&self) -> &DispatchTable {
         &self.table
+    }
+}
+
+#[cfg(test)]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod tests {
+    use std::thread;
+
+    use cranelift_codegen::{isa, settings};
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    };
+
+    use super::*;
+
+    /// A function that returns.
+    const RETURN: &[u8] = if cfg!(target_arch = "x86_64") { &[0xc3] } else { &[0xc0, 0x03, 0x5f, 0xd6] };
+    const CAPACITY_BYTES: usize = 1 << 20;
+
+    fn memory() -> Result<CodeMemory, CodeError> {
+        let arch = std::env::consts::ARCH;
+        let isa = isa::lookup_by_name(&format!("{arch}-unknown-linux-gnu")).expect("this host's");
+        let isa = isa.finish(settings::Flags::new(settings::builder())).expect("flags as they are");
+        let stubs = StubCode { dispatcher: RETURN, access: RETURN, refill: RETURN };
+        // SAFETY: nothing here is ever entered.
+        unsafe { CodeMemory::new(isa, CAPACITY_BYTES, stubs) }
+    }
+
+    fn publish(memory: &CodeMemory, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
+        // SAFETY: nothing here is ever entered.
+        unsafe { memory.publish(functions) }
+    }
+
+    /// Runs `what` on a thread that gets no memory by the call of this number, where its third argument has in `mask` the
+    /// bits of `value`. `None` where the system knows no filters of system calls.
+    fn refused<T: Send>(call: i64, mask: i32, value: i32, what: impl FnOnce() -> T + Send) -> Option<T> {
+        let masked = SeccompCmpOp::MaskedEq(mask as u64);
+        let condition = SeccompCondition::new(2, SeccompCmpArgLen::Dword, masked, value as u64);
+        let rule = SeccompRule::new(vec![condition.expect("an argument that calls have")]).expect("one condition");
+        let rules = [(call, vec![rule])].into_iter().collect();
+        let arch = std::env::consts::ARCH.try_into().expect("a processor with filters");
+        let refusal = SeccompAction::Errno(libc::ENOMEM as u32);
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, arch).expect("a filter");
+        let program: BpfProgram = filter.try_into().expect("a program");
+        let run = || seccompiler::apply_filter(&program).is_ok().then(what);
+        thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    fn assert_module<T>(result: Result<T, CodeError>) {
+        let error = result.err().expect("the system refuses");
+        assert!(
+            matches!(&error, CodeError::Module(cause) if matches!(**cause, ModuleError::Allocation { .. })),
+            "{error}"
+        );
+        let text = error.to_string();
+        assert!(text.starts_with("publishing code failed: ") && text.contains("os error 12"), "{text}");
+    }
+
+    #[test]
+    fn a_refused_batch_is_an_error_and_the_next_is_published() {
+        let memory = memory().expect("nothing is refused yet");
+        let first = publish(&memory, &[RETURN, RETURN]).expect("there is room");
+        let sealed = memory.used_bytes();
+        // Copied, and not sealed.
+        let batch = || publish(&memory, &[RETURN]);
+        let Some(result) = refused(libc::SYS_mprotect, libc::PROT_EXEC, libc::PROT_EXEC, batch) else { return };
+        assert_module(result);
+        // Not even copied: what was opened for the last one has no room for it.
+        let page = vec![0; 2 * system_page_bytes()];
+        let batch = || publish(&memory, &[&page]);
+        assert_module(refused(libc::SYS_mprotect, libc::PROT_WRITE, libc::PROT_WRITE, batch).expect("as above"));
+        let second = publish(&memory, &[RETURN]).expect("nothing is refused any more");
+        assert!(second.iter().all(|function| !first.contains(function)), "{first:?} {second:?}");
+        assert!(second.iter().all(|function| function.offset as usize >= sealed), "{sealed} {second:?}");
+    }
+
+    #[test]
+    fn a_memory_that_is_refused_says_what_was() {
+        let Some(result) = refused(libc::SYS_mprotect, libc::PROT_EXEC, libc::PROT_EXEC, memory) else { return };
+        assert_module(result);
+        let any = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+        let result = refused(libc::SYS_mmap, any, libc::PROT_NONE, memory).expect("as above");
+        assert!(matches!(&result, Err(CodeError::Map(refusal)) if refusal.action == "reserve"), "{:?}", result.err());
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_changes_nothing() {
+        let memory = memory().expect("nothing is refused");
+        let used = memory.used_bytes();
+        let large = vec![0; CAPACITY_BYTES];
+        let result = publish(&memory, &[RETURN, &large]);
+        let as_it_was =
+            |used_bytes: usize, capacity_bytes: usize| used_bytes == used && capacity_bytes == CAPACITY_BYTES;
+        let is_full = |error: &CodeError| matches!(error, CodeError::Full { used_bytes, capacity_bytes } if as_it_was(*used_bytes, *capacity_bytes));
+        assert!(result.as_ref().is_err_and(is_full), "{result:?}");
+        assert_eq!(memory.used_bytes(), used);
+        publish(&memory, &[RETURN]).expect("a small one fits");
     }
 }
