@@ -6,7 +6,7 @@ use tachy::{JitOptions, Limits, MachineKind, Program, Stats};
 
 use super::{CODE, MACHINES, case, exit, run_alike};
 use crate::common::assembler::Assembler;
-use crate::common::engines::{Setup, assert_same};
+use crate::common::engines::{Case, Setup, assert_same};
 
 /// As an executor does by itself, but translating on the spot, so that counters are the same each time.
 fn usual() -> Setup {
@@ -112,32 +112,45 @@ fn code_in_more_pages_than_are_held() {
     }
 }
 
+/// A loop of so many rounds through a jump to one of the places, which seem random. Each is `place_instructions` long,
+/// what the caller makes of it and a jump back. Both numbers are powers of two.
+fn jumps(
+    rounds: u32,
+    places: u32,
+    place_instructions: u32,
+    machine: MachineKind,
+    mut place: impl FnMut(&mut Assembler, i32),
+) -> Case {
+    let mut asm = Assembler::new(CODE);
+    let (table, top, end) = (asm.label(), asm.label(), asm.label());
+    asm.li(8, rounds);
+    asm.la(9, table);
+    asm.li(7, 1_664_525);
+    asm.place(top);
+    asm.r(Op::Mul, 6, 6, 7);
+    asm.i(Op::Addi, 6, 6, 1013);
+    asm.i(Op::Srli, 10, 6, 32 - places.ilog2() as i32);
+    asm.i(Op::Slli, 10, 10, 2 + place_instructions.ilog2() as i32);
+    asm.r(Op::Add, 10, 10, 9);
+    asm.i(Op::Addi, 8, 8, -1);
+    asm.branch(Op::Beq, 8, 0, end);
+    asm.op(Op::Jalr, 0, 10, 0, 0);
+    asm.place(end);
+    exit(&mut asm, machine);
+    asm.place(table);
+    for number in 0..places as i32 {
+        place(&mut asm, number);
+        asm.jal(0, top);
+    }
+    case(machine, asm)
+}
+
 /// A jump to one of hundreds of places, each of which is a region's business.
 #[test]
 fn jumps_to_hundreds_of_places() {
     for machine in MACHINES {
-        let mut asm = Assembler::new(CODE);
-        let (table, top, end) = (asm.label(), asm.label(), asm.label());
-        asm.li(8, 40_000);
-        asm.la(9, table);
-        asm.li(7, 1_664_525);
-        asm.place(top);
-        asm.r(Op::Mul, 6, 6, 7);
-        asm.i(Op::Addi, 6, 6, 1013);
-        asm.i(Op::Srli, 10, 6, 23);
-        asm.i(Op::Slli, 10, 10, 3);
-        asm.r(Op::Add, 10, 10, 9);
-        asm.i(Op::Addi, 8, 8, -1);
-        asm.branch(Op::Beq, 8, 0, end);
-        asm.op(Op::Jalr, 0, 10, 0, 0);
-        asm.place(end);
-        exit(&mut asm, machine);
-        asm.place(table);
-        for _ in 0..512 {
-            asm.i(Op::Addi, 5, 5, 1);
-            asm.jal(0, top);
-        }
-        let outcome = assert_same("jumps", &case(machine, asm), &super::setups());
+        let case = jumps(40_000, 512, 2, machine, |asm, _| asm.i(Op::Addi, 5, 5, 1));
+        let outcome = assert_same("jumps", &case, &super::setups());
         assert!(outcome.rows.len() > 300_000);
     }
 }
@@ -148,32 +161,13 @@ fn regions_that_never_come_together() {
     const PLACES: u32 = 1 << 12;
     const REGROW_STEPS: u32 = 2_000;
     for machine in MACHINES {
-        let mut asm = Assembler::new(CODE);
-        let (table, top, end) = (asm.label(), asm.label(), asm.label());
-        asm.li(8, 400_000);
-        asm.la(9, table);
-        asm.li(7, 1_664_525);
-        asm.place(top);
-        asm.r(Op::Mul, 6, 6, 7);
-        asm.i(Op::Addi, 6, 6, 1013);
-        asm.i(Op::Srli, 10, 6, 32 - PLACES.ilog2() as i32);
-        asm.i(Op::Slli, 10, 10, 4);
-        asm.r(Op::Add, 10, 10, 9);
-        asm.i(Op::Addi, 8, 8, -1);
-        asm.branch(Op::Beq, 8, 0, end);
-        asm.op(Op::Jalr, 0, 10, 0, 0);
-        asm.place(end);
-        exit(&mut asm, machine);
-        asm.place(table);
-        for place in 0..PLACES {
+        let case = jumps(400_000, PLACES, 4, machine, |asm, number| {
             asm.i(Op::Addi, 5, 5, 1);
-            asm.i(Op::Xori, 5, 5, (place % 2048) as i32);
+            asm.i(Op::Xori, 5, 5, number % 2048);
             asm.i(Op::Addi, 5, 5, 3);
-            asm.jal(0, top);
-        }
-        let program = case(machine, asm).program;
+        });
         let setup = usual().threshold(20).regrow_steps(REGROW_STEPS);
-        let found = run_alike(&program, machine, &setup, Limits::default());
+        let found = run_alike(&case.program, machine, &setup, Limits::default());
         assert_eq!(found.end, "Exited { code: 0 }");
         assert!(found.stats.regions_anew > 0, "{:?}", found.stats);
         // Once as they get hot, each with the loop that it comes back to, and what was earned since.
