@@ -424,8 +424,9 @@ impl Compiler {
 #[allow(unsafe_code)]
 fn publish_code(generation: &CodeMemory, code: &[u8]) -> Result<Function, CodeError> {
     // SAFETY: `lower` made this function: it keeps to the region ABI, reaches memory only as base + u32, page states by
-    // a 24-bit index, the context at constants of `layout` and rows below the limit it checked; it goes on
-    // only where the dispatch table says; it takes any entry number, since unknown ones go to the first; and `compile` refused relocations.
+    // a 24-bit index, the context at constants of `layout` and rows below the limit it checked; it goes on only where
+    // the dispatch table says; it takes any entry number, since unknown ones go to the first; and `compile` refused
+    // relocations.
     let mut functions = unsafe { generation.publish(&[code]) }?;
     functions.pop().ok_or(CodeError::Full { used_bytes: 0, capacity_bytes: 0 })
 }
