@@ -3,11 +3,13 @@
 use std::fs;
 
 use tachy::isa::Op;
-use tachy::{Env, MachineKind, NullSink};
+use tachy::program::{Permissions, Segment};
+use tachy::{Env, MachineKind, NullSink, Program, Session};
 
-use super::{CODE, MACHINES, case, exit, setups};
+use super::{CODE, DATA, MACHINES, case, exit, setups};
 use crate::common::assembler::Assembler;
-use crate::common::engines::{End, Setup, assert_same};
+use crate::common::cases::short;
+use crate::common::engines::{Case, End, Setup, assert_same};
 use crate::common::rng::Rng;
 
 /// Addresses where something begins or ends.
@@ -27,6 +29,10 @@ const EDGES: [u32; 14] = [
     0xffff_0400,
     0xffff_2000,
 ];
+
+/// On R0VM, the lowest address that instructions may touch.
+const LOWEST: u32 = 0x1_0000;
+const CANARY: u8 = 0xa5;
 
 const ACCESSES: [Op; 8] = [Op::Lb, Op::Lbu, Op::Lh, Op::Lhu, Op::Lw, Op::Sb, Op::Sh, Op::Sw];
 
@@ -107,6 +113,66 @@ fn guest_memory_lies_between_guards() {
     }
 }
 
+/// Stores that run on, up and down, out of what they may write: two a round, so that one of both is still allowed in the
+/// last. Canaries are the pages around, and sessions that were started before and after this one and lie beside it.
+#[test]
+fn stores_that_run_on_touch_no_canary() {
+    for (machine, [up_from, down_from]) in MACHINES.into_iter().zip([[DATA, DATA], [0xffff_fc00, LOWEST]]) {
+        for (op, bytes) in [(Op::Sb, 1), (Op::Sh, 2), (Op::Sw, 4)] {
+            for (from, stride) in [(up_from + 512 + bytes as u32, bytes), (down_from + 512, -bytes)] {
+                let mut asm = Assembler::new(CODE);
+                asm.li(5, from);
+                asm.li(9, 0x1111_1111);
+                let top = asm.label_here();
+                asm.store(op, 9, 0, 5);
+                asm.store(op, 9, stride, 5);
+                asm.i(Op::Addi, 5, 5, 2 * stride);
+                asm.jal(0, top);
+                let case = between_canaries(machine, asm);
+                let what = format!("{machine}: {op:?} from {from:#x} by {stride}");
+                let outcome = assert_same(&what, &case, &setups());
+                assert!(matches!(outcome.end, End::Failed { kind: "trap", .. }), "{what}: {:?}", outcome.end);
+                for setup in [Setup::interpreter()].into_iter().chain(setups()) {
+                    canaries_live(&what, &case, &setup);
+                }
+            }
+        }
+    }
+}
+
+/// On `bare`, one page that may be written, and on both sides one that may be read.
+fn between_canaries(machine: MachineKind, asm: Assembler) -> Case {
+    let page = |address, byte, permissions| Segment::new(address, vec![byte; 1024], permissions);
+    let segments = vec![
+        Segment::from_words(asm.base(), &asm.finish().words, Permissions::RX),
+        page(DATA - 1024, CANARY, Permissions::R),
+        page(DATA, 0x5a, Permissions::RW),
+        page(DATA + 1024, CANARY, Permissions::R),
+    ];
+    short(Case::new(Program::from_segments(CODE, segments).expect("a test's own program")).on(machine))
+}
+
+/// Runs a case between two sessions that only begin, and looks what became of everything that it may not write.
+fn canaries_live(what: &str, case: &Case, setup: &Setup) {
+    let executor = setup.executor(case);
+    let start = || executor.start(Env::new()).expect("it starts");
+    let facts = |session: &Session<'_>| (session.pc(), session.registers(), session.memory_digest());
+    let (before, mut session, after) = (start(), start(), start());
+    let at_first = facts(&before);
+    session.run(&mut NullSink::off()).expect_err("it runs into what it may not write");
+    for neighbour in [before, after] {
+        assert!(facts(&neighbour) == at_first, "{what}, {setup:?}: something of another session changed");
+    }
+    let holds = |address, bytes, byte| {
+        let canary = session.bytes(address, bytes).expect("inside the address space");
+        assert!(canary.iter().all(|&found| found == byte), "{what}, {setup:?}: a canary at {address:#x} changed");
+    };
+    match case.machine {
+        MachineKind::R0vm => holds(0, LOWEST, 0),
+        _ => [DATA - 1024, DATA + 1024].into_iter().for_each(|address| holds(address, 1024, CANARY)),
+    }
+}
+
 /// Jumps to anywhere, odd addresses and every edge included.
 #[test]
 fn wild_jumps() {
@@ -130,7 +196,7 @@ fn wild_jumps() {
 #[test]
 fn hot_loops_that_fall_off() {
     for machine in MACHINES {
-        for target in [CODE + 0x800, CODE + 2, super::DATA, 0xfff0_0000, 0] {
+        for target in [CODE + 0x800, CODE + 2, DATA, 0xfff0_0000, 0] {
             let mut asm = Assembler::new(CODE);
             asm.li(5, 100);
             let top = asm.label_here();
