@@ -9,15 +9,13 @@
 
 use std::sync::Arc;
 
-use tachy_runtime::{PAGE_BYTES, PAGES, PageState, Slot, Vm, page_of};
+use tachy_runtime::{PAGES, PageState, Slot, Vm, page_of};
 
-use super::past::{Past, Ran};
+use super::past::{PAGE_SLOTS, Past, Ran};
 use crate::decode::decode;
 use crate::isa::{Class, Op, Variant};
 use crate::rules::Rules;
 
-/// Instructions of a page.
-pub(super) const PAGE_SLOTS: usize = (PAGE_BYTES / 4) as usize;
 /// Pages held at once; one more and all are dropped. 2.5 KiB each with counts, so 30 MiB at the most.
 const PAGES_HELD: usize = 12 * 1024;
 

@@ -7,8 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxBuildHasher;
+use tachy_runtime::PAGE_BYTES;
 
-use super::decoded::PAGE_SLOTS;
+/// Instructions of a page.
+pub(super) const PAGE_SLOTS: usize = (PAGE_BYTES / 4) as usize;
 
 /// Pages kept; further ones are not. Under 600 bytes each.
 const PAGES_KEPT: usize = 12 * 1024;

@@ -3,7 +3,6 @@
 //! A block with one way in, which comes from another block, need not ask: the block before it asks for both. So along
 //! every path from a block that asks, up to the next that does, there are at most as many steps as it asked for.
 
-use super::liveness::successors;
 use super::region::{BLOCK_INSTRUCTIONS, Region};
 
 /// What a block may count on.
@@ -20,7 +19,7 @@ pub(crate) fn shares(region: &Region) -> Vec<Share> {
     let count = region.blocks.len();
     let steps = |index: usize| region.blocks[index].instructions.len();
     let mut ways_in = vec![0; count];
-    for next in region.blocks.iter().flat_map(|block| successors(block.end)) {
+    for next in region.blocks.iter().flat_map(|block| block.end.successors()) {
         ways_in[next] += 1;
     }
     for &entry in &region.entries {
@@ -33,7 +32,7 @@ pub(crate) fn shares(region: &Region) -> Vec<Share> {
     while let Some(&index) = order.get(done) {
         done += 1;
         let so_far = before[index].unwrap_or(0) + steps(index);
-        for next in successors(region.blocks[index].end).filter(|&next| ways_in[next] == 1) {
+        for next in region.blocks[index].end.successors().filter(|&next| ways_in[next] == 1) {
             if so_far + steps(next) <= BLOCK_INSTRUCTIONS {
                 before[next] = Some(so_far);
             }
@@ -43,7 +42,7 @@ pub(crate) fn shares(region: &Region) -> Vec<Share> {
     let mut shares: Vec<Share> =
         (0..count).map(|index| Share { asks: before[index].is_none(), steps: steps(index) }).collect();
     for &index in order.iter().rev() {
-        let behind = successors(region.blocks[index].end).filter(|&next| !shares[next].asks);
+        let behind = region.blocks[index].end.successors().filter(|&next| !shares[next].asks);
         shares[index].steps += behind.map(|next| shares[next].steps).max().unwrap_or(0);
     }
     shares

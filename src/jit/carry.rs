@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::liveness::{RegisterSet, successors, uses_and_defs};
+use super::liveness::{RegisterSet, uses_and_defs};
 use super::region::Region;
 
 /// Blocks of a loop that is small, at the most: each place in it that asks stores all that the loop carries.
@@ -31,7 +31,7 @@ struct Loop {
 fn small_loops(region: &Region) -> Vec<Loop> {
     let mut ways_in = vec![Vec::new(); region.blocks.len()];
     for (index, block) in region.blocks.iter().enumerate() {
-        successors(block.end).for_each(|next| ways_in[next].push(index));
+        block.end.successors().for_each(|next| ways_in[next].push(index));
     }
     let back = ways_in.iter().enumerate().flat_map(|(head, from)| from.iter().map(move |&tail| (head, tail)));
     let mut loops: Vec<Loop> = back

@@ -5,8 +5,9 @@ use cranelift_frontend::FunctionBuilderContext;
 
 use super::JitOptions;
 use super::abi::{baseline_isa, compile};
+use super::discover::Code;
 use super::lower::lower;
-use super::region::{Code, Region};
+use super::region::Region;
 use crate::isa::Variant;
 use crate::program::Program;
 use crate::rules::Rules;

@@ -3,7 +3,7 @@
 //! Registers are written through to the context before anything can look at them there, so nothing is live where a
 //! region is left.
 
-use super::region::{Block, End, Region, Target};
+use super::region::{Block, Region};
 
 /// A set of registers, one bit each; x0 is never in it.
 pub(crate) type RegisterSet = u32;
@@ -16,7 +16,7 @@ pub(crate) fn live_in(region: &Region) -> Vec<RegisterSet> {
     while changed {
         changed = false;
         for (index, block) in region.blocks.iter().enumerate().rev() {
-            let out = successors(block.end).map(|successor| live[successor]).fold(0, |all, one| all | one);
+            let out = block.end.successors().map(|successor| live[successor]).fold(0, |all, one| all | one);
             let (uses, defs) = uses_and_defs[index];
             let at_start = uses | (out & !defs);
             changed |= at_start != live[index];
@@ -24,19 +24,6 @@ pub(crate) fn live_in(region: &Region) -> Vec<RegisterSet> {
         }
     }
     live
-}
-
-/// The blocks of the region that a block can go to directly.
-pub(crate) fn successors(end: End) -> impl Iterator<Item = usize> {
-    let targets = match end {
-        End::Goto(target) => [Some(target), None],
-        End::Branch { taken, fall } => [Some(taken), Some(fall)],
-        End::Indirect | End::Interpret => [None, None],
-    };
-    targets.into_iter().flatten().filter_map(|target| match target {
-        Target::Block(block) => Some(block),
-        Target::Out(_) | Target::Misaligned => None,
-    })
 }
 
 /// Registers read before written in the block, and registers written in it.

@@ -10,7 +10,8 @@ use super::background::{Background, Unsent};
 use super::cache::{Book, CodeCache, Compiler, Generation, Growth, Job, Targets};
 use super::common_code::CommonCode;
 use super::counters::Counters;
-use super::region::{Code, Region};
+use super::discover::Code;
+use super::region::Region;
 use crate::interpreter::{DecodedPages, Tier};
 use crate::rules::Rules;
 

@@ -2,7 +2,6 @@
 //!
 //! A guess, and no more: what it says is compared with the address that is really returned to.
 
-use super::liveness::successors;
 use super::region::{Block, End, Region, Target};
 use crate::isa::Class;
 
@@ -24,7 +23,7 @@ pub(crate) fn known_returns(region: &Region) -> Vec<Vec<usize>> {
                 // What is called in turn comes back here.
                 Some((_, behind)) => next.push(behind),
                 None if is_return(block) => known[index].push(back),
-                None => next.extend(successors(block.end)),
+                None => next.extend(block.end.successors()),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What memory holds before a program's first step, page by page, and the id that this gives the program.
+//! What memory holds before a program's first step, page by page.
 //!
 //! Pages of zeros are not kept, so a program costs what its file holds and not what it reserves. This file must not
 //! know how a program came to its segments.
@@ -7,9 +7,6 @@ use std::collections::BTreeMap;
 
 use tachy_runtime::{PAGE_BYTES, PageContent};
 
-use super::digest::Digest;
-use super::sealer::image_id;
-use super::tree::Tree;
 use super::{SUSPEND_MODE_ADDRESS, SUSPEND_PC_ADDRESS};
 use crate::program::Program;
 
@@ -65,20 +62,5 @@ impl Image {
     /// The pages that are not all zeros, by number.
     pub fn pages(&self) -> impl ExactSizeIterator<Item = (u32, &PageContent)> {
         self.pages.iter().map(|(page, content)| (*page, &**content))
-    }
-
-    /// The digest that names a program with this image: of its Merkle root, and of a pc that is always 0, which what
-    /// runs first in R0VM does not depend on.
-    pub fn id(&self) -> Digest {
-        image_id(Tree::of(self).root())
-    }
-}
-
-impl Program {
-    /// The image id that RISC Zero names the program by; `None` if it was not loaded as one for R0VM.
-    ///
-    /// Hashes every page that is not zero, 6 us each with AVX-512: keep the result.
-    pub fn image_id(&self) -> Option<Digest> {
-        self.user_entry().map(|_| Image::of(self).id())
     }
 }

@@ -10,6 +10,7 @@ mod digest;
 mod ecall;
 mod events;
 mod image;
+mod image_id;
 pub(crate) mod layout;
 mod report;
 mod sealer;

@@ -1,7 +1,7 @@
 //! What a session on R0VM came to, as numbers. Plain data.
 
 use super::Digest;
-use super::sealer::image_id;
+use super::image_id::image_id;
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

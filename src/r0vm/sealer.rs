@@ -7,7 +7,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use super::{Digest, Image, Segment, SegmentRecord, Tree, tagged_struct};
+use super::{Digest, Image, Segment, SegmentRecord, Tree};
 use crate::program::Program;
 
 /// Records that may wait to be hashed.
@@ -118,9 +118,4 @@ impl Drop for Sealer {
             let _ = thread.join();
         }
     }
-}
-
-/// The id of a memory with this root, and a pc that is always 0.
-pub(crate) fn image_id(root: Digest) -> Digest {
-    tagged_struct("risc0.SystemState", &[root], &[0])
 }

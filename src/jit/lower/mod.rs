@@ -25,7 +25,7 @@ use tachy_runtime::{ROW_BYTES, layout, page_of};
 use super::abi::{assist_signature, region_signature};
 use super::budget::{Share, shares};
 use super::carry::carried;
-use super::liveness::{RegisterSet, live_in, successors};
+use super::liveness::{RegisterSet, live_in};
 use super::region::{Block, End, Placed, Region};
 use crate::isa::Class;
 use crate::rules::Rules;
@@ -319,7 +319,7 @@ fn entered_from_elsewhere(region: &Region) -> Vec<bool> {
     }
     for block in &region.blocks {
         let last = block.instructions.last().map_or(block.pc, |last| last.pc);
-        for next in successors(block.end) {
+        for next in block.end.successors() {
             elsewhere[next] |= page_of(last) != page_of(region.blocks[next].pc);
         }
     }
