@@ -5,11 +5,11 @@ use clap::Args;
 use tachy::r0vm::{Exit, Report};
 use tachy::{Error, MachineKind, Session, Sink, Status};
 
-use super::args::number;
 use super::failure::Failure;
 use super::interrupt;
 use super::load::Loaded;
 use super::progress::{Progress, Watch};
+use super::values::number;
 
 /// What becomes of a guest that pauses.
 #[derive(Args)]

@@ -5,12 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
-use tachy::disasm::disassemble;
-use tachy::r0vm::USER_END;
-use tachy::{Cause, Error, MachineKind, Place, ProgramError, Session};
-
-use super::load::Loaded;
-use super::text::symbol;
+use tachy::{Error, MachineKind, Place, ProgramError};
 
 /// Exit code for a command line that makes no sense.
 pub(super) const USAGE: u8 = 64;
@@ -174,36 +169,6 @@ impl Failure {
         Failure { place: error.place(), address, quiet, ..Failure::new(error.kind(), message) }
     }
 
-    /// A run ended with this: says also which code that was.
-    pub(super) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>) -> Failure {
-        let mut failure = Failure::library(error);
-        let Some(Place { pc, step }) = failure.place else { return failure };
-        *failure.code = CodePlace::new(loaded, pc);
-        let mut more = Vec::new();
-        more.extend(failure.code.text("in"));
-        if session.machine() == MachineKind::R0vm && loaded.program.user_entry().is_some() && pc >= USER_END {
-            more.extend(CodePlace::new(loaded, session.word(MEPC_ADDRESS)).text("called from"));
-            if matches!(error, Error::Trap(trap) if trap.cause == Cause::IllegalInstruction) {
-                more.push("the kernel gives up there on a system call that it does not know or allow".to_owned());
-            }
-        }
-        if let Error::Trap(trap) = error {
-            if trap.cause != Cause::FetchFault {
-                more.push(format!("at `{}`", disassemble(session.word(pc), pc, session.machine().variant())));
-            }
-            let from = step.saturating_sub(20);
-            more.push(format!("`tachy trace --from {from}` shows the steps before it"));
-        }
-        if matches!(error, Error::Difference(_)) {
-            more.push("`tachy diff` shows both rows".to_owned());
-        }
-        if !more.is_empty() {
-            failure.message.push_str("\n  ");
-            failure.message.push_str(&more.join("; "));
-        }
-        failure
-    }
-
     /// Says it on standard error, and gives the exit code.
     pub(super) fn tell(self) -> u8 {
         if self.quiet {
@@ -216,29 +181,11 @@ impl Failure {
     }
 }
 
-/// Where R0VM's kernel finds the address of the system call that it was entered for.
-const MEPC_ADDRESS: u32 = 0xffff_0200;
-
 /// A function and a line of its source, as far as the program's file names them.
 #[derive(Debug, Default)]
 pub(super) struct CodePlace {
     pub(super) symbol: Option<String>,
     pub(super) source: Option<String>,
-}
-
-impl CodePlace {
-    fn new(loaded: &Loaded, address: u32) -> CodePlace {
-        let source = loaded.source_line(address).map(|line| line.to_string());
-        CodePlace { symbol: symbol(&loaded.program, address), source }
-    }
-
-    fn text(&self, how: &str) -> Option<String> {
-        match (&self.symbol, &self.source) {
-            (Some(symbol), Some(source)) => Some(format!("{how} {symbol} ({source})")),
-            (Some(place), None) | (None, Some(place)) => Some(format!("{how} {place}")),
-            (None, None) => None,
-        }
-    }
 }
 
 #[cfg(test)]

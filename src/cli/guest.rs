@@ -1,19 +1,21 @@
-//! A guest made ready: program and input read, streams opened.
+//! A guest made ready: program read, streams chosen.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Write};
 use std::path::Path;
 
 use tachy::r0vm::{Exit, Report};
 use tachy::{Engine, Env, MachineKind, Session};
 
-use super::args::{ConditionArgs, GuestArgs, Target, argv};
+use super::args::{ConditionArgs, GuestArgs, argv};
 use super::failure::Failure;
 use super::load::Loaded;
 use super::progress::Progress;
-use super::r0vm::{R0vmArgs, facts, surroundings};
+use super::r0vm::args::R0vmArgs;
+use super::r0vm::facts;
+use super::r0vm::host::surroundings;
+use super::streams::{Streams, create, open_input, stderr, stdout};
 
 /// A program and how it is to be run.
 pub(super) struct Guest<'a> {
@@ -21,33 +23,6 @@ pub(super) struct Guest<'a> {
     pub(super) loaded: Loaded,
     /// Where its journal goes, if it has one and it is wanted.
     journal: Option<File>,
-}
-
-/// What a guest reads and writes.
-pub(super) struct Streams {
-    pub(super) stdin: Box<dyn Read + Send>,
-    pub(super) stdout: Box<dyn Write + Send>,
-    pub(super) stderr: Box<dyn Write + Send>,
-    /// What its kernel says, where it has one.
-    pub(super) kernel: Box<dyn Write + Send>,
-    /// Whether what it writes elsewhere is dropped, too.
-    pub(super) is_quiet: bool,
-    /// Where its segments are counted.
-    pub(super) progress: Progress,
-}
-
-impl Streams {
-    /// No input, and output that is dropped.
-    pub(super) fn none() -> Streams {
-        Streams {
-            stdin: Box::new(io::empty()),
-            stdout: Box::new(io::sink()),
-            stderr: Box::new(io::sink()),
-            kernel: Box::new(io::sink()),
-            is_quiet: true,
-            progress: Progress::default(),
-        }
-    }
 }
 
 impl<'a> Guest<'a> {
@@ -134,39 +109,4 @@ pub(super) fn env(
             Ok(Env::new().args(argv(program, args)).stdin(stdin).stdout(stdout).stderr(stderr))
         }
     }
-}
-
-/// Opens something that the guest reads.
-pub(super) fn open_input(path: &Path) -> Result<File, Failure> {
-    let refused = |error: io::Error| Failure::input("the input", path, &error);
-    let file = File::open(path).map_err(refused)?;
-    // A folder can be opened, and fails only when it is read.
-    match file.metadata().map_err(refused)?.is_dir() {
-        true => Err(refused(io::ErrorKind::IsADirectory.into())),
-        false => Ok(file),
-    }
-}
-
-/// Opens where something of ours goes, if anywhere.
-pub(super) fn create(target: Target<'_>) -> Result<Option<File>, Failure> {
-    match target {
-        Target::Nowhere => Ok(None),
-        Target::Stdout => stdout().map(Some),
-        Target::File(path) => {
-            let file = File::create(path);
-            file.map(Some).map_err(|error| Failure::output(&path.display().to_string(), &error))
-        }
-    }
-}
-
-/// Standard output without a buffer: what a guest writes, it writes now.
-fn stdout() -> Result<File, Failure> {
-    let stream = io::stdout().as_fd().try_clone_to_owned();
-    stream.map(File::from).map_err(|error| Failure::output("standard output", &error))
-}
-
-/// Standard error, likewise.
-fn stderr() -> Result<File, Failure> {
-    let stream = io::stderr().as_fd().try_clone_to_owned();
-    stream.map(File::from).map_err(|error| Failure::output("standard error", &error))
 }

@@ -8,12 +8,13 @@ use serde::Serialize;
 use tachy::Program;
 use tachy::program::SymbolKind;
 
-use super::args::{JsonArg, MachineArg, Target};
+use super::args::{JsonArg, MachineArg};
 use super::failure::{self, Failure};
-use super::guest::create;
 use super::load::Loaded;
 use super::report::write_json;
+use super::streams::create;
 use super::text::{count, grouped, symbol};
+use super::values::Target;
 
 const EXAMPLES: &str = "  tachy info guests/bin/sha256.elf
   tachy info --json --symbols guests/r0vm/bin/hello.bin

@@ -7,8 +7,8 @@ use tachy::program::{SourceLine, source_line};
 use tachy::r0vm::{Binary, USER_END, USER_ENTRY_ADDRESS};
 use tachy::{MachineKind, Program, ProgramError};
 
-use super::args::Machine;
 use super::failure::Failure;
+use super::values::Machine;
 
 /// What a RISC Zero program binary begins with.
 const PROGRAM_BINARY: &[u8] = b"R0BF";

@@ -12,13 +12,16 @@ mod guest;
 mod info;
 mod interrupt;
 mod load;
+mod place;
 mod progress;
 mod r0vm;
 mod report;
 mod run;
 mod shell;
+mod streams;
 mod text;
 mod trace;
+mod values;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -8,12 +8,14 @@ use serde::Serialize;
 use tachy::trace::TraceDigest;
 use tachy::{Engine, MachineKind, Session, Stats, r0vm};
 
-use super::args::{GuestArgs, ReportArgs, Target};
+use super::args::{GuestArgs, ReportArgs};
 use super::failure::Failure;
-use super::guest::{Guest, create};
+use super::guest::Guest;
 use super::load::Loaded;
 use super::r0vm::facts::{self, CallFacts, ExitFacts, R0vmFacts};
+use super::streams::create;
 use super::text::{count, grouped};
+use super::values::Target;
 
 /// The JSON object of a run. It is filled as the run goes, so that it is true whatever happens.
 #[derive(Serialize, Default)]

@@ -8,12 +8,14 @@ use tachy::r0vm::Report as Part;
 use tachy::trace::{CountingSink, CsvSink, DigestSink, FileSink};
 use tachy::{NullSink, Session, Status};
 
-use super::args::{EngineArgs, GuestArgs, ReportArgs, Target, number, target};
+use super::args::{EngineArgs, GuestArgs, ReportArgs};
 use super::drive::{Drive, ResumeArg, Stopped};
 use super::failure::{self, Failure};
-use super::guest::{Guest, create};
+use super::guest::Guest;
 use super::progress::Progress;
 use super::report::{Report, engine_name};
+use super::streams::create;
+use super::values::{Target, number, target};
 
 const EXAMPLES: &str = "  tachy trace guests/bin/fib.elf -- 5
   tachy trace --from 1000 --to 1010 --effects effects.csv guests/bin/sha256.elf

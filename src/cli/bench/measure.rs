@@ -9,10 +9,11 @@ use tachy::{Engine, Env, Executor, MachineKind, NullSink, Stats};
 
 use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
-use super::super::guest::{Streams, env};
+use super::super::guest::env;
 use super::super::interrupt;
 use super::super::load::Loaded;
-use super::super::r0vm::R0vmArgs;
+use super::super::r0vm::args::R0vmArgs;
+use super::super::streams::Streams;
 use super::against::{Against, Process};
 
 /// What a program's runs came to.

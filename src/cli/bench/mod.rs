@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{ConditionArgs, JsonArg, Target};
+use super::args::{ConditionArgs, JsonArg};
 use super::failure::{self, Failure};
-use super::guest::create;
 use super::report::{ErrorFacts, write_json};
+use super::streams::create;
+use super::values::Target;
 use against::{Against, against};
 use measure::{Program, measure};
 

@@ -13,8 +13,8 @@ use tachy::trace::SinkError;
 
 use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
-use super::super::guest::{Streams, open_input};
-use super::R0vmArgs;
+use super::super::streams::{Streams, open_input};
+use super::args::R0vmArgs;
 
 /// What segments' files are called, before their number.
 const SEGMENT_NAME: &str = "segment-";

@@ -1,0 +1,168 @@
+//! The options that machine `r0vm` has and others have not. It must not open anything.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tachy::MachineKind;
+use tachy::host::Assumption;
+use tachy::r0vm::{Digest, ParseDigestError};
+
+use super::super::failure::Failure;
+use super::super::values::{Target, number, target};
+
+/// Options that only machine `r0vm` has.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Options of machine r0vm")]
+pub(in crate::cli) struct R0vmArgs {
+    /// Set a variable of the guest's environment, which is empty otherwise; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub(super) env: Vec<(String, String)>,
+
+    /// Let the guest read FILE from descriptor N (its standard input is --input); may be given more than once
+    #[arg(long, value_name = "N=FILE", value_parser = descriptor)]
+    pub(super) read_fd: Vec<(u32, PathBuf)>,
+
+    /// Write what the guest writes to descriptor N to FILE, 1 and 2 included; 3 is the journal, which has its own
+    /// option
+    #[arg(long, value_name = "N=FILE", value_parser = target_descriptor)]
+    pub(super) write_fd: Vec<(u32, PathBuf)>,
+
+    /// Let the guest take a claim for granted that has this digest: 64 hexadecimal digits, and those of the control
+    /// root that its receipt is verified under, if it has one; may be given more than once
+    #[arg(long, value_name = "CLAIM[:ROOT]", value_parser = assumption)]
+    pub(super) assumption: Vec<Assumption>,
+
+    /// The digest that the guest finds as its input, 64 hexadecimal digits; zero otherwise
+    #[arg(long, value_name = "DIGEST")]
+    pub(super) input_digest: Option<Digest>,
+
+    /// Cut the run into segments of at most 2^N cycles, 13 to 24 [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(13..=24))]
+    pub(super) po2: Option<u32>,
+
+    /// Stop when the guest has taken N user cycles
+    #[arg(long, value_name = "N", value_parser = number)]
+    pub(super) limit_cycles: Option<u64>,
+
+    /// Write the journal to FILE, or to standard output (-), which sends the guest's output to standard error; it stays
+    /// empty where the guest ends without committing to it
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+
+    /// Write segments to DIR as a prover reads them, named segment-0000.bin and so on
+    #[arg(long, value_name = "DIR")]
+    pub(super) segments: Option<PathBuf>,
+
+    /// Only execute: hash no memory, make no segments
+    ///
+    /// Otherwise each segment is made as for a prover, with or without --segments, so that whatever is wrong with it
+    /// shows. That copies every page a segment touches and hashes those it writes, on a second thread. It is little for
+    /// a program that stays in a few pages; one that writes to 16 MiB all over took ten times as long.
+    #[arg(long, conflicts_with = "segments")]
+    pub(super) execute_only: bool,
+}
+
+impl R0vmArgs {
+    /// For measurements: no segments, and all else by default.
+    pub(in crate::cli) fn execution() -> R0vmArgs {
+        R0vmArgs { execute_only: true, ..R0vmArgs::default() }
+    }
+
+    /// On other machines these options mean nothing.
+    pub(in crate::cli) fn check(&self, machine: MachineKind) -> Result<(), Failure> {
+        let R0vmArgs { env, read_fd, write_fd, assumption, input_digest, .. } = self;
+        let R0vmArgs { po2, limit_cycles, journal, segments, execute_only, .. } = self;
+        let given = [
+            ("--env", !env.is_empty()),
+            ("--read-fd", !read_fd.is_empty()),
+            ("--write-fd", !write_fd.is_empty()),
+            ("--assumption", !assumption.is_empty()),
+            ("--input-digest", input_digest.is_some()),
+            ("--po2", po2.is_some()),
+            ("--limit-cycles", limit_cycles.is_some()),
+            ("--journal", journal.is_some()),
+            ("--segments", segments.is_some()),
+            ("--execute-only", *execute_only),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) if machine != MachineKind::R0vm => Err(Failure::of_r0vm(option, machine)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the journal goes.
+    pub(in crate::cli) fn journal(&self) -> Target<'_> {
+        target(self.journal.as_deref())
+    }
+}
+
+/// A variable with its value.
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// A descriptor with its file.
+fn descriptor(text: &str) -> Result<(u32, PathBuf), String> {
+    let expected = || "expected N=FILE, where N is a descriptor".to_owned();
+    let (number_text, file) = text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or_else(expected)?;
+    let number = number(number_text).ok().and_then(|number| u32::try_from(number).ok()).ok_or_else(expected)?;
+    Ok((number, file.into()))
+}
+
+/// One that may be written to.
+fn target_descriptor(text: &str) -> Result<(u32, PathBuf), String> {
+    match descriptor(text)? {
+        (JOURNAL_DESCRIPTOR, _) => Err("descriptor 3 is the journal; see --journal".to_owned()),
+        other => Ok(other),
+    }
+}
+
+/// Where guests write their journal.
+const JOURNAL_DESCRIPTOR: u32 = 3;
+
+/// A claim's digest, and perhaps a control root.
+fn assumption(text: &str) -> Result<Assumption, String> {
+    let digest = |text: &str| text.parse().map(Digest::to_bytes).map_err(|error: ParseDigestError| error.to_string());
+    let (claim, root) = text.split_once(':').map_or((text, None), |(claim, root)| (claim, Some(root)));
+    Ok(Assumption { claim: digest(claim)?, control_root: root.map(digest).transpose()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_have_a_name_and_a_value() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(variable("A=b"), pair("A", "b"));
+        assert_eq!(variable("A="), pair("A", ""));
+        assert_eq!(variable("A=b=c d"), pair("A", "b=c d"));
+        for wrong in ["", "A", "=b"] {
+            assert!(variable(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn descriptors_have_a_number_and_a_file() {
+        assert_eq!(descriptor("4=a=b"), Ok((4, "a=b".into())));
+        assert_eq!(target_descriptor("1=x"), Ok((1, "x".into())));
+        for wrong in ["", "4", "4=", "=x", "x=y", "4294967296=x"] {
+            assert!(descriptor(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(target_descriptor("3=x").is_err());
+    }
+
+    #[test]
+    fn assumptions_have_a_claim_and_perhaps_a_root() {
+        let (claim, root) = ("01".repeat(32), "ab".repeat(32));
+        let expected = |control_root| Assumption { claim: [1; 32], control_root };
+        assert_eq!(assumption(&claim), Ok(expected(None)));
+        assert_eq!(assumption(&format!("{claim}:{root}")), Ok(expected(Some([0xab; 32]))));
+        for wrong in ["", "01", &format!("{claim}:"), &format!(":{root}"), &format!("{claim}:{root}:")] {
+            assert!(assumption(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

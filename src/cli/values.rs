@@ -1,0 +1,90 @@
+//! What the values of options mean: machines, targets, numbers. It must not know the options.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+/// Which machine a program is for.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Machine {
+    /// What the program is made for: r0vm for a RISC Zero program binary (R0BF), bare for an ELF
+    Auto,
+    /// Any static program, with a handful of Linux system calls
+    Bare,
+    /// RISC Zero's machine, R0VM 3.0; a user program's ELF gets RISC Zero's kernel, an ELF that starts at 0xc0000000 or
+    /// above is a kernel itself
+    R0vm,
+}
+
+/// Where something of ours goes.
+pub(super) enum Target<'a> {
+    Nowhere,
+    Stdout,
+    File(&'a Path),
+}
+
+/// The file, where `-` is standard output.
+pub(super) fn target(path: Option<&Path>) -> Target<'_> {
+    match path {
+        None => Target::Nowhere,
+        Some(path) if path.as_os_str() == "-" => Target::Stdout,
+        Some(path) => Target::File(path),
+    }
+}
+
+/// A number: decimal or with 0x, and `_` wherever it helps to read.
+pub(super) fn number(text: &str) -> Result<u64, String> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    let digits: String = digits.chars().filter(|&digit| digit != '_').collect();
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        return Err("expected a number such as 1000, 1_000_000 or 0x10000".to_owned());
+    }
+    u64::from_str_radix(&digits, radix).map_err(|_| format!("too large: the most is {}", u64::MAX))
+}
+
+/// A number of bytes: a number, and perhaps K, M or G (1024 bytes and so on), also written KiB.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let plain = text.strip_suffix("iB").unwrap_or(text);
+    let suffixes = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)];
+    let scaled = suffixes.into_iter().find_map(|(suffix, scale)| Some((plain.strip_suffix(suffix)?, scale)));
+    let (digits, scale) = scaled.unwrap_or((text, 1));
+    let count = number(digits).map_err(|error| error.replace("0x10000", "64K"))?;
+    count.checked_mul(scale).ok_or_else(|| format!("too large: the most is {}", u64::MAX))
+}
+
+/// Seconds, with fractions.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected seconds such as 10 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_people_write_them() {
+        assert_eq!(number("0"), Ok(0));
+        assert_eq!(number("1_000_000"), Ok(1_000_000));
+        assert_eq!(number("0xFFFF_ffff"), Ok(0xffff_ffff));
+        assert_eq!(number("18446744073709551615"), Ok(u64::MAX));
+        for wrong in ["", "_", "0x", "-1", "+1", "1e3", "abc", "18446744073709551616", "1 "] {
+            assert!(number(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(bytes("64"), Ok(64));
+        assert_eq!(bytes("64K"), Ok(65536));
+        assert_eq!(bytes("0x10MiB"), Ok(16 << 20));
+        assert_eq!(bytes("1_0G"), Ok(10 << 30));
+        for wrong in ["K", "64k", "64KB", "64iB", "1T", "17179869184G"] {
+            assert!(bytes(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "-1", "nan", "inf", "1e300", "1s"] {
+            assert!(seconds(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
