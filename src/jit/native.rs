@@ -127,6 +127,10 @@ impl Native {
         {
             return 0;
         }
+        if growth == Growth::New && self.translations.contains(pc) && !self.translations.may_repeat() {
+            self.translations.ask();
+            return 0;
+        }
         let mut instructions = 0;
         // A region that finds code memory full is tried once more, in the next generation.
         for _ in 0..2 {
@@ -157,10 +161,12 @@ impl Native {
         let (rules, cap) = (cache.rules(), cache.options().cap_of(growth));
         let job = cache.claim(pc, growth, generation, counters, |book| {
             let (threshold, common) = (*threshold, common.as_deref());
-            let site = Site { pc, growth, threshold, rules, common, vm, pages, book, translations, targets };
+            let may_repeat = growth == Growth::Anew || translations.may_repeat();
+            let site =
+                Site { pc, growth, threshold, may_repeat, rules, common, vm, pages, book, translations, targets };
             Region::discover(pc, rules.variant, cap, &site)
         })?;
-        for pc in translations.add(&job.region) {
+        for pc in translations.add(&job.region, growth == Growth::Anew) {
             pages.mark_code(vm, pc);
         }
         for &cut in &job.region.cuts {
@@ -179,6 +185,8 @@ struct Site<'a> {
     pc: u32,
     growth: Growth,
     threshold: u16,
+    /// Whether it may have words that other regions have.
+    may_repeat: bool,
     rules: &'static Rules,
     common: Option<&'a CommonCode>,
     vm: &'a Vm,
@@ -199,6 +207,7 @@ impl Code for Site<'_> {
         let usable = self.rules.may_fetch(pc, self.vm.page_state(pc))
             && self.common.is_none_or(|common| common.contains(pc))
             && self.translations.is_settled(pc)
+            && (self.may_repeat || !self.translations.contains(pc))
             && (self.at_first_sight() || pc == self.pc || self.pages.was_run(pc));
         usable.then(|| self.vm.word(pc))
     }

@@ -1,4 +1,5 @@
-//! The book of what is translated: which words, and which entries to take back when one of them is written.
+//! The book of what is translated: which words, how many of them more than once, and which entries to take back when one
+//! of them is written.
 
 use std::collections::HashMap;
 
@@ -11,6 +12,12 @@ use super::region::Region;
 const REWRITES: u32 = 16;
 /// The longest wait, as a power of two: it then costs about as much as the translation that it puts off.
 const WAIT_LOG_MAX: u32 = 6;
+
+/// Instructions that may be translated again, beside one for each that was new: where control comes to the middle of a
+/// region, what follows is translated once more from there.
+const FREE_REPEATS: u64 = 4096;
+/// Times that hot code has to be left to the interpreter for each further one: what that takes is about as long.
+const ASKS_PER_REPEAT: u64 = 8;
 
 /// What is known of one page with code.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +45,11 @@ impl Page {
 #[derive(Debug, Default)]
 pub(crate) struct Translations {
     pages: HashMap<u32, Page, FxBuildHasher>,
+    /// Instructions translated that were not yet, and that were.
+    new: u64,
+    repeats: u64,
+    /// Times that hot code was left to the interpreter since it is translated already, in the middle of a region.
+    asked: u64,
 }
 
 impl Translations {
@@ -60,6 +72,17 @@ impl Translations {
         settled
     }
 
+    /// Whether regions may have words that others have. A program can come to each of its instructions on its own; if all
+    /// that follows were translated from each, a few steps could keep the translator busy for a long time.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.repeats <= FREE_REPEATS + self.new + self.asked / ASKS_PER_REPEAT
+    }
+
+    /// Takes down that hot code is left to the interpreter for now, since it would be a repeat.
+    pub(super) fn ask(&mut self) {
+        self.asked += 1;
+    }
+
     /// The entries of all regions with words in the page of `pc`, if that is a word of one of them.
     pub(super) fn entries_around(&self, pc: u32) -> &[u32] {
         match self.pages.get(&page_of(pc)) {
@@ -68,12 +91,17 @@ impl Translations {
         }
     }
 
-    /// Enters a region. The pcs of all pages that it has words in are returned, for their stores to be watched.
-    pub(super) fn add(&mut self, region: &Region) -> Vec<u32> {
+    /// Enters a region, the repeats in which are paid for elsewhere if it `is_paid`. The pcs of all pages that it has words
+    /// in are returned, for their stores to be watched.
+    pub(super) fn add(&mut self, region: &Region, is_paid: bool) -> Vec<u32> {
         let mut touched = Vec::new();
         for placed in region.blocks.iter().flat_map(|block| &block.instructions) {
             let page = self.pages.entry(page_of(placed.pc)).or_default();
             let (word, bit) = place(placed.pc);
+            match page.words[word] & bit {
+                0 => self.new += 1,
+                _ => self.repeats += !is_paid as u64,
+            }
             page.words[word] |= bit;
             if touched.last().is_none_or(|&last| page_of(last) != page_of(placed.pc)) {
                 touched.push(placed.pc);
@@ -100,6 +128,7 @@ impl Translations {
             page.words = [0; 4];
             page.entries.clear();
         }
+        (self.new, self.repeats, self.asked) = (0, 0, 0);
     }
 }
 

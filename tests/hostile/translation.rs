@@ -177,6 +177,68 @@ fn regions_that_never_come_together() {
     }
 }
 
+/// A chain of branches to any of which control comes on its own, at once or by a jump: what is translated from each would
+/// be all that follows, over and over.
+#[test]
+fn chains_that_are_entered_everywhere() {
+    const LINKS: u32 = 4_000;
+    // A branch reaches a thousand instructions.
+    const LINKS_TO_A_WAY_OUT: u32 = 500;
+    const TIMES: u32 = 260;
+    for (machine, by_jumps) in MACHINES.into_iter().flat_map(|machine| [(machine, false), (machine, true)]) {
+        let mut asm = Assembler::new(CODE);
+        let [chain, doors, next, visit, out, end] = std::array::from_fn(|_| asm.label());
+        // Once through all of it, so that all of it has run.
+        asm.la(9, chain);
+        asm.li(7, 1);
+        asm.li(8, 1);
+        asm.op(Op::Jalr, 0, 9, 0, 0);
+        asm.place(next);
+        asm.li(7, TIMES);
+        asm.place(visit);
+        asm.op(Op::Jalr, 0, 9, 0, 0);
+        asm.place(out);
+        asm.i(Op::Addi, 7, 7, -1);
+        asm.branch(Op::Bne, 7, 0, visit);
+        // After the first time through, from the first door on, and out again at once.
+        asm.i(Op::Addi, 9, 9, 4);
+        asm.i(Op::Addi, 8, 8, -1);
+        let go_on = asm.label();
+        asm.branch(Op::Bne, 5, 0, go_on);
+        asm.la(9, if by_jumps { doors } else { chain });
+        asm.li(8, LINKS);
+        asm.li(5, 1);
+        asm.place(go_on);
+        asm.branch(Op::Bne, 8, 0, next);
+        asm.jal(0, end);
+        asm.place(chain);
+        let mut links = Vec::new();
+        for _ in 0..LINKS / LINKS_TO_A_WAY_OUT {
+            let [way_out, over] = std::array::from_fn(|_| asm.label());
+            for _ in 0..LINKS_TO_A_WAY_OUT {
+                links.push(asm.label_here());
+                asm.branch(Op::Bne, 5, 0, way_out);
+            }
+            asm.jal(0, over);
+            asm.place(way_out);
+            asm.jal(0, out);
+            asm.place(over);
+        }
+        asm.jal(0, out);
+        asm.place(doors);
+        links.into_iter().for_each(|link| asm.jal(0, link));
+        asm.place(end);
+        exit(&mut asm, machine);
+        let program = case(machine, asm).program;
+        let found = run_alike(&program, machine, &usual(), Limits::default());
+        assert_eq!((&found.end[..], found.steps > 4 * u64::from(LINKS * TIMES)), ("Exited { code: 0 }", true));
+        // Each instruction once, as many again, some thousands beside, and what thousands of steps pay for each.
+        let instructions = u64::from(LINKS) * if by_jumps { 2 } else { 1 } + 100;
+        let most = 2 * instructions + 4_096 + 256 + found.steps / 2_000;
+        assert!(found.stats.translated_instructions <= most, "{machine}, {by_jumps}: {:?}", found.stats);
+    }
+}
+
 /// Each round writes over the instruction that comes next, and over one of itself.
 #[test]
 fn code_that_rewrites_itself_at_each_step() {
