@@ -127,8 +127,7 @@ impl Native {
         {
             return 0;
         }
-        if growth == Growth::New && self.translations.contains(pc) && !self.translations.may_repeat() {
-            self.translations.ask();
+        if growth == Growth::New && self.translations.is_repeat(pc) && !self.translations.may_repeat(vm.steps()) {
             return 0;
         }
         let mut instructions = 0;
@@ -161,7 +160,7 @@ impl Native {
         let (rules, cap) = (cache.rules(), cache.options().cap_of(growth));
         let job = cache.claim(pc, growth, generation, counters, |book| {
             let (threshold, common) = (*threshold, common.as_deref());
-            let may_repeat = growth == Growth::Anew || translations.may_repeat();
+            let may_repeat = growth == Growth::Anew || translations.may_repeat(vm.steps());
             let site =
                 Site { pc, growth, threshold, may_repeat, rules, common, vm, pages, book, translations, targets };
             Region::discover(pc, rules.variant, cap, &site)
@@ -185,7 +184,7 @@ struct Site<'a> {
     pc: u32,
     growth: Growth,
     threshold: u16,
-    /// Whether it may have words that other regions have.
+    /// Whether it may have words that other regions have or had.
     may_repeat: bool,
     rules: &'static Rules,
     common: Option<&'a CommonCode>,
@@ -207,7 +206,7 @@ impl Code for Site<'_> {
         let usable = self.rules.may_fetch(pc, self.vm.page_state(pc))
             && self.common.is_none_or(|common| common.contains(pc))
             && self.translations.is_settled(pc)
-            && (self.may_repeat || !self.translations.contains(pc))
+            && (self.may_repeat || !self.translations.is_repeat(pc))
             && (self.at_first_sight() || pc == self.pc || self.pages.was_run(pc));
         usable.then(|| self.vm.word(pc))
     }

@@ -14,16 +14,20 @@ const REWRITES: u32 = 16;
 const WAIT_LOG_MAX: u32 = 6;
 
 /// Instructions that may be translated again, beside one for each that was new: where control comes to the middle of a
-/// region, what follows is translated once more from there.
+/// region, what follows is translated once more from there; and what is written over, once more altogether.
 const FREE_REPEATS: u64 = 4096;
-/// Times that hot code has to be left to the interpreter for each further one: what that takes is about as long.
-const ASKS_PER_REPEAT: u64 = 8;
+/// Steps that pay for each further one: to interpret them takes about as long.
+const STEPS_PER_REPEAT: u64 = 2048;
+/// Instructions that take as long to translate as what a region takes beside its own.
+const REGION: u64 = 4;
 
 /// What is known of one page with code.
 #[derive(Debug, Clone, Default)]
 struct Page {
     /// A bit for each translated word.
     words: [u64; 4],
+    /// And for each that ever was, whatever was written there since.
+    once: [u64; 4],
     /// Pcs of the entries of regions that hold words of this page.
     entries: Vec<u32>,
     /// Times that a translated word was written.
@@ -45,11 +49,9 @@ impl Page {
 #[derive(Debug, Default)]
 pub(crate) struct Translations {
     pages: HashMap<u32, Page, FxBuildHasher>,
-    /// Instructions translated that were not yet, and that were.
+    /// Instructions translated where none ever was, and where some were.
     new: u64,
     repeats: u64,
-    /// Times that hot code was left to the interpreter since it is translated already, in the middle of a region.
-    asked: u64,
 }
 
 impl Translations {
@@ -72,15 +74,17 @@ impl Translations {
         settled
     }
 
-    /// Whether regions may have words that others have. A program can come to each of its instructions on its own; if all
-    /// that follows were translated from each, a few steps could keep the translator busy for a long time.
-    pub(super) fn may_repeat(&self) -> bool {
-        self.repeats <= FREE_REPEATS + self.new + self.asked / ASKS_PER_REPEAT
+    /// Whether the word at `address` was ever part of a translated region.
+    pub(super) fn is_repeat(&self, address: u32) -> bool {
+        let (word, bit) = place(address);
+        self.pages.get(&page_of(address)).is_some_and(|page| page.once[word] & bit != 0)
     }
 
-    /// Takes down that hot code is left to the interpreter for now, since it would be a repeat.
-    pub(super) fn ask(&mut self) {
-        self.asked += 1;
+    /// Whether regions may have words that others have or had, after so many steps. A program can come to each of its
+    /// instructions on its own, or write over them now and then; if all that follows were translated each time, a few
+    /// steps could keep the translator busy for a long time.
+    pub(super) fn may_repeat(&self, steps: u64) -> bool {
+        self.repeats <= FREE_REPEATS + self.new + steps / STEPS_PER_REPEAT
     }
 
     /// The entries of all regions with words in the page of `pc`, if that is a word of one of them.
@@ -95,18 +99,23 @@ impl Translations {
     /// in are returned, for their stores to be watched.
     pub(super) fn add(&mut self, region: &Region, is_paid: bool) -> Vec<u32> {
         let mut touched = Vec::new();
+        let repeats = self.repeats;
         for placed in region.blocks.iter().flat_map(|block| &block.instructions) {
             let page = self.pages.entry(page_of(placed.pc)).or_default();
             let (word, bit) = place(placed.pc);
-            match page.words[word] & bit {
+            match page.once[word] & bit {
                 0 => self.new += 1,
                 _ => self.repeats += !is_paid as u64,
             }
             page.words[word] |= bit;
+            page.once[word] |= bit;
             if touched.last().is_none_or(|&last| page_of(last) != page_of(placed.pc)) {
                 touched.push(placed.pc);
                 page.entries.extend(region.entry_pcs());
             }
+        }
+        if self.repeats > repeats {
+            self.repeats += REGION;
         }
         touched
     }
@@ -125,10 +134,10 @@ impl Translations {
     pub(super) fn clear(&mut self) {
         self.pages.retain(|_, page| page.rewrites > 0);
         for page in self.pages.values_mut() {
-            page.words = [0; 4];
+            (page.words, page.once) = Default::default();
             page.entries.clear();
         }
-        (self.new, self.repeats, self.asked) = (0, 0, 0);
+        (self.new, self.repeats) = (0, 0);
     }
 }
 

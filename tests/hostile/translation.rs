@@ -4,7 +4,7 @@ use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
 use tachy::{JitOptions, Limits, MachineKind, Program, Stats};
 
-use super::{CODE, MACHINES, case, exit, run_alike};
+use super::{CODE, MACHINES, Run, case, exit, run_alike};
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, Setup, assert_same};
 
@@ -21,6 +21,16 @@ fn assert_once(stats: &Stats, instructions: u64) {
     assert!(stats.translated_instructions <= instructions + instructions / 8, "{stats:?}");
     assert!(stats.code_bytes <= CODE_BYTES * stats.translated_instructions + 64 * 1024, "{stats:?}");
     assert!(stats.regions <= stats.translated_instructions, "{stats:?}");
+}
+
+/// Of a program with so many instructions no more is translated than each once and as many again, some thousands beside,
+/// and what thousands of steps pay for each. A region costs as much as four instructions.
+fn assert_paid(found: &Run, instructions: u64) {
+    const REGION: u64 = 4;
+    let Stats { translated_instructions, regions, .. } = found.stats;
+    let at_first = instructions * (1 + REGION);
+    let again = instructions + 4_096 + found.steps / 2_048 + 256 + REGION;
+    assert!(translated_instructions + REGION * regions <= at_first + again, "{:?}", found.stats);
 }
 
 /// Puts a body of any length into a loop of so many rounds, then ends.
@@ -230,12 +240,65 @@ fn chains_that_are_entered_everywhere() {
         asm.place(end);
         exit(&mut asm, machine);
         let program = case(machine, asm).program;
-        let found = run_alike(&program, machine, &usual(), Limits::default());
+        let found = run_alike(&program, machine, &usual().regrow_steps(0), Limits::default());
         assert_eq!((&found.end[..], found.steps > 4 * u64::from(LINKS * TIMES)), ("Exited { code: 0 }", true));
-        // Each instruction once, as many again, some thousands beside, and what thousands of steps pay for each.
         let instructions = u64::from(LINKS) * if by_jumps { 2 } else { 1 } + 100;
-        let most = 2 * instructions + 4_096 + 256 + found.steps / 2_000;
-        assert!(found.stats.translated_instructions <= most, "{machine}, {by_jumps}: {:?}", found.stats);
+        assert_paid(&found, instructions);
+    }
+}
+
+/// Code that is written over as soon as it may be translated again: one region that is much longer than the way through it,
+/// then many that are as short as can be.
+#[test]
+fn code_that_is_written_over_now_and_then() {
+    const PLACES: u32 = 250;
+    const STEPS: u64 = 6_000_000;
+    for (machine, one_region, times) in MACHINES.into_iter().flat_map(|machine| {
+        [(true, 50), (true, 7_000), (false, 50), (false, 7_000)].map(|(one_region, times)| (machine, one_region, times))
+    }) {
+        let mut asm = Assembler::new(CODE);
+        let [places, next, visit, out, way_out] = std::array::from_fn(|_| asm.label());
+        asm.la(9, places);
+        asm.la(15, out);
+        // Once through all of them, so that all of them have run; then one after the other.
+        asm.li(12, 4 * PLACES);
+        asm.li(14, 1);
+        asm.li(7, 1);
+        asm.op(Op::Jalr, 0, 9, 0, 0);
+        asm.place(next);
+        asm.li(7, times);
+        asm.place(visit);
+        if !one_region {
+            asm.i(Op::Addi, 10, 10, 4);
+            asm.r(Op::Sltu, 11, 10, 12);
+            asm.r(Op::Mul, 10, 10, 11);
+        }
+        asm.r(Op::Add, 11, 9, 10);
+        asm.op(Op::Jalr, 0, 11, 0, 0);
+        asm.place(out);
+        asm.li(14, 0);
+        asm.i(Op::Addi, 7, 7, -1);
+        asm.branch(Op::Bne, 7, 0, visit);
+        asm.i(Op::Lw, 5, 9, 0);
+        asm.store(Op::Sw, 5, 0, 9);
+        asm.jal(0, next);
+        // In pages of their own, so that what writes is not written over.
+        asm.pad_to(CODE + 1024);
+        asm.place(places);
+        for _ in 0..PLACES {
+            match one_region {
+                true => asm.branch(Op::Beq, 14, 0, way_out),
+                false => asm.op(Op::Jalr, 0, 15, 0, 0),
+            }
+        }
+        asm.place(way_out);
+        asm.op(Op::Jalr, 0, 15, 0, 0);
+        let program = case(machine, asm).program;
+        let limits = Limits { steps: Some(STEPS), ..Limits::default() };
+        let found = run_alike(&program, machine, &usual().regrow_steps(0), limits);
+        assert!(found.end.starts_with("step-limit"), "{}", found.end);
+        assert!(found.stats.invalidations > 3, "it is written over: {:?}", found.stats);
+        assert_paid(&found, u64::from(PLACES) + 40);
     }
 }
 
