@@ -228,7 +228,12 @@ impl<'env, M: Machine> Hart<'env, M> {
                 return ended;
             }
             reopen = false;
-            if self.prepare_native() {
+            let is_native = self.prepare_native();
+            if self.vm.slice_over() {
+                // Something was translated.
+                continue;
+            }
+            if is_native {
                 let step = self.vm.steps();
                 if control.take_turns {
                     // Native code has to ask before its first block, and is given that one alone.

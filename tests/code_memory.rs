@@ -9,9 +9,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::cases::guest;
+use common::assembler::Assembler;
+use common::cases::{exit, guest};
 use common::engines::{Case, End, Setup};
 use tachy::host::HostEnv;
+use tachy::isa::Op;
+use tachy::program::{Permissions, Segment};
 use tachy::trace::{DigestSink, Effect, SinkError, TraceDigest};
 use tachy::{Env, Executor, MachineKind, NullSink, Program, Row, Sink, Stats};
 
@@ -191,4 +194,63 @@ fn no_address_of_the_host_is_in_generated_code() {
         }
         assert!(constants > 100, "{}: rows alone have more constants than {constants}", case.machine);
     }
+}
+
+/// The tables that lead to code are bounded as the code is: one instruction in each of many places far apart fills them.
+#[test]
+fn code_in_places_far_apart() {
+    const PLACES: u32 = 3_000;
+    const APART_BYTES: u32 = 1 << 16;
+    const FIRST: u32 = 0x0200_0000;
+    let _turn = turn();
+    let mut asm = Assembler::new(0x1_0000);
+    let [each, out] = std::array::from_fn(|_| asm.label());
+    asm.la(9, out);
+    asm.li(20, APART_BYTES);
+    asm.li(10, FIRST);
+    asm.li(15, PLACES);
+    asm.place(each);
+    asm.op(Op::Jalr, 0, 10, 0, 0);
+    asm.place(out);
+    asm.r(Op::Add, 10, 10, 20);
+    asm.i(Op::Addi, 15, 15, -1);
+    asm.branch(Op::Bne, 15, 0, each);
+    exit(&mut asm);
+    let mut segments = vec![Segment::from_words(asm.base(), &asm.finish().words, Permissions::RX)];
+    // `jalr x0, x9`.
+    segments.extend(
+        (0..PLACES).map(|place| Segment::from_words(FIRST + APART_BYTES * place, &[0x0004_8067], Permissions::RX)),
+    );
+    let case = Case::new(Program::from_segments(0x1_0000, segments).expect("a test's own program"));
+    let (expected, ..) = run(&Setup::interpreter().executor(&case), &case);
+    let (found, _, stats) = run(&Setup::eager().executor(&case), &case);
+    assert_eq!(found, expected);
+    // What comes to its place once is not hot any more after that.
+    assert_eq!((stats.code_flushes, stats.regions > 1_000), (1, true), "{stats:?}");
+}
+
+/// The system gives a guest's memory page by page: a huge one for each byte touched would be beyond any limit.
+#[test]
+fn guest_memory_has_no_huge_pages() {
+    let _turn = turn();
+    let case = guest("fib", &["1"]);
+    let executor = Setup::interpreter().executor(&case);
+    let _session = executor.start(Env::new()).expect("it starts");
+    let maps = fs::read_to_string("/proc/self/smaps").expect("Linux says so");
+    let mut large_bytes = 0;
+    let mut seen = 0;
+    for line in maps.lines() {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        if let Some((start, end)) = first.split_once('-').and_then(|(start, end)| Some((number(start)?, number(end)?)))
+        {
+            large_bytes = end - start;
+        }
+        if first == "VmFlags:" && large_bytes >= 1 << 32 {
+            seen += 1;
+            assert!(line.split_whitespace().any(|flag| flag == "nh"), "{line}");
+        }
+    }
+    // Emulated systems have no flags.
+    assert!(seen > 0 || !maps.contains("VmFlags:"));
 }

@@ -5,13 +5,15 @@ mod common;
 
 use std::time::Duration;
 
-use common::cases::{CODE, endless, every_setup, guest, setups, toucher, writer};
+use common::assembler::Assembler;
+use common::cases::{CODE, endless, every_setup, exit, guest, setups, toucher, writer};
 use common::engines::{
     Case, End, Outcome, Setup, State, assert_same, difference, final_difference, first_different_row, run, run_with,
     sink_for,
 };
 use common::generator::generate;
 use common::rng::Rng;
+use tachy::isa::Op;
 use tachy::isa::Variant;
 use tachy::trace::{DigestSink, Effect, SinkError};
 use tachy::{Engine, Env, Error, Executor, JitOptions, Limit, Limits, NullSink, Row, Sink, Status};
@@ -282,4 +284,23 @@ fn configurations_that_make_no_sense() {
         let result = Executor::builder().engine(engine).jit(options).build(&program);
         assert!(matches!(result, Err(Error::Configuration { .. })));
     }
+}
+
+/// Time is looked at between translations, of which half a million steps that are all new take more than they run.
+#[test]
+fn time_limit_on_what_is_all_new() {
+    const STEPS: u32 = 500_000;
+    let mut asm = Assembler::new(CODE);
+    (0..STEPS).for_each(|_| asm.i(Op::Addi, 5, 5, 1));
+    exit(&mut asm);
+    let case = Case::code(CODE, &asm.finish().words, Vec::new());
+    let limited = with_limits(&case, |limits| limits.time = Some(Duration::from_millis(5)));
+    let executor = Setup::eager().executor(&limited);
+    let mut session = executor.start(Env::new()).expect("it starts");
+    let error = session.run(&mut NullSink::off()).expect_err("a region takes milliseconds");
+    assert_eq!(error.kind(), "time-limit");
+    assert!(session.steps() < STEPS as u64 / 2, "{}", session.steps());
+    session.limits_mut().time = None;
+    assert_eq!(session.run(&mut NullSink::off()).expect("there is no limit"), Status::Exited { code: 0 });
+    assert_eq!((session.registers()[5], session.steps() > STEPS as u64), (STEPS, true));
 }

@@ -247,12 +247,18 @@ impl CodeMemory {
         self.table.get(pc)
     }
 
+    /// Whether so many entries more find room in the table, which is bounded as the code is.
+    pub fn has_room_for_entries(&self, count: usize) -> bool {
+        self.table.has_room(count)
+    }
+
     /// Makes `pc`, a multiple of 4, lead into `function` as its entry number `entry`; `region` is the number by which
     /// the function knows its own entries.
     ///
     /// # Panics
-    /// When the function is another memory's, or a number is out of range.
+    /// When the function is another memory's, the pc is misaligned, or a number is out of range.
     pub fn set_entry(&self, pc: u32, function: Function, region: u32, entry: u32) {
+        assert!(pc.is_multiple_of(4), "an entry at a misaligned pc");
         assert_eq!(function.memory, self.base() as usize, "a function of another code memory");
         self.table.set(pc, Entry::new(function.offset, region, entry));
     }

@@ -15,6 +15,8 @@ use std::sync::{Mutex, PoisonError};
 const CHUNK_WORDS: usize = 1 << 14;
 /// First-level pointers: one per 64 KiB of the address space.
 const CHUNKS: usize = 1 << 16;
+/// Chunks with entries, at the most: 128 MiB. A guest can have code anywhere, and pays for none of this.
+const FILLED_CHUNKS: usize = 1 << 10;
 
 /// Where native code for a pc starts: an offset in code memory, the region it belongs to, and which of the region's
 /// entries it is. Packed into one word so that one store publishes it; the zero word is no entry.
@@ -81,6 +83,11 @@ impl DispatchTable {
         (word != 0).then_some(Entry(word))
     }
 
+    /// Whether so many entries more find room, wherever they are.
+    pub fn has_room(&self, entries: usize) -> bool {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner).len() + entries <= FILLED_CHUNKS
+    }
+
     /// Publishes `entry` at `pc`, a multiple of 4.
     pub fn set(&self, pc: u32, entry: Entry) {
         let high = (pc >> 16) as u16;
@@ -137,5 +144,14 @@ mod tests {
         assert_eq!((table.get(0x1_0000), table.get(0x2_0000)), (Some(entry), Some(entry)));
         table.clear(0x1_0000);
         assert!(table.get(0x1_0000).is_none() && table.get(0x2_0000).is_some() && table.heads().is_some());
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_places_far_apart() {
+        let table = DispatchTable::new();
+        assert!(table.has_room(FILLED_CHUNKS) && !table.has_room(FILLED_CHUNKS + 1));
+        // Two to a chunk.
+        (0..20).for_each(|place| table.set(place << 15, Entry::new(32, 1, 2)));
+        assert!(table.has_room(FILLED_CHUNKS - 10) && !table.has_room(FILLED_CHUNKS - 9));
     }
 }

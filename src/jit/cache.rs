@@ -342,7 +342,8 @@ impl Job {
         if !book.is_claimed(&region, number, generation) {
             return;
         }
-        let Ok(function) = published else {
+        let is_full = !memory.code.has_room_for_entries(region.entries.len());
+        let Some(function) = published.ok().filter(|_| !is_full) else {
             Counters::add(&counters.flushes, cache.begin_generation(&mut book) as u64);
             return;
         };

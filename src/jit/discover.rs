@@ -27,6 +27,10 @@ pub(crate) trait Code {
     fn targets(&self, pc: u32) -> &[u32];
 }
 
+/// Entries of a region, at the most. Each loads its registers, and all that any needs is brought together where they
+/// meet: with one at each instruction, translating takes ten times as long.
+const ENTRIES: usize = 64;
+
 impl Region {
     /// Grows a region from `entry`, up to `cap` instructions. `None` when not even the first can be translated.
     pub(crate) fn discover(entry: u32, variant: Variant, cap: usize, code: &impl Code) -> Option<Region> {
@@ -63,8 +67,12 @@ struct Discovery<'a, C> {
 }
 
 impl<C: Code> Discovery<'_, C> {
-    /// The instruction at `pc`, if the region can hold it: no system instructions, no misaligned jumps.
+    /// The instruction at `pc`, if the region can hold it: no system instructions, no misaligned jumps, and nothing at a
+    /// misaligned pc, where R0VM may be after an `mret`: entries are of words.
     fn translatable(&self, pc: u32) -> Option<Placed> {
+        if !pc.is_multiple_of(4) {
+            return None;
+        }
         let word = self.code.fetch(pc)?;
         let instruction = decode(word, self.variant)?;
         let misaligned = |distance: u32| !pc.wrapping_add(distance).is_multiple_of(4);
@@ -154,6 +162,7 @@ impl<C: Code> Discovery<'_, C> {
         let mut entries = Vec::new();
         for pc in std::iter::once(self.entry).chain(self.arrivals.iter().copied()) {
             if let Some(&block) = index.get(&pc)
+                && entries.len() < ENTRIES
                 && !entries.contains(&block)
             {
                 entries.push(block);
@@ -161,9 +170,11 @@ impl<C: Code> Discovery<'_, C> {
         }
         let mut region = Region { blocks, entries, cuts: self.cuts };
         for (index, known) in known_returns(&region).into_iter().enumerate() {
+            let Region { blocks, entries, .. } = &mut region;
             if known.len() <= FEW_TARGETS {
-                region.blocks[index].known_targets.extend(known);
+                blocks[index].known_targets.extend(known);
             }
+            blocks[index].known_targets.retain(|target| entries.contains(target));
         }
         region
     }

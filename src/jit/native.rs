@@ -65,7 +65,7 @@ impl Native {
         if self.has_entry(pc) {
             return true;
         }
-        if pages.heat(pc) < self.threshold {
+        if !pc.is_multiple_of(4) || pages.heat(pc) < self.threshold {
             return false;
         }
         let started = Instant::now();
@@ -147,6 +147,8 @@ impl Native {
                 },
             };
             job.run(self.compiler.get_or_insert_with(|| Box::new(Compiler::new())));
+            // That took a while: time and cancelling are looked at before more is done.
+            vm.end_slice();
             if self.has_entry(pc) || !self.follow() {
                 break;
             }

@@ -18,8 +18,8 @@ const WAIT_LOG_MAX: u32 = 6;
 const FREE_REPEATS: u64 = 4096;
 /// Steps that pay for each further one: to interpret them takes about as long.
 const STEPS_PER_REPEAT: u64 = 2048;
-/// Instructions that take as long to translate as what a region takes beside its own.
-const REGION: u64 = 4;
+/// Instructions that take as long to translate as what a block takes beside its own.
+const BLOCK: u64 = 4;
 
 /// What is known of one page with code.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +49,7 @@ impl Page {
 #[derive(Debug, Default)]
 pub(crate) struct Translations {
     pages: HashMap<u32, Page, FxBuildHasher>,
-    /// Instructions translated where none ever was, and where some were.
+    /// Instructions translated where none ever was, and where some were; a block counts as some more.
     new: u64,
     repeats: u64,
 }
@@ -99,13 +99,15 @@ impl Translations {
     /// in are returned, for their stores to be watched.
     pub(super) fn add(&mut self, region: &Region, is_paid: bool) -> Vec<u32> {
         let mut touched = Vec::new();
-        let repeats = self.repeats;
-        for placed in region.blocks.iter().flat_map(|block| &block.instructions) {
+        for (block, placed) in
+            region.blocks.iter().flat_map(|block| block.instructions.iter().map(move |it| (block, it)))
+        {
             let page = self.pages.entry(page_of(placed.pc)).or_default();
             let (word, bit) = place(placed.pc);
+            let cost = if placed.pc == block.pc { 1 + BLOCK } else { 1 };
             match page.once[word] & bit {
-                0 => self.new += 1,
-                _ => self.repeats += !is_paid as u64,
+                0 => self.new += cost,
+                _ => self.repeats += if is_paid { 0 } else { cost },
             }
             page.words[word] |= bit;
             page.once[word] |= bit;
@@ -113,9 +115,6 @@ impl Translations {
                 touched.push(placed.pc);
                 page.entries.extend(region.entry_pcs());
             }
-        }
-        if self.repeats > repeats {
-            self.repeats += REGION;
         }
         touched
     }

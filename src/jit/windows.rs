@@ -84,15 +84,18 @@ impl Reach {
         let anchor = if self.unit_bytes == unit_bytes { self.first } else { other.first };
         // Distances from a unit of the larger size, small numbers unless they are too far away.
         let distance = |offset: u32| offset.wrapping_sub(anchor) as i32;
+        let far = [self.first, self.last, other.first, other.last].map(|offset| distance(offset).unsigned_abs());
+        if self.register != other.register || far.iter().any(|&bytes| bytes >= PAGE_BYTES) {
+            return None;
+        }
         let [first, last] = [
             distance(self.first).min(distance(other.first)),
             (distance(self.last) + self.unit_bytes as i32).max(distance(other.last) + other.unit_bytes as i32) - 1,
         ];
-        let far = [self, other].iter().any(|reach| distance(reach.first).unsigned_abs() >= PAGE_BYTES);
         let in_step =
             distance(other.first) % other.unit_bytes as i32 == 0 && distance(self.first) % self.unit_bytes as i32 == 0;
         // Less than a page from the first unit to the last, so that all lies in the pages of these two.
-        if self.register != other.register || far || !in_step || last - first > PAGE_BYTES as i32 - 4 {
+        if !in_step || last - first > PAGE_BYTES as i32 - 4 {
             return None;
         }
         let unit = |byte: i32| anchor.wrapping_add_signed(byte.div_euclid(unit_bytes as i32) * unit_bytes as i32);

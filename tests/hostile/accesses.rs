@@ -239,3 +239,24 @@ fn recursion_without_end() {
     let outcome = assert_same("recursion", &case(MachineKind::R0vm, asm).limit_steps(100_000), &setups());
     assert!(matches!(outcome.end, End::Failed { .. }), "{:?}", outcome.end);
 }
+
+/// One behind the other, at addresses known beforehand that lie as far apart as can be.
+#[test]
+fn accesses_far_apart_in_one_block() {
+    let mut asm = Assembler::new(CODE);
+    let pairs = [0x7fff_fffcu32, 0x7fff_fff8, 0x8000_0000, 0x8000_0004, 0xffff_fffc, 0x7fff_f800];
+    for apart in pairs {
+        for (first, second) in [(DATA, DATA.wrapping_add(apart)), (DATA.wrapping_add(apart), DATA)] {
+            asm.op(Op::Lui, 5, 0, 0, (first & 0xffff_f000) as i32);
+            asm.op(Op::Lui, 6, 0, 0, (second & 0xffff_f000) as i32);
+            let low = |address: u32| (address & 0xfff) as i32 - if address & 0x800 == 0 { 0 } else { 0x1000 };
+            asm.i(Op::Lw, 8, 5, low(first));
+            asm.i(Op::Lw, 9, 6, low(second));
+            asm.i(Op::Lbu, 9, 6, low(second));
+        }
+    }
+    exit(&mut asm, MachineKind::R0vm);
+    let case = case(MachineKind::R0vm, asm);
+    let outcome = assert_same("far apart", &case, &setups());
+    assert!(!outcome.rows.is_empty());
+}

@@ -1,0 +1,26 @@
+//! Text that a guest or its file made up, for people to read. It must not know where it is shown.
+
+/// `bytes` as text that says no more to a terminal than what it shows: what is no UTF-8, control characters other than
+/// those that are `kept`, and those that change in which direction text runs, or are not seen at all, are U+FFFD.
+pub(crate) fn printable(bytes: &[u8], kept: &[char]) -> String {
+    let obeyed = |character: char| {
+        character.is_control() && !kept.contains(&character)
+            || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(character, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+    };
+    String::from_utf8_lossy(bytes).replace(obeyed, "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_replaced() {
+        let shown = |text: &str| printable(text.as_bytes(), &['\n']);
+        assert_eq!(shown("naïve 名前\n"), "naïve 名前\n");
+        assert_eq!(shown("\u{1b}[2J\r\t\u{9b}"), "\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(shown("a\u{202e}b\u{200b}c\u{feff}"), "a\u{fffd}b\u{fffd}c\u{fffd}");
+        assert_eq!(printable(b"\xff\n", &[]), "\u{fffd}\u{fffd}");
+    }
+}
