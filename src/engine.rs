@@ -181,7 +181,7 @@ impl<'env, M: Machine> Hart<'env, M> {
     ) -> Result<Status, Error> {
         self.set_level(sink.level())?;
         self.world.budget.set_limit_memory(limits.memory_bytes);
-        self.world.budget.limit_output_bytes = limits.output_bytes;
+        self.world.set_limit_output(limits.output_bytes);
         let started = Instant::now();
         let mut control = Control {
             stop_step: until.min(limits.steps.unwrap_or(u64::MAX)),
@@ -195,10 +195,6 @@ impl<'env, M: Machine> Hart<'env, M> {
             sink,
         };
         let ended = self.run_slices(&mut control);
-        // The program has ended even if its last rows or its output cannot be delivered.
-        if let Ended::Exit(code) = ended {
-            self.exit = Some(code);
-        }
         // Whatever happened, what was done is delivered; the first error counts.
         // A step that can never be done has left what it began.
         let over = self.exit.is_some() || matches!(&ended, Ended::Refused(refusal) if !refusal.is_limit());
@@ -254,6 +250,8 @@ impl<'env, M: Machine> Hart<'env, M> {
             }
             match self.interpret() {
                 Leave::Exit(code) => {
+                    // Whatever else fails, nothing comes after the program's last step.
+                    self.exit = Some(code);
                     let ended = self.machine.end(&mut self.vm, &mut self.world);
                     return ended.map_or_else(Ended::Refused, |()| Ended::Exit(code));
                 }

@@ -65,9 +65,12 @@ impl SegmentSetup<'_> {
 
     /// Waits for all segments under way and hands them over.
     pub(crate) fn deliver_all(&mut self) -> Result<(), SinkError> {
+        let mut delivered = Ok(());
         while let Some(segment) = self.sealer.as_mut().and_then(Sealer::receive) {
-            self.deliver([segment])?;
+            // A sink that refused one may take the next; the first error counts.
+            delivered = delivered.and(self.deliver([segment]));
         }
+        delivered?;
         match &self.sealer {
             Some(sealer) if sealer.is_broken() => Err("the thread that hashes segments has panicked".into()),
             _ => Ok(()),

@@ -41,6 +41,7 @@ pub mod jit;
 mod limits;
 mod machine;
 mod memory;
+mod printable;
 pub mod program;
 pub mod r0vm;
 mod rules;

@@ -11,7 +11,8 @@ pub struct Limits {
     pub steps: Option<u64>,
     /// Bytes of memory: distinct 1 KiB guest pages, mapped at load or touched first later.
     pub memory_bytes: Option<u64>,
-    /// Bytes written to stdout and stderr together.
+    /// Bytes written to stdout and stderr together; on machine `r0vm` to all of the caller's streams, and what its kernel
+    /// says. A host of the caller's own counts for itself.
     pub output_bytes: Option<u64>,
     /// Time spent running. Seen at some step boundary soon after: where is not deterministic.
     pub time: Option<Duration>,

@@ -305,7 +305,7 @@ fn what_the_guest_writes_goes_where_it_belongs() {
     assert_eq!(env.write(&guest, 1, b"kernel").expect("it is written"), 6);
     assert_eq!(out.bytes(), b"outR0VM[1234] hello\n");
     assert_eq!((err.bytes(), other.bytes(), kernel.bytes()), (b"err".to_vec(), long, b"kernel".to_vec()));
-    assert_eq!((env.journal(), env.output_bytes()), (&b"journal"[..], 20_000 + 6 + 17));
+    assert_eq!((env.journal(), env.output_bytes()), (&b"journal"[..], 20_000 + 6 + 17 + 6));
     for descriptor in [0, 4, 76, u32::MAX] {
         assert_refused!(guest.write(&mut env, descriptor, b"x"), HostError::Descriptor { descriptor: found, .. } if found == descriptor);
     }
@@ -367,6 +367,28 @@ fn limits_refuse_before_anything_is_written() {
     assert_refused!(too_much, HostError::JournalLimit { bytes: 0x640_0001, limit_bytes: 0x640_0000 });
 }
 
+/// However often a pipe is filled and emptied, by however large writes.
+#[test]
+fn calls_that_write_too_much_at_once() {
+    let mut env = plain();
+    let mut guest = Fake::default();
+    for call in ["SYS_WRITE", "SYS_LOG"] {
+        let arguments = if call == "SYS_LOG" { vec![0, u32::MAX] } else { vec![1, 0, u32::MAX] };
+        assert_refused!(guest.call(&mut env, call, &arguments, 0), HostError::Arguments { .. });
+    }
+}
+
+/// A journal of each run, and a limit on all of them together.
+#[test]
+fn journals_of_all_runs_count() {
+    let mut env = HostEnv::builder().limit_journal_bytes(10).build().expect("it is built");
+    let mut guest = Fake::default();
+    guest.write(&mut env, 3, b"123456").expect("there is room");
+    assert!(env.finish(true).journal.is_some());
+    guest.write(&mut env, 3, b"1234").expect("there is room");
+    assert_refused!(guest.write(&mut env, 3, b"5"), HostError::JournalLimit { bytes: 11, limit_bytes: 10 });
+}
+
 #[test]
 fn pipes_carry_what_was_written() {
     let mut env = HostEnv::builder().read_fd(4, &b""[..]).write_fd(6, io::sink()).build().expect("it is built");
@@ -403,9 +425,11 @@ fn a_panic_carries_the_guests_words() {
     };
     assert_eq!(panic(&mut guest, b"out of luck", 11), "out of luck");
     assert_eq!(panic(&mut guest, b"\xffbad", 4), "\u{fffd}bad");
+    // What a terminal would obey is replaced.
+    assert_eq!(panic(&mut guest, b"\x1b[2Jred\r\n\tblue", 14), "\u{fffd}[2Jred\u{fffd}\n\tblue");
     assert_eq!(panic(&mut guest, b"", 0), "");
     let long = panic(&mut Fake::default(), b"m", u32::MAX - 0xff_ffff);
-    assert_eq!(long.len(), 1 << 20, "longer messages are cut off");
+    assert_eq!(long.chars().count(), 1 << 20, "longer messages are cut off");
 }
 
 #[test]

@@ -128,3 +128,67 @@ fn damaged_debug_information_is_no_line_and_no_panic() {
         }
     }
 }
+
+/// An ELF with nothing but these sections, and so many empty ones before them.
+fn sections(sections: &[(&str, Vec<u8>)], empty: usize) -> Vec<u8> {
+    const HEADER_BYTES: usize = 52 + 32;
+    let word = |value: usize| (value as u32).to_le_bytes();
+    let entry = |name: usize, kind: usize, offset: usize, bytes: usize| {
+        [name, kind, 0, 0, offset, bytes, 0, 0, 1, 0].map(word).concat()
+    };
+    let (mut body, mut names) = (0x0010_0073u32.to_le_bytes().to_vec(), vec![0]);
+    let mut headers = vec![0; 40];
+    (0..empty).for_each(|_| headers.extend(entry(0, 1, 0, 0)));
+    let mut add = |name: &str, kind: usize, bytes: Option<&[u8]>| {
+        let at = names.len();
+        names.extend(name.bytes().chain([0]));
+        let bytes = bytes.map_or_else(|| names.clone(), <[u8]>::to_vec);
+        headers.extend(entry(at, kind, HEADER_BYTES + body.len(), bytes.len()));
+        body.extend(bytes);
+    };
+    sections.iter().for_each(|(name, bytes)| add(name, 1, Some(bytes)));
+    add(".shstrtab", 3, None);
+    let count = headers.len() / 40;
+    let half = |value: usize| (value as u16).to_le_bytes();
+    let mut elf = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    elf.extend([half(2), half(243)].concat());
+    elf.extend([1, 0x1_0000, 52, HEADER_BYTES + body.len(), 0].map(word).concat());
+    elf.extend([52, 32, 1, 40, count, count - 1].map(half).concat());
+    elf.extend([1, HEADER_BYTES, 0x1_0000, 0x1_0000, 4, 4, 5, 1].map(word).concat());
+    [elf, body, headers].concat()
+}
+
+/// A line program of version 5 about the code at 0x10000, with this table of files.
+fn unit(files: &[u8]) -> Vec<u8> {
+    let header = [&[1, 1, 1, 0xfb, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 1, 1, 0x0b, 0], files].concat();
+    let mut unit = [5, 0, 4, 0].to_vec();
+    unit.extend((header.len() as u32).to_le_bytes());
+    unit.extend(header);
+    // The address, a row, 4 KiB further, the end.
+    unit.extend([0, 5, 2, 0, 0, 1, 0, 1, 2, 0x80, 0x20, 0, 1, 1]);
+    [&(unit.len() as u32).to_le_bytes()[..], &unit].concat()
+}
+
+/// Files with as much to look at as can be for each of their bytes take no longer, and no more memory, than others.
+#[test]
+fn line_tables_that_cost_more_than_their_size() {
+    // A name in `.debug_str`.
+    let named = unit(&[1, 1, 0x0e, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let name = |bytes: &[u8]| (".debug_str", bytes.to_vec());
+    let good = sections(&[(".debug_line", named.clone()), name(b"hello.rs\0")], 0);
+    assert_eq!(source_line(&good, 0x1_0000), Some(SourceLine { file: "hello.rs".to_owned(), line: 1 }));
+    // Many units that name what is not there, or has no end, and many sections to look for it in.
+    let many = (".debug_line", named.repeat(40_000));
+    assert_eq!(source_line(&sections(std::slice::from_ref(&many), 60_000), 0x1_0000), None);
+    let endless = sections(&[many, name(&[b'x'; 4 << 20])], 0);
+    let found = source_line(&endless, 0x1_0000).expect("a name without an end is cut");
+    assert_eq!((found.file.len(), found.line), (1024, 1));
+    assert_eq!(source_line(&endless, 0x9_0000), None);
+    // A byte for each file would take a hundred when it is decoded.
+    let fat = unit(&[&[1, 1, 0x0b, 0x80, 0x80, 0x80, 0x02][..], &vec![0; 4 << 20]].concat());
+    assert_eq!(
+        source_line(&sections(&[(".debug_line", [fat, named].concat()), name(b"next\0")], 0), 0x1_0000)
+            .map(|line| line.file),
+        Some("next".to_owned())
+    );
+}

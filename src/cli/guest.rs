@@ -8,7 +8,7 @@ use std::path::Path;
 use tachy::r0vm::{Exit, Report};
 use tachy::{Engine, Env, MachineKind, Session};
 
-use super::args::{ConditionArgs, GuestArgs, argv};
+use super::args::{GuestArgs, argv};
 use super::failure::Failure;
 use super::load::Loaded;
 use super::progress::Progress;
@@ -67,8 +67,8 @@ impl<'a> Guest<'a> {
     }
 
     fn env(&self, streams: Streams) -> Result<Env<'static>, Failure> {
-        let GuestArgs { program, args, conditions, r0vm, .. } = self.args;
-        env(self.loaded.machine, program, args, conditions, r0vm, streams)
+        let GuestArgs { program, args, r0vm, .. } = self.args;
+        env(self.loaded.machine, program, args, r0vm, streams)
     }
 
     /// What is left to do after the last step on machine `r0vm`: the journal, and a word about how it ended.
@@ -98,12 +98,11 @@ pub(super) fn env(
     machine: MachineKind,
     program: &Path,
     args: &[OsString],
-    conditions: &ConditionArgs,
     r0vm: &R0vmArgs,
     streams: Streams,
 ) -> Result<Env<'static>, Failure> {
     match machine {
-        MachineKind::R0vm => surroundings(r0vm, conditions, args, streams),
+        MachineKind::R0vm => surroundings(r0vm, args, streams),
         _ => {
             let Streams { stdin, stdout, stderr, .. } = streams;
             Ok(Env::new().args(argv(program, args)).stdin(stdin).stdout(stdout).stderr(stderr))

@@ -1,6 +1,6 @@
 //! Claims that a guest takes for granted, and which of them it used. It must not know how claims are proven.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::kept::Kept;
 use super::{Digest, HostError};
@@ -32,22 +32,33 @@ pub struct AssumptionUse {
 /// All assumptions of a host.
 #[derive(Default)]
 pub(super) struct Assumptions {
-    known: Vec<Assumption>,
+    /// How many are known.
+    known: usize,
+    /// The first of each claim, under any root; and of each claim and root. A guest may make millions of its own, and ask
+    /// for one as often.
+    of_claim: HashMap<Digest, usize>,
+    of_root: HashMap<(Digest, Digest), usize>,
     /// The last one used first: the order in which they enter a claim's output.
     used: VecDeque<AssumptionUse>,
 }
 
 impl Assumptions {
     pub(super) fn add(&mut self, assumption: Assumption) {
-        self.known.push(assumption);
+        let Assumption { claim, control_root } = assumption;
+        self.of_claim.entry(claim).or_insert(self.known);
+        if let Some(root) = control_root {
+            self.of_root.entry((claim, root)).or_insert(self.known);
+        }
+        self.known += 1;
     }
 
     /// The guest uses an assumption that must be known.
     pub(super) fn resolve(&mut self, kept: &mut Kept, claim: Digest, control_root: Digest) -> Result<(), HostError> {
-        let fits = |known: &Assumption| {
-            known.claim == claim && (control_root == ZERO || known.control_root == Some(control_root))
+        let found = match control_root {
+            ZERO => self.of_claim.get(&claim),
+            root => self.of_root.get(&(claim, root)),
         };
-        let assumption = self.known.iter().position(fits).ok_or(HostError::NoAssumption { claim, control_root })?;
+        let &assumption = found.ok_or(HostError::NoAssumption { claim, control_root })?;
         kept.take(size_of::<AssumptionUse>() as u64)?;
         self.used.push_front(AssumptionUse { claim, control_root, assumption });
         Ok(())
@@ -55,9 +66,11 @@ impl Assumptions {
 
     /// The guest makes an assumption of its own, which is known from now on.
     pub(super) fn assume(&mut self, kept: &mut Kept, claim: Digest, control_root: Digest) -> Result<(), HostError> {
-        kept.take((size_of::<AssumptionUse>() + size_of::<Assumption>()) as u64)?;
-        let assumption = self.known.len();
-        self.known.push(Assumption { claim, control_root: Some(control_root) });
+        // Both indices, at twice their size, since they grow by doubling.
+        let kept_bytes = 2 * (size_of::<(Digest, usize)>() + size_of::<(Digest, Digest, usize)>());
+        kept.take((size_of::<AssumptionUse>() + kept_bytes) as u64)?;
+        let assumption = self.known;
+        self.add(Assumption { claim, control_root: Some(control_root) });
         self.used.push_front(AssumptionUse { claim, control_root, assumption });
         Ok(())
     }

@@ -220,13 +220,14 @@ impl<'env> HostEnvBuilder<'env> {
         self.random(seeded(seed))
     }
 
-    /// Limits the journal; 100 MiB by default.
+    /// Limits the journal, those of a session's parts together; 100 MiB by default.
     pub fn limit_journal_bytes(&mut self, bytes: u64) -> &mut Self {
         self.env.streams.limit_journal_bytes = bytes;
         self
     }
 
-    /// Limits what the guest writes to the caller's streams, all of them together; not limited by default.
+    /// Limits what the guest and its kernel write to the caller's streams, all of them together, beside
+    /// [`Limits::output_bytes`](crate::Limits::output_bytes); not limited by default.
     pub fn limit_output_bytes(&mut self, bytes: Option<u64>) -> &mut Self {
         self.env.streams.limit_output_bytes = bytes;
         self

@@ -71,6 +71,11 @@ impl<'env> HostEnv<'env> {
         self.streams.output_bytes()
     }
 
+    /// Limits output for the run to come, beside what the host was built with.
+    pub(crate) fn set_run_limit_output(&mut self, bytes: Option<u64>) {
+        self.streams.limit_run_output_bytes = bytes;
+    }
+
     /// System calls carried out so far, by name: without the path for the ones everyone has (`SYS_READ`).
     pub fn counts(&self) -> impl Iterator<Item = (&str, SyscallCount)> {
         self.counts.iter().map(|(name, count)| (name.as_str(), *count))

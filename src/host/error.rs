@@ -16,7 +16,7 @@ pub enum HostError {
     /// The guest panicked, and says why.
     #[error("the guest panicked: {message}")]
     GuestPanic {
-        /// The guest's words, at most 1 MiB; what is no UTF-8 is replaced.
+        /// The guest's words, at most 1 MiB; what is no UTF-8, and what a terminal would obey, is replaced.
         message: String,
     },
     /// A system call that this host does not have.

@@ -32,9 +32,13 @@ pub(super) struct Streams<'env> {
     targets: BTreeMap<u32, Target<'env>>,
     pipes: Vec<VecDeque<u8>>,
     journal: Vec<u8>,
+    /// Of journals that were taken.
+    journal_bytes_before: u64,
     pub(super) limit_journal_bytes: u64,
     output_bytes: u64,
+    /// The host's own limit, and that of the run.
     pub(super) limit_output_bytes: Option<u64>,
+    pub(super) limit_run_output_bytes: Option<u64>,
 }
 
 impl<'env> Streams<'env> {
@@ -45,9 +49,11 @@ impl<'env> Streams<'env> {
             targets: BTreeMap::new(),
             pipes: Vec::new(),
             journal: Vec::new(),
+            journal_bytes_before: 0,
             limit_journal_bytes,
             output_bytes: 0,
             limit_output_bytes: None,
+            limit_run_output_bytes: None,
         };
         streams.add_source(STDIN, io::empty());
         streams.add_target(STDOUT, io::sink());
@@ -91,6 +97,10 @@ impl<'env> Streams<'env> {
                 for (byte, piped) in buffer.iter_mut().zip(pipe.drain(..bytes)) {
                     *byte = piped;
                 }
+                // What is kept no longer takes no memory.
+                if pipe.capacity() > 4 * pipe.len() {
+                    pipe.shrink_to(2 * pipe.len());
+                }
                 kept.give(bytes as u64);
                 Ok(bytes)
             }
@@ -102,18 +112,11 @@ impl<'env> Streams<'env> {
     /// with as many bytes in all.
     pub(super) fn open_write(&mut self, descriptor: u32, bytes: u64, kept: &mut Kept) -> Result<(), HostError> {
         match self.targets.get(&descriptor) {
-            Some(Target::Writer(_)) => {
-                let (bytes, limit_bytes) =
-                    (self.output_bytes.saturating_add(bytes), self.limit_output_bytes.unwrap_or(u64::MAX));
-                if bytes > limit_bytes {
-                    return Err(HostError::OutputLimit { bytes, limit_bytes });
-                }
-                self.output_bytes = bytes;
-                Ok(())
-            }
+            Some(Target::Writer(_)) => self.take_output(bytes),
             Some(Target::Pipe(_)) => kept.take(bytes),
             Some(Target::Journal) => {
-                let (bytes, limit_bytes) = (self.journal.len() as u64 + bytes, self.limit_journal_bytes);
+                let bytes = self.journal_bytes_before + self.journal.len() as u64 + bytes;
+                let limit_bytes = self.limit_journal_bytes;
                 match bytes > limit_bytes {
                     true => Err(HostError::JournalLimit { bytes, limit_bytes }),
                     false => Ok(()),
@@ -121,6 +124,18 @@ impl<'env> Streams<'env> {
             }
             None => Err(HostError::Descriptor { verb: "writes to", descriptor }),
         }
+    }
+
+    /// Counts output that the caller's streams are about to get.
+    pub(super) fn take_output(&mut self, bytes: u64) -> Result<(), HostError> {
+        let limits = [self.limit_output_bytes, self.limit_run_output_bytes];
+        let limit_bytes = limits.into_iter().flatten().min().unwrap_or(u64::MAX);
+        let bytes = self.output_bytes.saturating_add(bytes);
+        if bytes > limit_bytes {
+            return Err(HostError::OutputLimit { bytes, limit_bytes });
+        }
+        self.output_bytes = bytes;
+        Ok(())
     }
 
     /// Writes all of `data`.
@@ -148,6 +163,7 @@ impl<'env> Streams<'env> {
     }
 
     pub(super) fn take_journal(&mut self) -> Vec<u8> {
+        self.journal_bytes_before += self.journal.len() as u64;
         std::mem::take(&mut self.journal)
     }
 

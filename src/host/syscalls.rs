@@ -6,6 +6,7 @@
 use super::guest::{A3, A4, A5, Guest, Region};
 use super::streams::{self, STDOUT};
 use super::{Digest, Host, HostEnv, HostError, keccak};
+use crate::printable::printable;
 
 /// What the full name of a standard call begins with.
 const PATH: &str = "risc0_zkvm_platform::syscall::nr::";
@@ -13,6 +14,8 @@ const PATH: &str = "risc0_zkvm_platform::syscall::nr::";
 pub(super) const MAX_NAME_BYTES: usize = 256;
 /// The most that a machine ecall moves. Names and values of variables, and arguments, must be shorter.
 const MAX_IO_BYTES: usize = 1024;
+/// The most that one call writes: less than a second's worth, for nobody looks at limits meanwhile.
+const MAX_WRITE_BYTES: u32 = 256 << 20;
 /// As much of a guest's last words is kept.
 const MAX_PANIC_BYTES: u32 = 1 << 20;
 const DIGEST_BYTES: u32 = 32;
@@ -40,6 +43,7 @@ impl Host for HostEnv<'_> {
     }
 
     fn write(&mut self, _: &dyn Guest, descriptor: u32, data: &[u8]) -> Result<u32, HostError> {
+        self.streams.take_output(data.len() as u64)?;
         streams::write_all(&mut self.kernel_output, data).map_err(|source| HostError::Stream { descriptor, source })?;
         Ok(data.len() as u32)
     }
@@ -65,6 +69,15 @@ fn name(guest: &dyn Guest, address: u32) -> Result<String, HostError> {
 /// Refuses a call's arguments.
 fn refuse<T>(syscall: &'static str, reason: impl Into<String>) -> Result<T, HostError> {
     Err(HostError::Arguments { syscall, reason: reason.into() })
+}
+
+/// What a call writes.
+fn to_write(syscall: &'static str, address: u32, bytes: u32) -> Result<Region, HostError> {
+    let region = Region::new(address, bytes)?;
+    match bytes > MAX_WRITE_BYTES {
+        true => refuse(syscall, format!("it writes {bytes} bytes at once, more than {MAX_WRITE_BYTES}")),
+        false => Ok(region),
+    }
 }
 
 /// For calls that give results only.
@@ -170,7 +183,7 @@ impl HostEnv<'_> {
 
     fn log(&mut self, guest: &dyn Guest, to_guest: &[u8]) -> Outcome {
         no_buffer("SYS_LOG", to_guest)?;
-        let message = Region::new(guest.register(A3), guest.register(A4))?;
+        let message = to_write("SYS_LOG", guest.register(A3), guest.register(A4))?;
         let begin = format!("R0VM[{}] ", guest.user_cycles());
         let bytes = begin.len() as u64 + message.bytes() as u64 + 1;
         self.streams.open_write(STDOUT, bytes, &mut self.kept)?;
@@ -223,7 +236,7 @@ impl HostEnv<'_> {
     fn write_stream(&mut self, guest: &dyn Guest, to_guest: &[u8]) -> Outcome {
         no_buffer("SYS_WRITE", to_guest)?;
         let descriptor = guest.register(A3);
-        let data = Region::new(guest.register(A4), guest.register(A5))?;
+        let data = to_write("SYS_WRITE", guest.register(A4), guest.register(A5))?;
         self.streams.open_write(descriptor, data.bytes().into(), &mut self.kept)?;
         data.for_each_piece(guest, |piece| self.streams.write(descriptor, piece))?;
         Ok(((0, 0), data.bytes().into()))
@@ -261,5 +274,5 @@ fn cycle_count(guest: &dyn Guest, to_guest: &[u8]) -> Outcome {
 fn panic(guest: &dyn Guest, to_guest: &[u8]) -> Outcome {
     no_buffer("SYS_PANIC", to_guest)?;
     let message = Region::new(guest.register(A3), guest.register(A4).min(MAX_PANIC_BYTES))?.load(guest);
-    Err(HostError::GuestPanic { message: String::from_utf8_lossy(&message).into_owned() })
+    Err(HostError::GuestPanic { message: printable(&message, &['\n', '\t']) })
 }

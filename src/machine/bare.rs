@@ -257,8 +257,9 @@ impl Bare {
             return self.heap_end;
         }
         let old_end = self.heap_end.next_multiple_of(PAGE_BYTES);
+        let mut dirty = Vec::new();
         if wanted < self.heap_end {
-            wanted = lowest_clearable(vm, wanted, old_end);
+            (wanted, dirty) = clearable(vm, wanted, old_end);
         }
         let new_end = wanted.next_multiple_of(PAGE_BYTES);
         vm.charge(page_of(old_end).abs_diff(page_of(new_end)).into());
@@ -270,7 +271,10 @@ impl Bare {
         } else if wanted < self.heap_end {
             // What lies above the new break is gone: zero it now, and say so word by word, so that a later growth shows
             // zeros.
-            self.clear(vm, world, wanted, old_end - wanted);
+            for (from, to) in dirty.into_iter().rev() {
+                vm.charge(CLEAR_STEPS);
+                world.write_memory(vm, from, &vec![0; (to - from) as usize]);
+            }
             for page in page_of(new_end)..page_of(old_end) {
                 vm.set_page_state(page * PAGE_BYTES, PageState(vm.page_state(page * PAGE_BYTES).0 & TOUCHED.0));
             }
@@ -278,44 +282,34 @@ impl Bare {
         self.heap_end = wanted;
         wanted
     }
-
-    /// Zeroes what is not zero yet of `bytes` bytes from `address`.
-    fn clear(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, bytes: u32) {
-        let mut from = address;
-        let end = address + bytes;
-        while from < end {
-            // Page by page: untouched pages are zero and must not be made resident.
-            let to = end.min((page_of(from) + 1) * PAGE_BYTES);
-            if is_dirty(vm, from, to) {
-                vm.charge(CLEAR_STEPS);
-                world.write_memory(vm, from, &vec![0; (to - from) as usize]);
-            }
-            from = to;
-        }
-    }
 }
 
-/// Whether anything between two addresses of a page is not zero.
+/// A page of nothing.
+const ZEROS: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
+
+/// Whether anything between two addresses of a page is not zero. Untouched pages are zero and must not be made resident.
 fn is_dirty(vm: &Vm, from: u32, to: u32) -> bool {
-    let not_zero = |data: &[u8]| data.iter().any(|&byte| byte != 0);
+    // As a whole, for a guest may have millions of pages looked through.
+    let not_zero = |data: &[u8]| ZEROS.get(..data.len()) != Some(data);
     vm.page_state(from).contains(TOUCHED) && vm.bytes(from, to - from).is_some_and(not_zero)
 }
 
-/// The lowest address from `from` up above which, up to `to`, at most [`TRANSFER_BYTES`] have to be cleared.
-fn lowest_clearable(vm: &Vm, from: u32, to: u32) -> u32 {
-    let mut left_pages = TRANSFER_BYTES / PAGE_BYTES;
+/// The lowest address from `from` up above which, up to `to`, at most [`TRANSFER_BYTES`] have to be cleared; and what has
+/// to be, page by page, the highest first.
+fn clearable(vm: &Vm, from: u32, to: u32) -> (u32, Vec<(u32, u32)>) {
+    let mut dirty = Vec::new();
     let mut lowest = to;
     while lowest > from {
         let start = from.max(page_of(lowest - 1) * PAGE_BYTES);
         if is_dirty(vm, start, lowest) {
-            if left_pages == 0 {
-                return lowest;
+            if dirty.len() == (TRANSFER_BYTES / PAGE_BYTES) as usize {
+                return (lowest, dirty);
             }
-            left_pages -= 1;
+            dirty.push((start, lowest));
         }
         lowest = start;
     }
-    from
+    (from, dirty)
 }
 
 /// Counts the page at its first touch, and lets through from now on what its permissions allow.

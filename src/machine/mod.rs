@@ -87,14 +87,15 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// Whether the step can be done under another limit, or if a stream does better.
     pub(crate) fn is_limit(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Refusal::MemoryLimit
-                | Refusal::OutputLimit
-                | Refusal::CycleLimit { .. }
-                | Refusal::Stream(..)
-                | Refusal::Segments(_)
-        )
+            | Refusal::OutputLimit
+            | Refusal::CycleLimit { .. }
+            | Refusal::Stream(..)
+            | Refusal::Segments(_) => true,
+            Refusal::Host(error) => matches!(**error, HostError::OutputLimit { .. }),
+            _ => false,
+        }
     }
 
     /// The host refused for this reason.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use tachy_runtime::{PAGE_BYTES, PageState, Slot, Vm, page_of};
 
 use super::Refusal;
-use crate::env::Env;
+use crate::env::{Env, HostSide};
 use crate::r0vm::SegmentRecord;
 use crate::trace::{Effect, EffectKind, Space};
 
@@ -61,6 +61,14 @@ pub(crate) struct World<'env> {
 impl<'env> World<'env> {
     pub(crate) fn new(env: Env<'env>, budget: Budget) -> World<'env> {
         World { env, budget, effects: Vec::new(), code_written: Vec::new(), ecalls: 0, ecalls_unknown: 0 }
+    }
+
+    /// Sets the limit on output, which machine `r0vm` leaves to its host.
+    pub(crate) fn set_limit_output(&mut self, bytes: Option<u64>) {
+        self.budget.limit_output_bytes = bytes;
+        if let Some(host) = self.env.host.as_mut().and_then(HostSide::own_mut) {
+            host.set_run_limit_output(bytes);
+        }
     }
 
     /// Reads a register for a system call, and writes that down.
@@ -132,11 +140,9 @@ impl<'env> World<'env> {
 
     /// Forgets the effects from the one with this index on, but for those of pages.
     pub(crate) fn keep_page_effects(&mut self, first: usize) {
-        let mut index = 0;
-        self.effects.retain(|effect| {
-            index += 1;
-            index <= first || matches!(effect.kind(), EffectKind::PageIn | EffectKind::PageOut)
-        });
+        let later = self.effects.split_off(first.min(self.effects.len()));
+        let is_page = |effect: &Effect| matches!(effect.kind(), EffectKind::PageIn | EffectKind::PageOut);
+        self.effects.extend(later.into_iter().filter(is_page));
     }
 
     /// Whether so many effects wait that they should be handed over before the next step.

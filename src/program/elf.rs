@@ -15,6 +15,7 @@ use goblin::elf::section_header::{self as sh, SectionHeader};
 use goblin::elf::sym::{self, Sym};
 
 use super::{Permissions, ProgramError, Segment, Symbol, SymbolKind};
+use crate::printable::printable;
 pub(crate) use risc0::{Range, Risc0Elf};
 
 const ELF32_LE: Ctx = Ctx { container: Container::Little, le: Endian::Little };
@@ -230,8 +231,7 @@ fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Vec<Symbol>> 
             continue;
         }
         symbols.push(Symbol {
-            // A name goes to terminals, so it must not carry what a terminal obeys.
-            name: String::from_utf8_lossy(name).replace(char::is_control, "\u{fffd}"),
+            name: printable(name, &[]),
             address: entry.st_value as u32,
             size_bytes: entry.st_size as u32,
             kind,

@@ -288,7 +288,7 @@ fn is_odd_system(insn: u32) -> bool {
 impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {
     fn rows(&mut self, first_step: u64, rows: &[Row], mut effects: &[Effect]) -> Result<(), SinkError> {
         self.first_step.get_or_insert(first_step);
-        for (step, row) in (first_step..).zip(rows) {
+        for (row, step) in rows.iter().zip(first_step..) {
             let own = match effects.first() {
                 Some(first) if first.step <= step => {
                     let count = effects.iter().take_while(|effect| effect.step <= step).count();

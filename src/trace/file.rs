@@ -145,8 +145,7 @@ pub fn read_rows(stream: &mut impl Read, mut take: impl FnMut(u64, &[Row])) -> i
     let mut buffer = vec![Row::default(); 4096];
     let mut count = 0;
     loop {
-        let step =
-            header.first_step.checked_add(count).ok_or_else(|| malformed("the file counts steps beyond 2^64"))?;
+        let step = header.first_step + count;
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut buffer);
         let mut filled = 0;
         while filled < bytes.len() {
@@ -166,8 +165,9 @@ pub fn read_rows(stream: &mut impl Read, mut take: impl FnMut(u64, &[Row])) -> i
         if rows.is_empty() {
             break;
         }
-        take(step, rows);
         count += rows.len() as u64;
+        header.first_step.checked_add(count).ok_or_else(|| malformed("the file counts steps beyond 2^64"))?;
+        take(step, rows);
     }
     match header.rows {
         Some(rows) if rows != count => Err(io::Error::new(

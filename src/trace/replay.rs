@@ -164,7 +164,7 @@ impl Sink for Replay {
     fn rows(&mut self, first_step: u64, rows: &[Row], mut effects: &[Effect]) -> Result<(), SinkError> {
         let done = self.step;
         effects = effects.get(effects.partition_point(|effect| effect.step < done)..).unwrap_or_default();
-        for (step, row) in (first_step..).zip(rows) {
+        for (row, step) in rows.iter().zip(first_step..) {
             if step < self.step {
                 continue;
             }

@@ -52,7 +52,7 @@ impl<R: Write, E: Write> CsvSink<R, E> {
 impl<R: Write, E: Write> Sink for CsvSink<R, E> {
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         if let Some(out) = &mut self.rows {
-            for (step, row) in (first_step..).zip(rows) {
+            for (row, step) in rows.iter().zip(first_step..) {
                 let Row { pc, insn, rs1, rs2, rd, addr, mem_before, mem_after } = *row;
                 push_decimal(&mut self.text, step);
                 push_words(&mut self.text, [pc, insn, rs1, rs2, rd, addr, mem_before, mem_after]);

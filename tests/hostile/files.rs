@@ -3,7 +3,7 @@
 use std::io::{self, Cursor, Read};
 
 use tachy::Row;
-use tachy::trace::{FileSink, Sink, read_rows};
+use tachy::trace::{CsvSink, FileSink, Sink, read_rows};
 
 /// Where the header has the step of its first row, and the number of rows.
 const FIRST_STEP: usize = 24;
@@ -19,10 +19,14 @@ fn file(at: usize, value: u64) -> Vec<u8> {
     bytes
 }
 
-/// How many rows there were, and how reading ended.
+/// How many rows there were, each of which sinks take, and how reading ended.
 fn read(mut stream: impl Read) -> (usize, Result<(), io::ErrorKind>) {
     let mut rows = 0;
-    let ended = read_rows(&mut stream, |_, read| rows += read.len());
+    let ended = read_rows(&mut stream, |step, read| {
+        rows += read.len();
+        let mut csv = CsvSink::new(Some(Vec::new()), None::<Vec<u8>>).expect("a vector takes everything");
+        csv.rows(step, read, &[]).expect("a vector takes everything");
+    });
     (rows, ended.map(|_| ()).map_err(|error| error.kind()))
 }
 
@@ -31,7 +35,7 @@ fn steps_that_no_run_reaches() {
     assert_eq!(read(&file(FIRST_STEP, 5)[..]), (3, Ok(())));
     assert_eq!(read(&file(FIRST_STEP, u64::MAX - 3)[..]), (3, Ok(())));
     for first in [u64::MAX, u64::MAX - 1, u64::MAX - 2] {
-        assert_eq!(read(&file(FIRST_STEP, first)[..]).1, Err(io::ErrorKind::InvalidData), "{first}");
+        assert_eq!(read(&file(FIRST_STEP, first)[..]), (0, Err(io::ErrorKind::InvalidData)), "{first}");
     }
     for rows in [0, 2, 4, 1 << 60] {
         assert_eq!(read(&file(ROWS, rows)[..]), (3, Err(io::ErrorKind::UnexpectedEof)), "{rows}");

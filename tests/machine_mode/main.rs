@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod host;
+mod stops;
 
 use common::assembler::Assembler;
 use common::engines::{Case, End, Outcome, Setup, assert_same, difference, run};
@@ -597,4 +598,49 @@ fn a_call_that_a_limit_stops_is_done_again() {
             }
         }
     }
+}
+
+/// By `mret` a program comes to any pc. What stands at a misaligned one is not what a word further down is, however hot.
+#[test]
+fn a_misaligned_pc_that_is_hot() {
+    const USER_X6: u32 = BANK + 0x80 + 4 * 6;
+    const ROUNDS: u32 = 500;
+    let mut user = Assembler::new(USER);
+    user.i(Op::Lw, 5, T1, 0);
+    ecall(&mut user);
+    let user = user.finish().words;
+    let mut asm = Assembler::new(CODE);
+    let [go, end] = std::array::from_fn(|_| asm.label());
+    asm.li(5, USER_X6);
+    asm.li(T1, DATA);
+    asm.store(Op::Sw, T1, 0, 5);
+    asm.li(5, MEPC);
+    asm.li(T1, USER - 2);
+    asm.li(8, ROUNDS);
+    asm.place(go);
+    asm.store(Op::Sw, T1, 0, 5);
+    asm.word(MRET);
+    let handler = asm.here();
+    asm.i(Op::Addi, 8, 8, -1);
+    asm.branch(Op::Bne, 8, 0, go);
+    // Then as often to the word that is aligned.
+    asm.branch(Op::Bne, 9, 0, end);
+    asm.li(9, 1);
+    asm.li(8, ROUNDS);
+    asm.li(T1, USER - 4);
+    asm.jal(0, go);
+    asm.place(end);
+    terminate(&mut asm);
+    let words = asm.finish().words;
+    let segments = vec![
+        Segment::from_words(CODE, &words, Permissions::RX),
+        Segment::from_words(USER, &user, Permissions::RX),
+        Segment::from_words(DATA, &[7], Permissions::RW),
+        Segment::from_words(ECALL_DISPATCH, &[handler], Permissions::RW),
+    ];
+    let program = Program::from_segments(CODE, segments).expect("a test's own program");
+    let case = Case::new(program).on(MachineKind::R0vm);
+    let outcome = run_everywhere("a misaligned pc", &case);
+    let at = |pc: u32| outcome.rows.iter().filter(|row| row.pc == pc).count();
+    assert_eq!((at(USER + 2), at(USER)), (ROUNDS as usize, ROUNDS as usize));
 }

@@ -102,7 +102,7 @@ pub(super) fn measure(
     let options = R0vmArgs::execution();
     let cancel = interrupt::handle();
     let env = || {
-        let env = env(machine, path, args, conditions, &options, Streams::none());
+        let env = env(machine, path, args, &options, Streams::none());
         env.map(|env| env.cancel_handle(cancel.clone()))
     };
     // On the spot, so that the run that warms up leaves nothing to compile, and what compiling took can be told apart.

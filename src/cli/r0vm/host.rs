@@ -11,7 +11,6 @@ use tachy::host::HostEnv;
 use tachy::r0vm::Segment;
 use tachy::trace::SinkError;
 
-use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
 use super::super::streams::{Streams, open_input};
 use super::args::R0vmArgs;
@@ -22,7 +21,6 @@ const SEGMENT_NAME: &str = "segment-";
 /// The host that the options ask for.
 pub(in super::super) fn surroundings(
     options: &R0vmArgs,
-    conditions: &ConditionArgs,
     args: &[OsString],
     streams: Streams,
 ) -> Result<Env<'static>, Failure> {
@@ -55,7 +53,7 @@ pub(in super::super) fn surroundings(
     if let Some(po2) = options.po2 {
         host.segment_limit_po2(po2);
     }
-    host.session_limit(options.limit_cycles).limit_output_bytes(conditions.limits().output_bytes);
+    host.session_limit(options.limit_cycles);
     let env = Env::new().host(host.build().map_err(|error| Failure::usage(&error.to_string()))?);
     Ok(match &options.segments {
         _ if options.execute_only => env,

@@ -70,10 +70,16 @@ impl R0vm {
         vm: &mut Vm,
         world: &mut World<'_>,
     ) -> Result<(), Refusal> {
+        let before = world.effects.len();
         if cause != Cause::FetchFault {
-            world.record_instruction(vm, world.effects.len());
+            world.record_instruction(vm, before);
         }
-        let handler = self.load_word(vm, world, TRAP_DISPATCH + 4 * cause as u32)?;
+        let handler = self.load_word(vm, world, TRAP_DISPATCH + 4 * cause as u32).inspect_err(|refusal| {
+            if refusal.is_limit() {
+                // It is done again, under another limit.
+                world.keep_page_effects(before);
+            }
+        })?;
         if !is_handler(handler) || self.mode != 0 {
             return Err(Refusal::Trap(cause, address));
         }
