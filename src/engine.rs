@@ -116,6 +116,19 @@ struct Control<'a> {
     sink: &'a mut dyn Sink,
 }
 
+impl Control<'_> {
+    /// Whether the run is cancelled, or its time is over, after so many steps.
+    fn look(&self, step: u64) -> Result<(), Ended> {
+        if self.cancel.take(step) {
+            return Err(Ended::Halt(Halt::Cancelled));
+        }
+        match self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            true => Err(Ended::Halt(Halt::Time)),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Why a run must stop although the guest could go on.
 enum Halt {
     Cancelled,
@@ -225,9 +238,10 @@ impl<'env, M: Machine> Hart<'env, M> {
             }
             reopen = false;
             let is_native = self.prepare_native();
-            if self.vm.slice_over() {
-                // Something was translated.
-                continue;
+            if self.native.as_mut().is_some_and(Natives::took_a_while)
+                && let Err(ended) = control.look(self.vm.steps())
+            {
+                return ended;
             }
             if is_native {
                 let step = self.vm.steps();
@@ -403,12 +417,7 @@ fn next_slice<M: Machine>(
     control: &mut Control<'_>,
 ) -> Result<bool, Ended> {
     deliver(vm, world, vm.steps(), control.sink).map_err(|error| Ended::Halt(Halt::Sink(error)))?;
-    if control.cancel.take(vm.steps()) {
-        return Err(Ended::Halt(Halt::Cancelled));
-    }
-    if control.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-        return Err(Ended::Halt(Halt::Time));
-    }
+    control.look(vm.steps())?;
     let left = control.stop_step.saturating_sub(vm.steps());
     if left == 0 {
         vm.open_slice(0);

@@ -3,6 +3,10 @@
 /// `bytes` as text that says no more to a terminal than what it shows: what is no UTF-8, control characters other than
 /// those that are `kept`, and those that change in which direction text runs, or are not seen at all, are U+FFFD.
 pub(crate) fn printable(bytes: &[u8], kept: &[char]) -> String {
+    // As nearly all names are.
+    if bytes.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        return bytes.iter().copied().map(char::from).collect();
+    }
     let obeyed = |character: char| {
         character.is_control() && !kept.contains(&character)
             || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')

@@ -35,6 +35,8 @@ pub(super) struct Native {
     background: Option<Arc<Background>>,
     /// With what this session translates, once it does.
     compiler: Option<Box<Compiler>>,
+    /// Whether it did since this was last asked.
+    took_a_while: bool,
     counters: Arc<Counters>,
 }
 
@@ -49,8 +51,19 @@ impl Native {
         let generation = cache.generation();
         let threshold = cache.options().threshold_in(generation.number);
         let targets = cache.targets().clone();
-        let (translations, compiler) = Default::default();
-        Native { cache, common, generation, threshold, translations, targets, background, compiler, counters }
+        let (translations, compiler, took_a_while) = Default::default();
+        Native {
+            cache,
+            common,
+            generation,
+            threshold,
+            translations,
+            targets,
+            background,
+            compiler,
+            took_a_while,
+            counters,
+        }
     }
 
     /// Whether control came to `pc` often enough for it to be translated.
@@ -87,6 +100,11 @@ impl Native {
         let instructions = self.translate(pc, Growth::Anew, vm, pages);
         Counters::add_time(&self.counters.own_nanos, started.elapsed());
         instructions
+    }
+
+    /// Whether this session has translated something itself since it was last asked, so that time is to be looked at.
+    pub(super) fn took_a_while(&mut self) -> bool {
+        std::mem::take(&mut self.took_a_while)
     }
 
     /// What is entered.
@@ -147,8 +165,7 @@ impl Native {
                 },
             };
             job.run(self.compiler.get_or_insert_with(|| Box::new(Compiler::new())));
-            // That took a while: time and cancelling are looked at before more is done.
-            vm.end_slice();
+            self.took_a_while = true;
             if self.has_entry(pc) || !self.follow() {
                 break;
             }

@@ -108,6 +108,11 @@ impl Natives {
         self.current().map_or(0, |native| native.regrow(pc, vm, pages))
     }
 
+    /// As [`Native::took_a_while`], in the current mode.
+    pub(crate) fn took_a_while(&mut self) -> bool {
+        self.current().is_some_and(Native::took_a_while)
+    }
+
     /// Code of the current mode, once it is prepared.
     pub(crate) fn code(&self) -> Option<&CodeMemory> {
         self.modes.get(self.current).map(Native::code)
