@@ -12,7 +12,8 @@ pub struct Limits {
     /// Bytes of memory: distinct 1 KiB guest pages, mapped at load or touched first later.
     pub memory_bytes: Option<u64>,
     /// Bytes written to stdout and stderr together; on machine `r0vm` to all of the caller's streams, and what its kernel
-    /// says. A host of the caller's own counts for itself.
+    /// says: then the error is [`Error::Host`](crate::Error::Host), of kind `output-limit`, and the run can go on as well. A
+    /// host of the caller's own counts for itself.
     pub output_bytes: Option<u64>,
     /// Time spent running. Seen at some step boundary soon after: where is not deterministic.
     pub time: Option<Duration>,

@@ -1,7 +1,7 @@
 //! Text that a guest or its file made up, for people to read. It must not know where it is shown.
 
 /// `bytes` as text that says no more to a terminal than what it shows: what is no UTF-8, control characters other than
-/// those that are `kept`, and those that change in which direction text runs, or are not seen at all, are U+FFFD.
+/// those that are `kept`, and those that change in which direction text runs or hide in it, are U+FFFD.
 pub(crate) fn printable(bytes: &[u8], kept: &[char]) -> String {
     // As nearly all names are.
     if bytes.iter().all(|byte| (0x20..0x7f).contains(byte)) {
@@ -10,7 +10,7 @@ pub(crate) fn printable(bytes: &[u8], kept: &[char]) -> String {
     let obeyed = |character: char| {
         character.is_control() && !kept.contains(&character)
             || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(character, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+            || matches!(character, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
     };
     String::from_utf8_lossy(bytes).replace(obeyed, "\u{fffd}")
 }

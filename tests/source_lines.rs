@@ -184,11 +184,23 @@ fn line_tables_that_cost_more_than_their_size() {
     let found = source_line(&endless, 0x1_0000).expect("a name without an end is cut");
     assert_eq!((found.file.len(), found.line), (1024, 1));
     assert_eq!(source_line(&endless, 0x9_0000), None);
-    // A byte for each file would take a hundred when it is decoded.
+    // A byte for each file would take a hundred when it is decoded; in 64-bit DWARF, and where files are named along the
+    // way, as well. What stands behind is found.
     let fat = unit(&[&[1, 1, 0x0b, 0x80, 0x80, 0x80, 0x02][..], &vec![0; 4 << 20]].concat());
-    assert_eq!(
-        source_line(&sections(&[(".debug_line", [fat, named].concat()), name(b"next\0")], 0), 0x1_0000)
-            .map(|line| line.file),
-        Some("next".to_owned())
-    );
+    let mut defines = named.clone();
+    let end = defines.len() - 3;
+    defines.splice(end..end, [0, 5, 3, b'f', 0, 0, 0, 0]);
+    let bytes = defines.len() as u32 - 4;
+    defines[..4].copy_from_slice(&bytes.to_le_bytes());
+    for before in [fat.clone(), defines] {
+        let elf = sections(&[(".debug_line", [before, named.clone()].concat()), name(b"next\0")], 0);
+        assert_eq!(source_line(&elf, 0x1_0000).map(|line| line.file), Some("next".to_owned()));
+    }
+    // One of 64-bit DWARF that names its file as others do: passed over.
+    let short = unit(&[&[1, 1, 0x0e, 2][..], &[0; 16]].concat());
+    let header_bytes = u64::from(short[8]);
+    let length = short.len() as u64 - 4 + 4;
+    let long =
+        [&[0xff; 4][..], &length.to_le_bytes(), &short[4..8], &header_bytes.to_le_bytes(), &short[12..]].concat();
+    assert_eq!(source_line(&sections(&[(".debug_line", long), name(b"long\0")], 0), 0x1_0000), None);
 }

@@ -64,7 +64,8 @@ struct LimitArgs {
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     limit_memory: Option<u64>,
 
-    /// Stop before the guest has written more to its standard output and error together; suffixes K, M and G
+    /// Stop before the guest has written more to its standard output and error together, on r0vm to all its outputs and the
+    /// kernel's; suffixes K, M and G
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     limit_output: Option<u64>,
 

@@ -233,8 +233,8 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Limits what the host keeps for the guest at any time: in pipes, between it and callbacks, of Keccak and of
-    /// assumptions; 256 MiB by default.
+    /// Limits what the host keeps for the guest at any time: in pipes (which may take up to four times as much), between
+    /// it and callbacks, of Keccak and of assumptions; 256 MiB by default.
     pub fn limit_kept_bytes(&mut self, bytes: u64) -> &mut Self {
         self.env.kept.limit_bytes = bytes;
         self

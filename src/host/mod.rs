@@ -4,7 +4,7 @@
 //! the call and has a buffer filled, and `write`, which only carries the kernel's own messages. What the call is about,
 //! the host finds by peeking at the guest's registers and memory, which costs the guest nothing. Everything here follows
 //! risc0-zkvm 3.0.6: names, lengths, results, refusals. Where that panics or keeps what it is given without end, there
-//! is an error.
+//! is an error; so there is where one call writes more than 256 MiB.
 //!
 //! [`Host`] is all that a machine needs to know. [`HostEnv`] is the host that comes with the library, made by a builder
 //! with the reference's vocabulary. [`words`] is the format in which values go to the guest and come back.
@@ -43,7 +43,8 @@ pub trait Host: Send {
     /// filled: all of it after a system call, 8 bytes for results, even in a longer buffer.
     ///
     /// # Errors
-    /// Whatever the host refuses; the run ends with it. What streams and callbacks did by then is done.
+    /// Whatever the host refuses; the run ends with it. What streams and callbacks did by then is done. After
+    /// [`HostError::OutputLimit`] alone the run can go on, with the same call, of which nothing may have been done.
     fn read(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError>;
 
     /// Machine ecall 2: the kernel says something. Gives what the guest gets for it.

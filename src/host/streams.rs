@@ -221,3 +221,24 @@ fn claimed(bytes: usize, room: usize) -> io::Result<usize> {
         false => Err(io::Error::other(format!("the stream claims {bytes} bytes where there was room for {room}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_is_emptied_takes_no_memory() {
+        let (mut streams, mut kept) = (Streams::new(0), Kept::new(1 << 20));
+        let (descriptor, _) = streams.open_pipe().expect("descriptors are free");
+        for _ in 0..3 {
+            streams.open_write(descriptor, 1 << 20, &mut kept).expect("there is room");
+            streams.write(descriptor, &[7; 1 << 20]).expect("it is open");
+            let mut buffer = [0; 1000];
+            while streams.read(descriptor, &mut buffer, &mut kept).expect("it is open") > 0 {
+                for pipe in &streams.pipes {
+                    assert!(pipe.capacity() <= 4 * pipe.len(), "{} of {}", pipe.len(), pipe.capacity());
+                }
+            }
+        }
+    }
+}

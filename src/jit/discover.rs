@@ -27,9 +27,9 @@ pub(crate) trait Code {
     fn targets(&self, pc: u32) -> &[u32];
 }
 
-/// A region has an entry for so many instructions that it may have, at the most. Each loads its registers, and all that
-/// any needs is brought together where they meet: with one at each instruction, translating takes ten times as long.
-const INSTRUCTIONS_OF_AN_ENTRY: usize = 4;
+/// Entries of a region, at the most. Each loads its registers, and all that any needs is brought together where they
+/// meet: with one at each instruction, translating takes ten times as long.
+const ENTRIES: usize = 64;
 
 impl Region {
     /// Grows a region from `entry`, up to `cap` instructions. `None` when not even the first can be translated.
@@ -162,7 +162,7 @@ impl<C: Code> Discovery<'_, C> {
         let mut entries = Vec::new();
         for pc in std::iter::once(self.entry).chain(self.arrivals.iter().copied()) {
             if let Some(&block) = index.get(&pc)
-                && entries.len() <= self.cap / INSTRUCTIONS_OF_AN_ENTRY
+                && entries.len() < ENTRIES
                 && !entries.contains(&block)
             {
                 entries.push(block);

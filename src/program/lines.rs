@@ -44,7 +44,8 @@ impl fmt::Display for SourceLine {
 
 /// The source line of the instruction at `address`, if the ELF file has debug information that says so.
 ///
-/// Code that was inlined counts as where it was written. The whole line table is read for each call.
+/// Code that was inlined counts as where it was written. The whole line table is read for each call, but for line programs
+/// with headers of more than 256 KiB, of 64-bit DWARF, or that name files along the way, as compilers do not.
 pub fn source_line(elf: &[u8], address: u32) -> Option<SourceLine> {
     let table = section(elf, ".debug_line")?;
     let names = Names { strings: section(elf, ".debug_str"), line_strings: section(elf, ".debug_line_str") };
@@ -63,8 +64,11 @@ pub fn source_line(elf: &[u8], address: u32) -> Option<SourceLine> {
 }
 
 /// Whether the header of a line program, which ends where it says, is of a size that a compiler makes: decoded, it can
-/// take a hundred times its bytes.
+/// take a hundred times its bytes. The headers of 64-bit DWARF are none that 32-bit programs have.
 fn has_usual_header(unit: &[u8]) -> bool {
+    if unit.first_chunk().is_none_or(|&bytes| u32::from_le_bytes(bytes) >= 0xffff_fff0) {
+        return false;
+    }
     let at = |index: usize| unit.get(index).copied().map(usize::from);
     // Version 5 says the sizes of addresses and segment selectors before that of the header.
     let start = if at(4) == Some(5) { 8 } else { 6 };

@@ -272,6 +272,32 @@ fn regions_that_could_be_entered_anywhere() {
     }
 }
 
+/// More calls of what another region has than a region has entries to return to: each comes back, entry or not.
+#[test]
+fn calls_that_return_to_no_entry() {
+    const CALLS: u32 = 150;
+    for machine in MACHINES {
+        let mut asm = Assembler::new(CODE);
+        let [called, over, again] = std::array::from_fn(|_| asm.label());
+        asm.li(8, 30);
+        asm.jal(1, called);
+        asm.jal(0, over);
+        asm.place(called);
+        asm.i(Op::Addi, 5, 5, 1);
+        asm.op(Op::Jalr, 0, 1, 0, 0);
+        asm.place(over);
+        asm.place(again);
+        for _ in 0..CALLS {
+            asm.jal(1, called);
+        }
+        asm.i(Op::Addi, 8, 8, -1);
+        asm.branch(Op::Bne, 8, 0, again);
+        exit(&mut asm, machine);
+        let outcome = assert_same("calls", &case(machine, asm), &super::setups());
+        assert_eq!(outcome.state.expect("it started").registers[5], 30 * CALLS + 1);
+    }
+}
+
 /// Code that is written over as soon as it may be translated again: one region that is much longer than the way through it,
 /// then many that are as short as can be.
 #[test]

@@ -6,7 +6,7 @@ use tachy::isa::Op;
 use tachy::trace::VecSink;
 use tachy::{Env, Error, NullSink, Status};
 
-use super::{A0, A1, A2, A7, DATA, PAGE_BYTES, T1, WRITE, case, ecall, setups, terminate};
+use super::{A0, A1, A2, A7, DATA, ECALL, PAGE_BYTES, T1, WRITE, case, ecall, setups, terminate};
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Setup, run};
 
@@ -105,22 +105,34 @@ fn output_is_limited() {
         terminate(asm);
     };
     let case = case(write, &[(DATA, &[0x2e2e_2e2e; 25])]);
+    // The kernel's words, rows, effects and counts, in one run or two with a limit between.
+    let say = |setup: &Setup, limit: Option<u64>| {
+        let mut case = case.clone();
+        case.limits.output_bytes = limit;
+        let executor = setup.executor(&case);
+        let (mut said, mut sink, mut stopped) = (Vec::new(), VecSink::default(), None);
+        let host = HostEnv::builder().kernel_output(&mut said).build().expect("it is built");
+        let mut session = executor.start(Env::new().host(host)).expect("it starts");
+        let mut result = session.run(&mut sink);
+        if let Err(error) = &result {
+            assert_eq!(error.kind(), "output-limit", "{setup:?}, {limit:?}");
+            stopped = Some(session.steps());
+            session.limits_mut().output_bytes = None;
+            result = session.run(&mut sink);
+        }
+        assert!(matches!(result, Ok(Status::Exited { code: 0 })), "{setup:?}, {limit:?}: {result:?}");
+        let calls = session.report().map(|report| report.ecalls);
+        drop(session);
+        (stopped, (said, sink.rows, sink.effects, calls))
+    };
+    let (_, whole) = say(&Setup::interpreter(), None);
+    assert_eq!(whole.0.len(), 5 * SAID_BYTES as usize);
+    let ecalls: Vec<u64> = (0..).zip(&whole.1).filter(|(_, row)| row.insn == ECALL).map(|(step, _)| step).collect();
     for setup in setups().into_iter().chain([Setup::interpreter()]) {
-        for limit in [0, 99, 100, 499, 500] {
-            let mut case = case.clone();
-            case.limits.output_bytes = Some(limit);
-            let executor = setup.executor(&case);
-            let host = HostEnv::builder().build().expect("it is built");
-            let mut session = executor.start(Env::new().host(host)).expect("it starts");
-            let result = session.run(&mut NullSink::off());
-            if limit < 500 {
-                assert_eq!(result.expect_err("it says too much").kind(), "output-limit", "{setup:?}, {limit}");
-                session.limits_mut().output_bytes = None;
-                let again = session.run(&mut NullSink::off());
-                assert!(matches!(again, Ok(Status::Exited { code: 0 })), "{setup:?}, {limit}: {again:?}");
-            } else {
-                assert!(matches!(result, Ok(Status::Exited { code: 0 })), "{setup:?}, {limit}: {result:?}");
-            }
+        for (limit, stops_at) in [(0, Some(0)), (99, Some(0)), (100, Some(1)), (499, Some(4)), (500, None)] {
+            let (stopped, found) = say(&setup, Some(limit));
+            assert_eq!(stopped, stops_at.map(|call: usize| ecalls[call]), "{setup:?}, {limit}");
+            assert!(found == whole, "{setup:?}, {limit}");
         }
     }
 }
