@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::Program;
-use crate::assembler::{ECALL, MRET, T0, T1, ZERO, addi, b, jal, lui, lw, sw};
+use crate::assembler::{A7, ECALL, MRET, OP_IMM, T0, T1, ZERO, addi, b, i, jal, lui, lw, r, sw};
 use crate::body::{Body, Mode, OUTER, RECOVERY};
 use crate::machine::{finish, registers, repeat, terminate};
 use crate::places::{ECALL_DISPATCH, MEPC, Places, TRAP_DISPATCH, USER_BANK};
@@ -11,6 +11,8 @@ use crate::rng::Rng;
 
 /// The kernel's count of traps.
 const TRAPS: u32 = 0xc010_0000;
+/// And of calls that may turn the user.
+const TURNS: u32 = 0xc010_0004;
 /// Calls of the user, counted from 1, that have a routine of their own; others share the last.
 const ROUTINES: u32 = 4;
 
@@ -69,6 +71,9 @@ fn kernel_words(rng: &mut Rng, entry: u32, places: &Places) -> Vec<(u32, u32)> {
         body.rebase_all();
         let steps = body.rng.within(1, 8);
         body.steps(steps);
+        if body.rng.one_in(12) {
+            turn_user(&mut body);
+        }
         body.asm.emit(MRET);
     }
 
@@ -125,6 +130,20 @@ fn count_trap(body: &mut Body<'_>) {
     body.asm.li(T0, TRAPS);
     body.asm.emit(lw(T1, 0, T0));
     body.asm.emit(addi(T1, T1, 1));
+    body.asm.emit(sw(T1, 0, T0));
+}
+
+/// Every now and then sends the user on in the middle of a word, or back from there: the same instructions, but for what
+/// they say of their pc.
+fn turn_user(body: &mut Body<'_>) {
+    body.asm.li(T0, TURNS);
+    body.asm.emit(lw(A7, 0, T0));
+    body.asm.emit(addi(A7, A7, 1));
+    body.asm.emit(sw(A7, 0, T0));
+    body.asm.emit(i(OP_IMM, 2, A7, 7, A7));
+    body.asm.li(T0, MEPC);
+    body.asm.emit(lw(T1, 0, T0));
+    body.asm.emit(r(0, A7, T1, 4, T1));
     body.asm.emit(sw(T1, 0, T0));
 }
 
