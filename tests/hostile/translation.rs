@@ -249,7 +249,7 @@ fn chains_that_are_entered_everywhere() {
 }
 
 /// Calls of what comes next, each of which may be returned to, with all registers in use: a region that could be entered
-/// anywhere would take ten times as long and have four times the code.
+/// anywhere would take several times as long and have as much more code.
 #[test]
 fn regions_that_could_be_entered_anywhere() {
     const CALLS: u32 = 230;
