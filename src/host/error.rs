@@ -93,7 +93,7 @@ pub enum HostError {
         /// What it may.
         limit_bytes: u64,
     },
-    /// The limit on output was reached.
+    /// The limit on output was reached, and nothing was written: under another limit the run can go on with the same call.
     #[error("the guest's output would take {bytes} bytes, more than {limit_bytes}")]
     OutputLimit {
         /// What it would take.
