@@ -11,7 +11,7 @@ use tachy_runtime::{Access, Assist, Left, PageState, Slot, Verdict, Vm, enter, p
 
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
 use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier as _};
-use crate::jit::{Caches, Hops, Natives, Reached, Windows};
+use crate::jit::{Caches, Hops, Natives, Reached, region_and_index};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, Refusal, World};
 use crate::r0vm::Report;
@@ -93,7 +93,6 @@ pub(crate) struct Hart<'env, M> {
     /// What is written down, and code translated for that.
     level: Level,
     native: Option<Natives>,
-    windows: Windows,
     hops: Hops,
     options: Options,
     /// The code the program ended with, once it has.
@@ -158,7 +157,6 @@ impl<'env, M: Machine> Hart<'env, M> {
             pages,
             level,
             native,
-            windows: Windows::default(),
             hops: Hops::new(options.regrow_steps),
             options,
             exit: None,
@@ -311,11 +309,11 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Runs native code from the context's pc until it leaves.
     fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
-        let Hart { vm, machine, world, pages, native: natives, windows, hops, stats, .. } = self;
+        let Hart { vm, machine, world, pages, native: natives, hops, stats, .. } = self;
         let Some(native) = &*natives else { return Ok(()) };
         let Some(code) = native.code() else { return Ok(()) };
         let (granted, regrow, ended) = Default::default();
-        let mut desk = Desk { machine, world, pages, native, windows, hops, control, stats, granted, regrow, ended };
+        let mut desk = Desk { machine, world, pages, native, hops, control, stats, granted, regrow, ended };
         let left = enter(vm, code, &mut desk);
         let (regrow, ended) = (desk.regrow, desk.ended);
         if let Some(native) = natives {
@@ -448,7 +446,6 @@ struct Desk<'a, 'env, 'control, M> {
     world: &'a mut World<'env>,
     pages: &'a mut DecodedPages,
     native: &'a Natives,
-    windows: &'a mut Windows,
     hops: &'a mut Hops,
     control: &'a mut Control<'control>,
     stats: &'a mut Stats,
@@ -522,13 +519,13 @@ impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
         self.grant(vm, &[Reached { ahead: 0, register: 0, offset: address, access }], steps)
     }
 
-    fn window(&mut self, vm: &mut Vm, instructions: u32, steps: u32) -> Verdict {
-        // Taken out for the time, since granting needs the desk.
-        let mut windows = std::mem::take(self.windows);
-        let accesses = windows.accesses([vm.pc(), instructions], M::VARIANT, |pc| vm.word(pc));
-        let verdict = self.grant(vm, accesses, steps);
-        *self.windows = windows;
-        verdict
+    fn window(&mut self, vm: &mut Vm, group: u32, steps: u32) -> Verdict {
+        let (region, index) = region_and_index(group);
+        let groups = self.native.groups(region);
+        let accesses = groups.as_ref().and_then(|groups| groups.get(index));
+        // Every group is published before its code is. Were one missing, the interpreter would do its first access.
+        debug_assert!(accesses.is_some(), "no access group {index} of region {region}");
+        accesses.map_or(Verdict::Stop, |accesses| self.grant(vm, accesses, steps))
     }
 
     fn refill(&mut self, vm: &mut Vm, steps: u32) -> Verdict {

@@ -20,6 +20,7 @@ use rustc_hash::FxBuildHasher;
 use tachy_runtime::{CodeError, CodeMemory, Entry, Function, StubCode};
 
 use super::abi::{compile, host_isa};
+use super::access_groups::{PublishedGroups, Reached};
 use super::background::Background;
 use super::common_code::CommonCode;
 use super::counters::Counters;
@@ -128,6 +129,8 @@ impl Caches {
 #[derive(Clone)]
 pub(super) struct Generation {
     pub(super) code: Arc<CodeMemory>,
+    /// The access groups of the regions in it.
+    pub(super) groups: Arc<PublishedGroups>,
     pub(super) number: u32,
 }
 
@@ -218,7 +221,7 @@ impl CodeCache {
         let (isa, stubs) = host()?;
         let isa = isa.clone();
         let code = new_generation(&isa, stubs, options.code_bytes)?;
-        let book = Book::new(Generation { code, number: 0 });
+        let book = Book::new(Generation { code, groups: Arc::default(), number: 0 });
         let perf_map = options.perf_map.then(|| PerfMap::new(program.clone()));
         let (options, current, book) = (options.clone(), AtomicU32::new(0), Mutex::new(book));
         let targets = Mutex::default();
@@ -320,7 +323,7 @@ impl CodeCache {
     fn begin_generation(&self, book: &mut Book) -> bool {
         let Some(code) = new_generation(&self.isa, self.stubs, self.options.code_bytes) else { return false };
         let number = book.generation.number.wrapping_add(1);
-        *book = Book::new(Generation { code, number });
+        *book = Book::new(Generation { code, groups: Arc::default(), number });
         self.current.store(number, Ordering::Relaxed);
         true
     }
@@ -330,7 +333,7 @@ impl Job {
     /// Translates the region and publishes it, if it is still claimed. Where it does not fit any more, a new generation
     /// is begun instead: the session must see that first.
     pub(super) fn run(self, compiler: &mut Compiler) {
-        let Some(code) = compiler.compile(&self) else { return };
+        let Some((code, groups)) = compiler.compile(&self) else { return };
         let Job { cache, region, number, generation, growth, counters } = self;
         let memory = cache.generation();
         if memory.number != generation {
@@ -347,6 +350,7 @@ impl Job {
             Counters::add(&counters.flushes, cache.begin_generation(&mut book) as u64);
             return;
         };
+        memory.groups.publish(number, groups);
         for (entry, pc) in (0..Entry::ENTRIES).zip(region.entry_pcs()) {
             // An older region keeps its entries, it was made for them, unless this one has grown over it.
             let is_free = growth == Growth::Anew || book.generation.code.entry(pc).is_none();
@@ -402,15 +406,15 @@ impl Compiler {
         Compiler { context: Context::new(), frontend: FunctionBuilderContext::new() }
     }
 
-    /// The machine code of a region; `None` where Cranelift refuses.
-    fn compile(&mut self, job: &Job) -> Option<Vec<u8>> {
+    /// The machine code of a region and the accesses of its groups; `None` where Cranelift refuses.
+    fn compile(&mut self, job: &Job) -> Option<(Vec<u8>, Vec<Vec<Reached>>)> {
         let Job { cache, region, number, .. } = job;
         let Compiler { context, frontend } = self;
         // Cranelift panics where it has a bug. The guest chose the code, so that must not be the end of its host.
         let code = catch_unwind(AssertUnwindSafe(|| {
             context.clear();
-            lower(region, *number, cache.level, cache.rules, &cache.isa, &mut context.func, frontend);
-            compile(context, &cache.isa)
+            let groups = lower(region, *number, cache.level, cache.rules, &cache.isa, &mut context.func, frontend);
+            Some((compile(context, &cache.isa)?, groups))
         }));
         let code = code.unwrap_or_else(|_| {
             *self = Compiler::new();

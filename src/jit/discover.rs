@@ -9,6 +9,7 @@ use tachy_runtime::PAGE_BYTES;
 
 use super::region::{BLOCK_INSTRUCTIONS, Block, End, FEW_TARGETS, Placed, Region, Target};
 use super::returns::known_returns;
+use super::values::Values;
 use crate::decode::{Instruction, decode};
 use crate::isa::{Class, Op, Variant};
 
@@ -249,22 +250,13 @@ impl<C: Code> Discovery<'_, C> {
     }
 }
 
-/// Where the last of these instructions, a jump, goes if they alone say so: it is direct, or has its address from an
-/// `auipc` or `lui` among them, as calls over any distance have. Always aligned.
+/// Where the last of these instructions, a jump, goes if they alone say so: it is direct, or its register holds a constant,
+/// as in calls over any distance. Always aligned.
 fn constant_target(run: &[Placed]) -> Option<u32> {
-    let (jump, before) = run.split_last()?;
-    let Instruction { op, rs1, imm, .. } = jump.instruction;
-    let target = match op {
-        Op::Jal => jump.pc.wrapping_add(imm),
-        _ => {
-            let writer = before.iter().rev().find(|placed| placed.writes(rs1))?;
-            let upper = match writer.instruction.op {
-                Op::Lui => writer.instruction.imm,
-                Op::Auipc => writer.pc.wrapping_add(writer.instruction.imm),
-                _ => return None,
-            };
-            upper.wrapping_add(imm) & !1
-        }
+    let jump = run.last()?;
+    let target = match jump.instruction.op {
+        Op::Jal => jump.pc.wrapping_add(jump.instruction.imm),
+        _ => Values::of_block(run).last()?.address.as_constant()? & !1,
     };
     target.is_multiple_of(4).then_some(target)
 }

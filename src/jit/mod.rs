@@ -7,6 +7,7 @@
 #![expect(clippy::indexing_slicing, reason = "blocks, words and modes, by indices that were made for them")]
 
 mod abi;
+mod access_groups;
 mod background;
 mod budget;
 mod cache;
@@ -26,8 +27,9 @@ mod region;
 mod returns;
 mod stubs;
 mod translations;
-mod windows;
+mod values;
 
+pub(crate) use access_groups::{Reached, region_and_index};
 pub(crate) use cache::Caches;
 pub(crate) use hops::Hops;
 pub use listing::{Listing, list};
@@ -37,4 +39,3 @@ use native::Native;
 pub(crate) use natives::Natives;
 pub use options::JitOptions;
 use translations::Translations;
-pub(crate) use windows::{Reached, Windows};

@@ -6,6 +6,7 @@ use std::time::Instant;
 use tachy_runtime::{CodeMemory, Vm};
 
 use super::Translations;
+use super::access_groups::RegionGroups;
 use super::background::{Background, Unsent};
 use super::cache::{Book, CodeCache, Compiler, Generation, Growth, Job, Targets};
 use super::common_code::CommonCode;
@@ -110,6 +111,11 @@ impl Native {
     /// What is entered.
     pub(super) fn code(&self) -> &CodeMemory {
         &self.generation.code
+    }
+
+    /// The access groups of the region with this number.
+    pub(super) fn groups(&self, region: u32) -> Option<RegionGroups> {
+        self.generation.groups.of_region(region)
     }
 
     /// Whether the word at `address` is part of a translated region.

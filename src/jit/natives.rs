@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tachy_runtime::{CodeMemory, PAGE_BYTES, Vm};
 
+use super::access_groups::RegionGroups;
 use super::cache::{Caches, Targets};
 use super::common_code::CommonCode;
 use super::counters::Counters;
@@ -116,6 +117,11 @@ impl Natives {
     /// Code of the current mode, once it is prepared.
     pub(crate) fn code(&self) -> Option<&CodeMemory> {
         self.modes.get(self.current).map(Native::code)
+    }
+
+    /// The access groups of the region with this number in the code of the current mode.
+    pub(crate) fn groups(&self, region: u32) -> Option<RegionGroups> {
+        self.modes.get(self.current)?.groups(region)
     }
 
     /// Whether the word at `address` may be translated already, in any mode.

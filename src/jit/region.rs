@@ -61,13 +61,6 @@ pub(crate) struct Placed {
     pub(crate) instruction: Instruction,
 }
 
-impl Placed {
-    /// Whether it gives `register` a value.
-    pub(super) fn writes(&self, register: u8) -> bool {
-        register != 0 && self.instruction.op.line().format.has_rd() && self.instruction.rd == register
-    }
-}
-
 /// A run of instructions with one way in.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {

@@ -6,36 +6,34 @@ use cranelift_codegen::ir::{InstBuilder, Value, types};
 use super::{Lowering, arguments};
 use crate::isa::{Format, Op};
 use crate::jit::region::Placed;
+use crate::jit::values::Form;
 
 impl Lowering<'_> {
     /// The value an instruction of class Compute gives to rd, out of its operands.
-    pub(super) fn compute(&mut self, placed: &Placed, a: Option<Value>, b: Option<Value>) -> Value {
-        let instruction = placed.instruction;
-        let imm = instruction.imm;
-        match instruction.op {
-            Op::Lui => return self.i32(imm),
-            Op::Auipc => return self.i32(placed.pc.wrapping_add(imm)),
-            // `li` and `mv`.
-            Op::Addi if instruction.rs1 == 0 => return self.i32(imm),
-            Op::Addi if imm == 0 && a.is_some() => return a.unwrap_or(self.base),
-            _ => {}
+    pub(super) fn compute(&mut self, placed: &Placed, form: Form, a: Option<Value>, b: Option<Value>) -> Value {
+        match form {
+            Form::Sum(sum) => return self.sum(sum),
+            Form::RotateRight(value, bits) => {
+                let value = self.sum(value);
+                return self.builder.ins().rotr_imm_u(value, i64::from(bits));
+            }
+            Form::Operation | Form::Shift(_) | Form::Disjoint => {}
         }
+        let instruction = placed.instruction;
         let zero = |lowering: &mut Self| lowering.i32(0);
         let a = a.unwrap_or_else(|| zero(self));
         // The second operand: rs2, or the immediate in its place.
-        let b = match instruction.op.line().format {
-            Format::R => b.unwrap_or_else(|| zero(self)),
-            _ => self.i32(imm),
+        let b = match (form, instruction.op.line().format) {
+            (Form::Shift(bits), _) => self.i32(bits),
+            (_, Format::R) => b.unwrap_or_else(|| zero(self)),
+            _ => self.i32(instruction.imm),
         };
         match instruction.op {
             Op::Add | Op::Addi => self.builder.ins().iadd(a, b),
             Op::Sub => self.builder.ins().isub(a, b),
             Op::Xor | Op::Xori => self.builder.ins().bxor(a, b),
-            Op::Or => match self.joined(a, b).or_else(|| self.joined(b, a)) {
-                Some(joined) => joined,
-                None => self.builder.ins().bor(a, b),
-            },
-            Op::Ori => self.builder.ins().bor(a, b),
+            Op::Or if form == Form::Disjoint => self.builder.ins().iadd(a, b),
+            Op::Or | Op::Ori => self.builder.ins().bor(a, b),
             Op::And | Op::Andi => self.builder.ins().band(a, b),
             // Cranelift takes shift amounts modulo the width, as RISC-V does.
             Op::Sll | Op::Slli => self.builder.ins().ishl(a, b),

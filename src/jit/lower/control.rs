@@ -157,8 +157,7 @@ impl Lowering<'_> {
 
     /// To one of the few targets that are known, each a branch that is easily guessed, or to wherever it is.
     fn jump_indirect(&mut self, last: &Placed, known: &[usize]) {
-        let a = Some(self.register(last.instruction.rs1));
-        let target = self.jump_indirect_target(last, a);
+        let target = self.jump_indirect_target(self.known.len() - 1);
         if last.instruction.rd != 0 || self.rules.shunt {
             let link = self.i32(last.pc.wrapping_add(4));
             self.set_register(last.instruction.rd, link);
@@ -178,16 +177,16 @@ impl Lowering<'_> {
     }
 
     /// An indirect jump to a misaligned address traps before rd is written. Gives the return address.
-    pub(super) fn jump_indirect_check(&mut self, placed: &Placed, a: Option<Value>) -> Value {
-        let target = self.jump_indirect_target(placed, a);
+    pub(super) fn jump_indirect_check(&mut self, index: usize, placed: &Placed) -> Value {
+        let target = self.jump_indirect_target(index);
         let misaligned = self.builder.ins().band_imm_s(target, 2);
         self.stop_if(misaligned, placed.pc);
         self.i32(placed.pc.wrapping_add(4))
     }
 
-    fn jump_indirect_target(&mut self, placed: &Placed, a: Option<Value>) -> Value {
-        let a = a.unwrap_or_else(|| self.i32(0));
-        let sum = self.add(a, placed.instruction.imm as i32 as i64);
+    /// Where the indirect jump with this index in its block goes.
+    fn jump_indirect_target(&mut self, index: usize) -> Value {
+        let sum = self.sum(self.known[index].address);
         self.builder.ins().band_imm_s(sum, -2)
     }
 

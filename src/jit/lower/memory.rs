@@ -8,15 +8,17 @@ use tachy_runtime::{Access, Asked, PAGE_BYTES, layout, page_of};
 
 use super::{Lowering, RowParts, TRUSTED};
 use crate::isa::Op;
+use crate::jit::access_groups::{GROUPS, Group, Reach, group_id};
 use crate::jit::region::Placed;
-use crate::jit::windows::{Reach, Window};
+use crate::jit::values::Sum;
 use crate::trace::Level;
 
 impl Lowering<'_> {
-    pub(super) fn load(&mut self, rest: &[Placed], placed: &Placed, a: Option<Value>, row: &mut RowParts) {
+    /// The load with this index in its block.
+    pub(super) fn load(&mut self, index: usize, placed: &Placed, row: &mut RowParts) {
         let bytes = placed.instruction.op.line().access_bytes();
-        let address = self.address(placed, a);
-        self.check(rest, address, Access::Load(bytes));
+        let address = self.sum(self.known[index].address);
+        self.check(index, placed, Access::Load(bytes));
         let op = placed.instruction.op;
         let value = match self.level {
             Level::Off => self.load_bytes(op, address),
@@ -29,10 +31,11 @@ impl Lowering<'_> {
         row.rd = Some(value);
     }
 
-    pub(super) fn store(&mut self, rest: &[Placed], placed: &Placed, [a, b]: [Option<Value>; 2], row: &mut RowParts) {
+    /// The store with this index in its block.
+    pub(super) fn store(&mut self, index: usize, placed: &Placed, b: Option<Value>, row: &mut RowParts) {
         let bytes = placed.instruction.op.line().access_bytes();
-        let address = self.address(placed, a);
-        self.check(rest, address, Access::Store(bytes));
+        let address = self.sum(self.known[index].address);
+        self.check(index, placed, Access::Store(bytes));
         let value = b.unwrap_or(address);
         match self.level {
             Level::Off => self.store_bytes(placed.instruction.op, address, value),
@@ -46,31 +49,31 @@ impl Lowering<'_> {
         }
     }
 
-    fn address(&mut self, placed: &Placed, a: Option<Value>) -> Value {
-        let a = a.unwrap_or_else(|| self.i32(0));
-        self.sum(a, placed.instruction.imm)
-    }
-
-    /// Lets the first of these instructions have its access if its page's state and its alignment allow, and asks
-    /// otherwise; leaves in front of it if the answer is no. Where the addresses of accesses behind it are known here, the
-    /// same is done for all of them at once, and they are granted when it is their turn.
-    fn check(&mut self, rest: &[Placed], address: Value, access: Access) {
+    /// Lets the instruction with this index have its access if its page's state and its alignment allow, and asks
+    /// otherwise; leaves in front of it if the answer is no. The same is done for all accesses of its group at once, and
+    /// they are granted when it is their turn.
+    fn check(&mut self, index: usize, placed: &Placed, access: Access) {
         if self.granted > 0 {
             self.granted -= 1;
             return;
         }
-        let window = Window::at_front(rest.iter().map(|placed| (placed.pc, placed.instruction)));
-        self.granted = window.accesses.saturating_sub(1);
         self.flush_unless_lazy();
         let [slow, go] = std::array::from_fn(|_| self.builder.create_block());
-        let allowed = self.allowed(&window.reaches);
-        let (asked, about) = match window.accesses {
-            0 | 1 => (Asked::Access(access), address),
-            _ => (Asked::Window, self.i32(window.instructions)),
+        let address = self.known[index].address;
+        let group = self.groups.iter().position(|group| group.at == index && group.accesses.len() > 1);
+        let (reaches, asked, about) = match group.filter(|_| self.asked_groups.len() < GROUPS) {
+            Some(group) => {
+                let Group { accesses, reaches, .. } = self.groups[group].clone();
+                let id = group_id(self.number, self.asked_groups.len());
+                self.granted = accesses.len() - 1;
+                self.asked_groups.push(accesses);
+                (reaches, Asked::Window, self.i32(id))
+            }
+            None => (vec![Reach::of(address, access)], Asked::Access(access), self.sum(address)),
         };
+        let allowed = self.allowed(&reaches);
         self.builder.ins().brif(allowed, go, &[], slow, &[]);
-        let pc = rest.first().map_or(0, |placed| placed.pc);
-        self.ask(pc, about, asked, slow);
+        self.ask(placed.pc, about, asked, slow);
         self.builder.ins().jump(go, &[]);
         self.open(go);
     }
@@ -109,13 +112,12 @@ impl Lowering<'_> {
 
     /// What the states of the pages within reach have in common.
     fn reach_state(&mut self, reach: &Reach) -> Value {
-        let register = self.register(reach.register);
-        let first = self.sum(register, reach.first);
+        let first = self.sum(Sum { base: reach.base, offset: reach.first });
         let state = self.state(first, reach.unit_bytes);
         if reach.first == reach.last {
             return state;
         }
-        let last = self.sum(register, reach.last);
+        let last = self.sum(Sum { base: reach.base, offset: reach.last });
         let other = self.state(last, reach.unit_bytes);
         self.builder.ins().band(state, other)
     }

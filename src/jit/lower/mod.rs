@@ -1,16 +1,16 @@
 //! A region to Cranelift IR: blocks, budgets, and one instruction after the other.
 //!
-//! What instructions compute is in `compute`, how they reach memory in `memory`, how they are written down in `rows`, what
-//! is known of values in `known`; when registers are stored in `registers`, how control comes in, goes from block to
+//! What instructions compute is in `compute`, how they reach memory in `memory`, how they are written down in `rows`,
+//! which IR value stands for a sum in `sums`; when registers are stored in `registers`, how control comes in, goes from block to
 //! block and leaves in `control`.
 //! Nothing here may know an address of the host: everything is reached from the base.
 
 mod compute;
 mod control;
-mod known;
 mod memory;
 mod registers;
 mod rows;
+mod sums;
 #[cfg(feature = "wrong-lowerings")]
 pub mod wrong;
 
@@ -23,20 +23,24 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use tachy_runtime::{ROW_BYTES, layout, page_of};
 
 use super::abi::{assist_signature, region_signature};
+use super::access_groups::{Group, Reached, groups};
 use super::budget::{Share, shares};
 use super::carry::carried;
 use super::liveness::{RegisterSet, live_in};
 use super::region::{Block, End, Placed, Region};
+use super::values::{Known, Values};
 use crate::isa::Class;
 use crate::rules::Rules;
 use crate::trace::Level;
 
 use rows::RowParts;
+use sums::Sums;
 
 /// Context, page states and dispatch table: mapped, aligned, and never a reason to trap.
 const TRUSTED: MemFlagsData = MemFlagsData::trusted();
 
-/// Fills `function` with the IR of `region`, which knows itself by `number` (not 0) in the dispatch table.
+/// Fills `function` with the IR of `region`, which knows itself by `number` (not 0) in the dispatch table. Returns the
+/// accesses of the groups that its code asks about, by their indices.
 pub(super) fn lower(
     region: &Region,
     number: u32,
@@ -45,7 +49,7 @@ pub(super) fn lower(
     isa: &OwnedTargetIsa,
     function: &mut Function,
     frontend: &mut FunctionBuilderContext,
-) {
+) -> Vec<Vec<Reached>> {
     #[cfg(feature = "wrong-lowerings")]
     let region = &wrong::applied(region);
     function.signature = region_signature();
@@ -95,11 +99,15 @@ pub(super) fn lower(
         hop_indirect,
         leave_stop,
         out,
+        known: Vec::new(),
+        groups: Vec::new(),
+        asked_groups: Vec::new(),
         granted: 0,
-        sums: Vec::new(),
+        sums: Sums::default(),
         dirty: 0,
         lazy: false,
         after: base,
+        after_parts: (base, 0),
         left: 0,
     };
     lowering.builder.ins().jump(choose, &[word, before].map(BlockArg::Value));
@@ -112,6 +120,7 @@ pub(super) fn lower(
     lowering.leave_stop_block();
     lowering.builder.seal_all_blocks();
     lowering.builder.finalize(isa.frontend_config());
+    lowering.asked_groups
 }
 
 struct Lowering<'a> {
@@ -147,16 +156,22 @@ struct Lowering<'a> {
     /// Out of native code (pc, progress), or where the context has both already.
     leave_stop: IrBlock,
     out: IrBlock,
+    /// What the current block's instructions alone tell of the values that they compute, and its access groups.
+    known: Vec<Known>,
+    groups: Vec<Group>,
+    /// The accesses of each group that code so far may ask about.
+    asked_groups: Vec<Vec<Reached>>,
     /// Accesses ahead that were asked for already.
     granted: usize,
-    /// Addresses that the current block computed, by value and what was added.
-    sums: Vec<((Value, i64), Value)>,
+    /// IR values of the current block.
+    sums: Sums,
     /// Registers whose value is newer than the context's; x0 stands for its shunt.
     dirty: RegisterSet,
     /// Whether that is stored only where it is needed.
     lazy: bool,
-    /// Progress at the end of the current block.
+    /// Progress at the end of the current block, and the same as a value and what is to be added to it.
     after: Value,
+    after_parts: (Value, i64),
     /// Instructions of the current block not yet done, the current one included.
     left: i64,
     /// Steps behind the current block that are taken from the budget already, at the most.
@@ -199,12 +214,12 @@ impl Lowering<'_> {
         if self.rules.asks_fetches() && self.entered_from_elsewhere[index] && self.left > 0 {
             self.check_fetch(block.pc);
         }
-        self.sums.clear();
-        let mut rest = &block.instructions[..];
-        while let [placed, behind @ ..] = rest {
-            self.instruction(placed, rest, block.end);
+        self.known = Values::of_block(&block.instructions);
+        self.groups = groups(&block.instructions);
+        self.sums = Sums::default();
+        for (index, placed) in block.instructions.iter().enumerate() {
+            self.instruction(index, placed, block.end);
             self.left -= 1;
-            rest = behind;
         }
         self.end(block);
     }
@@ -214,13 +229,16 @@ impl Lowering<'_> {
     fn take_budget(&mut self, pc: u32, asks: bool) {
         let before = self.builder.use_var(self.progress);
         let change = self.left * self.step_unit();
-        let after = self.add(before, change);
+        let after = self.plus(before, change);
         self.builder.def_var(self.progress, after);
-        self.after = after;
+        (self.after, self.after_parts) = (after, (before, change));
         if !asks || self.left + self.reserved == 0 {
             return;
         }
-        let farthest = self.add(after, self.reserved * self.step_unit());
+        let farthest = match self.reserved {
+            0 => after,
+            reserved => self.plus(before, change + reserved * self.step_unit()),
+        };
         let limit = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS_LIMIT);
         let too_much = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, farthest, limit);
         let [refill, refilled, body] = std::array::from_fn(|_| self.builder.create_block());
@@ -236,12 +254,13 @@ impl Lowering<'_> {
         self.builder.ins().brif(verdict, self.out, &[], refilled, &[]);
 
         self.open_cold(refilled);
-        let after = self.add(fresh, change);
+        let after = self.plus(fresh, change);
         self.builder.def_var(self.progress, after);
         self.builder.ins().jump(body, &[]);
 
         self.open(body);
         self.after = self.builder.use_var(self.progress);
+        self.after_parts = (self.after, 0);
     }
 
     /// Asks through the stub at `stub` in the context; not 0 if the answer is to stop. The context must be as an answer
@@ -254,11 +273,13 @@ impl Lowering<'_> {
         self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT)
     }
 
-    fn instruction(&mut self, placed: &Placed, rest: &[Placed], end: End) {
+    /// The instruction with this index in its block.
+    fn instruction(&mut self, index: usize, placed: &Placed, end: End) {
         let instruction = placed.instruction;
         let line = instruction.op.line();
-        let a = line.format.has_rs1().then(|| self.register(instruction.rs1));
-        let b = line.format.has_rs2().then(|| self.register(instruction.rs2));
+        let known = self.known[index];
+        let a = line.format.has_rs1().then(|| self.operand(instruction.rs1, known.operands[0]));
+        let b = line.format.has_rs2().then(|| self.operand(instruction.rs2, known.operands[1]));
         // A row's column of x0 is 0 without looking.
         let mut row = RowParts {
             rs1: a.filter(|_| instruction.rs1 != 0),
@@ -266,10 +287,10 @@ impl Lowering<'_> {
             ..RowParts::default()
         };
         match line.class {
-            Class::Compute => row.rd = Some(self.compute(placed, a, b)),
-            Class::Load => self.load(rest, placed, a, &mut row),
-            Class::Store => self.store(rest, placed, [a, b], &mut row),
-            Class::JumpIndirect if end == End::Indirect => row.rd = Some(self.jump_indirect_check(placed, a)),
+            Class::Compute => row.rd = Some(self.compute(placed, known.form, a, b)),
+            Class::Load => self.load(index, placed, &mut row),
+            Class::Store => self.store(index, placed, b, &mut row),
+            Class::JumpIndirect if end == End::Indirect => row.rd = Some(self.jump_indirect_check(index, placed)),
             Class::Jump | Class::JumpIndirect => row.rd = Some(self.i32(placed.pc.wrapping_add(4))),
             Class::Branch => {
                 self.branch_check(placed, a, b);
@@ -281,6 +302,7 @@ impl Lowering<'_> {
             Class::Fence | Class::System => {}
         }
         self.write_row(placed, &row);
+        self.sums.results.push(row.rd);
         if let Some(value) = row.rd
             && (instruction.rd != 0 || self.rules.shunt)
             && !(line.class == Class::JumpIndirect && end == End::Indirect)
@@ -292,8 +314,8 @@ impl Lowering<'_> {
     /// Pc and progress for leaving before the current instruction. The context's registers must be exact there.
     fn here(&mut self, pc: u32) -> [BlockArg; 2] {
         let pc = self.i32(pc);
-        let undone = -self.left * self.step_unit();
-        let progress = self.add(self.after, undone);
+        let (value, constant) = self.after_parts;
+        let progress = self.plus(value, constant - self.left * self.step_unit());
         [BlockArg::Value(pc), BlockArg::Value(progress)]
     }
 
