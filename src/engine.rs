@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tachy_runtime::{Access, Assist, Left, PageState, Slot, Verdict, Vm, enter, page_of};
 
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
-use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier as _};
-use crate::jit::{Caches, Hops, Natives, Reached, region_and_index};
+use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier};
+use crate::jit::{Caches, Hops, Natives, Reached, Resting, region_and_index};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, Refusal, World};
 use crate::r0vm::Report;
@@ -56,6 +56,10 @@ pub struct Stats {
     pub translated_instructions: u64,
     /// Bytes of machine code made.
     pub code_bytes: u64,
+    /// Pages of the system that they take: each is sealed once, whatever it holds then.
+    pub code_pages: u64,
+    /// Regions that the code generator refused; the interpreter runs them.
+    pub refused_regions: u64,
     /// Time that the session spent on translation: all of it, or without waiting for the background thread's.
     pub compile_time: Duration,
     /// Time that the background thread spent translating for the session.
@@ -147,7 +151,8 @@ enum Ended {
 impl<'env, M: Machine> Hart<'env, M> {
     pub(crate) fn new(mut vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
         let past = options.caches.as_ref().and_then(|caches| caches.past());
-        let pages = DecodedPages::new(M::VARIANT, M::RULES, past);
+        let threshold = options.caches.as_ref().map_or(0, |caches| caches.threshold());
+        let pages = DecodedPages::new(M::VARIANT, M::RULES, past, threshold);
         let level = Level::Off;
         let native = options.caches.clone().map(|caches| Natives::new(caches, level, &mut vm, &pages));
         Hart {
@@ -281,7 +286,9 @@ impl<'env, M: Machine> Hart<'env, M> {
     fn prepare_native(&mut self) -> bool {
         let Some(native) = &mut self.native else { return false };
         native.set_mode(self.machine.mode());
-        self.machine.allows_native(&self.vm) && native.prepare(&mut self.vm, &mut self.pages)
+        !native.rests(self.vm.steps())
+            && self.machine.allows_native(&self.vm)
+            && native.prepare(&mut self.vm, &mut self.pages)
     }
 
     /// Opens the next slice; how the run ends, if there is none.
@@ -297,11 +304,11 @@ impl<'env, M: Machine> Hart<'env, M> {
     fn interpret(&mut self) -> Leave {
         let Hart { vm, machine, world, pages, native, .. } = self;
         let step = vm.steps();
-        let leave = match (native, vm.tracing()) {
-            (None, false) => interpreter::run::<M, _, false>(vm, machine, world, pages, &mut Alone),
-            (None, true) => interpreter::run::<M, _, true>(vm, machine, world, pages, &mut Alone),
-            (Some(native), false) => interpreter::run::<M, _, false>(vm, machine, world, pages, native),
-            (Some(native), true) => interpreter::run::<M, _, true>(vm, machine, world, pages, native),
+        let rests = native.as_mut().is_some_and(|native| native.rests(step));
+        let leave = match native {
+            None => interpret(vm, machine, world, pages, &mut Alone),
+            Some(native) if rests => interpret(vm, machine, world, pages, &mut Resting(native)),
+            Some(native) => interpret(vm, machine, world, pages, native),
         };
         self.stats.interpreted_steps += vm.steps() - step;
         leave
@@ -313,10 +320,12 @@ impl<'env, M: Machine> Hart<'env, M> {
         let Some(native) = &*natives else { return Ok(()) };
         let Some(code) = native.code() else { return Ok(()) };
         let (granted, regrow, ended) = Default::default();
+        let (entered, before) = (vm.pc(), vm.steps());
         let mut desk = Desk { machine, world, pages, native, hops, control, stats, granted, regrow, ended };
         let left = enter(vm, code, &mut desk);
         let (regrow, ended) = (desk.regrow, desk.ended);
         if let Some(native) = natives {
+            native.ran(entered, vm.steps() - before);
             if let Some(from) = vm.take_jump_pc() {
                 native.jumped(from, vm.pc());
             }
@@ -406,6 +415,20 @@ impl<'env, M: Machine> Hart<'env, M> {
     }
 }
 
+/// Interprets, with rows or without.
+fn interpret<M: Machine, T: Tier>(
+    vm: &mut Vm,
+    machine: &mut M,
+    world: &mut World<'_>,
+    pages: &mut DecodedPages,
+    tier: &mut T,
+) -> Leave {
+    match vm.tracing() {
+        false => interpreter::run::<M, T, false>(vm, machine, world, pages, tier),
+        true => interpreter::run::<M, T, true>(vm, machine, world, pages, tier),
+    }
+}
+
 /// Hands rows and effects over, sees time and cancelling, lets the machine do what is due, and opens the next slice; an
 /// empty one at the stop step. Whether the machine did anything.
 fn next_slice<M: Machine>(
@@ -462,7 +485,8 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
     fn wants_regrowth(&mut self, vm: &Vm) -> bool {
         // Those that entered native code are none from region to region.
         let transfers = (self.stats.transfers + vm.transfers()).saturating_sub(self.stats.entries + 1);
-        if self.hops.are_frequent(vm.steps(), transfers) {
+        // Where there is no room or no credit for it, that is no reason to look more rarely.
+        if self.hops.are_frequent(vm.steps(), transfers) && self.native.can_translate(vm.steps()) {
             self.regrow = vm.transfer_pcs().into_iter().find(|&pc| self.native.may_regrow(pc));
             if self.regrow.is_none() {
                 self.hops.tire();

@@ -56,7 +56,7 @@ const WARM: [(&str, &[&str], u64); 10] = [
     ("brk", &["4000"], 20_000_000),
     ("filter", &[], 20_000_000),
     ("smc", &["40", "fence", "1000000"], 20_000_000),
-    ("rust_mix", &["60"], 100_000_000),
+    ("rust_mix", &["60"], 300_000_000),
 ];
 /// The steps over which shares are taken.
 const WINDOW_STEPS: u64 = 50_000_000;

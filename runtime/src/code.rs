@@ -241,6 +241,11 @@ impl CodeMemory {
         self.arena.used_bytes()
     }
 
+    /// Pages of the system in use.
+    pub fn used_pages(&self) -> usize {
+        self.used_bytes() / self.arena.page_bytes
+    }
+
     /// The entry at `pc`, if there is one.
     #[inline]
     pub fn entry(&self, pc: u32) -> Option<Entry> {

@@ -19,6 +19,10 @@ use crate::rules::Rules;
 /// Pages held at once; one more and all are dropped. 2.5 KiB each with counts, so 30 MiB at the most.
 const PAGES_HELD: usize = 12 * 1024;
 
+/// In the place of a count: something was found at the address that is entered instead.
+pub(crate) const ENTERED: u16 = u16::MAX;
+const LARGEST: u16 = ENTERED - 1;
+
 /// Pages that one chunk of the index covers: a megabyte of guest memory.
 const CHUNK_PAGES: usize = 1024;
 
@@ -59,19 +63,24 @@ pub(crate) struct DecodedPages {
     held: usize,
     /// What earlier sessions found, and of each held page what ran in them.
     past: Option<Arc<Past>>,
+    /// The largest count to begin with where they counted: one less than somebody waits for, so that the next arrival is it.
+    heat_recalled_max: u16,
     ran: Vec<Ran>,
 }
 
 /// First slot of a held page.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Held(usize);
+pub(crate) struct Held(usize);
 
 impl DecodedPages {
-    /// Nothing decoded yet. What is found out about `past`'s program is added to it in the end.
-    pub(crate) fn new(variant: Variant, rules: &[Rules], past: Option<Arc<Past>>) -> DecodedPages {
+    /// Nothing decoded yet. What is found out about `past`'s program is added to it in the end; counts that it recalls begin
+    /// below `threshold`.
+    pub(crate) fn new(variant: Variant, rules: &[Rules], past: Option<Arc<Past>>, threshold: u16) -> DecodedPages {
         let index = (0..PAGES as usize / CHUNK_PAGES).map(|_| None).collect();
         let writes = rules.iter().fold(PageState::default(), |writes, rules| writes.with(rules.write));
-        DecodedPages { variant, writes, index, slots: Vec::new(), heat: Vec::new(), held: 0, past, ran: Vec::new() }
+        let heat_recalled_max = threshold.saturating_sub(1);
+        let (slots, heat, held, ran) = Default::default();
+        DecodedPages { variant, writes, index, slots, heat, held, past, heat_recalled_max, ran }
     }
 
     /// The page of `pc`, held from now on.
@@ -104,7 +113,9 @@ impl DecodedPages {
         self.slots.resize(first + PAGE_SLOTS, UNKNOWN);
         self.heat.resize(first + PAGE_SLOTS, 0);
         if let Some(past) = &self.past {
-            self.ran.push(past.recall(page, &mut self.heat[first..]));
+            let heat = &mut self.heat[first..];
+            self.ran.push(past.recall(page, heat));
+            heat.iter_mut().for_each(|heat| *heat = (*heat).min(self.heat_recalled_max));
         }
         self.held += 1;
         let (chunk, entry) = split(page);
@@ -188,13 +199,23 @@ impl DecodedPages {
         }));
     }
 
-    /// Counts that control came to `pc`; how often it did so far, up to 65,535.
-    #[inline]
-    pub(crate) fn heat(&mut self, pc: u32) -> u16 {
-        let held = self.hold(pc);
+    /// Counts that control came to `pc`, which lies in the page `held`; how often it did so far, or [`ENTERED`]. Behind the
+    /// largest count comes 32,768, so that who looks at powers of two looks again.
+    #[inline(always)]
+    pub(crate) fn count(&mut self, held: Held, pc: u32) -> u16 {
         let heat = &mut self.heat[held.0 + slot_of(pc)];
-        *heat = heat.saturating_add(1);
+        *heat = match *heat {
+            ENTERED => ENTERED,
+            LARGEST => 1 << 15,
+            less => less + 1,
+        };
         *heat
+    }
+
+    /// As [`DecodedPages::count`], whose page need not be held.
+    pub(crate) fn count_at(&mut self, pc: u32) -> u16 {
+        let held = self.hold(pc);
+        self.count(held, pc)
     }
 
     /// How often control came to `pc`, as far as it was counted.

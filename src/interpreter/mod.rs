@@ -9,8 +9,8 @@ mod past;
 
 use tachy_runtime::{Access, PageState, Row, Slot, Vm, page_of};
 
-pub(crate) use decoded::DecodedPages;
-use decoded::{Code, Decoded, Held};
+use decoded::{Code, Decoded};
+pub(crate) use decoded::{DecodedPages, ENTERED, Held};
 pub(crate) use past::Past;
 
 use crate::error::Cause;
@@ -20,14 +20,15 @@ use crate::rules::Rules;
 
 /// Who watches the interpreter to run something else where it can.
 pub(crate) trait Tier {
-    /// Control came to `pc` by a jump, a taken branch or a fall into another page. True ends the interpretation there.
-    fn arrive(&mut self, pages: &mut DecodedPages, pc: u32) -> bool;
+    /// Control came to `pc`, in the page `held`, by a jump, a taken branch or a fall into another page. True ends the
+    /// interpretation there.
+    fn arrive(&mut self, pages: &mut DecodedPages, held: Held, pc: u32) -> bool;
 
     /// An indirect jump that is neither call nor return went from `from` to `to`.
     fn jumped(&mut self, from: u32, to: u32);
 
     /// The word at `address`, in a page with code, is about to change or has just changed.
-    fn code_written(&mut self, address: u32);
+    fn code_written(&mut self, pages: &mut DecodedPages, address: u32);
 }
 
 /// Nobody watches: the interpreter alone.
@@ -35,14 +36,14 @@ pub(crate) struct Alone;
 
 impl Tier for Alone {
     #[inline(always)]
-    fn arrive(&mut self, _: &mut DecodedPages, _: u32) -> bool {
+    fn arrive(&mut self, _: &mut DecodedPages, _: Held, _: u32) -> bool {
         false
     }
 
     #[inline(always)]
     fn jumped(&mut self, _: u32, _: u32) {}
 
-    fn code_written(&mut self, _: u32) {}
+    fn code_written(&mut self, _: &mut DecodedPages, _: u32) {}
 }
 
 /// Why the interpreter returned. The context is exact in each case.
@@ -68,6 +69,7 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
 ) -> Leave {
     let rules = machine.rules();
     let mut pc = vm.pc();
+    let mut arrived = None;
     loop {
         // Here at each arrival, and at each step in a page that must be asked for each time.
         if vm.slice_over() {
@@ -85,7 +87,7 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
                 pages.forget(pc);
             }
         }
-        let held = pages.hold(pc);
+        let held = arrived.take().unwrap_or_else(|| pages.hold(pc));
         loop {
             let from = pc;
             let done = step::<M, T, ROWS>(vm, machine, world, pages, tier, rules, held, from);
@@ -102,10 +104,12 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
                 if is_indirect_jump(op, now) {
                     tier.jumped(from, pc);
                 }
-                if tier.arrive(pages, pc) {
+                let there = if page_of(pc) == page_of(from) { held } else { pages.hold(pc) };
+                if tier.arrive(pages, there, pc) {
                     vm.set_pc(pc);
                     return Leave::Arrived;
                 }
+                arrived = Some(there);
                 break;
             }
             if vm.slice_over() || asks_always {
@@ -338,7 +342,7 @@ fn store<M: Machine, T: Tier>(
         machine.access(vm, world, address, Access::Store(bytes))?;
         if vm.page_state(address).contains(PageState::CODE) {
             pages.forget(address);
-            tier.code_written(address);
+            tier.code_written(pages, address);
         }
     }
     let mask = (u64::MAX >> (64 - 8 * bytes)) as u32;
@@ -356,6 +360,6 @@ fn store<M: Machine, T: Tier>(
 fn forget_written<T: Tier>(world: &mut World<'_>, pages: &mut DecodedPages, tier: &mut T) {
     for word in world.code_written.drain(..) {
         pages.forget(word);
-        tier.code_written(word);
+        tier.code_written(pages, word);
     }
 }

@@ -1,19 +1,20 @@
 //! The background compiler: one thread for all sessions of an executor, started by the first region they ask for and
 //! ended with the last of them.
 //!
-//! It must not know what it translates for whom: a job brings all of that, and publishes only what is still wanted.
+//! It must not know what it translates for whom: a job brings all of that. What is hottest comes first because sessions
+//! send no more than a few at a time, and the hottest of theirs; the others wait with them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::cache::{Compiler, Job};
 use super::counters::Counters;
+use super::job::{Batch, Compiler, Job};
 
-/// Jobs that may wait. They are done in the order they come; whoever finds the queue full asks again when the code is
-/// hotter, so that a short queue keeps what is hot in front.
+/// Jobs that may wait: enough to fill a page of code together.
 const QUEUE: usize = 16;
 
 /// The thread, once there is one.
@@ -39,9 +40,9 @@ struct State {
 /// A job that was not taken.
 pub(super) enum Unsent {
     /// Too many wait already.
-    Full(Job),
+    Full(Box<Job>),
     /// There is no thread: the system gives none.
-    NoThread(Job),
+    NoThread(Box<Job>),
 }
 
 impl Background {
@@ -55,14 +56,14 @@ impl Background {
     pub(super) fn send(&self, job: Job) -> Result<(), Unsent> {
         let worker = self.worker.get_or_init(Worker::start).as_ref();
         let Some((worker, jobs)) = worker.and_then(|worker| Some((worker, worker.jobs.as_ref()?))) else {
-            return Err(Unsent::NoThread(job));
+            return Err(Unsent::NoThread(Box::new(job)));
         };
         worker.state.waiting.fetch_add(1, Ordering::Relaxed);
         jobs.try_send(job).map_err(|error| {
             worker.state.waiting.fetch_sub(1, Ordering::Relaxed);
             match error {
-                TrySendError::Full(job) => Unsent::Full(job),
-                TrySendError::Disconnected(job) => Unsent::NoThread(job),
+                TrySendError::Full(job) => Unsent::Full(Box::new(job)),
+                TrySendError::Disconnected(job) => Unsent::NoThread(Box::new(job)),
             }
         })
     }
@@ -92,16 +93,33 @@ impl Drop for Worker {
 
 fn work(jobs: &Receiver<Job>, state: &State) {
     let mut compiler = Compiler::new();
-    for job in jobs {
+    while let Ok(job) = jobs.recv() {
+        // Whatever goes wrong with a batch, its jobs end their reservations, and the next one is translated.
+        let batch = AssertUnwindSafe(|| work_on_batch(job, jobs, state, &mut compiler));
+        if catch_unwind(batch).is_err() {
+            compiler = Compiler::new();
+        }
+        if state.ending.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+}
+
+/// Translates jobs until they fill a page of code, none waits, or the first of them has waited for long; publishes them.
+fn work_on_batch(first: Job, jobs: &Receiver<Job>, state: &State, compiler: &mut Compiler) {
+    let mut batch = Batch::new();
+    let mut next = Some(first);
+    while let Some(job) = next {
         state.waiting.fetch_sub(1, Ordering::Relaxed);
         if state.ending.load(Ordering::Relaxed) {
             return;
         }
-        if job.is_orphan() {
-            continue;
-        }
         let (started, counters) = (Instant::now(), job.counters.clone());
-        job.run(&mut compiler);
+        batch.translate(job, compiler);
+        next = if batch.is_due() { None } else { jobs.try_recv().ok() };
+        if next.is_none() {
+            std::mem::replace(&mut batch, Batch::new()).publish();
+        }
         Counters::add_time(&counters.background_nanos, started.elapsed());
     }
 }

@@ -1,42 +1,35 @@
 //! Compiled code of a program for one level: translated once, run by any number of sessions on any thread.
 //!
 //! Code lives in *generations*. When one is full, a new one is begun; sessions move over when they next look, and the
-//! last to leave frees the old one. Who is about to translate a region *claims* its entries first and publishes only
-//! what is still claimed: taking a claim back is how code that was written over meanwhile never comes to be. The book
-//! of both is held for moments, never while Cranelift works.
+//! last to leave frees the old one. Who translates what, and what may be published, is in `registry`; how regions come
+//! here, in `job`.
 //!
 //! What a session must know of its own, which of its words are translated and what it wrote over, is in `native`. Shared
 //! caches are of the program as it began: a session that writes over its code goes on with caches of its own.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
-use cranelift_codegen::Context;
 use cranelift_codegen::isa::OwnedTargetIsa;
-use cranelift_frontend::FunctionBuilderContext;
 use rustc_hash::FxBuildHasher;
-use tachy_runtime::{CodeError, CodeMemory, Entry, Function, StubCode};
+use tachy_runtime::{CodeError, CodeMemory, Function, StubCode};
 
-use super::abi::{compile, host_isa};
-use super::access_groups::{PublishedGroups, Reached};
+use super::abi::host_isa;
+use super::access_groups::PublishedGroups;
 use super::background::Background;
 use super::common_code::CommonCode;
 use super::counters::Counters;
-use super::lower::lower;
+use super::payback::Payback;
 use super::perf_map::PerfMap;
 use super::region::Region;
+use super::registry::{Growth, Registry, Reserved};
 use super::stubs::Stubs;
 use super::{JitOptions, Native};
 use crate::interpreter::Past;
 use crate::program::Program;
 use crate::rules::Rules;
 use crate::trace::Level;
-
-/// Times that a region is grown anew, at the most: a program may do one thing after the other, and must not keep the
-/// translator busy for ever.
-const REGROWTHS: u8 = 4;
 
 /// Compiled code, shared.
 pub(crate) struct CodeCache {
@@ -46,9 +39,9 @@ pub(crate) struct CodeCache {
     isa: OwnedTargetIsa,
     stubs: &'static Stubs,
     perf_map: Option<PerfMap>,
-    /// The number of the book's generation, for sessions to see at a glance that there is a new one.
+    /// The number of the registry's generation, for sessions to see at a glance that there is a new one.
     current: AtomicU32,
-    book: Mutex<Book>,
+    registry: Mutex<Registry>,
     /// Where indirect jumps went in sessions that ended.
     targets: Mutex<Targets>,
 }
@@ -98,8 +91,13 @@ impl Caches {
         })
     }
 
+    /// The account of a new session.
+    pub(super) fn payback(&self) -> Payback {
+        Payback::new(!self.options.paid_by_steps)
+    }
+
     /// How often control must come to an address before anything is translated.
-    pub(super) fn threshold(&self) -> u16 {
+    pub(crate) fn threshold(&self) -> u16 {
         self.options.threshold
     }
 
@@ -134,74 +132,6 @@ pub(super) struct Generation {
     pub(super) number: u32,
 }
 
-/// What is published, and what is under way.
-pub(super) struct Book {
-    /// The one that is being filled.
-    generation: Generation,
-    /// Number of the next region; 0 is none.
-    next_region: u32,
-    /// Entries of regions under way, with the region's number. Where Cranelift refuses a region its claim stays, so that
-    /// nobody asks again.
-    claims: HashMap<u32, u32, FxBuildHasher>,
-    /// How often regions were grown anew, by their entries.
-    regrown: HashMap<u32, u8, FxBuildHasher>,
-}
-
-impl Book {
-    /// What is known of `generation` when nothing is.
-    fn new(generation: Generation) -> Book {
-        Book { generation, next_region: 1, claims: HashMap::default(), regrown: HashMap::default() }
-    }
-
-    /// Whether `region` has what can be entered in another region, but for the one at its own first entry.
-    fn joins(&self, region: &Region) -> bool {
-        let region_at = |pc: u32| self.generation.code.entry(pc).map(Entry::region);
-        let own = region.entry_pcs().next().and_then(region_at);
-        region.blocks.iter().any(|block| region_at(block.pc).is_some_and(|other| Some(other) != own))
-    }
-
-    /// Whether the region at `pc` is there and may be grown anew.
-    fn may_regrow(&self, pc: u32) -> bool {
-        self.generation.code.entry(pc).is_some()
-            && !self.claims.contains_key(&pc)
-            && self.regrown.get(&pc).is_none_or(|&times| times < REGROWTHS)
-    }
-
-    /// Whether `pc` is an entry already, or is about to be.
-    pub(super) fn has_entry(&self, pc: u32) -> bool {
-        self.generation.code.entry(pc).is_some() || self.claims.contains_key(&pc)
-    }
-}
-
-/// Why a region is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Growth {
-    /// There is none at its entry.
-    New,
-    /// In place of the one at its entry, which control often comes to from others: over what is in those, too, so that
-    /// indirect jumps to any of its entries stay inside.
-    Anew,
-}
-
-/// A region that is claimed, to be translated by anyone who has a [`Compiler`].
-pub(super) struct Job {
-    cache: Arc<CodeCache>,
-    pub(super) region: Region,
-    /// The region's number.
-    number: u32,
-    /// The generation that it is made for.
-    generation: u32,
-    growth: Growth,
-    /// Of the session that asked.
-    pub(super) counters: Arc<Counters>,
-}
-
-/// What one translation at a time uses.
-pub(super) struct Compiler {
-    context: Context,
-    frontend: FunctionBuilderContext,
-}
-
 /// This host's instruction set and stubs: the same for every cache, and made once, since three functions to compile
 /// are a lot for a session that translates a few blocks.
 fn host() -> Option<&'static (OwnedTargetIsa, Stubs)> {
@@ -221,11 +151,11 @@ impl CodeCache {
         let (isa, stubs) = host()?;
         let isa = isa.clone();
         let code = new_generation(&isa, stubs, options.code_bytes)?;
-        let book = Book::new(Generation { code, groups: Arc::default(), number: 0 });
+        let registry = Registry::new(Generation { code, groups: Arc::default(), number: 0 });
         let perf_map = options.perf_map.then(|| PerfMap::new(program.clone()));
-        let (options, current, book) = (options.clone(), AtomicU32::new(0), Mutex::new(book));
+        let (options, current, registry) = (options.clone(), AtomicU32::new(0), Mutex::new(registry));
         let targets = Mutex::default();
-        Some(Arc::new(CodeCache { options, rules, level, isa, stubs, perf_map, current, book, targets }))
+        Some(Arc::new(CodeCache { options, rules, level, isa, stubs, perf_map, current, registry, targets }))
     }
 
     pub(super) fn options(&self) -> &JitOptions {
@@ -236,6 +166,14 @@ impl CodeCache {
         self.rules
     }
 
+    pub(super) fn level(&self) -> Level {
+        self.level
+    }
+
+    pub(super) fn isa(&self) -> &OwnedTargetIsa {
+        &self.isa
+    }
+
     /// Where indirect jumps went in sessions that ended.
     pub(super) fn targets(&self) -> MutexGuard<'_, Targets> {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
@@ -243,7 +181,7 @@ impl CodeCache {
 
     /// The generation that is being filled.
     pub(super) fn generation(&self) -> Generation {
-        self.book().generation.clone()
+        self.registry().generation.clone()
     }
 
     /// Whether `generation` is not the one that is being filled.
@@ -252,188 +190,82 @@ impl CodeCache {
         self.current.load(Ordering::Relaxed) != generation.number
     }
 
-    /// Claims the region at `pc` that `discover` finds, to be made for `generation`. What it is found in must be the
-    /// code of every session that shares this cache. `None` if someone has it already, if a new generation was begun,
-    /// if there is nothing to translate, or if another thread is at the book just now: nobody waits to translate.
-    pub(super) fn claim(
-        self: &Arc<Self>,
+    /// Reserves the region at `pc` that `discover` finds, to be made for `generation`. What it is found in must be the
+    /// code of every session that shares this cache.
+    pub(super) fn reserve(
+        &self,
         pc: u32,
         growth: Growth,
         generation: &Generation,
-        counters: &Arc<Counters>,
-        discover: impl FnOnce(&Book) -> Option<Region>,
-    ) -> Option<Job> {
-        let mut book = match self.book.try_lock() {
-            Ok(book) => book,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        let is_wanted = match growth {
-            Growth::New => !book.has_entry(pc),
-            Growth::Anew => book.may_regrow(pc),
-        };
-        if !is_wanted || book.generation.number != generation.number {
-            return None;
+        discover: impl FnOnce(&Registry) -> Option<Region>,
+    ) -> Reserved {
+        let Some(mut registry) = self.try_registry() else { return Reserved::Busy };
+        if !registry.wants(pc, growth) || registry.generation.number != generation.number {
+            return Reserved::No;
         }
-        if book.next_region == Entry::REGIONS {
-            self.begin_generation(&mut book);
-            return None;
+        if registry.is_out_of_numbers() {
+            self.begin_generation(&mut registry);
+            return Reserved::No;
         }
-        let region = discover(&book)?;
-        if growth == Growth::Anew {
-            *book.regrown.entry(pc).or_insert(0) += 1;
-            if !book.joins(&region) {
-                return None;
-            }
-        }
-        let number = book.next_region;
-        book.next_region += 1;
-        for pc in region.entry_pcs() {
-            book.claims.entry(pc).or_insert(number);
-        }
-        let (cache, counters) = (self.clone(), counters.clone());
-        Some(Job { cache, region, number, generation: generation.number, growth, counters })
+        let reservation = discover(&registry).and_then(|region| registry.reserve(region, growth));
+        reservation.map_or(Reserved::No, Reserved::Yes)
     }
 
-    /// Whether the region at `pc` may be grown anew; not if another thread is at the book just now.
+    /// Whether the region at `pc` may be grown anew; not if another thread is at the registry just now.
     pub(super) fn may_regrow(&self, pc: u32) -> bool {
-        self.book.try_lock().is_ok_and(|book| book.may_regrow(pc))
+        self.try_registry().is_some_and(|registry| registry.may_regrow(pc))
     }
 
-    /// Whether any of these entries is claimed, and so under way; not if another thread is at the book just now.
+    /// Whether any of these entries is under way; not if another thread is at the registry just now.
     pub(super) fn are_under_way(&self, pcs: &[u32]) -> bool {
-        let book = self.book.try_lock();
-        book.is_ok_and(|book| pcs.iter().any(|pc| book.claims.contains_key(pc)))
+        !pcs.is_empty() && self.try_registry().is_some_and(|registry| registry.are_under_way(pcs))
     }
 
-    /// Takes back entries of `generation`, published or claimed, the code of which has been written over.
-    pub(super) fn take_back(&self, generation: &Generation, pcs: &[u32]) {
-        let mut book = self.book();
-        for pc in pcs {
-            generation.code.clear_entry(*pc);
-            book.claims.remove(pc);
+    /// Takes back these entries of `generation`, since code in the page of `address` that they lead to is written over, and
+    /// sees to it that nothing is published any more that is being made of that page.
+    pub(super) fn write_over(&self, address: u32, generation: &Generation, pcs: &[u32]) {
+        self.registry().write_over(address);
+        pcs.iter().for_each(|&pc| generation.code.clear_entry(pc));
+    }
+
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The registry, unless another thread is at it.
+    fn try_registry(&self) -> Option<MutexGuard<'_, Registry>> {
+        match self.registry.try_lock() {
+            Ok(registry) => Some(registry),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
-    }
-
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a new generation, as far as the system gives memory; whether it does.
-    fn begin_generation(&self, book: &mut Book) -> bool {
+    pub(super) fn begin_generation(&self, registry: &mut Registry) -> bool {
         let Some(code) = new_generation(&self.isa, self.stubs, self.options.code_bytes) else { return false };
-        let number = book.generation.number.wrapping_add(1);
-        *book = Book::new(Generation { code, groups: Arc::default(), number });
+        let number = registry.generation.number.wrapping_add(1);
+        registry.begin(Generation { code, groups: Arc::default(), number });
         self.current.store(number, Ordering::Relaxed);
         true
     }
-}
 
-impl Job {
-    /// Translates the region and publishes it, if it is still claimed. Where it does not fit any more, a new generation
-    /// is begun instead: the session must see that first.
-    pub(super) fn run(self, compiler: &mut Compiler) {
-        let Some((code, groups)) = compiler.compile(&self) else { return };
-        let Job { cache, region, number, generation, growth, counters } = self;
-        let memory = cache.generation();
-        if memory.number != generation {
-            return;
+    /// Names a function for a profiler, if names are wanted.
+    pub(super) fn name(&self, function: Function, code_bytes: usize, region: &Region) {
+        if let Some(perf_map) = &self.perf_map {
+            perf_map.add(function, code_bytes, region);
         }
-        // Without the book, for this takes the longest. If the claim is gone by then, the code is never entered.
-        let published = publish_code(&memory.code, &code);
-        let mut book = cache.book();
-        if !book.is_claimed(&region, number, generation) {
-            return;
-        }
-        let is_full = !memory.code.has_room_for_entries(region.entries.len());
-        let Some(function) = published.ok().filter(|_| !is_full) else {
-            Counters::add(&counters.flushes, cache.begin_generation(&mut book) as u64);
-            return;
-        };
-        memory.groups.publish(number, groups);
-        for (entry, pc) in (0..Entry::ENTRIES).zip(region.entry_pcs()) {
-            // An older region keeps its entries, it was made for them, unless this one has grown over it.
-            let is_free = growth == Growth::Anew || book.generation.code.entry(pc).is_none();
-            if book.claims.get(&pc) == Some(&number) && is_free {
-                book.generation.code.set_entry(pc, function, number, entry);
-            }
-        }
-        book.release(&region, number);
-        drop(book);
-        if let Some(perf_map) = &cache.perf_map {
-            perf_map.add(function, code.len(), &region);
-        }
-        Counters::add(&counters.regions, 1);
-        Counters::add(&counters.regions_anew, (growth == Growth::Anew) as u64);
-        Counters::add(&counters.instructions, region.instructions() as u64);
-        Counters::add(&counters.code_bytes, code.len() as u64);
-    }
-
-    /// Gives the claim back, for another time.
-    pub(super) fn release(self) {
-        let mut book = self.cache.book();
-        if book.generation.number == self.generation {
-            book.release(&self.region, self.number);
-            if self.growth == Growth::Anew {
-                book.regrown.retain(|&pc, _| Some(pc) != self.region.entry_pcs().next());
-            }
-        }
-    }
-
-    /// Whether nobody would run it: the session that asked is gone and shared its cache with none.
-    pub(super) fn is_orphan(&self) -> bool {
-        Arc::strong_count(&self.cache) == 1
-    }
-}
-
-impl Book {
-    fn is_claimed(&self, region: &Region, number: u32, generation: u32) -> bool {
-        let first = region.entry_pcs().next();
-        self.generation.number == generation && first.is_some_and(|pc| self.claims.get(&pc) == Some(&number))
-    }
-
-    fn release(&mut self, region: &Region, number: u32) {
-        for pc in region.entry_pcs() {
-            if self.claims.get(&pc) == Some(&number) {
-                self.claims.remove(&pc);
-            }
-        }
-    }
-}
-
-impl Compiler {
-    pub(super) fn new() -> Compiler {
-        Compiler { context: Context::new(), frontend: FunctionBuilderContext::new() }
-    }
-
-    /// The machine code of a region and the accesses of its groups; `None` where Cranelift refuses.
-    fn compile(&mut self, job: &Job) -> Option<(Vec<u8>, Vec<Vec<Reached>>)> {
-        let Job { cache, region, number, .. } = job;
-        let Compiler { context, frontend } = self;
-        // Cranelift panics where it has a bug. The guest chose the code, so that must not be the end of its host.
-        let code = catch_unwind(AssertUnwindSafe(|| {
-            context.clear();
-            let groups = lower(region, *number, cache.level, cache.rules, &cache.isa, &mut context.func, frontend);
-            Some((compile(context, &cache.isa)?, groups))
-        }));
-        let code = code.unwrap_or_else(|_| {
-            *self = Compiler::new();
-            None
-        });
-        debug_assert!(code.is_some(), "Cranelift refused the region at {:x?}", region.entry_pcs().next());
-        code
     }
 }
 
 /// The documented crossing: here the translator vouches for its code.
 #[allow(unsafe_code)]
-fn publish_code(generation: &CodeMemory, code: &[u8]) -> Result<Function, CodeError> {
-    // SAFETY: `lower` made this function: it keeps to the region ABI, reaches memory only as base + u32, page states by
+pub(super) fn publish_code(generation: &CodeMemory, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
+    // SAFETY: `lower` made these functions: each keeps to the region ABI, reaches memory only as base + u32, page states by
     // a 24-bit index, the context at constants of `layout` and rows below the limit it checked; it goes on only where
     // the dispatch table says; it takes any entry number, since unknown ones go to the first; and `compile` refused
     // relocations.
-    let mut functions = unsafe { generation.publish(&[code]) }?;
-    functions.pop().ok_or(CodeError::Full { used_bytes: 0, capacity_bytes: 0 })
+    unsafe { generation.publish(functions) }
 }
 
 /// Code memory with its stubs. The other half of the crossing.

@@ -12,6 +12,10 @@ pub(super) struct Counters {
     pub(super) regions_anew: AtomicU64,
     pub(super) instructions: AtomicU64,
     pub(super) code_bytes: AtomicU64,
+    /// Pages of the system that code was published in.
+    pub(super) code_pages: AtomicU64,
+    /// Regions that Cranelift refused.
+    pub(super) refused: AtomicU64,
     /// Time that the session spent on translation.
     pub(super) own_nanos: AtomicU64,
     /// Time that the background thread spent on it.
@@ -36,6 +40,8 @@ impl Counters {
         stats.regions_anew += get(&self.regions_anew);
         stats.translated_instructions += get(&self.instructions);
         stats.code_bytes += get(&self.code_bytes);
+        stats.code_pages += get(&self.code_pages);
+        stats.refused_regions += get(&self.refused);
         stats.compile_time += Duration::from_nanos(get(&self.own_nanos));
         stats.background_time += Duration::from_nanos(get(&self.background_nanos));
         stats.code_flushes += get(&self.flushes);

@@ -8,17 +8,31 @@ use tachy_runtime::{CodeMemory, Vm};
 use super::Translations;
 use super::access_groups::RegionGroups;
 use super::background::{Background, Unsent};
-use super::cache::{Book, CodeCache, Compiler, Generation, Growth, Job, Targets};
+use super::cache::{CodeCache, Generation, Targets};
+use super::candidates::Candidates;
 use super::common_code::CommonCode;
 use super::counters::Counters;
 use super::discover::Code;
+use super::job::{Batch, Compiler, Job};
+use super::payback::Payback;
 use super::region::Region;
-use crate::interpreter::{DecodedPages, Tier};
+use super::registry::{Growth, Registry, Reserved};
+use super::short_runs::ShortRuns;
+use crate::interpreter::{DecodedPages, ENTERED, Held, Tier};
 use crate::rules::Rules;
 
 /// Targets kept of one indirect jump, and jumps kept: what a large `switch` needs.
 const TARGETS: usize = 64;
 const JUMPS: usize = 4096;
+
+/// Indirect jumps of which is remembered that there is nothing new to note.
+const RECENT_JUMPS: usize = 64;
+/// No address that a jump can go to.
+const ANYWHERE: u32 = 1;
+
+/// Arrivals at an address without entry between two looks for one, less 1; and the threshold below which each looks.
+const BETWEEN_LOOKS: u16 = 15;
+const LOOK_EACH_TIME: u16 = 100;
 
 /// A session's view of a [`CodeCache`].
 pub(super) struct Native {
@@ -29,9 +43,18 @@ pub(super) struct Native {
     generation: Generation,
     /// How often control must come to an address of this generation before it is translated.
     threshold: u16,
+    /// Bits of such a count that are not all zero where the table of entries need not be looked at.
+    between_looks: u16,
     translations: Translations,
     /// Where indirect jumps went while they were interpreted.
     targets: Targets,
+    /// Of recent indirect jumps where they went, [`ANYWHERE`] where no more is kept of them.
+    recent_jumps: Box<[(u32, u32); RECENT_JUMPS]>,
+    /// Code that is hot and waits for credit or for room in the background's queue.
+    candidates: Candidates,
+    short_runs: ShortRuns,
+    /// Whether native code was left since control was last looked at.
+    has_left: bool,
     /// Who translates; none: this session itself.
     background: Option<Arc<Background>>,
     /// With what this session translates, once it does.
@@ -52,14 +75,19 @@ impl Native {
         let generation = cache.generation();
         let threshold = cache.options().threshold_in(generation.number);
         let targets = cache.targets().clone();
-        let (translations, compiler, took_a_while) = Default::default();
+        let (translations, candidates, short_runs, compiler, took_a_while) = Default::default();
         Native {
             cache,
             common,
             generation,
             threshold,
+            between_looks: if threshold < LOOK_EACH_TIME { 0 } else { BETWEEN_LOOKS },
             translations,
             targets,
+            recent_jumps: Box::new([(0, 0); RECENT_JUMPS]),
+            candidates,
+            short_runs,
+            has_left: false,
             background,
             compiler,
             took_a_while,
@@ -73,21 +101,89 @@ impl Native {
     }
 
     /// Whether native code can be entered at the context's pc, after translating it or asking for that if it is hot.
-    pub(super) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages) -> bool {
+    pub(super) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages, payback: &mut Payback) -> bool {
         self.follow();
         let pc = vm.pc();
         if self.has_entry(pc) {
             return true;
         }
-        if !pc.is_multiple_of(4) || pages.heat(pc) < self.threshold {
-            return false;
+        let heat = match std::mem::take(&mut self.has_left) {
+            // Native code came here, and nobody has counted that.
+            true => pages.count_at(pc),
+            false => pages.heat_so_far(pc).max(1),
+        };
+        if heat == ENTERED {
+            self.miss(pages, pc);
+        } else if pc.is_multiple_of(4) && self.is_due(heat) {
+            if self.may_wait(pc, vm) {
+                self.candidates.offer(pc, heat);
+            } else {
+                // For another time, as hot again.
+                pages.set_heat(pc, self.threshold / 2);
+            }
         }
-        let started = Instant::now();
-        self.translate(pc, Growth::New, vm, pages);
-        Counters::add_time(&self.counters.own_nanos, started.elapsed());
-        // Unless it is translated now, it may take a while: not asked again at each arrival.
-        pages.set_heat(pc, self.threshold / 2);
+        if !self.candidates.is_empty() && self.can_translate(vm.steps(), payback) {
+            let started = Instant::now();
+            self.translate_hottest(vm, pages, payback);
+            Counters::add_time(&self.counters.own_nanos, started.elapsed());
+        }
         self.has_entry(pc)
+    }
+
+    /// Whether it is time to ask for a translation, where control has come so often: at the threshold, and again each time
+    /// that this has doubled.
+    #[inline]
+    fn is_due(&self, heat: u16) -> bool {
+        heat >= self.threshold && (heat.is_power_of_two() || heat == self.threshold || self.threshold <= 1)
+    }
+
+    /// Whether the hot code at `pc` may be translated some time soon.
+    fn may_wait(&mut self, pc: u32, vm: &Vm) -> bool {
+        // What is in the middle of a region under way waits for it: the same code from elsewhere on would only keep others
+        // from being translated.
+        !self.cache.are_under_way(self.translations.entries_around(pc))
+            && self.translations.may_translate(pc)
+            && (!self.translations.is_repeat(pc) || self.translations.may_repeat(vm.steps()))
+    }
+
+    /// Whether a region may be translated now: there is room where it has to wait, and credit for it.
+    pub(super) fn can_translate(&self, steps: u64, payback: &Payback) -> bool {
+        payback.has_credit(steps) && self.background.as_ref().is_none_or(|background| background.has_room())
+    }
+
+    /// Has the hottest code translated, as much as is paid for and finds room; in batches, where this session does it.
+    fn translate_hottest(&mut self, vm: &mut Vm, pages: &mut DecodedPages, payback: &mut Payback) {
+        // A region that finds code memory full is tried once more, in the next generation.
+        for _ in 0..2 {
+            let mut batch = Batch::new();
+            let mut tried = Vec::new();
+            while self.can_translate(vm.steps(), payback)
+                && let Some((pc, heat)) = self.candidates.take_hottest()
+            {
+                if self.has_entry(pc) {
+                    continue;
+                }
+                match self.reserve(pc, Growth::New, vm, pages, payback) {
+                    Ok(Some(job)) => {
+                        tried.push((pc, heat));
+                        if let Some(job) = self.send(job, pages) {
+                            self.translate(job, &mut batch);
+                        }
+                    }
+                    // For another time, as hot again.
+                    Ok(None) => pages.set_heat(pc, self.threshold / 2),
+                    Err(Busy) => {
+                        self.candidates.offer(pc, heat);
+                        break;
+                    }
+                }
+            }
+            batch.publish();
+            if !self.follow() {
+                break;
+            }
+            tried.into_iter().for_each(|(pc, heat)| self.candidates.offer(pc, heat));
+        }
     }
 
     /// Whether the region at `pc` may be grown anew.
@@ -96,11 +192,87 @@ impl Native {
     }
 
     /// Has the region at `pc` grown anew, now or some time; how many instructions that takes.
-    pub(super) fn regrow(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) -> usize {
+    pub(super) fn regrow(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages, payback: &mut Payback) -> usize {
         let started = Instant::now();
-        let instructions = self.translate(pc, Growth::Anew, vm, pages);
+        let mut instructions = 0;
+        if self.translations.may_translate(pc)
+            && let Ok(Some(job)) = self.reserve(pc, Growth::Anew, vm, pages, payback)
+        {
+            instructions = job.region().instructions();
+            if let Some(job) = self.send(job, pages) {
+                let mut batch = Batch::new();
+                self.translate(job, &mut batch);
+                batch.publish();
+            }
+        }
         Counters::add_time(&self.counters.own_nanos, started.elapsed());
         instructions
+    }
+
+    /// Has `job` translated in the background; gives it back where this session has to do it.
+    fn send(&self, job: Job, pages: &mut DecodedPages) -> Option<Job> {
+        let Some(background) = &self.background else { return Some(job) };
+        match background.send(job) {
+            Ok(()) => None,
+            // Another session was faster: the code is asked for again when it is as hot again.
+            Err(Unsent::Full(job)) => {
+                job.region().entry_pcs().for_each(|pc| pages.set_heat(pc, self.threshold / 2));
+                None
+            }
+            Err(Unsent::NoThread(job)) => Some(*job),
+        }
+    }
+
+    fn translate(&mut self, job: Job, batch: &mut Batch) {
+        batch.translate(job, self.compiler.get_or_insert_with(|| Box::new(Compiler::new())));
+        self.took_a_while = true;
+        if batch.is_due() {
+            std::mem::replace(batch, Batch::new()).publish();
+        }
+    }
+
+    /// Whether the interpretation ends at `pc`, where control came so often.
+    #[inline(never)]
+    fn look(&mut self, pages: &mut DecodedPages, pc: u32, heat: u16) -> bool {
+        if heat == ENTERED && self.short_runs.pauses(pc) {
+            return false;
+        }
+        match (self.has_entry(pc), heat) {
+            (true, ENTERED) => true,
+            (true, _) => {
+                pages.set_heat(pc, ENTERED);
+                true
+            }
+            (false, ENTERED) => {
+                self.miss(pages, pc);
+                false
+            }
+            (false, _) => self.is_due(heat),
+        }
+    }
+
+    /// There is no entry where one was expected. If none is under way either, arrivals are counted again.
+    fn miss(&self, pages: &mut DecodedPages, pc: u32) {
+        if !self.translations.contains(pc) {
+            pages.set_heat(pc, self.threshold / 2);
+        }
+    }
+
+    /// Native code was entered at `pc` and did so many steps.
+    pub(super) fn ran(&mut self, pc: u32, steps: u64) {
+        self.has_left = true;
+        if self.cache.options().paid_by_steps {
+            self.short_runs.ran(pc, steps);
+        }
+    }
+
+    /// Takes over what waits with `other`, which gives way to this one.
+    pub(super) fn take_candidates(&mut self, other: Native) {
+        self.candidates = other.into_candidates();
+    }
+
+    fn into_candidates(mut self) -> Candidates {
+        std::mem::take(&mut self.candidates)
     }
 
     /// Whether this session has translated something itself since it was last asked, so that time is to be looked at.
@@ -141,64 +313,46 @@ impl Native {
         behind
     }
 
-    /// Has the region at `pc` translated, now or some time; how many instructions that takes.
-    fn translate(&mut self, pc: u32, growth: Growth, vm: &mut Vm, pages: &mut DecodedPages) -> usize {
-        // What is in the middle of a region under way waits for it: the same code from elsewhere on would only keep others
-        // from being translated.
-        if self.background.as_ref().is_some_and(|background| {
-            !background.has_room() || self.cache.are_under_way(self.translations.entries_around(pc))
-        }) || !self.translations.may_translate(pc)
-        {
-            return 0;
-        }
-        if growth == Growth::New && self.translations.is_repeat(pc) && !self.translations.may_repeat(vm.steps()) {
-            return 0;
-        }
-        let mut instructions = 0;
-        // A region that finds code memory full is tried once more, in the next generation.
-        for _ in 0..2 {
-            let Some(job) = self.claim(pc, growth, vm, pages) else { break };
-            instructions += job.region.instructions();
-            let job = match &self.background {
-                None => job,
-                Some(background) => match background.send(job) {
-                    Ok(()) => break,
-                    Err(Unsent::Full(job)) => {
-                        job.release();
-                        break;
-                    }
-                    Err(Unsent::NoThread(job)) => job,
-                },
-            };
-            job.run(self.compiler.get_or_insert_with(|| Box::new(Compiler::new())));
-            self.took_a_while = true;
-            if self.has_entry(pc) || !self.follow() {
-                break;
-            }
-        }
-        instructions
-    }
-
-    /// Claims the region at `pc`. From here on stores into it are seen, long before it is published.
-    fn claim(&mut self, pc: u32, growth: Growth, vm: &mut Vm, pages: &mut DecodedPages) -> Option<Job> {
+    /// Reserves the region at `pc`, which is paid for with that. From here on stores into it are seen, long before it is
+    /// published.
+    fn reserve(
+        &mut self,
+        pc: u32,
+        growth: Growth,
+        vm: &mut Vm,
+        pages: &mut DecodedPages,
+        payback: &mut Payback,
+    ) -> Result<Option<Job>, Busy> {
         let Native { cache, common, generation, threshold, translations, targets, counters, .. } = self;
         let (rules, cap) = (cache.rules(), cache.options().cap_of(growth));
-        let job = cache.claim(pc, growth, generation, counters, |book| {
+        let reserved = cache.reserve(pc, growth, generation, |registry| {
             let (threshold, common) = (*threshold, common.as_deref());
             let may_repeat = growth == Growth::Anew || translations.may_repeat(vm.steps());
             let site =
-                Site { pc, growth, threshold, may_repeat, rules, common, vm, pages, book, translations, targets };
+                Site { pc, growth, threshold, may_repeat, rules, common, vm, pages, registry, translations, targets };
             Region::discover(pc, rules.variant, cap, &site)
-        })?;
-        for pc in translations.add(&job.region, growth == Growth::Anew) {
+        });
+        let reservation = match reserved {
+            Reserved::Yes(reservation) => reservation,
+            Reserved::Busy => return Err(Busy),
+            Reserved::No => return Ok(None),
+        };
+        let region = &reservation.region;
+        payback.spend(region.instructions(), cache.level());
+        for pc in translations.add(region, growth == Growth::Anew) {
             pages.mark_code(vm, pc);
         }
-        for &cut in &job.region.cuts {
-            pages.set_heat(cut, *threshold);
+        for &cut in &region.cuts {
+            pages.set_heat(cut, threshold.saturating_sub(1));
         }
-        Some(job)
+        // They are looked for at each arrival from here on.
+        region.entry_pcs().for_each(|pc| pages.set_heat(pc, ENTERED));
+        Ok(Some(Job::new(cache, reservation, counters.clone())))
     }
 }
+
+/// Another thread is at the registry just now.
+struct Busy;
 
 /// What a region is grown from: code that ran, as far as it is warm.
 ///
@@ -215,7 +369,7 @@ struct Site<'a> {
     common: Option<&'a CommonCode>,
     vm: &'a Vm,
     pages: &'a DecodedPages,
-    book: &'a Book,
+    registry: &'a Registry,
     translations: &'a Translations,
     targets: &'a Targets,
 }
@@ -237,11 +391,11 @@ impl Code for Site<'_> {
     }
 
     fn is_warm(&self, pc: u32) -> bool {
-        self.at_first_sight() || self.pages.heat_so_far(pc) >= self.threshold / 32 || self.book.has_entry(pc)
+        self.at_first_sight() || self.pages.heat_so_far(pc) >= self.threshold / 32 || self.registry.has_entry(pc)
     }
 
     fn stops_at(&self, pc: u32) -> bool {
-        self.growth == Growth::New && self.book.has_entry(pc)
+        self.growth == Growth::New && self.registry.has_entry(pc)
     }
 
     fn targets(&self, pc: u32) -> &[u32] {
@@ -250,19 +404,29 @@ impl Code for Site<'_> {
 }
 
 impl Tier for Native {
-    #[inline]
-    fn arrive(&mut self, pages: &mut DecodedPages, pc: u32) -> bool {
-        self.has_entry(pc) || pages.heat(pc) >= self.threshold
+    #[inline(always)]
+    fn arrive(&mut self, pages: &mut DecodedPages, held: Held, pc: u32) -> bool {
+        let heat = pages.count(held, pc);
+        // Where the count is due it is a power of two or the threshold. The table of entries is large, so that it is looked
+        // at only then and now and then, until an entry was found.
+        (heat & self.between_looks == 0 || heat == self.threshold || heat == ENTERED) && self.look(pages, pc, heat)
     }
 
     fn jumped(&mut self, from: u32, to: u32) {
-        add_target(&mut self.targets, from, to);
+        let recent = &mut self.recent_jumps[from as usize / 4 % RECENT_JUMPS];
+        if *recent != (from, to) && *recent != (from, ANYWHERE) {
+            let is_full = add_target(&mut self.targets, from, to);
+            *recent = (from, if is_full { ANYWHERE } else { to });
+        }
     }
 
-    fn code_written(&mut self, address: u32) {
+    fn code_written(&mut self, pages: &mut DecodedPages, address: u32) {
         if self.translations.contains(address) {
             Counters::add(&self.counters.invalidations, 1);
-            self.cache.take_back(&self.generation, &self.translations.rewrite(address));
+            let entries = self.translations.rewrite(address);
+            self.cache.write_over(address, &self.generation, &entries);
+            // They are asked for again soon, however hot they were before.
+            entries.into_iter().for_each(|pc| pages.set_heat(pc, self.threshold / 2));
         }
     }
 }
@@ -272,17 +436,21 @@ impl Drop for Native {
     fn drop(&mut self) {
         let mut kept = self.cache.targets();
         for (&from, targets) in &self.targets {
-            targets.iter().for_each(|&to| add_target(&mut kept, from, to));
+            for &to in targets {
+                add_target(&mut kept, from, to);
+            }
         }
     }
 }
 
-/// Takes down that the indirect jump at `from` went to `to`, as far as there is room.
-pub(super) fn add_target(targets: &mut Targets, from: u32, to: u32) {
-    if targets.len() < JUMPS || targets.contains_key(&from) {
-        let targets = targets.entry(from).or_default();
-        if targets.len() < TARGETS && !targets.contains(&to) {
-            targets.push(to);
-        }
+/// Takes down that the indirect jump at `from` went to `to`, as far as there is room; whether there is none for more.
+pub(super) fn add_target(targets: &mut Targets, from: u32, to: u32) -> bool {
+    if targets.len() >= JUMPS && !targets.contains_key(&from) {
+        return true;
     }
+    let targets = targets.entry(from).or_default();
+    if targets.len() < TARGETS && !targets.contains(&to) {
+        targets.push(to);
+    }
+    targets.len() >= TARGETS
 }

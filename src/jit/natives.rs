@@ -14,9 +14,11 @@ use super::access_groups::RegionGroups;
 use super::cache::{Caches, Targets};
 use super::common_code::CommonCode;
 use super::counters::Counters;
+use super::lull::Lull;
 use super::native::{Native, add_target};
+use super::payback::Payback;
 use crate::engine::Stats;
-use crate::interpreter::{DecodedPages, Tier};
+use crate::interpreter::{DecodedPages, Held, Tier};
 use crate::trace::Level;
 
 /// See the module.
@@ -31,6 +33,9 @@ pub(crate) struct Natives {
     /// Where indirect jumps went meanwhile.
     early: Targets,
     current: usize,
+    /// What translation may cost the session.
+    payback: Payback,
+    lull: Lull,
     /// What is shared, while it is.
     common: Option<Arc<CommonCode>>,
     counters: Arc<Counters>,
@@ -43,8 +48,10 @@ impl Natives {
         for page in common.iter().flat_map(|common| common.pages()) {
             pages.mark_code(vm, page * PAGE_BYTES);
         }
-        let (modes, early, counters) = Default::default();
-        let mut natives = Natives { caches, level, modes, waiting: true, early, current: 0, common, counters };
+        let (modes, early, lull, counters) = Default::default();
+        let payback = caches.payback();
+        let mut natives =
+            Natives { caches, level, modes, waiting: true, early, current: 0, payback, lull, common, counters };
         natives.look();
         natives
     }
@@ -65,7 +72,9 @@ impl Natives {
     /// Makes the views anew.
     fn renew(&mut self) {
         self.waiting = false;
-        self.modes = self.caches.natives(self.level, self.common.as_ref(), &self.counters).unwrap_or_default();
+        let modes = self.caches.natives(self.level, self.common.as_ref(), &self.counters).unwrap_or_default();
+        let before = std::mem::replace(&mut self.modes, modes);
+        self.modes.iter_mut().zip(before).for_each(|(native, before)| native.take_candidates(before));
         let early = std::mem::take(&mut self.early);
         for native in &mut self.modes {
             early.iter().for_each(|(&from, targets)| targets.iter().for_each(|&to| native.jumped(from, to)));
@@ -83,11 +92,25 @@ impl Natives {
         self.modes.get_mut(self.current)
     }
 
+    /// Whether the interpreter goes on alone for a while: [`Resting`] watches it then.
+    #[inline]
+    pub(crate) fn rests(&mut self, step: u64) -> bool {
+        if self.payback.is_unlimited() || self.waiting {
+            return false;
+        }
+        if !self.lull.is_rest(step) {
+            let Natives { modes, current, payback, lull, .. } = self;
+            let has_credit = || modes.get(*current).is_some_and(|native| native.can_translate(step, payback));
+            lull.look(step, payback.native_steps(), has_credit);
+        }
+        self.lull.is_rest(step)
+    }
+
     /// As [`Native::prepare`], in the current mode.
     pub(crate) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages) -> bool {
         let pc = vm.pc();
         if self.waiting {
-            if pages.heat(pc) < self.caches.threshold() {
+            if pages.heat_so_far(pc).max(1) < self.caches.threshold() {
                 return false;
             }
             self.renew();
@@ -96,7 +119,22 @@ impl Natives {
         if strange && self.current().is_some_and(|native| native.is_hot(pages, pc)) {
             self.leave();
         }
-        self.current().is_some_and(|native| native.prepare(vm, pages))
+        let native = self.modes.get_mut(self.current);
+        native.is_some_and(|native| native.prepare(vm, pages, &mut self.payback))
+    }
+
+    /// Native code was entered at `pc` and did so many steps.
+    #[inline]
+    pub(crate) fn ran(&mut self, pc: u32, steps: u64) {
+        self.payback.earn(steps);
+        if let Some(native) = self.current() {
+            native.ran(pc, steps);
+        }
+    }
+
+    /// As [`Native::can_translate`], in the current mode.
+    pub(crate) fn can_translate(&self, steps: u64) -> bool {
+        self.modes.get(self.current).is_some_and(|native| native.can_translate(steps, &self.payback))
     }
 
     /// As [`Native::may_regrow`], in the current mode.
@@ -106,7 +144,8 @@ impl Natives {
 
     /// As [`Native::regrow`], in the current mode.
     pub(crate) fn regrow(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) -> usize {
-        self.current().map_or(0, |native| native.regrow(pc, vm, pages))
+        let native = self.modes.get_mut(self.current);
+        native.map_or(0, |native| native.regrow(pc, vm, pages, &mut self.payback))
     }
 
     /// As [`Native::took_a_while`], in the current mode.
@@ -146,30 +185,49 @@ impl Natives {
     }
 }
 
+/// The tier of a session that rests: code that is written over is noticed, and nothing else.
+pub(crate) struct Resting<'a>(pub(crate) &'a mut Natives);
+
+impl Tier for Resting<'_> {
+    #[inline(always)]
+    fn arrive(&mut self, _: &mut DecodedPages, _: Held, _: u32) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn jumped(&mut self, _: u32, _: u32) {}
+
+    fn code_written(&mut self, pages: &mut DecodedPages, address: u32) {
+        self.0.code_written(pages, address);
+    }
+}
+
 impl Tier for Natives {
-    #[inline]
-    fn arrive(&mut self, pages: &mut DecodedPages, pc: u32) -> bool {
+    #[inline(always)]
+    fn arrive(&mut self, pages: &mut DecodedPages, held: Held, pc: u32) -> bool {
         match self.modes.get_mut(self.current) {
-            Some(native) => native.arrive(pages, pc),
-            None => self.waiting && pages.heat(pc) >= self.caches.threshold(),
+            Some(native) => native.arrive(pages, held, pc),
+            None => self.waiting && pages.count(held, pc) >= self.caches.threshold(),
         }
     }
 
     fn jumped(&mut self, from: u32, to: u32) {
         match self.modes.get_mut(self.current) {
             Some(native) => native.jumped(from, to),
-            None => add_target(&mut self.early, from, to),
+            None => {
+                add_target(&mut self.early, from, to);
+            }
         }
     }
 
-    fn code_written(&mut self, address: u32) {
+    fn code_written(&mut self, pages: &mut DecodedPages, address: u32) {
         match &self.common {
             Some(common) if common.contains(address) => {
                 Counters::add(&self.counters.invalidations, 1);
                 self.leave();
             }
             Some(_) => {}
-            None => self.modes.iter_mut().for_each(|native| native.code_written(address)),
+            None => self.modes.iter_mut().for_each(|native| native.code_written(pages, address)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How native code is made; nothing here changes what a program does.
 
-use super::cache::Growth;
+use super::registry::Growth;
 use crate::error::Error;
 
 /// When code is translated, how much at once, and how much of it is kept.
@@ -19,6 +19,9 @@ pub struct JitOptions {
     /// Translate on a thread of the executor's own, while sessions interpret on. Otherwise each session translates what
     /// it needs and waits for it, and how it ran is as reproducible as what it computed.
     pub background: bool,
+    /// Translate no more than the session's steps have paid for, so that no program takes noticeably more processor time
+    /// than the interpreter would, on all threads together. Otherwise everything that is hot is translated.
+    pub paid_by_steps: bool,
     /// Name generated code for Linux's perf in `/tmp/perf-PID.map`.
     pub perf_map: bool,
     /// Leave native code after each block for the interpreter to go on to the next: slow, and a hard test of both acting
@@ -34,6 +37,7 @@ impl Default for JitOptions {
             regrow_steps: 1 << 20,
             code_bytes: 64 << 20,
             background: true,
+            paid_by_steps: true,
             perf_map: false,
             take_turns: false,
         }
@@ -43,7 +47,7 @@ impl Default for JitOptions {
 impl JitOptions {
     /// Everything translated at first sight, and waited for: for tests, and to see what translation costs.
     pub fn eager() -> JitOptions {
-        JitOptions { threshold: 0, background: false, ..JitOptions::default() }
+        JitOptions { threshold: 0, background: false, paid_by_steps: false, ..JitOptions::default() }
     }
 
     /// The threshold in the generation of code memory with this number. It doubles with each: what filled memory up was

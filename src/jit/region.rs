@@ -89,6 +89,11 @@ impl Region {
         self.blocks.iter().map(|block| block.instructions.len()).sum()
     }
 
+    /// Addresses of its instructions, block by block.
+    pub(crate) fn pcs(&self) -> impl Iterator<Item = u32> {
+        self.blocks.iter().flat_map(|block| block.instructions.iter().map(|placed| placed.pc))
+    }
+
     /// Addresses of the entries, the one asked for first.
     pub(crate) fn entry_pcs(&self) -> impl Iterator<Item = u32> {
         self.entries.iter().map(|&entry| self.blocks[entry].pc)

@@ -146,6 +146,14 @@ impl Setup {
         self
     }
 
+    /// No more translation than steps have paid for, or all that is hot.
+    pub fn paid_by_steps(mut self, paid_by_steps: bool) -> Setup {
+        if let Some(jit) = &mut self.jit {
+            jit.paid_by_steps = paid_by_steps;
+        }
+        self
+    }
+
     /// Translation on a thread of its own, or where it is needed.
     pub fn background(mut self, background: bool) -> Setup {
         if let Some(jit) = &mut self.jit {

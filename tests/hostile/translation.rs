@@ -98,7 +98,7 @@ fn a_block_of_a_million_instructions() {
         assert_eq!(found.stats.translated_instructions, 0, "{:?}", found.stats);
     }
     let program = rounds(300, MachineKind::Bare, |asm| adds(asm, 30_000));
-    let found = run_alike(&program, MachineKind::Bare, &usual(), Limits::default());
+    let found = run_alike(&program, MachineKind::Bare, &usual().paid_by_steps(false), Limits::default());
     assert!(found.stats.translated_instructions > 20_000, "it is hot: {:?}", found.stats);
     assert_once(&found.stats, 30_010);
 }
@@ -177,7 +177,7 @@ fn regions_that_never_come_together() {
             asm.i(Op::Xori, 5, 5, number % 2048);
             asm.i(Op::Addi, 5, 5, 3);
         });
-        let setup = usual().threshold(20).regrow_steps(REGROW_STEPS);
+        let setup = usual().paid_by_steps(false).threshold(20).regrow_steps(REGROW_STEPS);
         let found = run_alike(&case.program, machine, &setup, Limits::default());
         assert_eq!(found.end, "Exited { code: 0 }");
         assert!(found.stats.regions_anew > 0, "{:?}", found.stats);
@@ -346,7 +346,7 @@ fn code_that_is_written_over_now_and_then() {
         asm.op(Op::Jalr, 0, 15, 0, 0);
         let program = case(machine, asm).program;
         let limits = Limits { steps: Some(STEPS), ..Limits::default() };
-        let found = run_alike(&program, machine, &usual().regrow_steps(0), limits);
+        let found = run_alike(&program, machine, &usual().paid_by_steps(false).regrow_steps(0), limits);
         assert!(found.end.starts_with("step-limit"), "{}", found.end);
         assert!(found.stats.invalidations > 3, "it is written over: {:?}", found.stats);
         assert_paid(&found, u64::from(PLACES) + 40);

@@ -302,7 +302,7 @@ impl Lowering<'_> {
             Class::Fence | Class::System => {}
         }
         self.write_row(placed, &row);
-        self.sums.results.push(row.rd);
+        self.sums.results.extend(row.rd.map(|value| (index, value)));
         if let Some(value) = row.rd
             && (instruction.rd != 0 || self.rules.shunt)
             && !(line.class == Class::JumpIndirect && end == End::Indirect)

@@ -2,7 +2,10 @@
 //!
 //! What a value is comes from that pass alone: nothing here looks at how the IR made it.
 
+use std::collections::HashMap;
+
 use cranelift_codegen::ir::{InstBuilder, Value};
+use rustc_hash::FxBuildHasher;
 
 use super::Lowering;
 use crate::jit::values::{Base, Sum};
@@ -13,7 +16,7 @@ pub(super) struct Sums {
     /// Of registers where the block begins, as far as it has read them.
     entries: [Option<Value>; 32],
     /// Of its instructions so far.
-    pub(super) results: Vec<Option<Value>>,
+    pub(super) results: HashMap<usize, Value, FxBuildHasher>,
     /// Of sums with a constant that is not 0.
     computed: Vec<(Sum, Value)>,
 }
@@ -47,9 +50,14 @@ impl Lowering<'_> {
     fn base_value(&mut self, base: Base) -> Option<Value> {
         match base {
             Base::Zero => None,
-            // A sum with this base came from an instruction that read the register while it held that value.
-            Base::Entry(register) => self.sums.entries[register as usize & 31],
-            Base::Result(index) => self.sums.results[index],
+            // Where no instruction has read the register yet, it still holds that value: one that nobody read before it was
+            // written over is in no sum.
+            Base::Entry(register) => {
+                let value = self.sums.entries[register as usize & 31];
+                Some(value.unwrap_or_else(|| self.operand(register, Sum { base, offset: 0 })))
+            }
+            // No sum has the result of an instruction that comes later: the region would be refused.
+            Base::Result(index) => Some(self.sums.results[&index]),
         }
     }
 
