@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::callers::{self, Failed};
 use crate::error::Error;
 use crate::host::{Guest, Host, HostEnv, HostError};
 use crate::limits::CancelHandle;
@@ -42,6 +43,10 @@ pub(crate) struct SegmentSetup<'env> {
     pub(crate) sink: Option<SegmentSink<'env>>,
     /// Who makes them of the machine's records, once the session has begun.
     pub(crate) sealer: Option<Sealer>,
+    /// Segments that are sealed and not handed over.
+    pub(crate) waiting: VecDeque<Segment>,
+    /// Whether the sink has failed in this run: it is not called again before the next one.
+    pub(crate) failed: bool,
 }
 
 impl SegmentSetup<'_> {
@@ -57,22 +62,36 @@ impl SegmentSetup<'_> {
         }
     }
 
-    /// Hands over segments that are sealed.
-    pub(crate) fn deliver(&mut self, segments: impl IntoIterator<Item = Segment>) -> Result<(), SinkError> {
+    /// A run begins: the sink is called again, if it has failed before.
+    pub(crate) fn begin(&mut self) {
+        self.failed = false;
+    }
+
+    /// Hands over segments that are sealed, each of them once. After a failure they wait for the next run.
+    pub(crate) fn deliver(&mut self, segments: impl IntoIterator<Item = Segment>) -> Result<(), Failed> {
         let Some(sink) = &mut self.sink else { return Ok(()) };
-        segments.into_iter().try_for_each(sink)
+        self.waiting.extend(segments);
+        while !self.failed
+            && let Some(segment) = self.waiting.pop_front()
+        {
+            let given = callers::give(|| sink(segment));
+            self.failed = given.is_err();
+            given?;
+        }
+        Ok(())
     }
 
     /// Waits for all segments under way and hands them over.
-    pub(crate) fn deliver_all(&mut self) -> Result<(), SinkError> {
-        let mut delivered = Ok(());
+    pub(crate) fn deliver_all(&mut self) -> Result<(), Failed> {
+        let mut delivered = self.deliver([]);
         while let Some(segment) = self.sealer.as_mut().and_then(Sealer::receive) {
-            // A sink that refused one may take the next; the first error counts.
             delivered = delivered.and(self.deliver([segment]));
         }
         delivered?;
         match &self.sealer {
-            Some(sealer) if sealer.is_broken() => Err("the thread that hashes segments has panicked".into()),
+            Some(sealer) if sealer.is_broken() => {
+                Err(Failed::Error("the thread that hashes segments has panicked".into()))
+            }
             _ => Ok(()),
         }
     }
@@ -202,7 +221,15 @@ impl Default for Env<'_> {
             stderr: Box::new(io::sink()),
             cancel: CancelHandle::default(),
             host: None,
-            segments: SegmentSetup { po2: 20, limit_cycles: None, input: Digest::default(), sink: None, sealer: None },
+            segments: SegmentSetup {
+                po2: 20,
+                limit_cycles: None,
+                input: Digest::default(),
+                sink: None,
+                sealer: None,
+                waiting: VecDeque::new(),
+                failed: false,
+            },
             events: None,
         }
     }

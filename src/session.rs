@@ -248,9 +248,6 @@ impl Session<'_> {
     /// # Errors
     /// As [`Session::run`], and [`Error::Ended`] when the program has ended before.
     pub fn run_to(&mut self, step: u64, sink: &mut dyn Sink) -> Result<Status, Error> {
-        if self.exit_code().is_some() {
-            return Err(Error::Ended { place: self.place() });
-        }
         let Session { run, limits, cancel, events } = self;
         match events {
             None => run.run(step, limits, cancel, sink),

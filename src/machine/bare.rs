@@ -7,6 +7,7 @@
 use tachy_runtime::{Access, PAGE_BYTES, PAGES, PageState, Slot, Vm, page_of};
 
 use super::{Between, Budget, Flow, Machine, MachineKind, Refusal, World};
+use crate::callers;
 use crate::env::Env;
 use crate::error::{Cause, Error, Limit, LimitError, Place};
 use crate::isa::{Op, Variant};
@@ -152,9 +153,8 @@ impl Machine for Bare {
 
 impl Bare {
     fn ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        // Effects are written as the call goes along; a refused call has none, and neither has one that panicked.
-        let effects_before = world.effects.partition_point(|effect| effect.step < vm.steps());
-        world.effects.truncate(effects_before);
+        // Effects are written as the call goes along; a refused call has none.
+        let effects_before = world.effects.len();
         let result = match world.read_register(vm, A7) {
             SYS_EXIT => {
                 world.ecalls += 1;
@@ -194,7 +194,8 @@ impl Bare {
             return Ok(EFAULT);
         }
         let mut data = vec![0; bytes as usize];
-        let filled = world.read_stdin(&mut data).map_err(|error| Refusal::Stream("stdin", error))?;
+        let read = callers::call(|| world.read_stdin(&mut data))?;
+        let filled = read.map_err(|error| Refusal::Stream("stdin", error))?;
         data.truncate(filled);
         world.write_memory(vm, buffer, &data);
         Ok(filled as u32)
@@ -215,10 +216,11 @@ impl Bare {
         }
         world.record_memory_read(vm, buffer, bytes);
         let data = vm.bytes(buffer, bytes).unwrap_or_default();
-        match descriptor {
-            1 => world.env.stdout.write_all(data).map_err(|error| Refusal::Stream("stdout", error))?,
-            _ => world.env.stderr.write_all(data).map_err(|error| Refusal::Stream("stderr", error))?,
-        }
+        let (name, stream) = match descriptor {
+            1 => ("stdout", &mut world.env.stdout),
+            _ => ("stderr", &mut world.env.stderr),
+        };
+        callers::call(|| stream.write_all(data))?.map_err(|error| Refusal::Stream(name, error))?;
         world.budget.output_bytes = total;
         Ok(bytes)
     }

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use tachy_runtime::{PAGE_BYTES, PageState, Slot, Vm, page_of};
 
 use super::Refusal;
+use crate::callers;
 use crate::env::{Env, HostSide};
 use crate::r0vm::SegmentRecord;
 use crate::trace::{Effect, EffectKind, Space};
@@ -98,7 +99,7 @@ impl<'env> World<'env> {
     pub(crate) fn segment(&mut self, record: SegmentRecord) -> Result<(), Refusal> {
         let segments = &mut self.env.segments;
         let sealed = segments.sealer.as_mut().map(|sealer| sealer.seal(record));
-        segments.deliver(sealed.into_iter().flatten()).map_err(Refusal::Segments)
+        segments.deliver(sealed.into_iter().flatten()).map_err(Refusal::from)
     }
 
     /// Writes down that the words of `bytes` bytes from `address` were read.
@@ -172,15 +173,20 @@ impl<'env> World<'env> {
         Ok(filled)
     }
 
-    /// Flushes stdout and stderr, and waits for the segments under way.
+    /// Flushes stdout and stderr, and waits for the segments under way. One that fails keeps no other from it.
     pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
-        self.env.segments.deliver_all().map_err(Refusal::Segments)?;
-        if let Some(host) = &mut self.env.host {
-            host.flush().map_err(Refusal::host)?;
-        }
-        self.env.stdout.flush().map_err(|error| Refusal::Stream("stdout", error))?;
-        self.env.stderr.flush().map_err(|error| Refusal::Stream("stderr", error))
+        let Env { stdout, stderr, host, segments, .. } = &mut self.env;
+        let segments = segments.deliver_all().map_err(Refusal::from);
+        let host = host.as_mut().map_or(Ok(()), |host| flushed(|| host.flush(), Refusal::host));
+        let stdout = flushed(|| stdout.flush(), |error| Refusal::Stream("stdout", error));
+        let stderr = flushed(|| stderr.flush(), |error| Refusal::Stream("stderr", error));
+        Refusal::first([segments, host, stdout, stderr])
     }
+}
+
+/// Flushes what is the caller's.
+fn flushed<E>(flush: impl FnOnce() -> Result<(), E>, refusal: impl FnOnce(E) -> Refusal) -> Result<(), Refusal> {
+    callers::call(flush)?.map_err(refusal)
 }
 
 /// Addresses of the aligned words that `bytes` bytes from `address` touch, when someone wants to know.
