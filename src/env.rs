@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::callers::{self, Failed};
+use crate::callers::{self, Failed, Input, Output};
 use crate::error::Error;
 use crate::host::{Guest, Host, HostEnv, HostError};
 use crate::limits::CancelHandle;
@@ -15,9 +15,9 @@ use crate::trace::SinkError;
 /// is dropped.
 pub struct Env<'env> {
     pub(crate) args: Vec<Vec<u8>>,
-    pub(crate) stdin: Box<dyn Read + Send + 'env>,
-    pub(crate) stdout: Box<dyn Write + Send + 'env>,
-    pub(crate) stderr: Box<dyn Write + Send + 'env>,
+    pub(crate) stdin: Input<'env>,
+    pub(crate) stdout: Output<'env>,
+    pub(crate) stderr: Output<'env>,
     pub(crate) cancel: CancelHandle,
     /// Of machine `r0vm` alone.
     pub(crate) host: Option<HostSide<'env>>,
@@ -152,11 +152,6 @@ impl HostAnswers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what was not heard.
-    pub(crate) fn clear(&self) {
-        self.lock().clear();
-    }
-
     fn next(&self, descriptor: u32) -> Result<HostAnswer, HostError> {
         let reason = "the interpreter asks what the JIT has not asked".to_owned();
         let wrong = || HostError::Arguments { syscall: "crosscheck", reason };
@@ -216,9 +211,9 @@ impl Default for Env<'_> {
     fn default() -> Self {
         Env {
             args: vec![b"guest".to_vec()],
-            stdin: Box::new(io::empty()),
-            stdout: Box::new(io::sink()),
-            stderr: Box::new(io::sink()),
+            stdin: Input::new(io::empty()),
+            stdout: Output::new(io::sink()),
+            stderr: Output::new(io::sink()),
             cancel: CancelHandle::default(),
             host: None,
             segments: SegmentSetup {
@@ -250,19 +245,19 @@ impl<'env> Env<'env> {
     /// What the guest reads from descriptor 0. A read waits until it has what the guest asked for or the stream ends,
     /// so that a run does not depend on how input arrives.
     pub fn stdin(mut self, stream: impl Read + Send + 'env) -> Self {
-        self.stdin = Box::new(stream);
+        self.stdin = Input::new(stream);
         self
     }
 
     /// Takes what the guest writes to descriptor 1, flushed when the run stops.
     pub fn stdout(mut self, stream: impl Write + Send + 'env) -> Self {
-        self.stdout = Box::new(stream);
+        self.stdout = Output::new(stream);
         self
     }
 
     /// Takes what the guest writes to descriptor 2, flushed when the run stops.
     pub fn stderr(mut self, stream: impl Write + Send + 'env) -> Self {
-        self.stderr = Box::new(stream);
+        self.stderr = Output::new(stream);
         self
     }
 

@@ -248,7 +248,11 @@ impl Session<'_> {
     /// # Errors
     /// As [`Session::run`], and [`Error::Ended`] when the program has ended before.
     pub fn run_to(&mut self, step: u64, sink: &mut dyn Sink) -> Result<Status, Error> {
+        let place = self.place();
         let Session { run, limits, cancel, events } = self;
+        if let Some(events) = events {
+            events.send_held().map_err(|source| Error::Sink { place, source })?;
+        }
         match events {
             None => run.run(step, limits, cancel, sink),
             Some(events) => run.run(step, limits, cancel, &mut (events, sink)),

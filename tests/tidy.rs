@@ -54,7 +54,10 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ("interpreter", &["decode", "error", "isa", "machine", "rules", "tachy_runtime"]),
     // Of the engine the JIT knows the counters that it fills in, of the interpreter how often code was arrived at.
     ("jit", &["decode", "engine", "error", "interpreter", "isa", "program", "rules", "trace", "tachy_runtime"]),
-    ("engine", &["callers", "error", "interpreter", "jit", "limits", "machine", "r0vm", "rules", "trace", "tachy_runtime"]),
+    (
+        "engine",
+        &["callers", "error", "interpreter", "jit", "limits", "machine", "r0vm", "rules", "trace", "tachy_runtime"],
+    ),
     ("run", &["engine", "error", "limits", "machine", "r0vm", "trace", "tachy_runtime"]),
     ("crosscheck", &["difference", "engine", "env", "error", "limits", "memory", "run", "trace", "tachy_runtime"]),
     (

@@ -31,14 +31,16 @@ pub(crate) struct Crosscheck<'env> {
     leader: Box<dyn Run + 'env>,
     follower: Follower<'env>,
     streams: Streams,
-    /// A difference was found; what would come after it means nothing.
+    /// What was found and is not said yet.
+    found: Option<Found>,
+    /// A difference was said; what would come after it means nothing.
     over: bool,
 }
 
 impl<'env> Crosscheck<'env> {
     /// Both at the same step, with the surroundings that [`Streams::split`] made.
     pub(crate) fn new(jit: Box<dyn Run + 'env>, interpreter: Box<dyn Run + 'env>, streams: Streams) -> Self {
-        Crosscheck { leader: jit, follower: Follower::new(interpreter), streams, over: false }
+        Crosscheck { leader: jit, follower: Follower::new(interpreter), streams, found: None, over: false }
     }
 
     /// All rows agree; so must where and how both stand now.
@@ -124,9 +126,15 @@ impl Run for Crosscheck<'_> {
         self.streams.undo();
         self.follower.begin(limits);
         let wanted = sink.level() != Level::Off;
-        let mut check = Check { follower: &mut self.follower, found: None, sink: wanted.then_some(sink) };
-        let end = self.leader.run(until, limits, cancel, &mut check);
-        let found = check.found;
+        // A sink that panics may keep a difference from the caller: then the next run says it.
+        let end = match self.found {
+            Some(_) => Err(Error::Ended { place: self.leader.state().place() }),
+            None => {
+                let Crosscheck { leader, follower, found, .. } = self;
+                leader.run(until, limits, cancel, &mut Check { follower, found, sink: wanted.then_some(sink) })
+            }
+        };
+        let found = self.found.take();
         let Some(found) = found.or_else(|| self.compare_states(&end)) else { return end };
         self.over = true;
         Err(Error::Difference(Box::new(self.difference(found, end))))

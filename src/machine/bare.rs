@@ -7,7 +7,6 @@
 use tachy_runtime::{Access, PAGE_BYTES, PAGES, PageState, Slot, Vm, page_of};
 
 use super::{Between, Budget, Flow, Machine, MachineKind, Refusal, World};
-use crate::callers;
 use crate::env::Env;
 use crate::error::{Cause, Error, Limit, LimitError, Place};
 use crate::isa::{Op, Variant};
@@ -194,8 +193,7 @@ impl Bare {
             return Ok(EFAULT);
         }
         let mut data = vec![0; bytes as usize];
-        let read = callers::call(|| world.read_stdin(&mut data))?;
-        let filled = read.map_err(|error| Refusal::Stream("stdin", error))?;
+        let filled = world.read_stdin(&mut data)?;
         data.truncate(filled);
         world.write_memory(vm, buffer, &data);
         Ok(filled as u32)
@@ -215,12 +213,7 @@ impl Bare {
             return Err(Refusal::OutputLimit);
         }
         world.record_memory_read(vm, buffer, bytes);
-        let data = vm.bytes(buffer, bytes).unwrap_or_default();
-        let (name, stream) = match descriptor {
-            1 => ("stdout", &mut world.env.stdout),
-            _ => ("stderr", &mut world.env.stderr),
-        };
-        callers::call(|| stream.write_all(data))?.map_err(|error| Refusal::Stream(name, error))?;
+        world.write_output(descriptor == 1, vm.bytes(buffer, bytes).unwrap_or_default())?;
         world.budget.output_bytes = total;
         Ok(bytes)
     }

@@ -159,18 +159,20 @@ impl<'env> World<'env> {
     }
 
     /// Fills `buffer` from the guest's stdin until it is full or the stream ends.
-    pub(crate) fn read_stdin(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.env.stdin.read(buffer.get_mut(filled..).unwrap_or_default()) {
-                Ok(0) => break,
-                // A stream that claims more than it was given room for is wrong, and believed no further.
-                Ok(bytes) => filled = buffer.len().min(filled.saturating_add(bytes)),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
+    pub(crate) fn read_stdin(&mut self, buffer: &mut [u8]) -> Result<usize, Refusal> {
+        let stdin = &mut self.env.stdin;
+        let read = callers::call(|| fill(stdin, buffer));
+        stdin.end_step(matches!(read, Ok(Ok(_))));
+        read?.map_err(|error| Refusal::Stream("stdin", error))
+    }
+
+    /// Writes all of `data` to the guest's stdout, or to its stderr.
+    pub(crate) fn write_output(&mut self, is_stdout: bool, data: &[u8]) -> Result<(), Refusal> {
+        let Env { stdout, stderr, .. } = &mut self.env;
+        let (name, stream) = if is_stdout { ("stdout", stdout) } else { ("stderr", stderr) };
+        let written = callers::call(|| stream.write_all(data));
+        stream.end_step(matches!(written, Ok(Ok(()))));
+        written?.map_err(|error| Refusal::Stream(name, error))
     }
 
     /// Flushes stdout and stderr, and waits for the segments under way. One that fails keeps no other from it.
@@ -182,6 +184,21 @@ impl<'env> World<'env> {
         let stderr = flushed(|| stderr.flush(), |error| Refusal::Stream("stderr", error));
         Refusal::first([segments, host, stdout, stderr])
     }
+}
+
+/// Reads until the buffer is full or the stream ends.
+fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match stream.read(buffer.get_mut(filled..).unwrap_or_default()) {
+            Ok(0) => break,
+            // A stream that claims more than it was given room for is wrong, and believed no further.
+            Ok(bytes) => filled = buffer.len().min(filled.saturating_add(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// Flushes what is the caller's.

@@ -15,6 +15,8 @@ pub use replay::{Replay, ReplayError};
 pub use sinks::{CountingSink, DigestSink, NullSink, TraceDigest, VecSink};
 pub use text::{CsvSink, EFFECTS_HEADER, ROWS_HEADER};
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 pub use tachy_runtime::{ROW_BYTES, Row};
 
 /// An error of a sink's own making; the run ends with it.
@@ -65,6 +67,7 @@ impl<S: Sink> Sink for Option<S> {
     }
 }
 
+/// Both get everything, whatever the other says.
 impl<A: Sink, B: Sink> Sink for (A, B) {
     fn level(&self) -> Level {
         match (self.0.level(), self.1.level()) {
@@ -74,7 +77,8 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     }
 
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
-        self.0.rows(first_step, rows, effects)?;
-        self.1.rows(first_step, rows, effects)
+        let first = catch_unwind(AssertUnwindSafe(|| self.0.rows(first_step, rows, effects)));
+        let second = self.1.rows(first_step, rows, effects);
+        first.unwrap_or_else(|panic| resume_unwind(panic)).and(second)
     }
 }
