@@ -59,7 +59,10 @@ const LAYERS: [(&str, &[&str]); 25] = [
         &["callers", "error", "interpreter", "jit", "limits", "machine", "r0vm", "rules", "trace", "tachy_runtime"],
     ),
     ("run", &["engine", "error", "limits", "machine", "r0vm", "trace", "tachy_runtime"]),
-    ("crosscheck", &["difference", "engine", "env", "error", "limits", "memory", "run", "trace", "tachy_runtime"]),
+    (
+        "crosscheck",
+        &["difference", "engine", "env", "error", "limits", "machine", "memory", "run", "trace", "tachy_runtime"],
+    ),
     (
         "session",
         &[
