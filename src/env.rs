@@ -302,15 +302,16 @@ impl<'env> Env<'env> {
         self
     }
 
-    /// Takes each segment of machine `r0vm` when it has ended and is hashed, in order. Without this nothing is hashed
-    /// and execution is all that happens.
+    /// Takes each segment of machine `r0vm` when it has ended and is hashed, in order and once. Without this nothing is
+    /// hashed and execution is all that happens. An error ends the run; the next one goes on with the segment behind it.
     pub fn segments(mut self, sink: impl FnMut(Segment) -> Result<(), SinkError> + Send + 'env) -> Self {
         self.segments.sink = Some(Box::new(sink));
         self
     }
 
     /// Takes each trace event of machine `r0vm`, in the order in which RISC Zero's executor sends them, whatever the
-    /// sinks of the session's runs want. An error ends the run as a sink's does.
+    /// sinks of the session's runs want. An error ends the run as a sink's does; the next run goes on with the event behind
+    /// it.
     ///
     /// Rows are made for it, so that a session with a callback runs as fast as one with a sink. Events come a buffer of
     /// rows later than what they tell of, and all of them before the run returns.

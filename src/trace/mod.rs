@@ -3,6 +3,8 @@
 //! Rows are a view into a reused buffer; nothing here collects a whole trace unless the caller chose a sink that does.
 //! This module must not know engines or machines.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 mod effect;
 mod file;
 mod replay;
@@ -14,8 +16,6 @@ pub use file::{FileSink, ROWS_MAGIC, RowsHeader, SCHEMA_VERSION, read_rows};
 pub use replay::{Replay, ReplayError};
 pub use sinks::{CountingSink, DigestSink, NullSink, TraceDigest, VecSink};
 pub use text::{CsvSink, EFFECTS_HEADER, ROWS_HEADER};
-
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub use tachy_runtime::{ROW_BYTES, Row};
 
@@ -42,7 +42,8 @@ pub trait Sink {
     /// they happened. Both slices are reused after the call. Where buffers end is no property of the trace.
     ///
     /// # Errors
-    /// Whatever the sink says; the run ends with [`crate::Error::Sink`].
+    /// Whatever the sink says; the run ends with [`crate::Error::Sink`]. These rows are not shown again; the next run goes
+    /// on behind them.
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError>;
 }
 
