@@ -16,7 +16,7 @@ use tachy::{Engine, Env, Error, Executor, Limits, MachineKind, NullSink, Program
 
 /// Kinds that want more than a program, with the tests that make them.
 const ELSEWHERE: [(&str, &str); 4] = [
-    ("broken", "src/engine.rs"),
+    ("broken", "src/engine/tests.rs"),
     ("difference", "src/crosscheck/tests.rs"),
     ("host-memory", "tests/memory_refused.rs"),
     ("thread", "tests/memory_refused.rs"),
