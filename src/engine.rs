@@ -102,11 +102,11 @@ pub(crate) struct Hart<'env, M> {
     options: Options,
     /// The code the program ended with, once it has.
     exit: Option<u32>,
-    /// Whether it came to a step that can never be done.
+    /// Whether the program cannot go on: its next step can never be done.
     over: bool,
     /// Why, if a panic has kept that from the caller.
     unsaid: Option<Refusal>,
-    /// Whether a run is under way, or has ended by a panic of this library's own.
+    /// Whether a run is under way. A panic of this library's own leaves it so.
     under_way: bool,
     /// Time spent running so far.
     spent: Duration,
@@ -212,7 +212,7 @@ impl<'env, M: Machine> Hart<'env, M> {
     /// with the sink when this returns.
     ///
     /// # Panics
-    /// Goes on with a panic of the caller's code, when all is as it is after any other failure.
+    /// Passes a panic of the caller's code on, once the session is as any other failure leaves it.
     pub(crate) fn run(
         &mut self,
         until: u64,
@@ -260,8 +260,8 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// How the run ended for the caller, to whom the first failure counts, but a panic before any other: why the program
-    /// cannot go on is then said by the next run.
+    /// How the run ended for the caller. The first failure counts, but a panic counts before any other: then the next run
+    /// says why the program cannot go on.
     fn first_failure(&mut self, ended: Ended, later: [Result<(), Ended>; 2]) -> Ended {
         let mut panicked = None;
         let mut shown = ended;

@@ -120,7 +120,7 @@ pub enum Error {
     /// The JIT and the interpreter did not do the same; found by [`crate::Engine::Crosscheck`].
     #[error(transparent)]
     Difference(Box<Difference>),
-    /// The session already ended, or came to a step that can never be done; its last result stands.
+    /// The session already ended, or its next step can never be done. Its last result stands.
     #[error("the session has already ended at {place}")]
     Ended {
         /// Where.

@@ -244,7 +244,7 @@ impl Session<'_> {
     /// [`Error::Ended`] when the program has ended before, or can never go on.
     ///
     /// # Panics
-    /// Goes on with a panic of a sink, stream, host or callback, when rows and output up to there are delivered.
+    /// Passes a panic of a sink, stream, host or callback on, when rows and output up to there are delivered.
     pub fn run(&mut self, sink: &mut dyn Sink) -> Result<Status, Error> {
         self.run_to(u64::MAX, sink)
     }

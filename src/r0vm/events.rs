@@ -137,7 +137,7 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {
             teller.rows(&mut count, first_step, rows, effects)
         });
         if !matches!(sent, Ok(Ok(()))) {
-            // Told once more, to find the events that are left.
+            // This tells it once more, to find the events that are left.
             self.teller = before;
             let TraceEvents { teller, held, .. } = self;
             let mut hold = |event| {

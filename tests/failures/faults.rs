@@ -10,6 +10,8 @@ use tachy::r0vm::{Segment, TraceEvent};
 use tachy::trace::{Effect, SinkError, VecSink};
 use tachy::{Row, Sink};
 
+use crate::common::rng::Rng;
+
 /// Where the caller's code is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Point {
@@ -38,6 +40,8 @@ pub struct Fault(Arc<Mutex<Plan>>);
 
 struct Plan {
     fails: Option<(Point, usize, How)>,
+    /// Beside that one: how many calls of these places one fails of, at random.
+    often: Option<(Rng, BTreeMap<Point, (u64, Vec<How>)>)>,
     calls: BTreeMap<Point, usize>,
 }
 
@@ -45,26 +49,41 @@ const WORDS: &str = "it fails on purpose";
 
 impl Fault {
     pub fn never() -> Fault {
-        Fault(Arc::new(Mutex::new(Plan { fails: None, calls: BTreeMap::new() })))
+        Fault::planned(None, None)
+    }
+
+    fn planned(fails: Option<(Point, usize, How)>, often: Option<(Rng, BTreeMap<Point, (u64, Vec<How>)>)>) -> Fault {
+        Fault(Arc::new(Mutex::new(Plan { fails, often, calls: BTreeMap::new() })))
+    }
+
+    /// Fails again and again: one call of so many at each place, in one of these ways.
+    pub fn often(seed: u64, places: &[(Point, u64, &[How])]) -> Fault {
+        let places = places.iter().map(|(point, one_of, ways)| (*point, (*one_of, ways.to_vec()))).collect();
+        Fault::planned(None, Some((Rng::new(seed), places)))
     }
 
     pub fn at(point: Point, call: usize, how: How) -> Fault {
-        Fault(Arc::new(Mutex::new(Plan { fails: Some((point, call, how)), calls: BTreeMap::new() })))
+        Fault::planned(Some((point, call, how)), None)
     }
 
-    /// How often that place was come to.
+    /// How often that place was called.
     pub fn calls(&self, point: Point) -> usize {
         self.0.lock().expect("it is not held in a panic").calls.get(&point).copied().unwrap_or(0)
     }
 
-    /// A place is come to.
+    /// Counts a call of a place, and lets it fail if it is the one.
     pub fn meet(&self, point: Point) -> Result<(), String> {
         let how = {
             let mut plan = self.0.lock().expect("it is not held in a panic");
             let calls = plan.calls.entry(point).or_default();
             let call = *calls;
             *calls += 1;
-            plan.fails.filter(|(at, number, _)| (*at, *number) == (point, call)).map(|(.., how)| how)
+            let once = plan.fails.filter(|(at, number, _)| (*at, *number) == (point, call)).map(|(.., how)| how);
+            once.or_else(|| {
+                let (rng, places) = plan.often.as_mut()?;
+                let (one_of, ways) = places.get(&point)?;
+                (rng.below(*one_of) == 0).then(|| ways[rng.below(ways.len() as u64) as usize])
+            })
         };
         match how {
             None => Ok(()),

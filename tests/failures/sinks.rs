@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tachy::trace::{Effect, SinkError, VecSink};
+use tachy::trace::{Effect, Level, SinkError, VecSink};
 use tachy::{NullSink, Row, Sink};
 
 use crate::faults::{Fault, How, Point, Recorder};
@@ -23,6 +23,38 @@ fn sinks_that_fail() {
 fn sinks_that_panic() {
     for subject in all() {
         assert!(goes_on(&subject, Point::Sink, How::Panic, 20, &["panic"]) > 0);
+    }
+}
+
+/// A sink that panics when it is asked for its level changes nothing at all.
+#[test]
+fn sinks_that_panic_before_the_first_step() {
+    struct Moody<'a>(&'a mut Recorder, Fault);
+    impl Sink for Moody<'_> {
+        fn level(&self) -> Level {
+            let _ = self.1.meet(Point::Sink);
+            Level::Rows
+        }
+
+        fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+            self.0.rows(first_step, rows, effects)
+        }
+    }
+    for subject in all() {
+        for engine in ENGINES {
+            let executor = subject.executor(engine);
+            let whole = subject.see(&executor, &Fault::never(), true);
+            let mut session = executor.start(subject.env(&Seen::outputs(), &Fault::never())).expect("it starts");
+            let mut recorder = Recorder { kept: VecSink::default(), fault: Fault::never() };
+            let half = session.steps() + whole.steps() / 2;
+            session.run_to(half, &mut recorder).expect("it pauses");
+            let mut moody = Moody(&mut recorder, Fault::at(Point::Sink, 0, How::Panic));
+            assert!(catch_unwind(AssertUnwindSafe(|| session.run(&mut moody))).is_err(), "{}", subject.name);
+            assert_eq!(session.steps(), half, "{}, {engine}", subject.name);
+            session.run(&mut moody).expect("it goes on");
+            assert!(recorder.kept.rows == whole.sink.rows, "{}, {engine}", subject.name);
+            assert!(recorder.kept.effects == whole.sink.effects, "{}, {engine}", subject.name);
+        }
     }
 }
 
