@@ -38,10 +38,13 @@ pub enum How {
 #[derive(Clone)]
 pub struct Fault(Arc<Mutex<Plan>>);
 
+/// Places that fail at random: one call of so many, in one of these ways.
+type Places = BTreeMap<Point, (u64, Vec<How>)>;
+
 struct Plan {
     fails: Option<(Point, usize, How)>,
     /// Beside that one: how many calls of these places one fails of, at random.
-    often: Option<(Rng, BTreeMap<Point, (u64, Vec<How>)>)>,
+    often: Option<(Rng, Places)>,
     calls: BTreeMap<Point, usize>,
 }
 
@@ -52,7 +55,7 @@ impl Fault {
         Fault::planned(None, None)
     }
 
-    fn planned(fails: Option<(Point, usize, How)>, often: Option<(Rng, BTreeMap<Point, (u64, Vec<How>)>)>) -> Fault {
+    fn planned(fails: Option<(Point, usize, How)>, often: Option<(Rng, Places)>) -> Fault {
         Fault(Arc::new(Mutex::new(Plan { fails, often, calls: BTreeMap::new() })))
     }
 
