@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tachy_runtime::{Access, Assist, Left, PageState, Slot, Verdict, Vm, enter, page_of};
 
+use crate::callers::{self, Failed, Panic};
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
 use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier};
 use crate::jit::{Caches, Hops, Natives, Reached, Resting, region_and_index};
@@ -16,6 +17,9 @@ use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, Refusal, World};
 use crate::r0vm::Report;
 use crate::trace::{Level, Sink, SinkError};
+
+#[cfg(test)]
+mod tests;
 
 /// Native code and the interpreter come up for air after this many steps at the most: time and cancelling are seen.
 const SLICE_STEPS: u64 = 1 << 20;
@@ -101,6 +105,12 @@ pub(crate) struct Hart<'env, M> {
     options: Options,
     /// The code the program ended with, once it has.
     exit: Option<u32>,
+    /// Whether the program cannot go on: its next step can never be done.
+    over: bool,
+    /// Why, if a panic has kept that from the caller.
+    unsaid: Option<Refusal>,
+    /// Whether a run is under way. A panic of this library's own leaves it so.
+    under_way: bool,
     /// Time spent running so far.
     spent: Duration,
     stats: Stats,
@@ -137,6 +147,8 @@ enum Halt {
     Cancelled,
     Time,
     Sink(SinkError),
+    /// The sink panicked.
+    Panic(Panic),
 }
 
 /// How the loop over slices ends.
@@ -146,6 +158,16 @@ enum Ended {
     Stop,
     Halt(Halt),
     Refused(Refusal),
+}
+
+impl Ended {
+    fn is_failure(&self) -> bool {
+        matches!(self, Ended::Halt(_) | Ended::Refused(_))
+    }
+
+    fn is_panic(&self) -> bool {
+        matches!(self, Ended::Halt(Halt::Panic(_)) | Ended::Refused(Refusal::Panic(_)))
+    }
 }
 
 impl<'env, M: Machine> Hart<'env, M> {
@@ -165,6 +187,9 @@ impl<'env, M: Machine> Hart<'env, M> {
             hops: Hops::new(options.regrow_steps),
             options,
             exit: None,
+            over: false,
+            unsaid: None,
+            under_way: false,
             spent: Duration::ZERO,
             stats: Stats::default(),
         }
@@ -188,6 +213,9 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Runs until the program ends, step `until` is reached, or something goes wrong. Every row of every step done is
     /// with the sink when this returns.
+    ///
+    /// # Panics
+    /// Passes a panic of the caller's code on, once the session is as any other failure leaves it.
     pub(crate) fn run(
         &mut self,
         until: u64,
@@ -195,6 +223,13 @@ impl<'env, M: Machine> Hart<'env, M> {
         cancel: &CancelHandle,
         sink: &mut dyn Sink,
     ) -> Result<Status, Error> {
+        if self.under_way {
+            return Err(Error::Broken { place: self.place() });
+        }
+        self.world.env.segments.begin();
+        if self.exit.is_some() || self.over {
+            return self.run_again_at_the_end(limits);
+        }
         self.set_level(sink.level())?;
         self.world.budget.set_limit_memory(limits.memory_bytes);
         self.world.set_limit_output(limits.output_bytes);
@@ -210,24 +245,55 @@ impl<'env, M: Machine> Hart<'env, M> {
             cancel,
             sink,
         };
+        self.under_way = true;
         let ended = self.run_slices(&mut control);
-        // Whatever happened, what was done is delivered; the first error counts.
-        // A step that can never be done has left what it began.
-        let over = self.exit.is_some() || matches!(&ended, Ended::Refused(refusal) if !refusal.is_limit());
-        let done = if over { u64::MAX } else { self.vm.steps() };
+        self.over = matches!(&ended, Ended::Refused(refusal) if !refusal.is_limit());
+        // Whatever happened, what was done is delivered. A step that can never be done has left what it began.
+        let done = if self.exit.is_some() || self.over { u64::MAX } else { self.vm.steps() };
         let delivered = deliver(&mut self.vm, &mut self.world, done, control.sink);
-        let flushed = self.world.flush();
+        let flushed = self.world.flush().map_err(Ended::Refused);
         self.spent += started.elapsed();
-        let status = match ended {
+        self.under_way = false;
+        match self.first_failure(ended, [delivered, flushed]) {
             Ended::Exit(code) => Ok(Status::Exited { code }),
             Ended::Stop if self.vm.steps() >= until => Ok(Status::Paused),
             Ended::Stop => Err(self.limit_error(Limit::Steps(limits.steps.unwrap_or(u64::MAX)))),
             Ended::Halt(halt) => Err(self.halted(halt, limits)),
             Ended::Refused(refusal) => Err(self.refused(refusal, limits)),
-        }?;
-        delivered.map_err(|source| self.halted(Halt::Sink(source), limits))?;
-        flushed.map_err(|refusal| self.refused(refusal, limits))?;
-        Ok(status)
+        }
+    }
+
+    /// How the run ended for the caller. The first failure counts, but a panic counts before any other: then the next run
+    /// says why the program cannot go on.
+    fn first_failure(&mut self, ended: Ended, later: [Result<(), Ended>; 2]) -> Ended {
+        let mut panicked = None;
+        let mut shown = ended;
+        for later in later.into_iter().filter_map(Result::err) {
+            match later.is_panic() {
+                true => panicked = panicked.or(Some(later)),
+                false if !shown.is_failure() => shown = later,
+                false => {}
+            }
+        }
+        let Some(panicked) = panicked.filter(|_| !shown.is_panic()) else { return shown };
+        if let Ended::Refused(refusal) = shown
+            && self.over
+        {
+            self.unsaid = Some(refusal);
+        }
+        panicked
+    }
+
+    /// Runs a session that cannot go on: hands over the segments that a failure has held back, and says why or that it
+    /// has ended.
+    fn run_again_at_the_end(&mut self, limits: &Limits) -> Result<Status, Error> {
+        if let Err(failed) = self.world.env.segments.deliver_all() {
+            return Err(self.refused(failed.into(), limits));
+        }
+        Err(match self.unsaid.take() {
+            Some(refusal) => self.refused(refusal, limits),
+            None => Error::Ended { place: self.place() },
+        })
     }
 
     fn run_slices(&mut self, control: &mut Control<'_>) -> Ended {
@@ -351,6 +417,7 @@ impl<'env, M: Machine> Hart<'env, M> {
                 self.limit_error(Limit::Time(u64::try_from(millis).unwrap_or(u64::MAX)))
             }
             Halt::Sink(source) => Error::Sink { place: self.place(), source },
+            Halt::Panic(panic) => panic.resume(),
         }
     }
 
@@ -370,6 +437,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             Refusal::CycleLimit { used, limit } => self.limit_error(Limit::Cycles { used, limit }),
             Refusal::SegmentTooSmall(po2) => Error::SegmentTooSmall { po2, place },
             Refusal::Segments(source) => Error::Sink { place, source },
+            Refusal::Panic(panic) => panic.resume(),
         }
     }
 
@@ -437,7 +505,7 @@ fn next_slice<M: Machine>(
     world: &mut World<'_>,
     control: &mut Control<'_>,
 ) -> Result<bool, Ended> {
-    deliver(vm, world, vm.steps(), control.sink).map_err(|error| Ended::Halt(Halt::Sink(error)))?;
+    deliver(vm, world, vm.steps(), control.sink)?;
     control.look(vm.steps())?;
     let left = control.stop_step.saturating_sub(vm.steps());
     if left == 0 {
@@ -449,18 +517,22 @@ fn next_slice<M: Machine>(
     Ok(between.acted)
 }
 
-/// Hands over the rows in the buffer and the effects of all steps before `step`, and forgets both. What was done for a
-/// step that is not done yet waits for it.
-fn deliver(vm: &mut Vm, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -> Result<(), SinkError> {
+/// Hands over the rows in the buffer and the effects of all steps before `step`, and forgets both, whatever the sink
+/// says: it is shown everything once. What was done for a step that is not done yet waits for it.
+fn deliver(vm: &mut Vm, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -> Result<(), Ended> {
     let effects = world.effects.partition_point(|effect| effect.step < step);
     if vm.row_count() == 0 && effects == 0 {
         return Ok(());
     }
     let first_step = vm.steps() - vm.row_count() as u64;
-    let result = sink.rows(first_step, vm.rows(), world.effects.get(..effects).unwrap_or_default());
+    let own = world.effects.get(..effects).unwrap_or_default();
+    let given = callers::give(|| sink.rows(first_step, vm.rows(), own));
     vm.clear_rows();
     world.effects.drain(..effects);
-    result
+    given.map_err(|failed| match failed {
+        Failed::Error(source) => Ended::Halt(Halt::Sink(source)),
+        Failed::Panic(panic) => Ended::Halt(Halt::Panic(panic)),
+    })
 }
 
 /// The engine's side of native code's questions.

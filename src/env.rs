@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::callers::{self, Failed, Input, Output};
 use crate::error::Error;
 use crate::host::{Guest, Host, HostEnv, HostError};
 use crate::limits::CancelHandle;
@@ -14,9 +15,9 @@ use crate::trace::SinkError;
 /// is dropped.
 pub struct Env<'env> {
     pub(crate) args: Vec<Vec<u8>>,
-    pub(crate) stdin: Box<dyn Read + Send + 'env>,
-    pub(crate) stdout: Box<dyn Write + Send + 'env>,
-    pub(crate) stderr: Box<dyn Write + Send + 'env>,
+    pub(crate) stdin: Input<'env>,
+    pub(crate) stdout: Output<'env>,
+    pub(crate) stderr: Output<'env>,
     pub(crate) cancel: CancelHandle,
     /// Of machine `r0vm` alone.
     pub(crate) host: Option<HostSide<'env>>,
@@ -42,6 +43,10 @@ pub(crate) struct SegmentSetup<'env> {
     pub(crate) sink: Option<SegmentSink<'env>>,
     /// Who makes them of the machine's records, once the session has begun.
     pub(crate) sealer: Option<Sealer>,
+    /// Segments that are sealed and not handed over.
+    pub(crate) waiting: VecDeque<Segment>,
+    /// Whether the sink has failed in this run: it is not called again before the next one.
+    pub(crate) failed: bool,
 }
 
 impl SegmentSetup<'_> {
@@ -57,22 +62,36 @@ impl SegmentSetup<'_> {
         }
     }
 
-    /// Hands over segments that are sealed.
-    pub(crate) fn deliver(&mut self, segments: impl IntoIterator<Item = Segment>) -> Result<(), SinkError> {
+    /// A run begins: the sink is called again, if it has failed before.
+    pub(crate) fn begin(&mut self) {
+        self.failed = false;
+    }
+
+    /// Hands over segments that are sealed, each of them once. After a failure they wait for the next run.
+    pub(crate) fn deliver(&mut self, segments: impl IntoIterator<Item = Segment>) -> Result<(), Failed> {
         let Some(sink) = &mut self.sink else { return Ok(()) };
-        segments.into_iter().try_for_each(sink)
+        self.waiting.extend(segments);
+        while !self.failed
+            && let Some(segment) = self.waiting.pop_front()
+        {
+            let given = callers::give(|| sink(segment));
+            self.failed = given.is_err();
+            given?;
+        }
+        Ok(())
     }
 
     /// Waits for all segments under way and hands them over.
-    pub(crate) fn deliver_all(&mut self) -> Result<(), SinkError> {
-        let mut delivered = Ok(());
+    pub(crate) fn deliver_all(&mut self) -> Result<(), Failed> {
+        let mut delivered = self.deliver([]);
         while let Some(segment) = self.sealer.as_mut().and_then(Sealer::receive) {
-            // A sink that refused one may take the next; the first error counts.
             delivered = delivered.and(self.deliver([segment]));
         }
         delivered?;
         match &self.sealer {
-            Some(sealer) if sealer.is_broken() => Err("the thread that hashes segments has panicked".into()),
+            Some(sealer) if sealer.is_broken() => {
+                Err(Failed::Error("the thread that hashes segments has panicked".into()))
+            }
             _ => Ok(()),
         }
     }
@@ -131,11 +150,6 @@ struct HostAnswer {
 impl HostAnswers {
     fn lock(&self) -> MutexGuard<'_, VecDeque<HostAnswer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Forgets what was not heard.
-    pub(crate) fn clear(&self) {
-        self.lock().clear();
     }
 
     fn next(&self, descriptor: u32) -> Result<HostAnswer, HostError> {
@@ -197,12 +211,20 @@ impl Default for Env<'_> {
     fn default() -> Self {
         Env {
             args: vec![b"guest".to_vec()],
-            stdin: Box::new(io::empty()),
-            stdout: Box::new(io::sink()),
-            stderr: Box::new(io::sink()),
+            stdin: Input::new(io::empty()),
+            stdout: Output::new(io::sink()),
+            stderr: Output::new(io::sink()),
             cancel: CancelHandle::default(),
             host: None,
-            segments: SegmentSetup { po2: 20, limit_cycles: None, input: Digest::default(), sink: None, sealer: None },
+            segments: SegmentSetup {
+                po2: 20,
+                limit_cycles: None,
+                input: Digest::default(),
+                sink: None,
+                sealer: None,
+                waiting: VecDeque::new(),
+                failed: false,
+            },
             events: None,
         }
     }
@@ -223,19 +245,19 @@ impl<'env> Env<'env> {
     /// What the guest reads from descriptor 0. A read waits until it has what the guest asked for or the stream ends,
     /// so that a run does not depend on how input arrives.
     pub fn stdin(mut self, stream: impl Read + Send + 'env) -> Self {
-        self.stdin = Box::new(stream);
+        self.stdin = Input::new(stream);
         self
     }
 
     /// Takes what the guest writes to descriptor 1, flushed when the run stops.
     pub fn stdout(mut self, stream: impl Write + Send + 'env) -> Self {
-        self.stdout = Box::new(stream);
+        self.stdout = Output::new(stream);
         self
     }
 
     /// Takes what the guest writes to descriptor 2, flushed when the run stops.
     pub fn stderr(mut self, stream: impl Write + Send + 'env) -> Self {
-        self.stderr = Box::new(stream);
+        self.stderr = Output::new(stream);
         self
     }
 
@@ -280,15 +302,16 @@ impl<'env> Env<'env> {
         self
     }
 
-    /// Takes each segment of machine `r0vm` when it has ended and is hashed, in order. Without this nothing is hashed
-    /// and execution is all that happens.
+    /// Takes each segment of machine `r0vm` when it has ended and is hashed, in order and once. Without this nothing is
+    /// hashed and execution is all that happens. An error ends the run; the next one goes on with the segment behind it.
     pub fn segments(mut self, sink: impl FnMut(Segment) -> Result<(), SinkError> + Send + 'env) -> Self {
         self.segments.sink = Some(Box::new(sink));
         self
     }
 
     /// Takes each trace event of machine `r0vm`, in the order in which RISC Zero's executor sends them, whatever the
-    /// sinks of the session's runs want. An error ends the run as a sink's does.
+    /// sinks of the session's runs want. An error ends the run as a sink's does; the next run goes on with the event behind
+    /// it.
     ///
     /// Rows are made for it, so that a session with a callback runs as fast as one with a sink. Events come a buffer of
     /// rows later than what they tell of, and all of them before the run returns.

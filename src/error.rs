@@ -120,10 +120,16 @@ pub enum Error {
     /// The JIT and the interpreter did not do the same; found by [`crate::Engine::Crosscheck`].
     #[error(transparent)]
     Difference(Box<Difference>),
-    /// The session already ended; its last result stands.
+    /// The session already ended, or its next step can never be done. Its last result stands.
     #[error("the session has already ended at {place}")]
     Ended {
         /// Where.
+        place: Place,
+    },
+    /// A run of the session ended in a panic of this library's own: nobody knows its state.
+    #[error("the session is broken: an earlier run panicked inside Tachy, at {place}; start another one")]
+    Broken {
+        /// Where it stands since.
         place: Place,
     },
     /// A configuration that makes no sense.
@@ -161,6 +167,7 @@ impl Error {
         ("host-memory", "the system refused memory"),
         ("difference", "the engines differ: a fault of Tachy's"),
         ("ended", "the session had already ended"),
+        ("broken", "an earlier run of the session panicked: a fault of Tachy's"),
         ("configuration", "a setting makes no sense"),
     ];
 
@@ -187,6 +194,7 @@ impl Error {
             Error::Memory(_) => "host-memory",
             Error::Difference(_) => "difference",
             Error::Ended { .. } => "ended",
+            Error::Broken { .. } => "broken",
             Error::Configuration { .. } => "configuration",
         }
     }
@@ -204,7 +212,8 @@ impl Error {
             | Error::BigInt { place, .. }
             | Error::Machine { place, .. }
             | Error::SegmentTooSmall { place, .. }
-            | Error::Ended { place } => Some(*place),
+            | Error::Ended { place }
+            | Error::Broken { place } => Some(*place),
             _ => None,
         }
     }
@@ -397,11 +406,13 @@ mod tests {
             Error::Memory(MapError { action: "reserve", bytes: 0, source: io::ErrorKind::OutOfMemory.into() }),
             Error::Difference(Box::new(difference())),
             Error::Ended { place: PLACE },
+            Error::Broken { place: PLACE },
             Error::Configuration { what: "", found: String::new(), expected: "" },
         ];
         for error in &all {
             match error {
                 Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
+                Error::Broken { .. } => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
                 Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } => {}
                 Error::Machine { .. } | Error::SegmentTooSmall { .. } | Error::Host { .. } | Error::Thread { .. } => {}

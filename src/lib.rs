@@ -25,6 +25,7 @@
 )]
 #![deny(clippy::indexing_slicing)]
 
+mod callers;
 mod crosscheck;
 pub mod decode;
 pub mod diff;

@@ -224,8 +224,10 @@ impl Executor {
 
 /// One run of a program: its state between two steps.
 ///
-/// After an error the state is that before the step that could not be done; after a limit, a pause or a cancellation
-/// the session can go on. Rows are asked for run by run: with a sink that wants none, steps cost nothing extra.
+/// After an error or a panic of the caller's code the state is that before the step that could not be done. After a limit, a
+/// pause, a cancellation, a stream or sink that failed or a panic the session can go on; after an error of the program or
+/// its host it has ended. The page `docs/failures.md` of the repository has a line for each kind of failure. Rows are asked
+/// for run by run: with a sink that wants none, steps cost nothing extra.
 pub struct Session<'env> {
     run: Box<dyn Run + 'env>,
     limits: Limits,
@@ -239,6 +241,10 @@ impl Session<'_> {
     ///
     /// # Errors
     /// Traps, limits, cancelling, failing streams and sinks. Rows and output up to there are delivered.
+    /// [`Error::Ended`] when the program has ended before, or can never go on.
+    ///
+    /// # Panics
+    /// Passes a panic of a sink, stream, host or callback on, when rows and output up to there are delivered.
     pub fn run(&mut self, sink: &mut dyn Sink) -> Result<Status, Error> {
         self.run_to(u64::MAX, sink)
     }
@@ -246,12 +252,16 @@ impl Session<'_> {
     /// Runs to the program's end or until `step` steps are done, whichever comes first.
     ///
     /// # Errors
-    /// As [`Session::run`], and [`Error::Ended`] when the program has ended before.
+    /// As [`Session::run`].
+    ///
+    /// # Panics
+    /// As [`Session::run`].
     pub fn run_to(&mut self, step: u64, sink: &mut dyn Sink) -> Result<Status, Error> {
-        if self.exit_code().is_some() {
-            return Err(Error::Ended { place: self.place() });
-        }
+        let place = self.place();
         let Session { run, limits, cancel, events } = self;
+        if let Some(events) = events {
+            events.send_held().map_err(|source| Error::Sink { place, source })?;
+        }
         match events {
             None => run.run(step, limits, cancel, sink),
             Some(events) => run.run(step, limits, cancel, &mut (events, sink)),

@@ -202,6 +202,6 @@ mod tests {
         // These have no other name for their code, so that a typing mistake would go unseen.
         let unavailable = Error::KINDS.iter().filter(|(kind, _)| exit_code(kind) == UNAVAILABLE);
         let names: Vec<&str> = unavailable.map(|(kind, _)| *kind).collect();
-        assert_eq!(names, ["boot", "thread", "host-memory", "ended"]);
+        assert_eq!(names, ["boot", "thread", "host-memory", "ended", "broken"]);
     }
 }

@@ -22,14 +22,6 @@ impl<'a> Portion<'a> {
         Portion { rows: &self.rows[..rows], effects: &self.effects[..effects], ..self }
     }
 
-    /// What is there from `step` on.
-    #[expect(clippy::indexing_slicing, reason = "`places` gives places inside")]
-    pub(super) fn from(self, step: u64) -> Portion<'a> {
-        let (rows, effects) = self.places(step);
-        let first_step = self.first_step + rows as u64;
-        Portion { first_step, rows: &self.rows[rows..], effects: &self.effects[effects..] }
-    }
-
     /// Number of rows, and of effects, before `step`.
     fn places(&self, step: u64) -> (usize, usize) {
         let rows = step.saturating_sub(self.first_step).min(self.rows.len() as u64);
@@ -154,11 +146,10 @@ mod tests {
         let (rows, effects): (Vec<Row>, _) = ((5..15).map(row).collect(), vec![effect(7), effect(12)]);
         let all = Portion { first_step: 5, rows: &rows, effects: &effects };
         for step in 0..20 {
-            let (before, after) = (all.until(step), all.from(step));
-            assert_eq!([before.rows, after.rows].concat(), rows);
-            assert_eq!([before.effects, after.effects].concat(), effects);
+            let before = all.until(step);
+            assert_eq!(before.rows, &rows[..(step.clamp(5, 15) - 5) as usize]);
+            assert_eq!(before.effects, &effects[..effects.iter().filter(|effect| effect.step < step).count()]);
             assert_eq!((before.first_step, before.end()), (5, step.clamp(5, 15)));
-            assert_eq!((after.first_step, after.end()), (step.clamp(5, 15), 15));
         }
     }
 }

@@ -66,8 +66,6 @@ impl<'env> Follower<'env> {
 
     /// Does the steps of `jit`, and compares.
     fn follow(&mut self, jit: Portion<'_>) -> Option<Found> {
-        // Rows that a sink failed on by a panic come again.
-        let jit = jit.from(self.state().place().step);
         let mut replay = run::replay(self.state(), u64::MAX);
         self.run_to(jit.end());
         let own = Portion { first_step: jit.first_step, rows: &self.own.rows, effects: &self.own.effects };
@@ -120,7 +118,7 @@ impl<'env> Follower<'env> {
 /// The JIT's sink: compares, and passes on what agrees.
 pub(super) struct Check<'a, 'env> {
     pub(super) follower: &'a mut Follower<'env>,
-    pub(super) found: Option<Found>,
+    pub(super) found: &'a mut Option<Found>,
     /// The caller's, as far as it wants rows.
     pub(super) sink: Option<&'a mut dyn Sink>,
 }
@@ -132,7 +130,7 @@ impl Sink for Check<'_, '_> {
 
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         let jit = Portion { first_step, rows, effects };
-        self.found = self.follower.follow(jit);
+        *self.found = self.follower.follow(jit);
         let agreed = jit.until(self.found.as_ref().map_or(u64::MAX, |found| found.finding.step));
         if let Some(sink) = &mut self.sink
             && !(agreed.rows.is_empty() && agreed.effects.is_empty())

@@ -12,8 +12,6 @@ use crate::env::{Env, HostAnswers, HostSide, SegmentSetup};
 
 /// What both sides' streams came to.
 pub(crate) struct Streams {
-    heard: Heard,
-    answers: HostAnswers,
     pub(super) jit: Spoken,
     pub(super) interpreter: Spoken,
 }
@@ -21,20 +19,15 @@ pub(crate) struct Streams {
 impl Streams {
     /// Surroundings for the JIT, for the interpreter, and what is known of both.
     pub(crate) fn split(env: Env<'_>) -> (Env<'_>, Env<'_>, Streams) {
-        let answers = HostAnswers::default();
-        let streams = Streams {
-            heard: Heard::default(),
-            answers: answers.clone(),
-            jit: Spoken::default(),
-            interpreter: Spoken::default(),
-        };
+        let (heard, answers) = (Heard::default(), HostAnswers::default());
+        let streams = Streams { jit: Spoken::default(), interpreter: Spoken::default() };
         let (jit, interpreter) = (&streams.jit, &streams.interpreter);
         let SegmentSetup { po2, limit_cycles, input, .. } = env.segments;
-        let follower = Env::new().args(env.args.iter().cloned()).stdin(streams.heard.clone());
+        let follower = Env::new().args(env.args.iter().cloned()).stdin(heard.clone());
         let follower = follower.stdout(interpreter.stdout.clone()).stderr(interpreter.stderr.clone());
-        let leader = Env::new().args(env.args).stdin(Listener { inner: env.stdin, heard: streams.heard.clone() });
-        let leader = leader.stdout(Speaker { inner: env.stdout, tally: jit.stdout.clone() });
-        let mut leader = leader.stderr(Speaker { inner: env.stderr, tally: jit.stderr.clone() });
+        let leader = Env::new().args(env.args).stdin(Listener { inner: env.stdin.into_stream(), heard });
+        let leader = leader.stdout(Speaker { inner: env.stdout.into_stream(), tally: jit.stdout.clone() });
+        let mut leader = leader.stderr(Speaker { inner: env.stderr.into_stream(), tally: jit.stderr.clone() });
         let mut follower = follower;
         follower.segments = SegmentSetup { po2, limit_cycles, input, ..follower.segments };
         follower.host = env.host.is_some().then(|| HostSide::Other(Box::new(answers.clone())));
@@ -43,12 +36,11 @@ impl Streams {
         (leader, follower, streams)
     }
 
-    /// The step that used a stream was not done, although the stream may have moved: it never was.
+    /// A step that was not done has written nothing yet, although its stream may have taken bytes already: they count
+    /// when it is done.
     pub(super) fn undo(&mut self) {
-        lock(&self.heard.0).clear();
-        self.answers.clear();
-        self.jit.stdout.set(&self.interpreter.stdout);
-        self.jit.stderr.set(&self.interpreter.stderr);
+        self.jit.stdout.hold_back(&self.interpreter.stdout);
+        self.jit.stderr.hold_back(&self.interpreter.stderr);
     }
 }
 
@@ -71,7 +63,7 @@ impl Spoken {
 #[derive(Clone, Default)]
 struct Heard(Arc<Mutex<VecDeque<Vec<u8>>>>);
 
-/// The JIT's stdin. A read that fails is not passed on: its step is not done, or does it again.
+/// The JIT's stdin. The interpreter hears what a failing step has read when the step is done: the JIT keeps it till then.
 struct Listener<'env> {
     inner: Box<dyn Read + Send + 'env>,
     heard: Heard,
@@ -120,25 +112,39 @@ impl Write for Speaker<'_> {
 
 /// Hashes a stream instead of keeping it: a guest may write without end.
 #[derive(Clone, Default)]
-struct Tally(Arc<Mutex<(u64, blake3::Hasher)>>);
+struct Tally(Arc<Mutex<Counted>>);
+
+#[derive(Default)]
+struct Counted {
+    said: (u64, blake3::Hasher),
+    /// As `said`, with what a step that was not done has written.
+    ahead: Option<(u64, blake3::Hasher)>,
+}
 
 impl Tally {
     fn output(&self) -> Output {
-        let tally = lock(&self.0);
-        Output { bytes: tally.0, digest: tally.1.finalize() }
+        let (bytes, hasher) = &lock(&self.0).said;
+        Output { bytes: *bytes, digest: hasher.finalize() }
     }
 
-    fn set(&self, other: &Tally) {
-        let value = lock(&other.0).clone();
-        *lock(&self.0) = value;
+    /// Goes back to what `other` has said; the rest counts from the next write on.
+    fn hold_back(&self, other: &Tally) {
+        let other = lock(&other.0).said.clone();
+        let mut own = lock(&self.0);
+        if own.said.0 != other.0 {
+            own.ahead = Some(std::mem::replace(&mut own.said, other));
+        }
     }
 }
 
 impl Write for Tally {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let mut tally = lock(&self.0);
-        tally.0 += data.len() as u64;
-        tally.1.update(data);
+        let mut counted = lock(&self.0);
+        if let Some(ahead) = counted.ahead.take() {
+            counted.said = ahead;
+        }
+        counted.said.0 += data.len() as u64;
+        counted.said.1.update(data);
         Ok(data.len())
     }
 

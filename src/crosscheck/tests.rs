@@ -1,5 +1,7 @@
 //! That differences are found: engines that agree can be made to differ by giving them programs that are not the same.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::*;
 use crate::decode::{Instruction, encode};
 use crate::difference::Difference;
@@ -9,7 +11,7 @@ use crate::isa::Op;
 use crate::jit::{Caches, JitOptions};
 use crate::machine::{Bare, Budget, Machine, World};
 use crate::program::{Permissions, Program, Segment};
-use crate::trace::{NullSink, Row, VecSink};
+use crate::trace::{Effect, NullSink, Row, SinkError, VecSink};
 use tachy_runtime::Vm;
 
 const CODE: u32 = 0x1_0000;
@@ -177,4 +179,24 @@ fn a_state_that_rows_do_not_show_is_compared_at_a_pause() {
     let mut both = Crosscheck::new(hart(&program, env, None), ahead, streams);
     let error = both.run(0, &limits, &cancel, &mut NullSink::off()).unwrap_err();
     assert!(error.to_string().contains("in pc, x5;"), "{error}");
+}
+
+/// The difference is there when a sink panics on the rows before it: the next run says it.
+#[test]
+fn a_sink_that_panics_hides_no_difference() {
+    struct Panics;
+    impl Sink for Panics {
+        fn rows(&mut self, _: u64, _: &[Row], _: &[Effect]) -> Result<(), SinkError> {
+            std::panic::resume_unwind(Box::new("on purpose"))
+        }
+    }
+    let (limits, cancel) = (Limits::default(), CancelHandle::default());
+    let (jit, interpreter) = (program(5, [9, 8], &exits()), program(5, WORDS, &exits()));
+    let mut both = crosscheck(&jit, &interpreter);
+    let run = AssertUnwindSafe(|| both.run(u64::MAX, &limits, &cancel, &mut Panics));
+    assert!(catch_unwind(run).is_err());
+    let error = both.run(u64::MAX, &limits, &cancel, &mut NullSink::off()).unwrap_err();
+    assert!(matches!(&error, Error::Difference(found) if found.place.step == 13), "{error}");
+    let error = both.run(u64::MAX, &limits, &cancel, &mut NullSink::off()).unwrap_err();
+    assert!(matches!(error, Error::Ended { .. }), "{error}");
 }

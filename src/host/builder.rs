@@ -14,6 +14,7 @@ use super::slice_io::{Callback, Channel};
 use super::streams::{STDERR, STDIN, STDOUT, Streams};
 use super::syscalls::MAX_NAME_BYTES;
 use super::{Assumption, CallbackError, Digest, HostEnv, HostError, KeccakRequest, SliceIo, words};
+use crate::callers::{Input, Output};
 
 /// Segments that can be proven.
 const SEGMENT_PO2: RangeInclusive<u32> = 13..=24;
@@ -44,8 +45,8 @@ impl<'env> HostEnvBuilder<'env> {
             channels: BTreeMap::new(),
             assumptions: Assumptions::default(),
             keccak: Keccak::new(keccak::DEFAULT_PO2),
-            random: Box::new(seeded([0; 32])),
-            kernel_output: Box::new(io::sink()),
+            random: Input::new(seeded([0; 32])),
+            kernel_output: Output::new(io::sink()),
             kept: Kept::new(DEFAULT_KEPT_BYTES),
             results: (0, 0),
             counts: BTreeMap::new(),
@@ -122,7 +123,7 @@ impl<'env> HostEnvBuilder<'env> {
 
     /// Takes what the kernel itself says (machine ecall 2), such as why it panicked. It is dropped by default.
     pub fn kernel_output(&mut self, writer: impl Write + Send + 'env) -> &mut Self {
-        self.env.kernel_output = Box::new(writer);
+        self.env.kernel_output = Output::new(writer);
         self
     }
 
@@ -211,7 +212,7 @@ impl<'env> HostEnvBuilder<'env> {
     /// Where the guest's random bytes come from. By default they are those of [`Self::random_seed`] with zeros, so that
     /// a run can be repeated; a guest that needs secrets needs another source.
     pub fn random(&mut self, source: impl Read + Send + 'env) -> &mut Self {
-        self.env.random = Box::new(source);
+        self.env.random = Input::new(source);
         self
     }
 

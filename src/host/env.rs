@@ -2,7 +2,6 @@
 //! how system calls are carried out.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 
 use serde::de::DeserializeOwned;
 
@@ -12,6 +11,7 @@ use super::kept::Kept;
 use super::slice_io::Channel;
 use super::streams::Streams;
 use super::{AssumptionUse, Digest, HostEnvBuilder, HostError, KeccakRequest, words};
+use crate::callers::{self, Input, Output};
 
 /// What a guest finds around it, and what it leaves there. Made by [`HostEnv::builder`]; it serves one session, pauses
 /// included.
@@ -32,8 +32,8 @@ pub struct HostEnv<'env> {
     pub(super) channels: BTreeMap<String, Channel<'env>>,
     pub(super) assumptions: Assumptions,
     pub(super) keccak: Keccak<'env>,
-    pub(super) random: Box<dyn Read + Send + 'env>,
-    pub(super) kernel_output: Box<dyn Write + Send + 'env>,
+    pub(super) random: Input<'env>,
+    pub(super) kernel_output: Output<'env>,
     pub(super) kept: Kept,
     /// a0 and a1 of the last system call.
     pub(super) results: (u32, u32),
@@ -98,6 +98,22 @@ impl<'env> HostEnv<'env> {
             assumptions: self.assumptions.take_used(&mut self.kept),
             keccaks: self.keccak.take_requests(&mut self.kept),
         }
+    }
+
+    /// Carries a call out. Where the caller's code panics in it, the host is as it was before, and streams move no byte
+    /// twice when the guest makes the same call again.
+    pub(super) fn whole<R>(&mut self, call: impl FnOnce(&mut Self) -> Result<R, HostError>) -> Result<R, HostError> {
+        let (output_bytes, kept_bytes) = (self.streams.output_bytes(), self.kept.bytes());
+        let answered = callers::call(|| call(self));
+        let done = matches!(answered, Ok(Ok(_)));
+        self.streams.end_call(done);
+        self.random.end_step(done);
+        self.kernel_output.end_step(done);
+        answered.unwrap_or_else(|panic| {
+            self.streams.set_output_bytes(output_bytes);
+            self.kept.set_bytes(kept_bytes);
+            panic.resume()
+        })
     }
 
     /// Counts a system call.

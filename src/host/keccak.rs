@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::kept::Kept;
 use super::{CallbackError, Digest, HostError};
+use crate::callers;
 
 /// Sizes of Keccak proofs, as powers of 2 of cycles: those that risc0-circuit-keccak 4.0.6 has.
 pub(super) const PO2: RangeInclusive<u32> = 14..=18;
@@ -75,8 +76,15 @@ impl Keccak<'_> {
         kept.give((inputs.len() * STATE_BYTES) as u64);
         let request = KeccakRequest { claim, control_root, po2: self.po2, inputs };
         if let Some(coprocessor) = &mut self.coprocessor {
-            return coprocessor(request)
-                .map_err(|source| HostError::Callback { name: "SYS_KECCAK".to_owned(), source });
+            let inputs = request.inputs.clone();
+            return match callers::call(|| coprocessor(request)) {
+                Ok(taken) => taken.map_err(|source| HostError::Callback { name: "SYS_KECCAK".to_owned(), source }),
+                Err(panic) => {
+                    // The guest closes the same batch again.
+                    self.inputs = inputs;
+                    panic.resume()
+                }
+            };
         }
         kept.take(request.bytes())?;
         self.requests.push(request);

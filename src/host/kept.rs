@@ -23,6 +23,16 @@ impl Kept {
         Ok(())
     }
 
+    /// What is kept now.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// As much is kept as before, after a call that was not done.
+    pub(super) fn set_bytes(&mut self, bytes: u64) {
+        self.bytes = bytes;
+    }
+
     /// These are kept no longer.
     pub(super) fn give(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_sub(bytes);

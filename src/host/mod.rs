@@ -43,8 +43,9 @@ pub trait Host: Send {
     /// filled: all of it after a system call, 8 bytes for results, even in a longer buffer.
     ///
     /// # Errors
-    /// Whatever the host refuses; the run ends with it. What streams and callbacks did by then is done. After
-    /// [`HostError::OutputLimit`] alone the run can go on, with the same call, of which nothing may have been done.
+    /// Whatever the host refuses; the run ends with it, and the session with the run. What streams and callbacks did by
+    /// then is done. After [`HostError::OutputLimit`] alone the run can go on, with the same call, of which nothing may have
+    /// been done. After a panic it can go on as well: the same call is made again.
     fn read(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError>;
 
     /// Machine ecall 2: the kernel says something. Gives what the guest gets for it.

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use super::HostError;
 use super::kept::Kept;
+use crate::callers::{self, Input, Output};
 
 /// Descriptors with a meaning.
 pub(super) const STDIN: u32 = 0;
@@ -16,12 +17,12 @@ pub(super) const JOURNAL: u32 = 3;
 const DESCRIPTORS: u32 = 1000;
 
 enum Source<'env> {
-    Reader(Box<dyn Read + Send + 'env>),
+    Reader(Input<'env>),
     Pipe(usize),
 }
 
 enum Target<'env> {
-    Writer(Box<dyn Write + Send + 'env>),
+    Writer(Output<'env>),
     Pipe(usize),
     Journal,
 }
@@ -39,6 +40,8 @@ pub(super) struct Streams<'env> {
     /// The host's own limit, and that of the run.
     pub(super) limit_output_bytes: Option<u64>,
     pub(super) limit_run_output_bytes: Option<u64>,
+    /// The descriptor whose stream the call under way has moved.
+    moved: Option<u32>,
 }
 
 impl<'env> Streams<'env> {
@@ -54,6 +57,7 @@ impl<'env> Streams<'env> {
             output_bytes: 0,
             limit_output_bytes: None,
             limit_run_output_bytes: None,
+            moved: None,
         };
         streams.add_source(STDIN, io::empty());
         streams.add_target(STDOUT, io::sink());
@@ -63,13 +67,13 @@ impl<'env> Streams<'env> {
     }
 
     pub(super) fn add_source(&mut self, descriptor: u32, stream: impl Read + Send + 'env) {
-        self.sources.insert(descriptor, Source::Reader(Box::new(stream)));
+        self.sources.insert(descriptor, Source::Reader(Input::new(stream)));
     }
 
     /// Whatever is written to the journal's descriptor stays the journal.
     pub(super) fn add_target(&mut self, descriptor: u32, stream: impl Write + Send + 'env) {
         if descriptor != JOURNAL {
-            self.targets.insert(descriptor, Target::Writer(Box::new(stream)));
+            self.targets.insert(descriptor, Target::Writer(Output::new(stream)));
         }
     }
 
@@ -89,6 +93,7 @@ impl<'env> Streams<'env> {
     pub(super) fn read(&mut self, descriptor: u32, buffer: &mut [u8], kept: &mut Kept) -> Result<usize, HostError> {
         match self.sources.get_mut(&descriptor) {
             Some(Source::Reader(stream)) => {
+                self.moved = Some(descriptor);
                 read_all(stream, buffer).map_err(|source| HostError::Stream { descriptor, source })
             }
             Some(Source::Pipe(pipe)) => {
@@ -142,6 +147,7 @@ impl<'env> Streams<'env> {
     pub(super) fn write(&mut self, descriptor: u32, data: &[u8]) -> Result<(), HostError> {
         match self.targets.get_mut(&descriptor) {
             Some(Target::Writer(stream)) => {
+                self.moved = Some(descriptor);
                 write_all(stream, data).map_err(|source| HostError::Stream { descriptor, source })
             }
             Some(Target::Pipe(pipe)) => {
@@ -171,13 +177,36 @@ impl<'env> Streams<'env> {
         self.output_bytes
     }
 
+    /// Sets back what was counted as output, for a call that was not done.
+    pub(super) fn set_output_bytes(&mut self, bytes: u64) {
+        self.output_bytes = bytes;
+    }
+
+    /// A call is over, and was done or not: then its stream moves no byte again that it has moved.
+    pub(super) fn end_call(&mut self, done: bool) {
+        let Some(descriptor) = self.moved.take() else { return };
+        if let Some(Source::Reader(stream)) = self.sources.get_mut(&descriptor) {
+            stream.end_step(done);
+        }
+        if let Some(Target::Writer(stream)) = self.targets.get_mut(&descriptor) {
+            stream.end_step(done);
+        }
+    }
+
+    /// Flushes all of the caller's streams. The first error counts, and a panic before it.
     pub(super) fn flush(&mut self) -> Result<(), HostError> {
+        let (mut panicked, mut flushed) = (None, Ok(()));
         for (&descriptor, target) in &mut self.targets {
-            if let Target::Writer(stream) = target {
-                stream.flush().map_err(|source| HostError::Stream { descriptor, source })?;
+            let Target::Writer(stream) = target else { continue };
+            match callers::call(|| stream.flush()) {
+                Ok(result) => flushed = flushed.and(result.map_err(|source| HostError::Stream { descriptor, source })),
+                Err(panic) => panicked = panicked.or(Some(panic)),
             }
         }
-        Ok(())
+        match panicked {
+            Some(panic) => panic.resume(),
+            None => flushed,
+        }
     }
 }
 

@@ -25,27 +25,16 @@ type Outcome = Result<((u32, u32), u64), HostError>;
 
 impl Host for HostEnv<'_> {
     fn read(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
-        if descriptor == 0 {
-            let bytes = buffer.len();
-            return match buffer.first_chunk_mut::<8>() {
-                Some(results) if bytes.is_multiple_of(4) => {
-                    let (a0, a1) = self.results;
-                    *results = (a0 as u64 | (a1 as u64) << 32).to_le_bytes();
-                    Ok(results.len())
-                }
-                _ => Err(HostError::ResultBuffer { bytes }),
-            };
-        }
-        let name = name(guest, descriptor)?;
-        let mut to_guest = vec![0; buffer.len().next_multiple_of(4)];
-        self.results = self.call(guest, &name, &mut to_guest)?;
-        Ok(streams::copy(&to_guest, buffer))
+        self.whole(|host| host.answer(guest, descriptor, buffer))
     }
 
     fn write(&mut self, _: &dyn Guest, descriptor: u32, data: &[u8]) -> Result<u32, HostError> {
-        self.streams.take_output(data.len() as u64)?;
-        streams::write_all(&mut self.kernel_output, data).map_err(|source| HostError::Stream { descriptor, source })?;
-        Ok(data.len() as u32)
+        self.whole(|host| {
+            host.streams.take_output(data.len() as u64)?;
+            let written = streams::write_all(&mut host.kernel_output, data);
+            written.map_err(|source| HostError::Stream { descriptor, source })?;
+            Ok(data.len() as u32)
+        })
     }
 }
 
@@ -98,6 +87,25 @@ fn give_value(syscall: &'static str, value: &str, to_guest: &mut [u8]) -> Outcom
 }
 
 impl HostEnv<'_> {
+    /// What [`Host::read`] gives.
+    fn answer(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
+        if descriptor == 0 {
+            let bytes = buffer.len();
+            return match buffer.first_chunk_mut::<8>() {
+                Some(results) if bytes.is_multiple_of(4) => {
+                    let (a0, a1) = self.results;
+                    *results = (a0 as u64 | (a1 as u64) << 32).to_le_bytes();
+                    Ok(results.len())
+                }
+                _ => Err(HostError::ResultBuffer { bytes }),
+            };
+        }
+        let name = name(guest, descriptor)?;
+        let mut to_guest = vec![0; buffer.len().next_multiple_of(4)];
+        self.results = self.call(guest, &name, &mut to_guest)?;
+        Ok(streams::copy(&to_guest, buffer))
+    }
+
     fn call(&mut self, guest: &dyn Guest, name: &str, to_guest: &mut [u8]) -> Result<(u32, u32), HostError> {
         if let Some(channel) = self.channels.get_mut(name) {
             let (a0, bytes) = channel.call(name, guest, &mut self.kept, to_guest)?;

@@ -152,9 +152,8 @@ impl Machine for Bare {
 
 impl Bare {
     fn ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        // Effects are written as the call goes along; a refused call has none, and neither has one that panicked.
-        let effects_before = world.effects.partition_point(|effect| effect.step < vm.steps());
-        world.effects.truncate(effects_before);
+        // Effects are written as the call goes along; a refused call has none.
+        let effects_before = world.effects.len();
         let result = match world.read_register(vm, A7) {
             SYS_EXIT => {
                 world.ecalls += 1;
@@ -194,7 +193,7 @@ impl Bare {
             return Ok(EFAULT);
         }
         let mut data = vec![0; bytes as usize];
-        let filled = world.read_stdin(&mut data).map_err(|error| Refusal::Stream("stdin", error))?;
+        let filled = world.read_stdin(&mut data)?;
         data.truncate(filled);
         world.write_memory(vm, buffer, &data);
         Ok(filled as u32)
@@ -214,11 +213,7 @@ impl Bare {
             return Err(Refusal::OutputLimit);
         }
         world.record_memory_read(vm, buffer, bytes);
-        let data = vm.bytes(buffer, bytes).unwrap_or_default();
-        match descriptor {
-            1 => world.env.stdout.write_all(data).map_err(|error| Refusal::Stream("stdout", error))?,
-            _ => world.env.stderr.write_all(data).map_err(|error| Refusal::Stream("stderr", error))?,
-        }
+        world.write_output(descriptor == 1, vm.bytes(buffer, bytes).unwrap_or_default())?;
         world.budget.output_bytes = total;
         Ok(bytes)
     }

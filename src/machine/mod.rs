@@ -11,6 +11,7 @@ use std::fmt;
 
 use tachy_runtime::{Access, Vm};
 
+use crate::callers::{Failed, Panic};
 use crate::env::Env;
 use crate::error::{Cause, Error};
 use crate::host::HostError;
@@ -82,17 +83,20 @@ pub(crate) enum Refusal {
     SegmentTooSmall(u32),
     /// Whoever takes segments failed.
     Segments(SinkError),
+    /// Code of the caller's panicked.
+    Panic(Panic),
 }
 
 impl Refusal {
-    /// Whether the step can be done under another limit, or if a stream does better.
+    /// Whether the step can be done under another limit, or if the caller's code does better. It is undone until then.
     pub(crate) fn is_limit(&self) -> bool {
         match self {
             Refusal::MemoryLimit
             | Refusal::OutputLimit
             | Refusal::CycleLimit { .. }
             | Refusal::Stream(..)
-            | Refusal::Segments(_) => true,
+            | Refusal::Segments(_)
+            | Refusal::Panic(_) => true,
             Refusal::Host(error) => matches!(**error, HostError::OutputLimit { .. }),
             _ => false,
         }
@@ -101,6 +105,32 @@ impl Refusal {
     /// The host refused for this reason.
     pub(crate) fn host(error: HostError) -> Refusal {
         Refusal::Host(Box::new(error))
+    }
+
+    /// The first of several failures, or a panic if there is one: the caller must see that.
+    pub(crate) fn first(results: impl IntoIterator<Item = Result<(), Refusal>>) -> Result<(), Refusal> {
+        let mut failures: Vec<Refusal> = results.into_iter().filter_map(Result::err).collect();
+        let shown = failures.iter().position(|failure| matches!(failure, Refusal::Panic(_))).unwrap_or(0);
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(failures.swap_remove(shown)),
+        }
+    }
+}
+
+impl From<Panic> for Refusal {
+    fn from(panic: Panic) -> Refusal {
+        Refusal::Panic(panic)
+    }
+}
+
+/// Whoever takes segments failed.
+impl From<Failed> for Refusal {
+    fn from(failed: Failed) -> Refusal {
+        match failed {
+            Failed::Error(source) => Refusal::Segments(source),
+            Failed::Panic(panic) => Refusal::Panic(panic),
+        }
     }
 }
 

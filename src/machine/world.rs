@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use tachy_runtime::{PAGE_BYTES, PageState, Slot, Vm, page_of};
 
 use super::Refusal;
+use crate::callers;
 use crate::env::{Env, HostSide};
 use crate::r0vm::SegmentRecord;
 use crate::trace::{Effect, EffectKind, Space};
@@ -98,7 +99,7 @@ impl<'env> World<'env> {
     pub(crate) fn segment(&mut self, record: SegmentRecord) -> Result<(), Refusal> {
         let segments = &mut self.env.segments;
         let sealed = segments.sealer.as_mut().map(|sealer| sealer.seal(record));
-        segments.deliver(sealed.into_iter().flatten()).map_err(Refusal::Segments)
+        segments.deliver(sealed.into_iter().flatten()).map_err(Refusal::from)
     }
 
     /// Writes down that the words of `bytes` bytes from `address` were read.
@@ -158,29 +159,51 @@ impl<'env> World<'env> {
     }
 
     /// Fills `buffer` from the guest's stdin until it is full or the stream ends.
-    pub(crate) fn read_stdin(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.env.stdin.read(buffer.get_mut(filled..).unwrap_or_default()) {
-                Ok(0) => break,
-                // A stream that claims more than it was given room for is wrong, and believed no further.
-                Ok(bytes) => filled = buffer.len().min(filled.saturating_add(bytes)),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
+    pub(crate) fn read_stdin(&mut self, buffer: &mut [u8]) -> Result<usize, Refusal> {
+        let stdin = &mut self.env.stdin;
+        let read = callers::call(|| fill(stdin, buffer));
+        stdin.end_step(matches!(read, Ok(Ok(_))));
+        read?.map_err(|error| Refusal::Stream("stdin", error))
     }
 
-    /// Flushes stdout and stderr, and waits for the segments under way.
-    pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
-        self.env.segments.deliver_all().map_err(Refusal::Segments)?;
-        if let Some(host) = &mut self.env.host {
-            host.flush().map_err(Refusal::host)?;
-        }
-        self.env.stdout.flush().map_err(|error| Refusal::Stream("stdout", error))?;
-        self.env.stderr.flush().map_err(|error| Refusal::Stream("stderr", error))
+    /// Writes all of `data` to the guest's stdout, or to its stderr.
+    pub(crate) fn write_output(&mut self, is_stdout: bool, data: &[u8]) -> Result<(), Refusal> {
+        let Env { stdout, stderr, .. } = &mut self.env;
+        let (name, stream) = if is_stdout { ("stdout", stdout) } else { ("stderr", stderr) };
+        let written = callers::call(|| stream.write_all(data));
+        stream.end_step(matches!(written, Ok(Ok(()))));
+        written?.map_err(|error| Refusal::Stream(name, error))
     }
+
+    /// Flushes stdout and stderr, and waits for the segments under way. One that fails keeps no other from it.
+    pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
+        let Env { stdout, stderr, host, segments, .. } = &mut self.env;
+        let segments = segments.deliver_all().map_err(Refusal::from);
+        let host = host.as_mut().map_or(Ok(()), |host| flushed(|| host.flush(), Refusal::host));
+        let stdout = flushed(|| stdout.flush(), |error| Refusal::Stream("stdout", error));
+        let stderr = flushed(|| stderr.flush(), |error| Refusal::Stream("stderr", error));
+        Refusal::first([segments, host, stdout, stderr])
+    }
+}
+
+/// Reads until the buffer is full or the stream ends.
+fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match stream.read(buffer.get_mut(filled..).unwrap_or_default()) {
+            Ok(0) => break,
+            // A stream that claims more than it was given room for is wrong, and believed no further.
+            Ok(bytes) => filled = buffer.len().min(filled.saturating_add(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Flushes what is the caller's.
+fn flushed<E>(flush: impl FnOnce() -> Result<(), E>, refusal: impl FnOnce(E) -> Refusal) -> Result<(), Refusal> {
+    callers::call(flush)?.map_err(refusal)
 }
 
 /// Addresses of the aligned words that `bytes` bytes from `address` touch, when someone wants to know.

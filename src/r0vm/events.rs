@@ -7,10 +7,13 @@
 //! Source: the crate risc0-circuit-rv32im 4.0.5, `trace` and `execute`.
 #![expect(clippy::indexing_slicing, reason = "tables of 32 entries, by the five bits of an opcode")]
 
+use std::collections::VecDeque;
+
 use tachy_runtime::page_of;
 
 use super::ecall::{Ecall, StoreCycles};
 use super::layout::*;
+use crate::callers;
 use crate::decode::{Instruction, decode};
 use crate::isa::{Class, Line, Op, TABLE, Variant};
 use crate::trace::{Effect, EffectKind, Row, Sink, SinkError, Space};
@@ -85,9 +88,74 @@ const fn written() -> [Written; 32] {
     written
 }
 
+/// Takes events one by one.
+trait Take: FnMut(TraceEvent) -> Result<(), SinkError> {}
+
+impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Take for F {}
+
 /// A sink that makes events of what it is given, from a session's first step or from where it went on after a pause.
 pub struct TraceEvents<F> {
     send: F,
+    teller: Teller,
+    /// Events that `send` has not been given, because it failed before: they come first when it is called again.
+    held: VecDeque<TraceEvent>,
+}
+
+impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
+    /// Sends each event to `send`, whose error ends the run. It gets every event once; those behind the one on which it
+    /// fails wait until it is called again.
+    pub fn new(send: F) -> TraceEvents<F> {
+        TraceEvents { send, teller: Teller::new(), held: VecDeque::new() }
+    }
+
+    /// For where the program goes on after a pause: cycles count anew, and page events that wait for the end of an
+    /// instruction are never sent.
+    pub(crate) fn anew(self) -> TraceEvents<F> {
+        TraceEvents { teller: Teller::new(), ..self }
+    }
+
+    /// Sends what a failure has held back.
+    pub(crate) fn send_held(&mut self) -> Result<(), SinkError> {
+        while let Some(event) = self.held.pop_front() {
+            (self.send)(event)?;
+        }
+        Ok(())
+    }
+}
+
+impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        let before = self.teller.clone();
+        let mut given = 0u64;
+        let sent = callers::call(|| {
+            self.send_held()?;
+            let TraceEvents { send, teller, .. } = self;
+            let mut count = |event| {
+                given += 1;
+                send(event)
+            };
+            teller.rows(&mut count, first_step, rows, effects)
+        });
+        if !matches!(sent, Ok(Ok(()))) {
+            // This tells it once more, to find the events that are left.
+            self.teller = before;
+            let TraceEvents { teller, held, .. } = self;
+            let mut hold = |event| {
+                match given {
+                    0 => held.push_back(event),
+                    _ => given -= 1,
+                }
+                Ok(())
+            };
+            teller.rows(&mut hold, first_step, rows, effects)?;
+        }
+        sent.unwrap_or_else(|panic| panic.resume())
+    }
+}
+
+/// Makes events of rows and effects.
+#[derive(Clone)]
+struct Teller {
     machine_mode: bool,
     /// The step at which cycles are 0; known from the first rows.
     first_step: Option<u64>,
@@ -101,41 +169,27 @@ pub struct TraceEvents<F> {
     cause: Option<u32>,
 }
 
-impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
-    /// Sends each event to `send`, whose error ends the run.
-    pub fn new(send: F) -> TraceEvents<F> {
-        TraceEvents {
-            send,
-            machine_mode: true,
-            first_step: None,
-            extra_cycles: 0,
-            queue: Vec::new(),
-            begun: None,
-            cause: None,
-        }
-    }
-
-    /// For where the program goes on after a pause: cycles count anew, and what still waits is never sent.
-    pub(crate) fn anew(self) -> TraceEvents<F> {
-        TraceEvents::new(self.send)
+impl Teller {
+    fn new() -> Teller {
+        Teller { machine_mode: true, first_step: None, extra_cycles: 0, queue: Vec::new(), begun: None, cause: None }
     }
 
     fn bank(&self) -> u32 {
         if self.machine_mode { MACHINE_BANK } else { USER_BANK }
     }
 
-    fn start(&mut self, step: u64, pc: u32, insn: u32) -> Result<(), SinkError> {
+    fn start(&mut self, send: &mut impl Take, step: u64, pc: u32, insn: u32) -> Result<(), SinkError> {
         let cycle = step - self.first_step.unwrap_or(0) + self.extra_cycles;
-        (self.send)(TraceEvent::InstructionStart { cycle, pc, insn })
+        send(TraceEvent::InstructionStart { cycle, pc, insn })
     }
 
-    fn set(&mut self, address: u32, word: u32) -> Result<(), SinkError> {
-        (self.send)(TraceEvent::MemorySet { address, region: word.to_be_bytes() })
+    fn set(&mut self, send: &mut impl Take, address: u32, word: u32) -> Result<(), SinkError> {
+        send(TraceEvent::MemorySet { address, region: word.to_be_bytes() })
     }
 
-    fn set_register(&mut self, number: u8, word: u32) -> Result<(), SinkError> {
+    fn set_register(&mut self, send: &mut impl Take, number: u8, word: u32) -> Result<(), SinkError> {
         let place = if number == 0 { SHUNT_OFFSET } else { 4 * u32::from(number) };
-        self.set(self.bank() + place, word)
+        self.set(send, self.bank() + place, word)
     }
 
     /// A page's event waits, and those of the nodes that came with it.
@@ -150,20 +204,25 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
     }
 
     #[inline]
-    fn flush(&mut self) -> Result<(), SinkError> {
-        if self.queue.is_empty() { Ok(()) } else { self.send_queue() }
+    fn flush(&mut self, send: &mut impl Take) -> Result<(), SinkError> {
+        if self.queue.is_empty() { Ok(()) } else { self.send_queue(send) }
     }
 
     #[cold]
-    fn send_queue(&mut self) -> Result<(), SinkError> {
+    fn send_queue(&mut self, send: &mut impl Take) -> Result<(), SinkError> {
         let mut queue = std::mem::take(&mut self.queue);
-        let sent = queue.drain(..).try_for_each(&mut self.send);
+        let sent = queue.drain(..).try_for_each(send);
         self.queue = queue;
         sent
     }
 
     /// What was done before the instruction of a step, up to where its own effects begin.
-    fn before<'a>(&mut self, op: Option<Op>, mut effects: &'a [Effect]) -> Result<&'a [Effect], SinkError> {
+    fn before<'a>(
+        &mut self,
+        send: &mut impl Take,
+        op: Option<Op>,
+        mut effects: &'a [Effect],
+    ) -> Result<&'a [Effect], SinkError> {
         while let Some((effect, rest)) = effects.split_first() {
             let own = match (op, effect.kind(), effect.space()) {
                 (Some(Op::Ecall), EffectKind::Read, Space::Register) => self.machine_mode,
@@ -175,22 +234,22 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
             if own {
                 break;
             }
-            self.between(effect)?;
+            self.between(send, effect)?;
             effects = rest;
         }
         Ok(effects)
     }
 
     /// An effect that is no instruction's own: of a segment's end, of a trap, or of a page.
-    fn between(&mut self, effect: &Effect) -> Result<(), SinkError> {
+    fn between(&mut self, send: &mut impl Take, effect: &Effect) -> Result<(), SinkError> {
         match (effect.kind(), effect.space()) {
             (EffectKind::PageIn | EffectKind::PageOut, _) => self.page(effect),
             (EffectKind::Write, Space::Memory) if effect.addr == MEPC => {
-                self.trapped(effect.step, effect.after)?;
+                self.trapped(send, effect.step, effect.after)?;
                 self.machine_mode = true;
-                self.set(effect.addr, effect.after)?;
+                self.set(send, effect.addr, effect.after)?;
             }
-            (EffectKind::Write, Space::Memory) => self.set(effect.addr, effect.after)?,
+            (EffectKind::Write, Space::Memory) => self.set(send, effect.addr, effect.after)?,
             (EffectKind::Read, Space::Memory) if SUSPEND_WORDS.contains(&effect.addr) => {}
             (EffectKind::Read, Space::Memory) if (TRAP_DISPATCH..TRAP_DISPATCH + 64).contains(&effect.addr) => {
                 self.cause = Some((effect.addr - TRAP_DISPATCH) / 4);
@@ -202,54 +261,54 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
     }
 
     /// The instruction at `pc` trapped: it began, if it was one.
-    fn trapped(&mut self, step: u64, pc: u32) -> Result<(), SinkError> {
+    fn trapped(&mut self, send: &mut impl Take, step: u64, pc: u32) -> Result<(), SinkError> {
         let (begun, cause) = (self.begun.take(), self.cause.take());
         match begun {
-            Some((_, insn)) if cause != Some(2) || is_odd_system(insn) => self.start(step, pc, insn),
+            Some((_, insn)) if cause != Some(2) || is_odd_system(insn) => self.start(send, step, pc, insn),
             _ => Ok(()),
         }
     }
 
     /// A step that was done.
     #[inline]
-    fn step(&mut self, step: u64, row: &Row, effects: &[Effect]) -> Result<(), SinkError> {
+    fn step(&mut self, send: &mut impl Take, step: u64, row: &Row, effects: &[Effect]) -> Result<(), SinkError> {
         let written = WRITTEN[(row.insn >> 2 & 31) as usize];
         if written == Written::Effects {
-            return self.system(step, row, effects);
+            return self.system(send, step, row, effects);
         }
         for effect in effects {
-            self.between(effect)?;
+            self.between(send, effect)?;
         }
-        self.start(step, row.pc, row.insn)?;
+        self.start(send, step, row.pc, row.insn)?;
         match written {
-            Written::Register => self.set_register((row.insn >> 7 & 31) as u8, row.rd)?,
-            Written::Memory => self.set(row.addr & !3, row.mem_after)?,
-            Written::Zero | Written::Effects => self.set_register(0, 0)?,
+            Written::Register => self.set_register(send, (row.insn >> 7 & 31) as u8, row.rd)?,
+            Written::Memory => self.set(send, row.addr & !3, row.mem_after)?,
+            Written::Zero | Written::Effects => self.set_register(send, 0, 0)?,
         }
-        self.flush()
+        self.flush(send)
     }
 
     /// A system instruction that was done.
-    fn system(&mut self, step: u64, row: &Row, effects: &[Effect]) -> Result<(), SinkError> {
+    fn system(&mut self, send: &mut impl Take, step: u64, row: &Row, effects: &[Effect]) -> Result<(), SinkError> {
         let Some(Instruction { op, .. }) = decode(row.insn, Variant::R0vm) else { return Ok(()) };
-        let own = self.before(Some(op), effects)?;
-        self.start(step, row.pc, row.insn)?;
+        let own = self.before(send, Some(op), effects)?;
+        self.start(send, step, row.pc, row.insn)?;
         if op == Op::Ecall && self.machine_mode {
-            return self.ecall(own);
+            return self.ecall(send, own);
         }
         // Of memory a user's ecall writes the word of its pc; the page of that is always there.
         for effect in own {
             if (effect.kind(), effect.space()) == (EffectKind::Write, Space::Memory) {
-                self.set(effect.addr, effect.after)?;
+                self.set(send, effect.addr, effect.after)?;
             }
         }
         self.machine_mode = op == Op::Ecall;
-        self.flush()
+        self.flush(send)
     }
 
     /// What an ecall of machine mode did, as far as it came.
-    fn ecall(&mut self, effects: &[Effect]) -> Result<(), SinkError> {
-        self.flush()?;
+    fn ecall(&mut self, send: &mut impl Take, effects: &[Effect]) -> Result<(), SinkError> {
+        self.flush(send)?;
         let ecall = Ecall::of(effects);
         self.extra_cycles += ecall.extra_cycles;
         let mut cycles = StoreCycles::new(&ecall);
@@ -258,17 +317,17 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
             match (effect.kind(), effect.space()) {
                 (EffectKind::PageIn | EffectKind::PageOut, _) => self.page(effect),
                 (EffectKind::Write, Space::Register) if !mirrored => {
-                    self.set_register(effect.addr as u8, effect.after)?;
+                    self.set_register(send, effect.addr as u8, effect.after)?;
                     if ecall.flushes {
-                        self.flush()?;
+                        self.flush(send)?;
                     }
                 }
                 (EffectKind::Write, Space::Memory) => {
                     // A register that changes with its word in memory is no event of its own.
                     mirrored = page_of(effect.addr) == SYSTEM_PAGE;
-                    self.set(effect.addr, effect.after)?;
+                    self.set(send, effect.addr, effect.after)?;
                     if cycles.ends_with_store() {
-                        self.flush()?;
+                        self.flush(send)?;
                     }
                     continue;
                 }
@@ -276,17 +335,17 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
             }
             mirrored = false;
         }
-        if ecall.flushes { self.flush() } else { Ok(()) }
+        if ecall.flushes { self.flush(send) } else { Ok(()) }
     }
-}
 
-/// Of illegal words those that look like an ecall with another rs2: their event comes all the same.
-fn is_odd_system(insn: u32) -> bool {
-    insn & 0xfe00_707f == 0x73
-}
-
-impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {
-    fn rows(&mut self, first_step: u64, rows: &[Row], mut effects: &[Effect]) -> Result<(), SinkError> {
+    /// A buffer of rows and their effects.
+    fn rows(
+        &mut self,
+        send: &mut impl Take,
+        first_step: u64,
+        rows: &[Row],
+        mut effects: &[Effect],
+    ) -> Result<(), SinkError> {
         self.first_step.get_or_insert(first_step);
         for (row, step) in rows.iter().zip(first_step..) {
             let own = match effects.first() {
@@ -298,20 +357,25 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {
                 }
                 _ => &[],
             };
-            self.step(step, row, own)?;
+            self.step(send, step, row, own)?;
         }
         // What came after the last step: the end of a segment, or a step that could not be done.
         let step = first_step + rows.len() as u64;
-        let own = self.before(None, effects)?;
+        let own = self.before(send, None, effects)?;
         if let Some((pc, insn)) = self.begun.take() {
             let illegal = self.cause.take() == Some(2) && !is_odd_system(insn);
             if !illegal {
-                self.start(step, pc, insn)?;
+                self.start(send, step, pc, insn)?;
             }
             if !own.is_empty() {
-                self.ecall(own)?;
+                self.ecall(send, own)?;
             }
         }
         Ok(())
     }
+}
+
+/// Of illegal words those that look like an ecall with another rs2: their event comes all the same.
+fn is_odd_system(insn: u32) -> bool {
+    insn & 0xfe00_707f == 0x73
 }

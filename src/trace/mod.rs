@@ -3,6 +3,8 @@
 //! Rows are a view into a reused buffer; nothing here collects a whole trace unless the caller chose a sink that does.
 //! This module must not know engines or machines.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 mod effect;
 mod file;
 mod replay;
@@ -40,7 +42,8 @@ pub trait Sink {
     /// they happened. Both slices are reused after the call. Where buffers end is no property of the trace.
     ///
     /// # Errors
-    /// Whatever the sink says; the run ends with [`crate::Error::Sink`].
+    /// Whatever the sink says; the run ends with [`crate::Error::Sink`]. These rows are not shown again; the next run goes
+    /// on behind them.
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError>;
 }
 
@@ -65,6 +68,7 @@ impl<S: Sink> Sink for Option<S> {
     }
 }
 
+/// Both get everything, whatever the other says.
 impl<A: Sink, B: Sink> Sink for (A, B) {
     fn level(&self) -> Level {
         match (self.0.level(), self.1.level()) {
@@ -74,7 +78,8 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     }
 
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
-        self.0.rows(first_step, rows, effects)?;
-        self.1.rows(first_step, rows, effects)
+        let first = catch_unwind(AssertUnwindSafe(|| self.0.rows(first_step, rows, effects)));
+        let second = self.1.rows(first_step, rows, effects);
+        first.unwrap_or_else(|panic| resume_unwind(panic)).and(second)
     }
 }

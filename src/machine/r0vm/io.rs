@@ -5,6 +5,7 @@ use tachy_runtime::Vm;
 use super::R0vm;
 use super::banks::Banks;
 use super::calls::{A0, A1, A2};
+use crate::callers;
 use crate::env::HostSide;
 use crate::host::{Guest, Host};
 use crate::machine::{Flow, Refusal, World};
@@ -84,7 +85,8 @@ impl R0vm {
     /// What the host has to say, `bytes` bytes of it at the most.
     fn ask(&self, vm: &mut Vm, world: &mut World<'_>, descriptor: u32, bytes: u32) -> Result<Vec<u8>, Refusal> {
         let mut data = vec![0; bytes as usize];
-        let filled = host_of(world)?.read(&self.view(vm), descriptor, &mut data).map_err(Refusal::host)?;
+        let (host, view) = (host_of(world)?, self.view(vm));
+        let filled = callers::call(|| host.read(&view, descriptor, &mut data))?.map_err(Refusal::host)?;
         if filled > data.len() {
             return Err(Refusal::Illegal("a host read that claims more bytes than it had room for, of", bytes));
         }
@@ -144,7 +146,8 @@ impl R0vm {
         let view = self.view(vm);
         let mut data = vec![0; bytes as usize];
         view.bytes(buffer, &mut data);
-        let answer = host_of(world)?.write(&view, descriptor, &data).map_err(Refusal::host)?;
+        let host = host_of(world)?;
+        let answer = callers::call(|| host.write(&view, descriptor, &data))?.map_err(Refusal::host)?;
         self.segment.writes.push(answer);
         world.write_register(vm, A0, answer);
         self.charge(vm, 1);

@@ -1,0 +1,222 @@
+//! The caller's code, of which one call fails: streams, hosts, callbacks and sinks.
+
+use std::collections::BTreeMap;
+use std::io::{self, Cursor, Read, Write};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex};
+
+use tachy::host::{CallbackError, Guest, Host, HostEnv, HostError, SliceIo};
+use tachy::r0vm::{Segment, TraceEvent};
+use tachy::trace::{Effect, SinkError, VecSink};
+use tachy::{Row, Sink};
+
+use crate::common::rng::Rng;
+
+/// Where the caller's code is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Point {
+    Read,
+    Write,
+    Flush,
+    Host,
+    Callback,
+    Coprocessor,
+    Random,
+    Segment,
+    Event,
+    Sink,
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    Error,
+    Panic,
+}
+
+/// One call that fails, counted from 0 among those of its place; and how many calls each place has had.
+#[derive(Clone)]
+pub struct Fault(Arc<Mutex<Plan>>);
+
+/// Places that fail at random: one call of so many, in one of these ways.
+type Places = BTreeMap<Point, (u64, Vec<How>)>;
+
+struct Plan {
+    fails: Option<(Point, usize, How)>,
+    /// Beside that one: how many calls of these places one fails of, at random.
+    often: Option<(Rng, Places)>,
+    calls: BTreeMap<Point, usize>,
+}
+
+const WORDS: &str = "it fails on purpose";
+
+impl Fault {
+    pub fn never() -> Fault {
+        Fault::planned(None, None)
+    }
+
+    fn planned(fails: Option<(Point, usize, How)>, often: Option<(Rng, Places)>) -> Fault {
+        Fault(Arc::new(Mutex::new(Plan { fails, often, calls: BTreeMap::new() })))
+    }
+
+    /// Fails again and again: one call of so many at each place, in one of these ways.
+    pub fn often(seed: u64, places: &[(Point, u64, &[How])]) -> Fault {
+        let places = places.iter().map(|(point, one_of, ways)| (*point, (*one_of, ways.to_vec()))).collect();
+        Fault::planned(None, Some((Rng::new(seed), places)))
+    }
+
+    pub fn at(point: Point, call: usize, how: How) -> Fault {
+        Fault::planned(Some((point, call, how)), None)
+    }
+
+    /// How often that place was called.
+    pub fn calls(&self, point: Point) -> usize {
+        self.0.lock().expect("it is not held in a panic").calls.get(&point).copied().unwrap_or(0)
+    }
+
+    /// Counts a call of a place, and lets it fail if it is the one.
+    pub fn meet(&self, point: Point) -> Result<(), String> {
+        let how = {
+            let mut plan = self.0.lock().expect("it is not held in a panic");
+            let calls = plan.calls.entry(point).or_default();
+            let call = *calls;
+            *calls += 1;
+            let once = plan.fails.filter(|(at, number, _)| (*at, *number) == (point, call)).map(|(.., how)| how);
+            once.or_else(|| {
+                let (rng, places) = plan.often.as_mut()?;
+                let (one_of, ways) = places.get(&point)?;
+                (rng.below(*one_of) == 0).then(|| ways[rng.below(ways.len() as u64) as usize])
+            })
+        };
+        match how {
+            None => Ok(()),
+            Some(How::Error) => Err(WORDS.to_owned()),
+            // A panic without the hook that prints it: there are thousands.
+            Some(How::Panic) => resume_unwind(Box::new(WORDS)),
+        }
+    }
+}
+
+/// Gives its bytes in pieces, so that a read can fail behind some of them.
+pub struct Pieces {
+    bytes: Cursor<Vec<u8>>,
+    most: usize,
+    point: Point,
+    fault: Fault,
+}
+
+impl Pieces {
+    pub fn new(bytes: Vec<u8>, most: usize, point: Point, fault: &Fault) -> Pieces {
+        Pieces { bytes: Cursor::new(bytes), most, point, fault: fault.clone() }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.fault.meet(self.point).map_err(io::Error::other)?;
+        let bytes = buffer.len().min(self.most);
+        self.bytes.read(&mut buffer[..bytes])
+    }
+}
+
+/// What a stream was given, which the test looks at behind the session's back.
+pub type Said = Arc<Mutex<Vec<u8>>>;
+
+/// Takes bytes in pieces, so that a write can fail behind some of them.
+pub struct Taker {
+    said: Said,
+    most: usize,
+    fault: Fault,
+}
+
+impl Taker {
+    pub fn new(said: &Said, most: usize, fault: &Fault) -> Taker {
+        Taker { said: said.clone(), most, fault: fault.clone() }
+    }
+}
+
+impl Write for Taker {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.fault.meet(Point::Write).map_err(io::Error::other)?;
+        let bytes = data.len().min(self.most);
+        self.said.lock().expect("it is not held in a panic").extend(&data[..bytes]);
+        Ok(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.fault.meet(Point::Flush).map_err(io::Error::other)
+    }
+}
+
+/// Answers a system call of its own: some bytes, and those that the guest sent.
+pub struct Echo {
+    pub answer: Vec<u8>,
+    pub fault: Fault,
+}
+
+impl SliceIo for Echo {
+    fn handle_io(&mut self, _: &str, from_guest: &[u8]) -> Result<Vec<u8>, CallbackError> {
+        self.fault.meet(Point::Callback)?;
+        Ok([&self.answer, from_guest].concat())
+    }
+}
+
+/// A host of the caller's own, which asks the library's.
+pub struct Asking<'env> {
+    pub inner: HostEnv<'env>,
+    pub fault: Fault,
+}
+
+impl Asking<'_> {
+    fn meet(&self) -> Result<(), HostError> {
+        let failed = |reason| HostError::Arguments { syscall: "any", reason };
+        self.fault.meet(Point::Host).map_err(failed)
+    }
+}
+
+impl Host for Asking<'_> {
+    fn read(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
+        self.meet()?;
+        self.inner.read(guest, descriptor, buffer)
+    }
+
+    fn write(&mut self, guest: &dyn Guest, descriptor: u32, data: &[u8]) -> Result<u32, HostError> {
+        self.meet()?;
+        self.inner.write(guest, descriptor, data)
+    }
+}
+
+/// Keeps rows and effects, and fails when it has them.
+pub struct Recorder {
+    pub kept: VecSink,
+    pub fault: Fault,
+}
+
+impl Sink for Recorder {
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        assert_eq!(first_step, self.kept.rows.len() as u64, "rows follow each other");
+        self.kept.rows(first_step, rows, effects)?;
+        self.fault.meet(Point::Sink).map_err(SinkError::from)
+    }
+}
+
+/// What was handed over one by one, in order.
+pub type Kept<T> = Arc<Mutex<Vec<T>>>;
+
+/// Keeps digests of segments, and fails when it has one.
+pub fn take_segments(kept: &Kept<blake3::Hash>, fault: &Fault) -> impl FnMut(Segment) -> Result<(), SinkError> + use<> {
+    let (kept, fault) = (kept.clone(), fault.clone());
+    move |segment| {
+        kept.lock().expect("it is not held in a panic").push(blake3::hash(&segment.encode()));
+        fault.meet(Point::Segment).map_err(SinkError::from)
+    }
+}
+
+/// Keeps events, and fails when it has one.
+pub fn take_events(kept: &Kept<TraceEvent>, fault: &Fault) -> impl FnMut(TraceEvent) -> Result<(), SinkError> + use<> {
+    let (kept, fault) = (kept.clone(), fault.clone());
+    move |event| {
+        kept.lock().expect("it is not held in a panic").push(event);
+        fault.meet(Point::Event).map_err(SinkError::from)
+    }
+}

@@ -1,0 +1,117 @@
+//! Sinks that fail once: they are given every row once, and nobody else is given less.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tachy::trace::{Effect, Level, SinkError, VecSink};
+use tachy::{NullSink, Row, Sink};
+
+use crate::faults::{Fault, How, Point, Recorder};
+use crate::subjects::{self, ENGINES, Seen, Subject, goes_on};
+
+fn all() -> Vec<Subject> {
+    subjects::bare().into_iter().chain([subjects::kernel(), subjects::calls().events()]).collect()
+}
+
+#[test]
+fn sinks_that_fail() {
+    for subject in all() {
+        assert!(goes_on(&subject, Point::Sink, How::Error, 20, &["sink"]) > 0);
+    }
+}
+
+#[test]
+fn sinks_that_panic() {
+    for subject in all() {
+        assert!(goes_on(&subject, Point::Sink, How::Panic, 20, &["panic"]) > 0);
+    }
+}
+
+/// A sink that panics when it is asked for its level changes nothing at all.
+#[test]
+fn sinks_that_panic_before_the_first_step() {
+    struct Moody<'a>(&'a mut Recorder, Fault);
+    impl Sink for Moody<'_> {
+        fn level(&self) -> Level {
+            let _ = self.1.meet(Point::Sink);
+            Level::Rows
+        }
+
+        fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+            self.0.rows(first_step, rows, effects)
+        }
+    }
+    for subject in all() {
+        for engine in ENGINES {
+            let executor = subject.executor(engine);
+            let whole = subject.see(&executor, &Fault::never(), true);
+            let mut session = executor.start(subject.env(&Seen::outputs(), &Fault::never())).expect("it starts");
+            let mut recorder = Recorder { kept: VecSink::default(), fault: Fault::never() };
+            let half = session.steps() + whole.steps() / 2;
+            session.run_to(half, &mut recorder).expect("it pauses");
+            let mut moody = Moody(&mut recorder, Fault::at(Point::Sink, 0, How::Panic));
+            assert!(catch_unwind(AssertUnwindSafe(|| session.run(&mut moody))).is_err(), "{}", subject.name);
+            assert_eq!(session.steps(), half, "{}, {engine}", subject.name);
+            session.run(&mut moody).expect("it goes on");
+            assert!(recorder.kept.rows == whole.sink.rows, "{}, {engine}", subject.name);
+            assert!(recorder.kept.effects == whole.sink.effects, "{}, {engine}", subject.name);
+        }
+    }
+}
+
+/// What a sink refuses is not shown to it again: a sink that wants it has to keep it.
+#[test]
+fn rows_that_a_sink_refuses_are_lost() {
+    struct Refusing(Vec<(u64, u64)>, Fault);
+    impl Sink for Refusing {
+        fn rows(&mut self, first_step: u64, rows: &[Row], _: &[Effect]) -> Result<(), SinkError> {
+            self.1.meet(Point::Sink)?;
+            self.0.push((first_step, rows.len() as u64));
+            Ok(())
+        }
+    }
+    for subject in all() {
+        for engine in ENGINES {
+            for how in [How::Error, How::Panic] {
+                let executor = subject.executor(engine);
+                let mut session = executor.start(subject.env(&Seen::outputs(), &Fault::never())).expect("it starts");
+                let mut sink = Refusing(Vec::new(), Fault::at(Point::Sink, 1, how));
+                let failed = catch_unwind(AssertUnwindSafe(|| session.run(&mut sink)));
+                assert!(!matches!(failed, Ok(Ok(_))), "{engine}: {failed:?}");
+                let before: Vec<(u64, u64)> = sink.0.clone();
+                let lost = session.steps();
+                let _ = session.run(&mut sink);
+                let next = sink.0.get(1).map_or(lost, |buffer| buffer.0);
+                assert_eq!((before.len(), next), (1, lost), "{}, {engine}, {how:?}", subject.name);
+                assert!(lost > before[0].1, "{}, {engine}, {how:?}", subject.name);
+            }
+        }
+    }
+}
+
+/// Two sinks in a pair: one that fails keeps nothing from the other.
+#[test]
+fn a_pair_gets_everything() {
+    for subject in all() {
+        for engine in ENGINES {
+            let executor = subject.executor(engine);
+            let whole = subject.see(&executor, &Fault::never(), true);
+            for how in [How::Error, How::Panic] {
+                for first in [true, false] {
+                    let mut session =
+                        executor.start(subject.env(&Seen::outputs(), &Fault::never())).expect("it starts");
+                    let recorder = |fault| Recorder { kept: VecSink::default(), fault };
+                    let (fails, whole_sink) = (recorder(Fault::at(Point::Sink, 0, how)), recorder(Fault::never()));
+                    let mut pair = if first { (fails, whole_sink) } else { (whole_sink, fails) };
+                    let failed = catch_unwind(AssertUnwindSafe(|| session.run(&mut pair)));
+                    assert!(!matches!(failed, Ok(Ok(_))), "{engine}: {failed:?}");
+                    let _ = session.run(&mut pair);
+                    for sink in [&pair.0, &pair.1] {
+                        assert!(sink.kept.rows == whole.sink.rows, "{}, {engine}, {how:?}", subject.name);
+                        assert!(sink.kept.effects == whole.sink.effects, "{}, {engine}, {how:?}", subject.name);
+                    }
+                    assert!(session.run(&mut NullSink::off()).is_err(), "it has ended");
+                }
+            }
+        }
+    }
+}
