@@ -505,8 +505,9 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
         }
         for reached in accesses {
             let (address, access) = (address_of(vm, reached), reached.access);
+            let step = vm.steps() + reached.ahead as u64;
             // The interpreter will meet a refusal again and say what it is. What was granted before it costs nothing then.
-            if vm.ahead(reached.ahead, |vm| self.machine.access(vm, self.world, address, access)).is_err() {
+            if self.machine.access(vm, self.world, step, address, access).is_err() {
                 return Verdict::Stop;
             }
             if matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE) {

@@ -270,15 +270,6 @@ impl Vm {
         context.progress = context.progress.saturating_sub(undone);
     }
 
-    /// Calls with the step number as it will be `steps` steps later, which the slice must have room for.
-    pub fn ahead<R>(&mut self, steps: u32, call: impl FnOnce(&mut Vm) -> R) -> R {
-        let ahead = steps as u64 * self.step_unit();
-        self.context_mut().progress += ahead;
-        let result = call(self);
-        self.context_mut().progress -= ahead;
-        result
-    }
-
     /// Writes a row and counts its step. Only with rows on and room in the buffer; a slice that was not over has some.
     #[inline(always)]
     pub fn push_row(&mut self, row: Row) {

@@ -77,7 +77,7 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
         let mut asks_always = false;
         if !vm.page_state(pc).contains(rules.fetch) {
             vm.set_pc(pc);
-            if let Err(refusal) = machine.access(vm, world, pc, Access::Fetch) {
+            if let Err(refusal) = machine.access(vm, world, vm.steps(), pc, Access::Fetch) {
                 return Leave::Refused(refusal);
             }
             asks_always = !vm.page_state(pc).contains(rules.fetch);
@@ -309,7 +309,7 @@ fn load<M: Machine>(
 ) -> Result<u32, Refusal> {
     let address = row.rs1.wrapping_add(imm);
     if !vm.page_state(address).contains(rules.read) || !address.is_multiple_of(bytes) {
-        machine.access(vm, world, address, Access::Load(bytes))?;
+        machine.access(vm, world, vm.steps(), address, Access::Load(bytes))?;
     }
     let word = vm.word(address);
     row.addr = address;
@@ -335,7 +335,7 @@ fn store<M: Machine, T: Tier>(
     let address = row.rs1.wrapping_add(imm);
     let asks = !vm.page_state(address).contains(rules.write) || !address.is_multiple_of(bytes);
     if asks {
-        machine.access(vm, world, address, Access::Store(bytes))?;
+        machine.access(vm, world, vm.steps(), address, Access::Store(bytes))?;
         if vm.page_state(address).contains(PageState::CODE) {
             pages.forget(address);
             tier.code_written(address);

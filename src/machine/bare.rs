@@ -102,7 +102,14 @@ impl Machine for Bare {
         Ok(Bare { heap_start, heap_end: heap_start })
     }
 
-    fn access(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, access: Access) -> Result<(), Refusal> {
+    fn access(
+        &mut self,
+        vm: &mut Vm,
+        world: &mut World<'_>,
+        _: u64,
+        address: u32,
+        access: Access,
+    ) -> Result<(), Refusal> {
         let (may, fault, misaligned) = match access {
             Access::Load(_) => (MAY_READ, Cause::LoadFault, Cause::LoadMisaligned),
             Access::Store(_) => (MAY_WRITE, Cause::StoreFault, Cause::StoreMisaligned),

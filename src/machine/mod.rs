@@ -155,9 +155,17 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
         Self: Sized;
 
     /// The slow path of every access: called when the page's state does not allow it without help or the address is
-    /// misaligned. `Ok` means that it may happen now; stores into pages with code are the engine's business. What it
-    /// costs beyond its step is taken from the slice, which it may use up: the step is done all the same.
-    fn access(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, access: Access) -> Result<(), Refusal>;
+    /// misaligned. `Ok` means that it may happen in this step, which need not be the next one; stores into pages with code
+    /// are the engine's business. What it costs beyond its step is taken from the slice, which it may use up: the step is
+    /// done all the same.
+    fn access(
+        &mut self,
+        vm: &mut Vm,
+        world: &mut World<'_>,
+        step: u64,
+        address: u32,
+        access: Access,
+    ) -> Result<(), Refusal>;
 
     /// What [`Machine::access`] would take from the slice for an access that native code may do itself afterwards; none
     /// where that is the interpreter's business. Changes nothing.

@@ -150,10 +150,17 @@ impl<'env> World<'env> {
         self.effects.len() >= EFFECTS_HELD
     }
 
-    /// Writes down one word of what happened, if anything is written down.
+    /// Writes down one word of what happens in the next step, if anything is written down.
     pub(crate) fn record(&mut self, vm: &Vm, kind: EffectKind, space: Space, addr: u32, before: u32, after: u32) {
         if vm.tracing() {
             self.effects.push(Effect::new(vm.steps(), kind, space, addr, before, after));
+        }
+    }
+
+    /// Writes down that a page is brought in or out for `step`, which takes so many cycles.
+    pub(crate) fn record_paging(&mut self, vm: &Vm, step: u64, kind: EffectKind, page: u32, cycles: u32) {
+        if vm.tracing() {
+            self.effects.push(Effect::new(step, kind, Space::Memory, page * PAGE_BYTES, cycles, cycles));
         }
     }
 

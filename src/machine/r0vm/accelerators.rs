@@ -181,7 +181,7 @@ impl R0vm {
                 self.load_word(vm, world, at)?;
                 at += 4;
             } else {
-                self.page_in(vm, world, page_of(at))?;
+                self.page_in(vm, world, vm.steps(), page_of(at))?;
                 at = page_end.min(end);
             }
         }

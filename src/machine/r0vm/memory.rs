@@ -39,8 +39,8 @@ pub(super) fn fill(program: &Program, vm: &mut Vm, budget: &mut Budget) -> Resul
 }
 
 impl R0vm {
-    /// Brings a page in, unless this segment has.
-    pub(super) fn page_in(&mut self, vm: &mut Vm, world: &mut World<'_>, page: u32) -> Result<(), Refusal> {
+    /// Brings a page in for `step`, unless this segment has.
+    pub(super) fn page_in(&mut self, vm: &mut Vm, world: &mut World<'_>, step: u64, page: u32) -> Result<(), Refusal> {
         if !self.paging.is_loaded(page) {
             self.segment.check_paging()?;
             let address = page * PAGE_BYTES;
@@ -50,28 +50,36 @@ impl R0vm {
                 vm.set_page_state(address, state.with(COUNTED));
             }
             let cycles = self.paging.load(page);
-            self.charge_paging(vm, world, EffectKind::PageIn, page, cycles);
+            self.charge_paging(vm, world, step, EffectKind::PageIn, page, cycles);
         }
         self.open(vm, page);
         Ok(())
     }
 
-    /// Marks a page as one that must be written out at the end of the segment, unless it is.
-    pub(super) fn page_out(&mut self, vm: &mut Vm, world: &mut World<'_>, page: u32) -> Result<(), Refusal> {
-        self.page_in(vm, world, page)?;
+    /// Marks a page for `step` as one that must be written out at the end of the segment, unless it is.
+    pub(super) fn page_out(&mut self, vm: &mut Vm, world: &mut World<'_>, step: u64, page: u32) -> Result<(), Refusal> {
+        self.page_in(vm, world, step, page)?;
         if !self.paging.is_dirty(page) {
             self.segment.keep(page, || copy_page(vm, page));
             let cycles = self.paging.make_dirty(page);
-            self.charge_paging(vm, world, EffectKind::PageOut, page, cycles);
+            self.charge_paging(vm, world, step, EffectKind::PageOut, page, cycles);
             self.open(vm, page);
         }
         Ok(())
     }
 
-    fn charge_paging(&mut self, vm: &mut Vm, world: &mut World<'_>, kind: EffectKind, page: u32, cycles: u32) {
+    fn charge_paging(
+        &mut self,
+        vm: &mut Vm,
+        world: &mut World<'_>,
+        step: u64,
+        kind: EffectKind,
+        page: u32,
+        cycles: u32,
+    ) {
         self.segment.paging_cycles += cycles as u64;
         vm.charge(cycles as u64);
-        world.record(vm, kind, Space::Memory, page * PAGE_BYTES, cycles, cycles);
+        world.record_paging(vm, step, kind, page, cycles);
     }
 
     /// Lets the engines do alone what this page has been paid for.
@@ -115,7 +123,7 @@ impl R0vm {
 
     /// Loads the word at `address & !3` for a system instruction.
     pub(super) fn load_word(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32) -> Result<u32, Refusal> {
-        self.page_in(vm, world, page_of(address))?;
+        self.page_in(vm, world, vm.steps(), page_of(address))?;
         let word = self.peek(vm, address);
         world.record(vm, EffectKind::Read, Space::Memory, address & !3, word, word);
         Ok(word)
@@ -129,7 +137,7 @@ impl R0vm {
         address: u32,
         word: u32,
     ) -> Result<(), Refusal> {
-        self.page_out(vm, world, page_of(address))?;
+        self.page_out(vm, world, vm.steps(), page_of(address))?;
         let before = self.peek(vm, address);
         if let Some(stored) = &mut self.stored {
             stored.push((address & !3, before));

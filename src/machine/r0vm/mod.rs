@@ -127,7 +127,14 @@ impl Machine for R0vm {
         })
     }
 
-    fn access(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, access: Access) -> Result<(), Refusal> {
+    fn access(
+        &mut self,
+        vm: &mut Vm,
+        world: &mut World<'_>,
+        step: u64,
+        address: u32,
+        access: Access,
+    ) -> Result<(), Refusal> {
         let (fault, misaligned) = match access {
             Access::Load(_) => (Cause::LoadFault, Cause::LoadMisaligned),
             Access::Store(_) => (Cause::StoreFault, Cause::StoreMisaligned),
@@ -141,12 +148,12 @@ impl Machine for R0vm {
             self.banks.write_out(vm);
         }
         // The word comes in before the alignment is looked at; a program can come to a misaligned pc and run there.
-        self.page_in(vm, world, page)?;
+        self.page_in(vm, world, step, page)?;
         if access != Access::Fetch && !address.is_multiple_of(access.align_bytes()) {
             return Err(Refusal::Trap(misaligned, address));
         }
         if matches!(access, Access::Store(_)) {
-            self.page_out(vm, world, page)?;
+            self.page_out(vm, world, step, page)?;
         }
         Ok(())
     }

@@ -165,7 +165,7 @@ impl R0vm {
         self.store_word(vm, world, SUSPEND_PC, pc)?;
         self.store_word(vm, world, SUSPEND_MODE, self.mode)?;
         self.banks.write_out(vm);
-        self.page_out(vm, world, SYSTEM_PAGE)
+        self.page_out(vm, world, vm.steps(), SYSTEM_PAGE)
     }
 
     /// The program has terminated: ends the last segment, which is as small as it can be.
