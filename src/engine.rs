@@ -7,10 +7,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tachy_runtime::{Access, Assist, Left, PageState, Slot, Verdict, Vm, enter, page_of};
+use tachy_runtime::{
+    Access, Assist, BetweenSlices, EnterError, HartState, Interpret, Left, PageState, Slot, Stepping, Verdict, Vm,
+    enter, page_of,
+};
 
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
-use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier as _};
+use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier};
 use crate::jit::{Caches, Hops, Natives, Reached, Windows};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, Refusal, World};
@@ -90,8 +93,6 @@ pub(crate) struct Hart<'env, M> {
     machine: M,
     world: World<'env>,
     pages: DecodedPages,
-    /// What is written down, and code translated for that.
-    level: Level,
     native: Option<Natives>,
     windows: Windows,
     hops: Hops,
@@ -143,20 +144,20 @@ enum Ended {
     Stop,
     Halt(Halt),
     Refused(Refusal),
+    /// Native code is not made for what the hart counts.
+    WrongCode(EnterError),
 }
 
 impl<'env, M: Machine> Hart<'env, M> {
     pub(crate) fn new(mut vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
         let past = options.caches.as_ref().and_then(|caches| caches.past());
         let pages = DecodedPages::new(M::VARIANT, M::RULES, past);
-        let level = Level::Off;
-        let native = options.caches.clone().map(|caches| Natives::new(caches, level, &mut vm, &pages));
+        let native = options.caches.clone().map(|caches| Natives::new(caches, Level::Off, &mut vm.state(), &pages));
         Hart {
             vm,
             machine,
             world,
             pages,
-            level,
             native,
             windows: Windows::default(),
             hops: Hops::new(options.regrow_steps),
@@ -167,16 +168,15 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// Writes down what `level` asks for from the next step on.
+    /// Writes down what `level` asks for from the next step on. Where it fails, and wherever it panics, the next call does
+    /// what is left to do, since each part knows its own level.
     fn set_level(&mut self, level: Level) -> Result<(), Error> {
-        if level == self.level {
-            return Ok(());
+        if self.vm.tracing() != (level == Level::Rows) {
+            self.vm.set_row_capacity(match level {
+                Level::Off => 0,
+                Level::Rows => self.options.buffer_rows,
+            })?;
         }
-        self.vm.set_row_capacity(match level {
-            Level::Off => 0,
-            Level::Rows => self.options.buffer_rows,
-        })?;
-        self.level = level;
         if let Some(native) = &mut self.native {
             native.set_level(level);
         }
@@ -212,19 +212,24 @@ impl<'env, M: Machine> Hart<'env, M> {
         // A step that can never be done has left what it began.
         let over = self.exit.is_some() || matches!(&ended, Ended::Refused(refusal) if !refusal.is_limit());
         let done = if over { u64::MAX } else { self.vm.steps() };
-        let delivered = deliver(&mut self.vm, &mut self.world, done, control.sink);
+        let delivered = deliver(&mut self.vm.between_slices(), &mut self.world, done, control.sink);
         let flushed = self.world.flush();
         self.spent += started.elapsed();
-        let status = match ended {
+        let status = self.ended(ended, until, limits)?;
+        delivered.map_err(|source| self.halted(Halt::Sink(source), limits))?;
+        flushed.map_err(|refusal| self.refused(refusal, limits))?;
+        Ok(status)
+    }
+
+    fn ended(&self, ended: Ended, until: u64, limits: &Limits) -> Result<Status, Error> {
+        match ended {
             Ended::Exit(code) => Ok(Status::Exited { code }),
             Ended::Stop if self.vm.steps() >= until => Ok(Status::Paused),
             Ended::Stop => Err(self.limit_error(Limit::Steps(limits.steps.unwrap_or(u64::MAX)))),
             Ended::Halt(halt) => Err(self.halted(halt, limits)),
             Ended::Refused(refusal) => Err(self.refused(refusal, limits)),
-        }?;
-        delivered.map_err(|source| self.halted(Halt::Sink(source), limits))?;
-        flushed.map_err(|refusal| self.refused(refusal, limits))?;
-        Ok(status)
+            Ended::WrongCode(error) => Err(Error::Internal { what: error.to_string(), place: self.place() }),
+        }
     }
 
     fn run_slices(&mut self, control: &mut Control<'_>) -> Ended {
@@ -247,7 +252,7 @@ impl<'env, M: Machine> Hart<'env, M> {
                 let step = self.vm.steps();
                 if control.take_turns {
                     // Native code has to ask before its first block, and is given that one alone.
-                    self.vm.open_slice(0);
+                    self.vm.between_slices().open_slice(0);
                 }
                 if let Err(ended) = self.run_native(control) {
                     return ended;
@@ -266,11 +271,11 @@ impl<'env, M: Machine> Hart<'env, M> {
                 Leave::Exit(code) => {
                     // Whatever else fails, nothing comes after the program's last step.
                     self.exit = Some(code);
-                    let ended = self.machine.end(&mut self.vm, &mut self.world);
+                    let ended = self.machine.end(&mut self.vm.state(), &mut self.world);
                     return ended.map_or_else(Ended::Refused, |()| Ended::Exit(code));
                 }
                 Leave::Refused(refusal) => {
-                    if let Err(refusal) = self.machine.refused(refusal, &mut self.vm, &mut self.world) {
+                    if let Err(refusal) = self.machine.refused(refusal, &mut self.vm.state(), &mut self.world) {
                         return Ended::Refused(refusal);
                     }
                 }
@@ -283,12 +288,12 @@ impl<'env, M: Machine> Hart<'env, M> {
     fn prepare_native(&mut self) -> bool {
         let Some(native) = &mut self.native else { return false };
         native.set_mode(self.machine.mode());
-        self.machine.allows_native(&self.vm) && native.prepare(&mut self.vm, &mut self.pages)
+        self.machine.allows_native(&self.vm) && native.prepare(&mut self.vm.state(), &mut self.pages)
     }
 
     /// Opens the next slice; how the run ends, if there is none.
     fn reopen(&mut self, control: &mut Control<'_>) -> Option<Ended> {
-        match next_slice(&mut self.vm, &mut self.machine, &mut self.world, control) {
+        match next_slice(&mut self.vm.between_slices(), &mut self.machine, &mut self.world, control) {
             Err(ended) => Some(ended),
             Ok(_) if self.vm.slice_over() => Some(Ended::Stop),
             Ok(_) => None,
@@ -299,11 +304,9 @@ impl<'env, M: Machine> Hart<'env, M> {
     fn interpret(&mut self) -> Leave {
         let Hart { vm, machine, world, pages, native, .. } = self;
         let step = vm.steps();
-        let leave = match (native, vm.tracing()) {
-            (None, false) => interpreter::run::<M, _, false>(vm, machine, world, pages, &mut Alone),
-            (None, true) => interpreter::run::<M, _, true>(vm, machine, world, pages, &mut Alone),
-            (Some(native), false) => interpreter::run::<M, _, false>(vm, machine, world, pages, native),
-            (Some(native), true) => interpreter::run::<M, _, true>(vm, machine, world, pages, native),
+        let leave = match native {
+            None => vm.interpret(Interpreter { machine, world, pages, tier: &mut Alone }),
+            Some(tier) => vm.interpret(Interpreter { machine, world, pages, tier }),
         };
         self.stats.interpreted_steps += vm.steps() - step;
         leave
@@ -316,9 +319,10 @@ impl<'env, M: Machine> Hart<'env, M> {
         let Some(code) = native.code() else { return Ok(()) };
         let (granted, regrow, ended) = Default::default();
         let mut desk = Desk { machine, world, pages, native, windows, hops, control, stats, granted, regrow, ended };
-        let left = enter(vm, code, &mut desk);
+        let left = enter(vm, code, &mut desk).map_err(Ended::WrongCode)?;
         let (regrow, ended) = (desk.regrow, desk.ended);
         if let Some(native) = natives {
+            let vm = &mut vm.state();
             if let Some(from) = vm.take_jump_pc() {
                 native.jumped(from, vm.pc());
             }
@@ -328,7 +332,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
         stats.entries += 1;
         stats.deopts += (left == Left::Stopped) as u64;
-        stats.transfers += vm.take_transfers();
+        stats.transfers += vm.state().take_transfers();
         ended.map_or(Ok(()), Err)
     }
 
@@ -368,7 +372,7 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Makes a program go on that only paused; whether it does.
     pub(crate) fn resume(&mut self) -> bool {
-        let resumed = self.exit.is_some() && self.machine.resume(&mut self.vm, &mut self.world);
+        let resumed = self.exit.is_some() && self.machine.resume(&mut self.vm.state(), &mut self.world);
         if resumed {
             self.exit = None;
         }
@@ -411,7 +415,7 @@ impl<'env, M: Machine> Hart<'env, M> {
 /// Hands rows and effects over, sees time and cancelling, lets the machine do what is due, and opens the next slice; an
 /// empty one at the stop step. Whether the machine did anything.
 fn next_slice<M: Machine>(
-    vm: &mut Vm,
+    vm: &mut BetweenSlices<'_>,
     machine: &mut M,
     world: &mut World<'_>,
     control: &mut Control<'_>,
@@ -430,7 +434,7 @@ fn next_slice<M: Machine>(
 
 /// Hands over the rows in the buffer and the effects of all steps before `step`, and forgets both. What was done for a
 /// step that is not done yet waits for it.
-fn deliver(vm: &mut Vm, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -> Result<(), SinkError> {
+fn deliver(vm: &mut BetweenSlices<'_>, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -> Result<(), SinkError> {
     let effects = world.effects.partition_point(|effect| effect.step < step);
     if vm.row_count() == 0 && effects == 0 {
         return Ok(());
@@ -440,6 +444,22 @@ fn deliver(vm: &mut Vm, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -
     vm.clear_rows();
     world.effects.drain(..effects);
     result
+}
+
+/// The interpreter with all that it acts on beside the hart.
+struct Interpreter<'a, 'env, M, T> {
+    machine: &'a mut M,
+    world: &'a mut World<'env>,
+    pages: &'a mut DecodedPages,
+    tier: &'a mut T,
+}
+
+impl<M: Machine, T: Tier> Interpret for Interpreter<'_, '_, M, T> {
+    type Output = Leave;
+
+    fn run<const ROWS: bool>(self, hart: &mut Stepping<'_, ROWS>) -> Leave {
+        interpreter::run(hart, self.machine, self.world, self.pages, self.tier)
+    }
 }
 
 /// The engine's side of native code's questions.
@@ -462,7 +482,7 @@ struct Desk<'a, 'env, 'control, M> {
 
 impl<M: Machine> Desk<'_, '_, '_, M> {
     /// Whether regions are gone between too often, and one of the last two can be grown anew.
-    fn wants_regrowth(&mut self, vm: &Vm) -> bool {
+    fn wants_regrowth(&mut self, vm: &HartState<'_>) -> bool {
         // Those that entered native code are none from region to region.
         let transfers = (self.stats.transfers + vm.transfers()).saturating_sub(self.stats.entries + 1);
         if self.hops.are_frequent(vm.steps(), transfers) {
@@ -475,9 +495,9 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
     }
 
     /// Whether native code may do these accesses: all of them or none.
-    fn grant(&mut self, vm: &mut Vm, accesses: &[Reached], steps: u32) -> Verdict {
+    fn grant(&mut self, vm: &mut HartState<'_>, accesses: &[Reached], steps: u32) -> Verdict {
         self.stats.access_assists += 1;
-        let address_of = |vm: &Vm, reached: &Reached| match reached.register {
+        let address_of = |vm: &HartState<'_>, reached: &Reached| match reached.register {
             0 => reached.offset,
             register => vm.register(Slot::x(register)).wrapping_add(reached.offset),
         };
@@ -519,11 +539,11 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
 }
 
 impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
-    fn access(&mut self, vm: &mut Vm, address: u32, access: Access, steps: u32) -> Verdict {
+    fn access(&mut self, vm: &mut HartState<'_>, address: u32, access: Access, steps: u32) -> Verdict {
         self.grant(vm, &[Reached { ahead: 0, register: 0, offset: address, access }], steps)
     }
 
-    fn window(&mut self, vm: &mut Vm, instructions: u32, steps: u32) -> Verdict {
+    fn window(&mut self, vm: &mut HartState<'_>, instructions: u32, steps: u32) -> Verdict {
         // Taken out for the time, since granting needs the desk.
         let mut windows = std::mem::take(self.windows);
         let accesses = windows.accesses([vm.pc(), instructions], M::VARIANT, |pc| vm.word(pc));
@@ -532,7 +552,7 @@ impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
         verdict
     }
 
-    fn refill(&mut self, vm: &mut Vm, steps: u32) -> Verdict {
+    fn refill(&mut self, vm: &mut BetweenSlices<'_>, steps: u32) -> Verdict {
         self.stats.refill_assists += 1;
         if self.control.take_turns && std::mem::replace(&mut self.granted, true) {
             return Verdict::Stop;
@@ -552,3 +572,6 @@ impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,6 +126,14 @@ pub enum Error {
         /// Where.
         place: Place,
     },
+    /// Tachy has a fault: parts of it do not fit together. The step at the place was not done.
+    #[error("internal error at {place}: {what}; this is a fault of Tachy's, please report it")]
+    Internal {
+        /// What does not fit.
+        what: String,
+        /// Where the run was.
+        place: Place,
+    },
     /// A configuration that makes no sense.
     #[error("{what} is {found}, expected {expected}")]
     Configuration {
@@ -161,6 +169,7 @@ impl Error {
         ("host-memory", "the system refused memory"),
         ("difference", "the engines differ: a fault of Tachy's"),
         ("ended", "the session had already ended"),
+        ("internal", "parts of Tachy do not fit together: a fault of Tachy's"),
         ("configuration", "a setting makes no sense"),
     ];
 
@@ -187,6 +196,7 @@ impl Error {
             Error::Memory(_) => "host-memory",
             Error::Difference(_) => "difference",
             Error::Ended { .. } => "ended",
+            Error::Internal { .. } => "internal",
             Error::Configuration { .. } => "configuration",
         }
     }
@@ -204,6 +214,7 @@ impl Error {
             | Error::BigInt { place, .. }
             | Error::Machine { place, .. }
             | Error::SegmentTooSmall { place, .. }
+            | Error::Internal { place, .. }
             | Error::Ended { place } => Some(*place),
             _ => None,
         }
@@ -397,13 +408,14 @@ mod tests {
             Error::Memory(MapError { action: "reserve", bytes: 0, source: io::ErrorKind::OutOfMemory.into() }),
             Error::Difference(Box::new(difference())),
             Error::Ended { place: PLACE },
+            Error::Internal { what: String::new(), place: PLACE },
             Error::Configuration { what: "", found: String::new(), expected: "" },
         ];
         for error in &all {
             match error {
                 Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
-                Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } => {}
+                Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } | Error::Internal { .. } => {}
                 Error::Machine { .. } | Error::SegmentTooSmall { .. } | Error::Host { .. } | Error::Thread { .. } => {}
                 Error::Limit(limit) => match limit.limit {
                     Limit::Steps(_) | Limit::Memory(_) | Limit::Output(_) | Limit::Time(_) => {}

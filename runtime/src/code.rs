@@ -19,6 +19,7 @@ use thiserror::Error;
 use wasmtime_internal_jit_icache_coherence::{clear_cache, pipeline_flush_mt};
 
 use crate::dispatch::{DispatchTable, Entry};
+use crate::hart::ProgressUnit;
 use crate::map::{MapError, Mapping, system_page_bytes};
 
 /// Alignment of a function, and the first offset in use, so that offset 0 never is a function.
@@ -197,6 +198,7 @@ fn seal(mapping: &Mapping, offset: usize, bytes: usize) -> io::Result<()> {
 /// one at a time publishes.
 pub struct CodeMemory {
     number: MemoryNumber,
+    unit: ProgressUnit,
     module: Mutex<JITModule>,
     arena: Arc<Arena>,
     stubs: Stubs,
@@ -210,7 +212,7 @@ const _: () = {
 };
 
 impl CodeMemory {
-    /// Reserves `capacity_bytes`, below 2 GiB, for code of `isa`, and publishes the stubs.
+    /// Reserves `capacity_bytes`, below 2 GiB, for code of `isa` that counts in this unit, and publishes the stubs.
     ///
     /// # Errors
     /// When the system refuses the address space.
@@ -220,6 +222,7 @@ impl CodeMemory {
     pub unsafe fn new(
         isa: OwnedTargetIsa,
         capacity_bytes: usize,
+        unit: ProgressUnit,
         stubs: StubCode<'_>,
     ) -> Result<CodeMemory, CodeError> {
         let page_bytes = system_page_bytes();
@@ -236,7 +239,7 @@ impl CodeMemory {
         let none = Stubs { dispatcher: ptr::null(), access: ptr::null(), refill: ptr::null() };
         let module = Mutex::new(JITModule::new(builder));
         let (number, table) = (MemoryNumber::next(), DispatchTable::new());
-        let mut memory = CodeMemory { number, module, arena, stubs: none, table };
+        let mut memory = CodeMemory { number, unit, module, arena, stubs: none, table };
         // SAFETY: the caller vouches for the stubs.
         let functions = unsafe { memory.publish(&[stubs.dispatcher, stubs.access, stubs.refill])? };
         #[expect(clippy::indexing_slicing, reason = "three were published")]
@@ -255,8 +258,9 @@ impl CodeMemory {
     /// Each function must be position-independent machine code for this host without relocations, and keep to the
     /// region ABI: `fn(base, word of the dispatch table, progress) -> u32` in the convention its callers use, which
     /// touches no host memory but guest base + u32, page states and the zeros behind them by a 24-bit index, context + a
-    /// constant of `layout`, the dispatch table by a pc, and the row cursor below its limit; which calls nothing but the
-    /// context's stubs and what the dispatch table leads to; and which takes any entry number.
+    /// constant of `layout`, the dispatch table by a pc, and, where progress is counted in rows, the row cursor below its
+    /// limit; which adds the memory's unit to progress for each step; which calls nothing but the context's stubs and what
+    /// the dispatch table leads to; and which takes any entry number.
     pub unsafe fn publish(&self, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
         let bytes = functions.iter().map(|code| code.len().next_multiple_of(FUNCTION_ALIGN_BYTES)).sum();
         // A panic inside the module may leave it half-way: then nothing more is published here.
@@ -281,6 +285,11 @@ impl CodeMemory {
             Function { memory: self.number, address, offset: (address - self.base() as usize) as u32 }
         };
         Ok(ids.into_iter().map(function).collect())
+    }
+
+    /// What a step adds to progress in the code that is here.
+    pub(crate) fn unit(&self) -> ProgressUnit {
+        self.unit
     }
 
     /// Bytes in use, whole pages.

@@ -7,7 +7,7 @@
 mod decoded;
 mod past;
 
-use tachy_runtime::{Access, PageState, Row, Slot, Vm, page_of};
+use tachy_runtime::{Access, HartState, PageState, Row, Slot, Stepping, page_of};
 
 pub(crate) use decoded::DecodedPages;
 use decoded::{Code, Decoded, Held};
@@ -60,7 +60,7 @@ pub(crate) enum Leave {
 
 /// Runs from the context's pc on until something says stop. With `ROWS`, each step writes a row.
 pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
-    vm: &mut Vm,
+    vm: &mut Stepping<'_, ROWS>,
     machine: &mut M,
     world: &mut World<'_>,
     pages: &mut DecodedPages,
@@ -77,7 +77,8 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
         let mut asks_always = false;
         if !vm.page_state(pc).contains(rules.fetch) {
             vm.set_pc(pc);
-            if let Err(refusal) = machine.access(vm, world, vm.steps(), pc, Access::Fetch) {
+            let step = vm.steps();
+            if let Err(refusal) = machine.access(vm, world, step, pc, Access::Fetch) {
                 return Leave::Refused(refusal);
             }
             asks_always = !vm.page_state(pc).contains(rules.fetch);
@@ -127,7 +128,7 @@ enum Done {
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
 fn step<M: Machine, T: Tier, const ROWS: bool>(
-    vm: &mut Vm,
+    vm: &mut Stepping<'_, ROWS>,
     machine: &mut M,
     world: &mut World<'_>,
     pages: &mut DecodedPages,
@@ -150,7 +151,7 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
         vm.set_pc(pc);
         let flow = machine.system(op, vm, world)?;
         forget_written(world, pages, tier);
-        count::<ROWS>(vm, step.row);
+        vm.count(step.row);
         let leave = match flow {
             Flow::Next if world.effects_full() => Leave::Arrived,
             Flow::Next => return Ok(Done::Next(op, now, fall)),
@@ -165,18 +166,12 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
         return Err(Refusal::Trap(Cause::InstructionMisaligned, step.next));
     }
     vm.set_register(now.rd, step.row.rd);
-    count::<ROWS>(vm, step.row);
+    vm.count(step.row);
     if step.leave {
         vm.set_pc(step.next);
         return Ok(Done::Leave(Leave::Arrived));
     }
     Ok(Done::Next(op, now, step.next))
-}
-
-/// Counts a step, with its row if rows are written.
-#[inline(always)]
-fn count<const ROWS: bool>(vm: &mut Vm, row: Row) {
-    if ROWS { vm.push_row(row) } else { vm.count_step() }
 }
 
 /// Whether it is an indirect jump or call that is no return, and no call of a place that is far away.
@@ -214,7 +209,7 @@ fn execute<M: Machine, T: Tier>(
     op: Op,
     now: Decoded,
     step: &mut Step,
-    vm: &mut Vm,
+    vm: &mut HartState<'_>,
     machine: &mut M,
     world: &mut World<'_>,
     pages: &mut DecodedPages,
@@ -302,7 +297,7 @@ fn load<M: Machine>(
     row: &mut Row,
     imm: u32,
     bytes: u32,
-    vm: &mut Vm,
+    vm: &mut HartState<'_>,
     machine: &mut M,
     world: &mut World<'_>,
     rules: &'static Rules,
@@ -325,7 +320,7 @@ fn store<M: Machine, T: Tier>(
     row: &mut Row,
     imm: u32,
     bytes: u32,
-    vm: &mut Vm,
+    vm: &mut HartState<'_>,
     machine: &mut M,
     world: &mut World<'_>,
     pages: &mut DecodedPages,

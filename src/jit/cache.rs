@@ -17,7 +17,7 @@ use cranelift_codegen::Context;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_frontend::FunctionBuilderContext;
 use rustc_hash::FxBuildHasher;
-use tachy_runtime::{CodeError, CodeMemory, Entry, Function, StubCode};
+use tachy_runtime::{CodeError, CodeMemory, Entry, Function, ProgressUnit, StubCode};
 
 use super::abi::{compile, host_isa};
 use super::background::Background;
@@ -217,7 +217,7 @@ impl CodeCache {
     fn new(options: &JitOptions, level: Level, rules: &'static Rules, program: &Program) -> Option<Arc<CodeCache>> {
         let (isa, stubs) = host()?;
         let isa = isa.clone();
-        let code = new_generation(&isa, stubs, options.code_bytes)?;
+        let code = new_generation(&isa, stubs, options.code_bytes, level)?;
         let book = Book::new(Generation { code, number: 0 });
         let perf_map = options.perf_map.then(|| PerfMap::new(program.clone()));
         let (options, current, book) = (options.clone(), AtomicU32::new(0), Mutex::new(book));
@@ -318,7 +318,9 @@ impl CodeCache {
 
     /// Begins a new generation, as far as the system gives memory; whether it does.
     fn begin_generation(&self, book: &mut Book) -> bool {
-        let Some(code) = new_generation(&self.isa, self.stubs, self.options.code_bytes) else { return false };
+        let Some(code) = new_generation(&self.isa, self.stubs, self.options.code_bytes, self.level) else {
+            return false;
+        };
         let number = book.generation.number.wrapping_add(1);
         *book = Book::new(Generation { code, number });
         self.current.store(number, Ordering::Relaxed);
@@ -434,8 +436,12 @@ fn publish_code(generation: &CodeMemory, code: &[u8]) -> Result<Function, CodeEr
 
 /// Code memory with its stubs. The other half of the crossing.
 #[allow(unsafe_code)]
-fn new_generation(isa: &OwnedTargetIsa, stubs: &Stubs, code_bytes: usize) -> Option<Arc<CodeMemory>> {
+fn new_generation(isa: &OwnedTargetIsa, stubs: &Stubs, code_bytes: usize, level: Level) -> Option<Arc<CodeMemory>> {
+    let unit = match level {
+        Level::Off => ProgressUnit::Step,
+        Level::Rows => ProgressUnit::Row,
+    };
     let code = StubCode { dispatcher: &stubs.dispatcher, access: &stubs.access, refill: &stubs.refill };
     // SAFETY: `Stubs` makes exactly the functions that `StubCode` describes, and `compile` refused relocations.
-    unsafe { CodeMemory::new(isa.clone(), code_bytes, code) }.ok().map(Arc::new)
+    unsafe { CodeMemory::new(isa.clone(), code_bytes, unit, code) }.ok().map(Arc::new)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tachy_runtime::{CodeMemory, Vm};
+use tachy_runtime::{CodeMemory, HartState};
 
 use super::Translations;
 use super::background::{Background, Unsent};
@@ -72,7 +72,7 @@ impl Native {
     }
 
     /// Whether native code can be entered at the context's pc, after translating it or asking for that if it is hot.
-    pub(super) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages) -> bool {
+    pub(super) fn prepare(&mut self, vm: &mut HartState<'_>, pages: &mut DecodedPages) -> bool {
         self.follow();
         let pc = vm.pc();
         if self.has_entry(pc) {
@@ -95,7 +95,7 @@ impl Native {
     }
 
     /// Has the region at `pc` grown anew, now or some time; how many instructions that takes.
-    pub(super) fn regrow(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) -> usize {
+    pub(super) fn regrow(&mut self, pc: u32, vm: &mut HartState<'_>, pages: &mut DecodedPages) -> usize {
         let started = Instant::now();
         let instructions = self.translate(pc, Growth::Anew, vm, pages);
         Counters::add_time(&self.counters.own_nanos, started.elapsed());
@@ -136,7 +136,7 @@ impl Native {
     }
 
     /// Has the region at `pc` translated, now or some time; how many instructions that takes.
-    fn translate(&mut self, pc: u32, growth: Growth, vm: &mut Vm, pages: &mut DecodedPages) -> usize {
+    fn translate(&mut self, pc: u32, growth: Growth, vm: &mut HartState<'_>, pages: &mut DecodedPages) -> usize {
         // What is in the middle of a region under way waits for it: the same code from elsewhere on would only keep others
         // from being translated.
         if self.background.as_ref().is_some_and(|background| {
@@ -174,7 +174,7 @@ impl Native {
     }
 
     /// Claims the region at `pc`. From here on stores into it are seen, long before it is published.
-    fn claim(&mut self, pc: u32, growth: Growth, vm: &mut Vm, pages: &mut DecodedPages) -> Option<Job> {
+    fn claim(&mut self, pc: u32, growth: Growth, vm: &mut HartState<'_>, pages: &mut DecodedPages) -> Option<Job> {
         let Native { cache, common, generation, threshold, translations, targets, counters, .. } = self;
         let (rules, cap) = (cache.rules(), cache.options().cap_of(growth));
         let job = cache.claim(pc, growth, generation, counters, |book| {
@@ -198,7 +198,7 @@ impl Native {
 ///
 /// Code that never ran is left out, and so are jumps that were rarely taken: what is hot says what is worth compiling.
 /// Where everything is translated at first sight, nothing has run yet, and everything is followed.
-struct Site<'a> {
+struct Site<'a, 'vm> {
     /// The pc that is hot.
     pc: u32,
     growth: Growth,
@@ -207,20 +207,20 @@ struct Site<'a> {
     may_repeat: bool,
     rules: &'static Rules,
     common: Option<&'a CommonCode>,
-    vm: &'a Vm,
+    vm: &'a HartState<'vm>,
     pages: &'a DecodedPages,
     book: &'a Book,
     translations: &'a Translations,
     targets: &'a Targets,
 }
 
-impl Site<'_> {
+impl Site<'_, '_> {
     fn at_first_sight(&self) -> bool {
         self.threshold <= 1
     }
 }
 
-impl Code for Site<'_> {
+impl Code for Site<'_, '_> {
     fn fetch(&self, pc: u32) -> Option<u32> {
         let usable = self.rules.may_fetch(pc, self.vm.page_state(pc))
             && self.common.is_none_or(|common| common.contains(pc))

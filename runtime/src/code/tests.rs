@@ -19,7 +19,7 @@ fn memory() -> Result<CodeMemory, CodeError> {
     let isa = isa.finish(settings::Flags::new(settings::builder())).expect("flags as they are");
     let stubs = StubCode { dispatcher: RETURN, access: RETURN, refill: RETURN };
     // SAFETY: nothing here is ever entered.
-    unsafe { CodeMemory::new(isa, CAPACITY_BYTES, stubs) }
+    unsafe { CodeMemory::new(isa, CAPACITY_BYTES, ProgressUnit::Step, stubs) }
 }
 
 fn publish(memory: &CodeMemory, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
