@@ -84,9 +84,10 @@ fn pages_that_are_sealed_in_part_are_never_written_again() {
     let function = module.declare_anonymous_function(&Signature::new(CallConv::SystemV)).expect("a function");
     let code = vec![0; 3 * page - 1];
     module.define_function_bytes(function, 1, &code, &[]).expect("three pages are opened");
-    let batch = memory.arena.mapping.with_hole(first + page, page, || module.finalize_definitions());
+    let finalize = || module.finalize_definitions().map_err(Box::new);
+    let batch = memory.arena.mapping.with_hole(first + page, page, finalize);
     drop(module);
-    assert_module(batch.map_err(|error| CodeError::from(Box::new(error))));
+    assert_module(batch.map_err(CodeError::from));
     assert_closed(&memory);
     assert!(!memory.arena.mapping.is_writable(first), "the test makes no partial failure");
 }
