@@ -24,7 +24,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("ctrlc", &["src/cli/interrupt.rs"]),
     ("indicatif", &["src/cli/progress.rs"]),
     ("dashu_int", &["src/machine/r0vm/bigint/evaluate.rs"]),
-    ("cranelift_codegen", &["src/jit/", "runtime/src/code.rs"]),
+    ("cranelift_codegen", &["src/jit/", "runtime/src/code.rs", "runtime/src/code/"]),
     ("cranelift_frontend", &["src/jit/"]),
     ("cranelift_native", &["src/jit/"]),
     ("cranelift_jit", &["runtime/src/code.rs"]),

@@ -78,7 +78,7 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
         if !vm.page_state(pc).contains(rules.fetch) {
             vm.set_pc(pc);
             let step = vm.steps();
-            if let Err(refusal) = machine.access(vm, world, step, pc, Access::Fetch) {
+            if let Err(refusal) = machine.access(&mut vm.lend(), world, step, pc, Access::Fetch) {
                 return Leave::Refused(refusal);
             }
             asks_always = !vm.page_state(pc).contains(rules.fetch);
@@ -139,7 +139,7 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
 ) -> Result<Done, Refusal> {
     let mut now = pages.get(held, pc);
     if now.code == Code::Unknown {
-        now = pages.decode(held, pc, vm);
+        now = pages.decode(held, pc, &mut vm.lend());
     }
     let Code::Op(op) = now.code else {
         return Err(Refusal::Trap(Cause::IllegalInstruction, pc));
@@ -149,7 +149,7 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
     let mut step = Step { row, next: fall, leave: false };
     if execute(op, now, &mut step, vm, machine, world, pages, tier, rules)? == By::Machine {
         vm.set_pc(pc);
-        let flow = machine.system(op, vm, world)?;
+        let flow = machine.system(op, &mut vm.lend(), world)?;
         forget_written(world, pages, tier);
         vm.count(step.row);
         let leave = match flow {
@@ -304,7 +304,8 @@ fn load<M: Machine>(
 ) -> Result<u32, Refusal> {
     let address = row.rs1.wrapping_add(imm);
     if !vm.page_state(address).contains(rules.read) || !address.is_multiple_of(bytes) {
-        machine.access(vm, world, vm.steps(), address, Access::Load(bytes))?;
+        let step = vm.steps();
+        machine.access(&mut vm.lend(), world, step, address, Access::Load(bytes))?;
     }
     let word = vm.word(address);
     row.addr = address;
@@ -330,7 +331,8 @@ fn store<M: Machine, T: Tier>(
     let address = row.rs1.wrapping_add(imm);
     let asks = !vm.page_state(address).contains(rules.write) || !address.is_multiple_of(bytes);
     if asks {
-        machine.access(vm, world, vm.steps(), address, Access::Store(bytes))?;
+        let step = vm.steps();
+        machine.access(&mut vm.lend(), world, step, address, Access::Store(bytes))?;
         if vm.page_state(address).contains(PageState::CODE) {
             pages.forget(address);
             tier.code_written(address);
@@ -344,7 +346,7 @@ fn store<M: Machine, T: Tier>(
     row.addr = address;
     row.mem_before = before;
     row.mem_after = after;
-    Ok(asks && machine.stored(vm, world, address))
+    Ok(asks && machine.stored(&mut vm.lend(), world, address))
 }
 
 /// Forgets code that a system instruction wrote over.
