@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tachy_runtime::{Access, Assist, Left, PageState, Slot, Verdict, Vm, enter, page_of};
+use tachy_runtime::{
+    Access, Assist, BetweenSlices, HartState, Interpret, Left, PageState, Slot, Stepping, Verdict, Vm, enter, page_of,
+};
 
 use crate::callers::{self, Failed, Panic};
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
@@ -98,8 +100,6 @@ pub(crate) struct Hart<'env, M> {
     machine: M,
     world: World<'env>,
     pages: DecodedPages,
-    /// What is written down, and code translated for that.
-    level: Level,
     native: Option<Natives>,
     hops: Hops,
     options: Options,
@@ -158,11 +158,13 @@ enum Ended {
     Stop,
     Halt(Halt),
     Refused(Refusal),
+    /// Parts that do not fit together.
+    Internal(String),
 }
 
 impl Ended {
     fn is_failure(&self) -> bool {
-        matches!(self, Ended::Halt(_) | Ended::Refused(_))
+        matches!(self, Ended::Halt(_) | Ended::Refused(_) | Ended::Internal(_))
     }
 
     fn is_panic(&self) -> bool {
@@ -175,14 +177,12 @@ impl<'env, M: Machine> Hart<'env, M> {
         let past = options.caches.as_ref().and_then(|caches| caches.past());
         let threshold = options.caches.as_ref().map_or(0, |caches| caches.threshold());
         let pages = DecodedPages::new(M::VARIANT, M::RULES, past, threshold);
-        let level = Level::Off;
-        let native = options.caches.clone().map(|caches| Natives::new(caches, level, &mut vm, &pages));
+        let native = options.caches.clone().map(|caches| Natives::new(caches, Level::Off, &mut vm.state(), &pages));
         Hart {
             vm,
             machine,
             world,
             pages,
-            level,
             native,
             hops: Hops::new(options.regrow_steps),
             options,
@@ -195,16 +195,15 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// Writes down what `level` asks for from the next step on.
+    /// Writes down what `level` asks for from the next step on. Where it fails, and wherever it panics, the next call does
+    /// what is left to do, since each part knows its own level.
     fn set_level(&mut self, level: Level) -> Result<(), Error> {
-        if level == self.level {
-            return Ok(());
+        if self.vm.tracing() != (level == Level::Rows) {
+            self.vm.set_row_capacity(match level {
+                Level::Off => 0,
+                Level::Rows => self.options.buffer_rows,
+            })?;
         }
-        self.vm.set_row_capacity(match level {
-            Level::Off => 0,
-            Level::Rows => self.options.buffer_rows,
-        })?;
-        self.level = level;
         if let Some(native) = &mut self.native {
             native.set_level(level);
         }
@@ -250,16 +249,23 @@ impl<'env, M: Machine> Hart<'env, M> {
         self.over = matches!(&ended, Ended::Refused(refusal) if !refusal.is_limit());
         // Whatever happened, what was done is delivered. A step that can never be done has left what it began.
         let done = if self.exit.is_some() || self.over { u64::MAX } else { self.vm.steps() };
-        let delivered = deliver(&mut self.vm, &mut self.world, done, control.sink);
+        let delivered = deliver(&mut self.vm.between_slices(), &mut self.world, done, control.sink);
         let flushed = self.world.flush().map_err(Ended::Refused);
         self.spent += started.elapsed();
         self.under_way = false;
-        match self.first_failure(ended, [delivered, flushed]) {
+        let ended = self.first_failure(ended, [delivered, flushed]);
+        self.ended(ended, until, limits)
+    }
+
+    /// How a run until step `until` ended for the caller.
+    fn ended(&self, ended: Ended, until: u64, limits: &Limits) -> Result<Status, Error> {
+        match ended {
             Ended::Exit(code) => Ok(Status::Exited { code }),
             Ended::Stop if self.vm.steps() >= until => Ok(Status::Paused),
             Ended::Stop => Err(self.limit_error(Limit::Steps(limits.steps.unwrap_or(u64::MAX)))),
             Ended::Halt(halt) => Err(self.halted(halt, limits)),
             Ended::Refused(refusal) => Err(self.refused(refusal, limits)),
+            Ended::Internal(what) => Err(Error::Internal { what, place: self.place() }),
         }
     }
 
@@ -316,7 +322,7 @@ impl<'env, M: Machine> Hart<'env, M> {
                 let step = self.vm.steps();
                 if control.take_turns {
                     // Native code has to ask before its first block, and is given that one alone.
-                    self.vm.open_slice(0);
+                    self.vm.between_slices().open_slice(0);
                 }
                 if let Err(ended) = self.run_native(control) {
                     return ended;
@@ -335,11 +341,11 @@ impl<'env, M: Machine> Hart<'env, M> {
                 Leave::Exit(code) => {
                     // Whatever else fails, nothing comes after the program's last step.
                     self.exit = Some(code);
-                    let ended = self.machine.end(&mut self.vm, &mut self.world);
+                    let ended = self.machine.end(&mut self.vm.state(), &mut self.world);
                     return ended.map_or_else(Ended::Refused, |()| Ended::Exit(code));
                 }
                 Leave::Refused(refusal) => {
-                    if let Err(refusal) = self.machine.refused(refusal, &mut self.vm, &mut self.world) {
+                    if let Err(refusal) = self.machine.refused(refusal, &mut self.vm.state(), &mut self.world) {
                         return Ended::Refused(refusal);
                     }
                 }
@@ -354,12 +360,12 @@ impl<'env, M: Machine> Hart<'env, M> {
         native.set_mode(self.machine.mode());
         !native.rests(self.vm.steps())
             && self.machine.allows_native(&self.vm)
-            && native.prepare(&mut self.vm, &mut self.pages)
+            && native.prepare(&mut self.vm.state(), &mut self.pages)
     }
 
     /// Opens the next slice; how the run ends, if there is none.
     fn reopen(&mut self, control: &mut Control<'_>) -> Option<Ended> {
-        match next_slice(&mut self.vm, &mut self.machine, &mut self.world, control) {
+        match next_slice(&mut self.vm.between_slices(), &mut self.machine, &mut self.world, control) {
             Err(ended) => Some(ended),
             Ok(_) if self.vm.slice_over() => Some(Ended::Stop),
             Ok(_) => None,
@@ -372,9 +378,9 @@ impl<'env, M: Machine> Hart<'env, M> {
         let step = vm.steps();
         let rests = native.as_mut().is_some_and(|native| native.rests(step));
         let leave = match native {
-            None => interpret(vm, machine, world, pages, &mut Alone),
-            Some(native) if rests => interpret(vm, machine, world, pages, &mut Resting(native)),
-            Some(native) => interpret(vm, machine, world, pages, native),
+            None => vm.interpret(Interpreter { machine, world, pages, tier: &mut Alone }),
+            Some(native) if rests => vm.interpret(Interpreter { machine, world, pages, tier: &mut Resting(native) }),
+            Some(tier) => vm.interpret(Interpreter { machine, world, pages, tier }),
         };
         self.stats.interpreted_steps += vm.steps() - step;
         leave
@@ -388,9 +394,10 @@ impl<'env, M: Machine> Hart<'env, M> {
         let (granted, regrow, ended) = Default::default();
         let (entered, before) = (vm.pc(), vm.steps());
         let mut desk = Desk { machine, world, pages, native, hops, control, stats, granted, regrow, ended };
-        let left = enter(vm, code, &mut desk);
+        let left = enter(vm, code, &mut desk).map_err(|error| Ended::Internal(error.to_string()))?;
         let (regrow, ended) = (desk.regrow, desk.ended);
         if let Some(native) = natives {
+            let vm = &mut vm.state();
             native.ran(entered, vm.steps() - before);
             if let Some(from) = vm.take_jump_pc() {
                 native.jumped(from, vm.pc());
@@ -401,7 +408,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
         stats.entries += 1;
         stats.deopts += (left == Left::Stopped) as u64;
-        stats.transfers += vm.take_transfers();
+        stats.transfers += vm.state().take_transfers();
         ended.map_or(Ok(()), Err)
     }
 
@@ -443,7 +450,7 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Makes a program go on that only paused; whether it does.
     pub(crate) fn resume(&mut self) -> bool {
-        let resumed = self.exit.is_some() && self.machine.resume(&mut self.vm, &mut self.world);
+        let resumed = self.exit.is_some() && self.machine.resume(&mut self.vm.state(), &mut self.world);
         if resumed {
             self.exit = None;
         }
@@ -483,24 +490,10 @@ impl<'env, M: Machine> Hart<'env, M> {
     }
 }
 
-/// Interprets, with rows or without.
-fn interpret<M: Machine, T: Tier>(
-    vm: &mut Vm,
-    machine: &mut M,
-    world: &mut World<'_>,
-    pages: &mut DecodedPages,
-    tier: &mut T,
-) -> Leave {
-    match vm.tracing() {
-        false => interpreter::run::<M, T, false>(vm, machine, world, pages, tier),
-        true => interpreter::run::<M, T, true>(vm, machine, world, pages, tier),
-    }
-}
-
 /// Hands rows and effects over, sees time and cancelling, lets the machine do what is due, and opens the next slice; an
 /// empty one at the stop step. Whether the machine did anything.
 fn next_slice<M: Machine>(
-    vm: &mut Vm,
+    vm: &mut BetweenSlices<'_>,
     machine: &mut M,
     world: &mut World<'_>,
     control: &mut Control<'_>,
@@ -519,7 +512,7 @@ fn next_slice<M: Machine>(
 
 /// Hands over the rows in the buffer and the effects of all steps before `step`, and forgets both, whatever the sink
 /// says: it is shown everything once. What was done for a step that is not done yet waits for it.
-fn deliver(vm: &mut Vm, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -> Result<(), Ended> {
+fn deliver(vm: &mut BetweenSlices<'_>, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -> Result<(), Ended> {
     let effects = world.effects.partition_point(|effect| effect.step < step);
     if vm.row_count() == 0 && effects == 0 {
         return Ok(());
@@ -533,6 +526,22 @@ fn deliver(vm: &mut Vm, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -
         Failed::Error(source) => Ended::Halt(Halt::Sink(source)),
         Failed::Panic(panic) => Ended::Halt(Halt::Panic(panic)),
     })
+}
+
+/// The interpreter with all that it acts on beside the hart.
+struct Interpreter<'a, 'env, M, T> {
+    machine: &'a mut M,
+    world: &'a mut World<'env>,
+    pages: &'a mut DecodedPages,
+    tier: &'a mut T,
+}
+
+impl<M: Machine, T: Tier> Interpret for Interpreter<'_, '_, M, T> {
+    type Output = Leave;
+
+    fn run<const ROWS: bool>(self, hart: &mut Stepping<'_, ROWS>) -> Leave {
+        interpreter::run(hart, self.machine, self.world, self.pages, self.tier)
+    }
 }
 
 /// The engine's side of native code's questions.
@@ -554,7 +563,7 @@ struct Desk<'a, 'env, 'control, M> {
 
 impl<M: Machine> Desk<'_, '_, '_, M> {
     /// Whether regions are gone between too often, and one of the last two can be grown anew.
-    fn wants_regrowth(&mut self, vm: &Vm) -> bool {
+    fn wants_regrowth(&mut self, vm: &HartState<'_>) -> bool {
         // Those that entered native code are none from region to region.
         let transfers = (self.stats.transfers + vm.transfers()).saturating_sub(self.stats.entries + 1);
         // Where there is no room or no credit for it, that is no reason to look more rarely.
@@ -568,9 +577,9 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
     }
 
     /// Whether native code may do these accesses: all of them or none.
-    fn grant(&mut self, vm: &mut Vm, accesses: &[Reached], steps: u32) -> Verdict {
+    fn grant(&mut self, vm: &mut HartState<'_>, accesses: &[Reached], steps: u32) -> Verdict {
         self.stats.access_assists += 1;
-        let address_of = |vm: &Vm, reached: &Reached| match reached.register {
+        let address_of = |vm: &HartState<'_>, reached: &Reached| match reached.register {
             0 => reached.offset,
             register => vm.register(Slot::x(register)).wrapping_add(reached.offset),
         };
@@ -598,8 +607,9 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
         }
         for reached in accesses {
             let (address, access) = (address_of(vm, reached), reached.access);
+            let step = vm.steps() + reached.ahead as u64;
             // The interpreter will meet a refusal again and say what it is. What was granted before it costs nothing then.
-            if vm.ahead(reached.ahead, |vm| self.machine.access(vm, self.world, address, access)).is_err() {
+            if self.machine.access(vm, self.world, step, address, access).is_err() {
                 return Verdict::Stop;
             }
             if matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE) {
@@ -611,20 +621,24 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
 }
 
 impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
-    fn access(&mut self, vm: &mut Vm, address: u32, access: Access, steps: u32) -> Verdict {
+    fn access(&mut self, vm: &mut HartState<'_>, address: u32, access: Access, steps: u32) -> Verdict {
         self.grant(vm, &[Reached { ahead: 0, register: 0, offset: address, access }], steps)
     }
 
-    fn window(&mut self, vm: &mut Vm, group: u32, steps: u32) -> Verdict {
+    fn window(&mut self, vm: &mut HartState<'_>, group: u32, steps: u32) -> Verdict {
         let (region, index) = region_and_index(group);
         let groups = self.native.groups(region);
-        let accesses = groups.as_ref().and_then(|groups| groups.get(index));
-        // Every group is published before its code is. Were one missing, the interpreter would do its first access.
-        debug_assert!(accesses.is_some(), "no access group {index} of region {region}");
-        accesses.map_or(Verdict::Stop, |accesses| self.grant(vm, accesses, steps))
+        match groups.as_ref().and_then(|groups| groups.get(index)) {
+            Some(accesses) => self.grant(vm, accesses, steps),
+            // Every group is published before its code is.
+            None => {
+                self.ended = Some(Ended::Internal(format!("code asks about access group {index} of region {region}")));
+                Verdict::Stop
+            }
+        }
     }
 
-    fn refill(&mut self, vm: &mut Vm, steps: u32) -> Verdict {
+    fn refill(&mut self, vm: &mut BetweenSlices<'_>, steps: u32) -> Verdict {
         self.stats.refill_assists += 1;
         if self.control.take_turns && std::mem::replace(&mut self.granted, true) {
             return Verdict::Stop;

@@ -132,6 +132,14 @@ pub enum Error {
         /// Where it stands since.
         place: Place,
     },
+    /// Tachy has a fault: parts of it do not fit together. The step at the place was not done.
+    #[error("internal error at {place}: {what}; this is a fault of Tachy's, please report it")]
+    Internal {
+        /// What does not fit.
+        what: String,
+        /// Where the run was.
+        place: Place,
+    },
     /// A configuration that makes no sense.
     #[error("{what} is {found}, expected {expected}")]
     Configuration {
@@ -168,6 +176,7 @@ impl Error {
         ("difference", "the engines differ: a fault of Tachy's"),
         ("ended", "the session had already ended"),
         ("broken", "an earlier run of the session panicked: a fault of Tachy's"),
+        ("internal", "parts of Tachy do not fit together: a fault of Tachy's"),
         ("configuration", "a setting makes no sense"),
     ];
 
@@ -195,6 +204,7 @@ impl Error {
             Error::Difference(_) => "difference",
             Error::Ended { .. } => "ended",
             Error::Broken { .. } => "broken",
+            Error::Internal { .. } => "internal",
             Error::Configuration { .. } => "configuration",
         }
     }
@@ -212,6 +222,7 @@ impl Error {
             | Error::BigInt { place, .. }
             | Error::Machine { place, .. }
             | Error::SegmentTooSmall { place, .. }
+            | Error::Internal { place, .. }
             | Error::Ended { place }
             | Error::Broken { place } => Some(*place),
             _ => None,
@@ -407,6 +418,7 @@ mod tests {
             Error::Difference(Box::new(difference())),
             Error::Ended { place: PLACE },
             Error::Broken { place: PLACE },
+            Error::Internal { what: String::new(), place: PLACE },
             Error::Configuration { what: "", found: String::new(), expected: "" },
         ];
         for error in &all {
@@ -414,7 +426,7 @@ mod tests {
                 Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
                 Error::Broken { .. } => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
-                Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } => {}
+                Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } | Error::Internal { .. } => {}
                 Error::Machine { .. } | Error::SegmentTooSmall { .. } | Error::Host { .. } | Error::Thread { .. } => {}
                 Error::Limit(limit) => match limit.limit {
                     Limit::Steps(_) | Limit::Memory(_) | Limit::Output(_) | Limit::Time(_) => {}

@@ -194,7 +194,7 @@ impl Executor {
         let mut vm = Vm::new()?;
         let mut budget = Budget::default();
         budget.set_limit_memory(self.settings.limits.memory_bytes);
-        let machine = M::boot(&self.program, &env, &mut vm, &mut budget)?;
+        let machine = M::boot(&self.program, &env, &mut vm.state(), &mut budget)?;
         let JitOptions { take_turns, regrow_steps, .. } = self.settings.jit;
         let options = Options { caches, buffer_rows: self.settings.buffer_rows, take_turns, regrow_steps };
         Ok(Box::new(Hart::new(vm, machine, World::new(env, budget), options)))

@@ -15,10 +15,11 @@ use tachy::trace::{Effect, Level, Sink, SinkError};
 use tachy::{Engine, Env, Error, Executor, Limits, MachineKind, NullSink, Program, Row};
 
 /// Kinds that want more than a program, with the tests that make them.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     ("broken", "src/engine/tests.rs"),
     ("difference", "src/crosscheck/tests.rs"),
     ("host-memory", "tests/memory_refused.rs"),
+    ("internal", "src/engine/tests.rs"),
     ("thread", "tests/memory_refused.rs"),
 ];
 

@@ -1,12 +1,14 @@
 //! Code memory: where generated code lives, published through cranelift-jit, freed whole.
 //!
 //! One reservation, filled from the front. Pages are writable while a batch of functions is copied in, then sealed:
-//! executable and never writable again. A page is never both, and a full memory is not recycled but replaced. The
-//! table that says which guest pc has code belongs to it, so that no entry can lead into another memory.
+//! executable and never writable again. A page is never both, and a full memory is not recycled but replaced. Where the
+//! system refuses to open or to seal pages, nobody knows which of them it has changed: the memory is closed, nothing is
+//! written there again, and what it has published stays. The table that says which guest pc has code belongs to it, so
+//! that no entry can lead into another memory.
 
 use std::io;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cranelift_codegen::ir::Signature;
@@ -17,6 +19,7 @@ use thiserror::Error;
 use wasmtime_internal_jit_icache_coherence::{clear_cache, pipeline_flush_mt};
 
 use crate::dispatch::{DispatchTable, Entry};
+use crate::hart::ProgressUnit;
 use crate::map::{MapError, Mapping, system_page_bytes};
 
 /// Alignment of a function, and the first offset in use, so that offset 0 never is a function.
@@ -38,24 +41,40 @@ pub enum CodeError {
     #[error(transparent)]
     Map(#[from] MapError),
     /// cranelift-jit refused the batch: of what is published here, because the system refused to make its pages writable
-    /// or executable.
+    /// or executable. The memory is closed from here on.
     #[error("publishing code failed: {0}")]
     Module(#[from] Box<ModuleError>),
+    /// An earlier batch failed, so that the memory takes no more code: drop it and start another.
+    #[error("code memory takes no more code, since an earlier batch failed")]
+    Closed,
 }
 
 /// A published function: only the memory it was published in takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Function {
-    /// First byte of the memory it is in.
-    memory: usize,
-    /// Bytes from there. Never 0.
+    /// The memory it is in. Its address does not say so: the system gives that again once the memory is gone.
+    memory: MemoryNumber,
+    /// Address of the first instruction.
+    address: usize,
+    /// Bytes from the first one of the memory. Never 0.
     offset: u32,
 }
 
 impl Function {
     /// Address of the first instruction, for naming it to a profiler.
     pub fn address(self) -> usize {
-        self.memory + self.offset as usize
+        self.address
+    }
+}
+
+/// Tells the code memories of a process apart. No two ever have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct MemoryNumber(u64);
+
+impl MemoryNumber {
+    fn next() -> MemoryNumber {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        MemoryNumber(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -79,6 +98,11 @@ pub(crate) struct Stubs {
     pub(crate) refill: *const u8,
 }
 
+// SAFETY: they are the addresses of sealed code, which any thread may run and none can change.
+unsafe impl Send for Stubs {}
+// SAFETY: as above.
+unsafe impl Sync for Stubs {}
+
 /// The reservation, shared by the module that writes it and the memory that is entered.
 struct Arena {
     mapping: Mapping,
@@ -86,9 +110,27 @@ struct Arena {
     /// What is sealed is whole pages of the system.
     page_bytes: usize,
     used_bytes: AtomicUsize,
+    /// Whether a batch has failed on the way: its pages may be writable, executable or gone, and none is written again.
+    closed: AtomicBool,
 }
 
 impl Arena {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Changes what may be done with pages, and closes the memory if the system refuses.
+    fn change(&self, change: impl FnOnce(&Mapping) -> io::Result<()>) -> io::Result<()> {
+        if self.is_closed() {
+            return Err(io::Error::other("code memory is closed"));
+        }
+        // Closed while it is uncertain, so that a panic on the way leaves it closed as well.
+        self.closed.store(true, Ordering::Relaxed);
+        change(&self.mapping)?;
+        self.closed.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn used_bytes(&self) -> usize {
         self.used_bytes.load(Ordering::Relaxed)
     }
@@ -117,11 +159,12 @@ impl JITMemoryProvider for Provider {
         }
         let (start, end) = self.arena.place(size, align as usize).ok_or(io::ErrorKind::OutOfMemory)?;
         let need = end.next_multiple_of(self.arena.page_bytes);
-        if need > self.open_bytes {
-            let from = self.open_bytes.max(self.sealed_bytes);
-            self.arena.mapping.allow_read_write(from, need - from).map_err(|error| error.source)?;
-            self.open_bytes = need;
-        }
+        let from = self.open_bytes.max(self.sealed_bytes);
+        self.arena.change(|mapping| match need > from {
+            true => mapping.allow_read_write(from, need - from).map_err(|error| error.source),
+            false => Ok(()),
+        })?;
+        self.open_bytes = need.max(from);
         self.arena.used_bytes.store(end, Ordering::Relaxed);
         Ok(self.arena.mapping.start().as_ptr().wrapping_add(start))
     }
@@ -131,46 +174,45 @@ impl JITMemoryProvider for Provider {
 
     fn finalize(&mut self, _: BranchProtection) -> ModuleResult<()> {
         if self.open_bytes > self.sealed_bytes {
-            let sealed = self.seal(self.sealed_bytes, self.open_bytes - self.sealed_bytes);
-            return sealed.map_err(|err| ModuleError::Allocation { err });
+            let (offset, bytes) = (self.sealed_bytes, self.open_bytes - self.sealed_bytes);
+            self.arena.change(|mapping| seal(mapping, offset, bytes)).map_err(|err| ModuleError::Allocation { err })?;
+            self.sealed_bytes = self.open_bytes;
+            self.arena.used_bytes.store(self.sealed_bytes, Ordering::Relaxed);
         }
         Ok(())
     }
 }
 
-impl Provider {
-    /// Makes `bytes` from `offset` executable, and seen as what they are by every processor: not all of them keep their
-    /// instruction caches and pipelines up to date by themselves.
-    fn seal(&mut self, offset: usize, bytes: usize) -> io::Result<()> {
-        let mapping = &self.arena.mapping;
-        let start = mapping.start().as_ptr().wrapping_add(offset);
-        // SAFETY: nothing is required but that a hart does not run this memory before the pipelines are flushed, below:
-        // its functions are not known to anyone yet.
-        unsafe { clear_cache(start.cast(), bytes) }.map_err(io::Error::other)?;
-        mapping.allow_read_execute(offset, bytes).map_err(|error| error.source)?;
-        // From here on they are not writable any more, whatever comes.
-        self.sealed_bytes = offset + bytes;
-        self.arena.used_bytes.store(self.sealed_bytes, Ordering::Relaxed);
-        pipeline_flush_mt().map_err(io::Error::other)
-    }
+/// Makes `bytes` from `offset` executable, and seen as what they are by every processor: not all of them keep their
+/// instruction caches and pipelines up to date by themselves.
+fn seal(mapping: &Mapping, offset: usize, bytes: usize) -> io::Result<()> {
+    let start = mapping.start().as_ptr().wrapping_add(offset);
+    // SAFETY: nothing is required but that a hart does not run this memory before the pipelines are flushed, below: its
+    // functions are not known to anyone yet.
+    unsafe { clear_cache(start.cast(), bytes) }.map_err(io::Error::other)?;
+    mapping.allow_read_execute(offset, bytes).map_err(|error| error.source)?;
+    pipeline_flush_mt().map_err(io::Error::other)
 }
 
 /// Executable memory with a fixed budget, and the entries into it by guest pc. Harts on any thread run from it while
 /// one at a time publishes.
 pub struct CodeMemory {
+    number: MemoryNumber,
+    unit: ProgressUnit,
     module: Mutex<JITModule>,
     arena: Arc<Arena>,
     stubs: Stubs,
     table: DispatchTable,
 }
 
-// SAFETY: the stubs' addresses point into the arena, which this value holds and which never changes where it is sealed.
-unsafe impl Send for CodeMemory {}
-// SAFETY: as above; all else is behind a lock or atomic.
-unsafe impl Sync for CodeMemory {}
+// Threads share it by what its parts are: the module behind a lock, atomics, and addresses that nothing changes.
+const _: () = {
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<CodeMemory>()
+};
 
 impl CodeMemory {
-    /// Reserves `capacity_bytes`, below 2 GiB, for code of `isa`, and publishes the stubs.
+    /// Reserves `capacity_bytes`, below 2 GiB, for code of `isa` that counts in this unit, and publishes the stubs.
     ///
     /// # Errors
     /// When the system refuses the address space.
@@ -180,6 +222,7 @@ impl CodeMemory {
     pub unsafe fn new(
         isa: OwnedTargetIsa,
         capacity_bytes: usize,
+        unit: ProgressUnit,
         stubs: StubCode<'_>,
     ) -> Result<CodeMemory, CodeError> {
         let page_bytes = system_page_bytes();
@@ -189,12 +232,14 @@ impl CodeMemory {
             capacity_bytes,
             page_bytes,
             used_bytes: AtomicUsize::new(FUNCTION_ALIGN_BYTES),
+            closed: AtomicBool::new(false),
         });
         let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
         builder.memory_provider(Box::new(Provider { arena: arena.clone(), sealed_bytes: 0, open_bytes: 0 }));
         let none = Stubs { dispatcher: ptr::null(), access: ptr::null(), refill: ptr::null() };
         let module = Mutex::new(JITModule::new(builder));
-        let mut memory = CodeMemory { module, arena, stubs: none, table: DispatchTable::new() };
+        let (number, table) = (MemoryNumber::next(), DispatchTable::new());
+        let mut memory = CodeMemory { number, unit, module, arena, stubs: none, table };
         // SAFETY: the caller vouches for the stubs.
         let functions = unsafe { memory.publish(&[stubs.dispatcher, stubs.access, stubs.refill])? };
         #[expect(clippy::indexing_slicing, reason = "three were published")]
@@ -206,21 +251,25 @@ impl CodeMemory {
     /// Copies functions in, one batch, and seals them. Returns where each starts.
     ///
     /// # Errors
-    /// [`CodeError::Full`] when the batch does not fit: nothing is changed then.
+    /// [`CodeError::Full`] when the batch does not fit: nothing is changed then. After any other error the memory takes no
+    /// more code: [`CodeError::Closed`] says so from then on.
     ///
     /// # Safety
     /// Each function must be position-independent machine code for this host without relocations, and keep to the
     /// region ABI: `fn(base, word of the dispatch table, progress) -> u32` in the convention its callers use, which
     /// touches no host memory but guest base + u32, page states and the zeros behind them by a 24-bit index, context + a
-    /// constant of `layout`, the dispatch table by a pc, and the row cursor below its limit; which calls nothing but the
-    /// context's stubs and what the dispatch table leads to; and which takes any entry number.
+    /// constant of `layout`, the dispatch table by a pc, and, where progress is counted in rows, the row cursor below its
+    /// limit; which adds the memory's unit to progress for each step; which calls nothing but the context's stubs and what
+    /// the dispatch table leads to; and which takes any entry number.
     pub unsafe fn publish(&self, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
         let bytes = functions.iter().map(|code| code.len().next_multiple_of(FUNCTION_ALIGN_BYTES)).sum();
         // A panic inside the module may leave it half-way: then nothing more is published here.
-        let full = || CodeError::Full { used_bytes: self.used_bytes(), capacity_bytes: self.arena.capacity_bytes };
-        let mut module = self.module.lock().map_err(|_| full())?;
+        let mut module = self.module.lock().map_err(|_| CodeError::Closed)?;
+        if self.arena.is_closed() {
+            return Err(CodeError::Closed);
+        }
         if self.arena.place(bytes, FUNCTION_ALIGN_BYTES).is_none() {
-            return Err(full());
+            return Err(CodeError::Full { used_bytes: self.used_bytes(), capacity_bytes: self.arena.capacity_bytes });
         }
         let mut ids = Vec::with_capacity(functions.len());
         for code in functions {
@@ -231,9 +280,16 @@ impl CodeMemory {
             ids.push(id);
         }
         module.finalize_definitions().map_err(Box::new)?;
-        let start = self.base() as usize;
-        let offset = |id| (module.get_finalized_function(id) as usize - start) as u32;
-        Ok(ids.into_iter().map(|id| Function { memory: start, offset: offset(id) }).collect())
+        let function = |id| {
+            let address = module.get_finalized_function(id) as usize;
+            Function { memory: self.number, address, offset: (address - self.base() as usize) as u32 }
+        };
+        Ok(ids.into_iter().map(function).collect())
+    }
+
+    /// What a step adds to progress in the code that is here.
+    pub(crate) fn unit(&self) -> ProgressUnit {
+        self.unit
     }
 
     /// Bytes in use, whole pages.
@@ -264,7 +320,7 @@ impl CodeMemory {
     /// When the function is another memory's, the pc is misaligned, or a number is out of range.
     pub fn set_entry(&self, pc: u32, function: Function, region: u32, entry: u32) {
         assert!(pc.is_multiple_of(4), "an entry at a misaligned pc");
-        assert_eq!(function.memory, self.base() as usize, "a function of another code memory");
+        assert_eq!(function.memory, self.number, "a function of another code memory");
         self.table.set(pc, Entry::new(function.offset, region, entry));
     }
 
@@ -288,97 +344,4 @@ impl CodeMemory {
 
 #[cfg(test)]
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod tests {
-    use std::thread;
-
-    use cranelift_codegen::{isa, settings};
-    use seccompiler::{
-        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    };
-
-    use super::*;
-
-    /// A function that returns.
-    const RETURN: &[u8] = if cfg!(target_arch = "x86_64") { &[0xc3] } else { &[0xc0, 0x03, 0x5f, 0xd6] };
-    const CAPACITY_BYTES: usize = 1 << 20;
-
-    fn memory() -> Result<CodeMemory, CodeError> {
-        let arch = std::env::consts::ARCH;
-        let isa = isa::lookup_by_name(&format!("{arch}-unknown-linux-gnu")).expect("this host's");
-        let isa = isa.finish(settings::Flags::new(settings::builder())).expect("flags as they are");
-        let stubs = StubCode { dispatcher: RETURN, access: RETURN, refill: RETURN };
-        // SAFETY: nothing here is ever entered.
-        unsafe { CodeMemory::new(isa, CAPACITY_BYTES, stubs) }
-    }
-
-    fn publish(memory: &CodeMemory, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
-        // SAFETY: nothing here is ever entered.
-        unsafe { memory.publish(functions) }
-    }
-
-    /// Runs `what` on a thread that gets no memory by the call of this number, where its third argument has in `mask` the
-    /// bits of `value`. `None` where the system knows no filters of system calls.
-    fn refused<T: Send>(call: i64, mask: i32, value: i32, what: impl FnOnce() -> T + Send) -> Option<T> {
-        let masked = SeccompCmpOp::MaskedEq(mask as u64);
-        let condition = SeccompCondition::new(2, SeccompCmpArgLen::Dword, masked, value as u64);
-        let rule = SeccompRule::new(vec![condition.expect("an argument that calls have")]).expect("one condition");
-        let rules = [(call, vec![rule])].into_iter().collect();
-        let arch = std::env::consts::ARCH.try_into().expect("a processor with filters");
-        let refusal = SeccompAction::Errno(libc::ENOMEM as u32);
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, arch).expect("a filter");
-        let program: BpfProgram = filter.try_into().expect("a program");
-        let run = || seccompiler::apply_filter(&program).is_ok().then(what);
-        thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
-
-    fn assert_module<T>(result: Result<T, CodeError>) {
-        let error = result.err().expect("the system refuses");
-        assert!(
-            matches!(&error, CodeError::Module(cause) if matches!(**cause, ModuleError::Allocation { .. })),
-            "{error}"
-        );
-        let text = error.to_string();
-        assert!(text.starts_with("publishing code failed: ") && text.contains("os error 12"), "{text}");
-    }
-
-    #[test]
-    fn a_refused_batch_is_an_error_and_the_next_is_published() {
-        let memory = memory().expect("nothing is refused yet");
-        let first = publish(&memory, &[RETURN, RETURN]).expect("there is room");
-        let sealed = memory.used_bytes();
-        // Copied, and not sealed.
-        let batch = || publish(&memory, &[RETURN]);
-        let Some(result) = refused(libc::SYS_mprotect, libc::PROT_EXEC, libc::PROT_EXEC, batch) else { return };
-        assert_module(result);
-        // Not even copied: what was opened for the last one has no room for it.
-        let page = vec![0; 2 * system_page_bytes()];
-        let batch = || publish(&memory, &[&page]);
-        assert_module(refused(libc::SYS_mprotect, libc::PROT_WRITE, libc::PROT_WRITE, batch).expect("as above"));
-        let second = publish(&memory, &[RETURN]).expect("nothing is refused any more");
-        assert!(second.iter().all(|function| !first.contains(function)), "{first:?} {second:?}");
-        assert!(second.iter().all(|function| function.offset as usize >= sealed), "{sealed} {second:?}");
-    }
-
-    #[test]
-    fn a_memory_that_is_refused_says_what_was() {
-        let Some(result) = refused(libc::SYS_mprotect, libc::PROT_EXEC, libc::PROT_EXEC, memory) else { return };
-        assert_module(result);
-        let any = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
-        let result = refused(libc::SYS_mmap, any, libc::PROT_NONE, memory).expect("as above");
-        assert!(matches!(&result, Err(CodeError::Map(refusal)) if refusal.action == "reserve"), "{:?}", result.err());
-    }
-
-    #[test]
-    fn a_batch_that_does_not_fit_changes_nothing() {
-        let memory = memory().expect("nothing is refused");
-        let used = memory.used_bytes();
-        let large = vec![0; CAPACITY_BYTES];
-        let result = publish(&memory, &[RETURN, &large]);
-        let as_it_was =
-            |used_bytes: usize, capacity_bytes: usize| used_bytes == used && capacity_bytes == CAPACITY_BYTES;
-        let is_full = |error: &CodeError| matches!(error, CodeError::Full { used_bytes, capacity_bytes } if as_it_was(*used_bytes, *capacity_bytes));
-        assert!(result.as_ref().is_err_and(is_full), "{result:?}");
-        assert_eq!(memory.used_bytes(), used);
-        publish(&memory, &[RETURN]).expect("a small one fits");
-    }
-}
+mod tests;

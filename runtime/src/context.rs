@@ -9,6 +9,7 @@ use std::ptr;
 
 use crate::door;
 use crate::memory::PAGES;
+use crate::row::Row;
 
 /// A register as the engines name it: x0..x31, or one of three places for what is no register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,6 +82,16 @@ pub(crate) struct VmContext {
 
 const CONTEXT_BYTES: usize = size_of::<VmContext>();
 
+/// Where a hart's rows go: at the front of the context's room, for Rust alone.
+pub(crate) struct RowRecord {
+    /// First row of the buffer.
+    pub(crate) start: *mut Row,
+    /// Address of the first byte behind the buffer; 0 where no rows are written. Decides what progress means.
+    pub(crate) end: u64,
+    /// Number of the step whose row is first in the buffer.
+    pub(crate) first_step: u64,
+}
+
 /// Where generated code finds things, in bytes relative to the base (the first byte of guest memory).
 pub mod layout {
     use super::*;
@@ -140,9 +151,20 @@ pub(crate) const DENIED_BYTES: usize = 3 * PAGES as usize;
 /// What lies below the base: page states, the zeros behind them, then the context, which ends at the base.
 pub(crate) const BELOW_BASE_BYTES: usize = PAGES as usize + DENIED_BYTES + CONTEXT_ROOM_BYTES;
 
-const _: () = assert!(CONTEXT_BYTES <= CONTEXT_ROOM_BYTES);
+const _: () = assert!(size_of::<RowRecord>() + CONTEXT_BYTES <= CONTEXT_ROOM_BYTES);
 // x1..x31 and the shunt within reach of a signed byte.
 const _: () = assert!(layout::register(Slot::x(1)) == -128 && layout::register(Slot::SHUNT) == -4);
+
+impl RowRecord {
+    /// No rows, from the first step on.
+    pub(crate) const NONE: RowRecord = RowRecord { start: ptr::null_mut(), end: 0, first_step: 0 };
+
+    /// The record in the room that ends at `base`.
+    #[inline(always)]
+    pub(crate) fn below(base: *mut u8) -> *mut RowRecord {
+        base.wrapping_sub(CONTEXT_ROOM_BYTES).cast()
+    }
+}
 
 impl VmContext {
     /// Everything zero.
@@ -170,6 +192,7 @@ impl VmContext {
     }
 
     /// The context that ends at `base`.
+    #[inline(always)]
     pub(crate) fn below(base: *mut u8) -> *mut VmContext {
         base.wrapping_sub(CONTEXT_BYTES).cast()
     }

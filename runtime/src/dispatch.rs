@@ -8,6 +8,7 @@
 #![expect(clippy::indexing_slicing, reason = "both levels, by as many bits of a pc as they have entries")]
 
 use std::collections::BTreeMap;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -44,7 +45,38 @@ impl Entry {
     }
 }
 
-type Chunk = Box<[AtomicU64]>;
+/// A chunk of entries. It is no Box: look-ups and native code have its address, and a Box that moves takes away what its
+/// address may do.
+struct Chunk(NonNull<AtomicU64>);
+
+// SAFETY: it owns its words, and they are atomic.
+unsafe impl Send for Chunk {}
+// SAFETY: as above.
+unsafe impl Sync for Chunk {}
+
+impl Chunk {
+    /// A zeroed allocation of 128 KiB comes untouched from the system: only pages with entries cost memory.
+    fn zeroed() -> Chunk {
+        let words: Box<[AtomicU64]> = bytemuck::zeroed_slice_box(CHUNK_WORDS);
+        Chunk(NonNull::from(Box::leak(words)).cast())
+    }
+
+    fn address(&self) -> *mut AtomicU64 {
+        self.0.as_ptr()
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        // SAFETY: `zeroed` allocated so many words, and they are there until `drop`.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr(), CHUNK_WORDS) }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // SAFETY: `zeroed` leaked this very slice, and a table drops its chunks when nobody looks anything up any more.
+        drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(self.0.as_ptr(), CHUNK_WORDS)) });
+    }
+}
 
 /// The table. An entry is published with one Release store.
 pub(crate) struct DispatchTable {
@@ -56,15 +88,10 @@ pub(crate) struct DispatchTable {
     empty: Chunk,
 }
 
-fn zeroed_chunk() -> Chunk {
-    // A zeroed allocation of 128 KiB comes untouched from the system: only pages with entries cost memory.
-    bytemuck::zeroed_slice_box(CHUNK_WORDS)
-}
-
 impl DispatchTable {
     /// A table without entries.
     pub fn new() -> DispatchTable {
-        DispatchTable { heads: bytemuck::zeroed_slice_box(CHUNKS), chunks: Mutex::default(), empty: zeroed_chunk() }
+        DispatchTable { heads: bytemuck::zeroed_slice_box(CHUNKS), chunks: Mutex::default(), empty: Chunk::zeroed() }
     }
 
     /// The entry at `pc`, if there is one.
@@ -95,21 +122,21 @@ impl DispatchTable {
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         if chunks.is_empty() {
             // The first head last: who sees it not null sees all others so, too.
-            self.heads.iter().rev().for_each(|head| head.store(self.empty.as_ptr().cast_mut(), Ordering::Release));
+            self.heads.iter().rev().for_each(|head| head.store(self.empty.address(), Ordering::Release));
         }
         let chunk = chunks.entry(high).or_insert_with(|| {
-            let chunk = zeroed_chunk();
-            self.heads[high as usize].store(chunk.as_ptr().cast_mut(), Ordering::Release);
+            let chunk = Chunk::zeroed();
+            self.heads[high as usize].store(chunk.address(), Ordering::Release);
             chunk
         });
-        chunk[word_index(pc)].store(entry.0, Ordering::Release);
+        chunk.words()[word_index(pc)].store(entry.0, Ordering::Release);
     }
 
     /// Removes the entry at `pc`, if there is one.
     pub fn clear(&self, pc: u32) {
         let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(chunk) = chunks.get(&((pc >> 16) as u16)) {
-            chunk[word_index(pc)].store(0, Ordering::Release);
+            chunk.words()[word_index(pc)].store(0, Ordering::Release);
         }
     }
 

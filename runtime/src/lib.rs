@@ -16,10 +16,12 @@
 #![deny(clippy::indexing_slicing)]
 
 mod access;
+mod buffer;
 mod code;
 mod context;
 mod dispatch;
 mod door;
+mod hart;
 mod map;
 mod memory;
 pub mod poseidon2;
@@ -30,11 +32,12 @@ pub use access::{Access, Asked, Verdict};
 pub use code::{CodeError, CodeMemory, Function, StubCode};
 pub use context::{Slot, layout};
 pub use dispatch::Entry;
-pub use door::{Assist, Left, enter};
+pub use door::{Assist, EnterError, Left, enter};
+pub use hart::{BetweenSlices, HartState, ProgressUnit, Stepping};
 pub use map::MapError;
 pub use memory::{PAGE_BYTES, PAGES, PageContent, PageState, page_of};
 pub use row::{ROW_BYTES, Row};
-pub use vm::Vm;
+pub use vm::{Interpret, Vm};
 
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
 compile_error!(

@@ -105,6 +105,35 @@ impl Mapping {
     }
 }
 
+#[cfg(test)]
+impl Mapping {
+    /// Calls while the system has nothing mapped at these bytes, so that it refuses to protect what is behind them.
+    pub(crate) fn with_hole<R>(&self, offset: usize, bytes: usize, call: impl FnOnce() -> R) -> R {
+        assert!(offset <= self.bytes && bytes <= self.bytes - offset, "a hole outside the mapping");
+        let hole = self.start.as_ptr().wrapping_add(offset).cast();
+        // SAFETY: the range lies in this mapping, and tests that call this touch nothing there.
+        unsafe { munmap(hole, bytes) }.expect("a hole");
+        let result = call();
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
+        // SAFETY: the flags refuse to replace what another thread may have mapped there meanwhile.
+        unsafe { mmap_anonymous(hole, bytes, ProtFlags::empty(), flags) }.expect("the hole is filled again");
+        result
+    }
+
+    /// Whether the byte at `offset` may be written, as the system has it.
+    pub(crate) fn is_writable(&self, offset: usize) -> bool {
+        let address = self.start.as_ptr() as usize + offset;
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("the system says what is mapped");
+        let range = maps.lines().find_map(|line| {
+            let (range, rest) = line.split_once(' ')?;
+            let (from, to) = range.split_once('-')?;
+            let [from, to] = [from, to].map(|text| usize::from_str_radix(text, 16).unwrap_or(0));
+            (from..to).contains(&address).then_some(rest)
+        });
+        range.is_some_and(|rest| rest.as_bytes().get(1) == Some(&b'w'))
+    }
+}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: this value owns the mapping, and whoever holds addresses into it holds this value too.

@@ -9,6 +9,9 @@ pub type PageContent = [u8; PAGE_BYTES as usize];
 /// Number of guest pages in the 32-bit address space.
 pub const PAGES: u32 = 1 << 22;
 
+/// Bytes of the 32-bit address space.
+pub(crate) const GUEST_BYTES: usize = 1 << 32;
+
 /// The page that holds `address`.
 #[inline]
 pub const fn page_of(address: u32) -> u32 {

@@ -9,7 +9,7 @@ use tachy::{Error, MachineKind, Place, ProgramError};
 
 /// Exit code for a command line that makes no sense.
 pub(super) const USAGE: u8 = 64;
-/// Exit code when the engines differ.
+/// Exit code when the engines differ, or something else is wrong with Tachy itself.
 pub(super) const DIFFER: u8 = 70;
 /// Exit code after Ctrl-C, as of any program that a shell sees end by SIGINT.
 pub(super) const INTERRUPTED: u8 = 130;
@@ -23,7 +23,7 @@ const CODES: [(u8, &str); 11] = [
     (65, "the program is bad"),
     (66, "the program or the input is missing or cannot be read"),
     (UNAVAILABLE, "not possible here, or not yet: memory, machine"),
-    (DIFFER, "the engines differ"),
+    (DIFFER, "the engines differ, or Tachy has another fault"),
     (71, "memory limit"),
     (72, "step, output, time or cycle limit"),
     (73, "the guest trapped, panicked, or asked for what there is not"),
@@ -45,7 +45,7 @@ fn exit_code(kind: &str) -> u8 {
         "usage" | "arguments" | "configuration" => USAGE,
         "program" => 65,
         "input" => 66,
-        "difference" => DIFFER,
+        "difference" | "internal" => DIFFER,
         "memory-limit" => 71,
         "step-limit" | "output-limit" | "time-limit" | "cycle-limit" | "segment-too-small" => 72,
         "trap" | "machine" | "bigint" | "host" => 73,

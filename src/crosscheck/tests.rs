@@ -60,7 +60,7 @@ fn exits() -> Vec<u32> {
 
 fn hart<'env>(program: &Program, env: Env<'env>, jit: Option<JitOptions>) -> Box<dyn Run + 'env> {
     let (mut vm, mut budget) = (Vm::new().unwrap(), Budget::default());
-    let machine = Bare::boot(program, &env, &mut vm, &mut budget).unwrap();
+    let machine = Bare::boot(program, &env, &mut vm.state(), &mut budget).unwrap();
     let caches = jit.map(|options| Caches::new(&options, Bare::RULES, program).into());
     Box::new(Hart::new(
         vm,

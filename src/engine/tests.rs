@@ -1,7 +1,11 @@
-//! What no caller's code can bring about: a session whose run ended in a panic of the library's own.
+//! What no caller's code can bring about: a session whose run ended in a panic of the library's own, and a hart whose native
+//! code is of another level.
 
 use super::*;
+use crate::decode::{Instruction, encode};
 use crate::env::Env;
+use crate::isa::Op;
+use crate::jit::JitOptions;
 use crate::machine::{Bare, Budget};
 use crate::program::{Permissions, Program, Segment};
 use crate::trace::NullSink;
@@ -12,7 +16,7 @@ fn a_broken_session_is_refused() {
     let segment = Segment::from_words(0x1_0000, &[0x6f], Permissions::RX);
     let program = Program::from_segments(0x1_0000, vec![segment]).unwrap();
     let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), Env::new());
-    let machine = Bare::boot(&program, &env, &mut vm, &mut budget).unwrap();
+    let machine = Bare::boot(&program, &env, &mut vm.state(), &mut budget).unwrap();
     let options = Options { caches: None, buffer_rows: 256, take_turns: false, regrow_steps: 0 };
     let mut hart = Hart::new(vm, machine, World::new(env, budget), options);
     let (limits, cancel, mut sink) = (Limits::default(), CancelHandle::default(), NullSink::off());
@@ -22,5 +26,58 @@ fn a_broken_session_is_refused() {
     for _ in 0..2 {
         let error = hart.run(10, &limits, &cancel, &mut sink).unwrap_err();
         assert_eq!((error.kind(), error.place().unwrap().step, hart.vm.steps()), ("broken", 5, 5));
+    }
+}
+
+const CODE: u32 = 0x1_0000;
+
+fn insn(op: Op, rd: u8, rs1: u8, rs2: u8, imm: i32) -> u32 {
+    encode(Instruction { op, rd, rs1, rs2, imm: imm as u32 })
+}
+
+/// A hart that goes round a loop without end, in native code from its second round on.
+fn hart() -> Hart<'static, Bare> {
+    let words = [insn(Op::Addi, 5, 5, 0, 1), insn(Op::Beq, 0, 0, 0, -4)];
+    let program = Program::from_segments(CODE, vec![Segment::from_words(CODE, &words, Permissions::RX)]).unwrap();
+    let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), Env::new());
+    let machine = Bare::boot(&program, &env, &mut vm.state(), &mut budget).unwrap();
+    let caches = Caches::new(&JitOptions::eager(), Bare::RULES, &program);
+    let options = Options { caches: Some(caches.into()), buffer_rows: 256, take_turns: false, regrow_steps: 0 };
+    Hart::new(vm, machine, World::new(env, budget), options)
+}
+
+fn run(hart: &mut Hart<'static, Bare>, until: u64, mut sink: NullSink) -> Result<Status, Error> {
+    hart.run(until, &Limits::default(), &CancelHandle::default(), &mut sink)
+}
+
+#[test]
+fn native_code_of_another_level_is_an_error() {
+    for (first, second) in [(NullSink::off(), NullSink::rows()), (NullSink::rows(), NullSink::off())] {
+        let mut hart = hart();
+        assert_eq!(run(&mut hart, 1000, first).unwrap(), Status::Paused);
+        let entries = hart.stats().entries;
+        // No run does this without its native code.
+        hart.vm.set_row_capacity(if hart.vm.tracing() { 0 } else { 256 }).unwrap();
+        let mut sink = NullSink::off();
+        let cancel = CancelHandle::default();
+        let mut control = Control {
+            stop_step: 2000,
+            slice_steps: 100,
+            take_turns: false,
+            deadline: None,
+            cancel: &cancel,
+            sink: &mut sink,
+        };
+        let ended = hart.run_slices(&mut control);
+        if entries > 0 {
+            assert!(matches!(ended, Ended::Internal(_)), "it ran code of another level");
+            assert_eq!((hart.place().step, hart.vm.register(Slot::x(5))), (1000, 500));
+        }
+        let error = hart.ended(ended, 2000, &Limits::default()).unwrap_err();
+        assert!(error.kind() == "internal" && error.to_string().contains("step 1000"), "{error}");
+        // The next run brings both together again, whatever it asks for.
+        assert_eq!(run(&mut hart, 3000, second).unwrap(), Status::Paused);
+        assert_eq!(hart.vm.register(Slot::x(5)), 1500);
+        assert!(hart.stats().entries > entries);
     }
 }

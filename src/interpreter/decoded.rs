@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use tachy_runtime::{PAGES, PageState, Slot, Vm, page_of};
+use tachy_runtime::{HartState, PAGES, PageState, Slot, page_of};
 
 use super::past::{PAGE_SLOTS, Past, Ran};
 use crate::decode::decode;
@@ -131,7 +131,7 @@ impl DecodedPages {
 
     /// Decodes the word at `pc` and marks its page as holding code.
     #[cold]
-    pub(super) fn decode(&mut self, held: Held, pc: u32, vm: &mut Vm) -> Decoded {
+    pub(super) fn decode(&mut self, held: Held, pc: u32, vm: &mut HartState<'_>) -> Decoded {
         self.mark_code(vm, pc);
         let decoded = match decode(vm.word(pc), self.variant) {
             None => Decoded { code: Code::Illegal, ..UNKNOWN },
@@ -154,7 +154,7 @@ impl DecodedPages {
     }
 
     /// Makes stores into the page of `address` ask from now on.
-    pub(crate) fn mark_code(&self, vm: &mut Vm, address: u32) {
+    pub(crate) fn mark_code(&self, vm: &mut HartState<'_>, address: u32) {
         let state = vm.page_state(address);
         if !state.contains(PageState::CODE) {
             vm.set_page_state(address, state.with(PageState::CODE).without(self.writes));

@@ -7,7 +7,7 @@
 mod decoded;
 mod past;
 
-use tachy_runtime::{Access, PageState, Row, Slot, Vm, page_of};
+use tachy_runtime::{Access, HartState, PageState, Row, Slot, Stepping, page_of};
 
 use decoded::{Code, Decoded};
 pub(crate) use decoded::{DecodedPages, ENTERED, Held};
@@ -61,7 +61,7 @@ pub(crate) enum Leave {
 
 /// Runs from the context's pc on until something says stop. With `ROWS`, each step writes a row.
 pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
-    vm: &mut Vm,
+    vm: &mut Stepping<'_, ROWS>,
     machine: &mut M,
     world: &mut World<'_>,
     pages: &mut DecodedPages,
@@ -79,7 +79,8 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
         let mut asks_always = false;
         if !vm.page_state(pc).contains(rules.fetch) {
             vm.set_pc(pc);
-            if let Err(refusal) = machine.access(vm, world, pc, Access::Fetch) {
+            let step = vm.steps();
+            if let Err(refusal) = machine.access(&mut vm.lend(), world, step, pc, Access::Fetch) {
                 return Leave::Refused(refusal);
             }
             asks_always = !vm.page_state(pc).contains(rules.fetch);
@@ -131,7 +132,7 @@ enum Done {
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
 fn step<M: Machine, T: Tier, const ROWS: bool>(
-    vm: &mut Vm,
+    vm: &mut Stepping<'_, ROWS>,
     machine: &mut M,
     world: &mut World<'_>,
     pages: &mut DecodedPages,
@@ -142,7 +143,7 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
 ) -> Result<Done, Refusal> {
     let mut now = pages.get(held, pc);
     if now.code == Code::Unknown {
-        now = pages.decode(held, pc, vm);
+        now = pages.decode(held, pc, &mut vm.lend());
     }
     let Code::Op(op) = now.code else {
         return Err(Refusal::Trap(Cause::IllegalInstruction, pc));
@@ -152,9 +153,9 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
     let mut step = Step { row, next: fall, leave: false };
     if execute(op, now, &mut step, vm, machine, world, pages, tier, rules)? == By::Machine {
         vm.set_pc(pc);
-        let flow = machine.system(op, vm, world)?;
+        let flow = machine.system(op, &mut vm.lend(), world)?;
         forget_written(world, pages, tier);
-        count::<ROWS>(vm, step.row);
+        vm.count(step.row);
         let leave = match flow {
             Flow::Next if world.effects_full() => Leave::Arrived,
             Flow::Next => return Ok(Done::Next(op, now, fall)),
@@ -169,18 +170,12 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
         return Err(Refusal::Trap(Cause::InstructionMisaligned, step.next));
     }
     vm.set_register(now.rd, step.row.rd);
-    count::<ROWS>(vm, step.row);
+    vm.count(step.row);
     if step.leave {
         vm.set_pc(step.next);
         return Ok(Done::Leave(Leave::Arrived));
     }
     Ok(Done::Next(op, now, step.next))
-}
-
-/// Counts a step, with its row if rows are written.
-#[inline(always)]
-fn count<const ROWS: bool>(vm: &mut Vm, row: Row) {
-    if ROWS { vm.push_row(row) } else { vm.count_step() }
 }
 
 /// Whether it is an indirect jump or call that is no return, and no call of a place that is far away.
@@ -218,7 +213,7 @@ fn execute<M: Machine, T: Tier>(
     op: Op,
     now: Decoded,
     step: &mut Step,
-    vm: &mut Vm,
+    vm: &mut HartState<'_>,
     machine: &mut M,
     world: &mut World<'_>,
     pages: &mut DecodedPages,
@@ -306,14 +301,15 @@ fn load<M: Machine>(
     row: &mut Row,
     imm: u32,
     bytes: u32,
-    vm: &mut Vm,
+    vm: &mut HartState<'_>,
     machine: &mut M,
     world: &mut World<'_>,
     rules: &'static Rules,
 ) -> Result<u32, Refusal> {
     let address = row.rs1.wrapping_add(imm);
     if !vm.page_state(address).contains(rules.read) || !address.is_multiple_of(bytes) {
-        machine.access(vm, world, address, Access::Load(bytes))?;
+        let step = vm.steps();
+        machine.access(&mut vm.lend(), world, step, address, Access::Load(bytes))?;
     }
     let word = vm.word(address);
     row.addr = address;
@@ -329,7 +325,7 @@ fn store<M: Machine, T: Tier>(
     row: &mut Row,
     imm: u32,
     bytes: u32,
-    vm: &mut Vm,
+    vm: &mut HartState<'_>,
     machine: &mut M,
     world: &mut World<'_>,
     pages: &mut DecodedPages,
@@ -339,7 +335,8 @@ fn store<M: Machine, T: Tier>(
     let address = row.rs1.wrapping_add(imm);
     let asks = !vm.page_state(address).contains(rules.write) || !address.is_multiple_of(bytes);
     if asks {
-        machine.access(vm, world, address, Access::Store(bytes))?;
+        let step = vm.steps();
+        machine.access(&mut vm.lend(), world, step, address, Access::Store(bytes))?;
         if vm.page_state(address).contains(PageState::CODE) {
             pages.forget(address);
             tier.code_written(pages, address);
@@ -353,7 +350,7 @@ fn store<M: Machine, T: Tier>(
     row.addr = address;
     row.mem_before = before;
     row.mem_after = after;
-    Ok(asks && machine.stored(vm, world, address))
+    Ok(asks && machine.stored(&mut vm.lend(), world, address))
 }
 
 /// Forgets code that a system instruction wrote over.

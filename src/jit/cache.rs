@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use cranelift_codegen::isa::OwnedTargetIsa;
 use rustc_hash::FxBuildHasher;
-use tachy_runtime::{CodeError, CodeMemory, Function, StubCode};
+use tachy_runtime::{CodeError, CodeMemory, Function, ProgressUnit, StubCode};
 
 use super::abi::host_isa;
 use super::access_groups::PublishedGroups;
@@ -150,7 +150,7 @@ impl CodeCache {
     fn new(options: &JitOptions, level: Level, rules: &'static Rules, program: &Program) -> Option<Arc<CodeCache>> {
         let (isa, stubs) = host()?;
         let isa = isa.clone();
-        let code = new_generation(&isa, stubs, options.code_bytes)?;
+        let code = new_generation(&isa, stubs, options.code_bytes, level)?;
         let registry = Registry::new(Generation { code, groups: Arc::default(), number: 0 });
         let perf_map = options.perf_map.then(|| PerfMap::new(program.clone()));
         let (options, current, registry) = (options.clone(), AtomicU32::new(0), Mutex::new(registry));
@@ -243,7 +243,9 @@ impl CodeCache {
 
     /// Begins a new generation, as far as the system gives memory; whether it does.
     pub(super) fn begin_generation(&self, registry: &mut Registry) -> bool {
-        let Some(code) = new_generation(&self.isa, self.stubs, self.options.code_bytes) else { return false };
+        let Some(code) = new_generation(&self.isa, self.stubs, self.options.code_bytes, self.level) else {
+            return false;
+        };
         let number = registry.generation.number.wrapping_add(1);
         registry.begin(Generation { code, groups: Arc::default(), number });
         self.current.store(number, Ordering::Relaxed);
@@ -270,8 +272,12 @@ pub(super) fn publish_code(generation: &CodeMemory, functions: &[&[u8]]) -> Resu
 
 /// Code memory with its stubs. The other half of the crossing.
 #[allow(unsafe_code)]
-fn new_generation(isa: &OwnedTargetIsa, stubs: &Stubs, code_bytes: usize) -> Option<Arc<CodeMemory>> {
+fn new_generation(isa: &OwnedTargetIsa, stubs: &Stubs, code_bytes: usize, level: Level) -> Option<Arc<CodeMemory>> {
+    let unit = match level {
+        Level::Off => ProgressUnit::Step,
+        Level::Rows => ProgressUnit::Row,
+    };
     let code = StubCode { dispatcher: &stubs.dispatcher, access: &stubs.access, refill: &stubs.refill };
     // SAFETY: `Stubs` makes exactly the functions that `StubCode` describes, and `compile` refused relocations.
-    unsafe { CodeMemory::new(isa.clone(), code_bytes, code) }.ok().map(Arc::new)
+    unsafe { CodeMemory::new(isa.clone(), code_bytes, unit, code) }.ok().map(Arc::new)
 }

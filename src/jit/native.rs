@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tachy_runtime::{CodeMemory, Vm};
+use tachy_runtime::{CodeMemory, HartState};
 
 use super::Translations;
 use super::access_groups::RegionGroups;
@@ -101,7 +101,7 @@ impl Native {
     }
 
     /// Whether native code can be entered at the context's pc, after translating it or asking for that if it is hot.
-    pub(super) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages, payback: &mut Payback) -> bool {
+    pub(super) fn prepare(&mut self, vm: &mut HartState<'_>, pages: &mut DecodedPages, payback: &mut Payback) -> bool {
         self.follow();
         let pc = vm.pc();
         if self.has_entry(pc) {
@@ -138,7 +138,7 @@ impl Native {
     }
 
     /// Whether the hot code at `pc` may be translated some time soon.
-    fn may_wait(&mut self, pc: u32, vm: &Vm) -> bool {
+    fn may_wait(&mut self, pc: u32, vm: &HartState<'_>) -> bool {
         // What is in the middle of a region under way waits for it: the same code from elsewhere on would only keep others
         // from being translated.
         !self.cache.are_under_way(self.translations.entries_around(pc))
@@ -152,7 +152,7 @@ impl Native {
     }
 
     /// Has the hottest code translated, as much as is paid for and finds room; in batches, where this session does it.
-    fn translate_hottest(&mut self, vm: &mut Vm, pages: &mut DecodedPages, payback: &mut Payback) {
+    fn translate_hottest(&mut self, vm: &mut HartState<'_>, pages: &mut DecodedPages, payback: &mut Payback) {
         // A region that finds code memory full is tried once more, in the next generation.
         for _ in 0..2 {
             let mut batch = Batch::new();
@@ -192,7 +192,13 @@ impl Native {
     }
 
     /// Has the region at `pc` grown anew, now or some time; how many instructions that takes.
-    pub(super) fn regrow(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages, payback: &mut Payback) -> usize {
+    pub(super) fn regrow(
+        &mut self,
+        pc: u32,
+        vm: &mut HartState<'_>,
+        pages: &mut DecodedPages,
+        payback: &mut Payback,
+    ) -> usize {
         let started = Instant::now();
         let mut instructions = 0;
         if self.translations.may_translate(pc)
@@ -319,7 +325,7 @@ impl Native {
         &mut self,
         pc: u32,
         growth: Growth,
-        vm: &mut Vm,
+        vm: &mut HartState<'_>,
         pages: &mut DecodedPages,
         payback: &mut Payback,
     ) -> Result<Option<Job>, Busy> {
@@ -358,7 +364,7 @@ struct Busy;
 ///
 /// Code that never ran is left out, and so are jumps that were rarely taken: what is hot says what is worth compiling.
 /// Where everything is translated at first sight, nothing has run yet, and everything is followed.
-struct Site<'a> {
+struct Site<'a, 'vm> {
     /// The pc that is hot.
     pc: u32,
     growth: Growth,
@@ -367,20 +373,20 @@ struct Site<'a> {
     may_repeat: bool,
     rules: &'static Rules,
     common: Option<&'a CommonCode>,
-    vm: &'a Vm,
+    vm: &'a HartState<'vm>,
     pages: &'a DecodedPages,
     registry: &'a Registry,
     translations: &'a Translations,
     targets: &'a Targets,
 }
 
-impl Site<'_> {
+impl Site<'_, '_> {
     fn at_first_sight(&self) -> bool {
         self.threshold <= 1
     }
 }
 
-impl Code for Site<'_> {
+impl Code for Site<'_, '_> {
     fn fetch(&self, pc: u32) -> Option<u32> {
         let usable = self.rules.may_fetch(pc, self.vm.page_state(pc))
             && self.common.is_none_or(|common| common.contains(pc))

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use tachy_runtime::{CodeMemory, PAGE_BYTES, Vm};
+use tachy_runtime::{CodeMemory, HartState, PAGE_BYTES};
 
 use super::access_groups::RegionGroups;
 use super::cache::{Caches, Targets};
@@ -43,7 +43,7 @@ pub(crate) struct Natives {
 
 impl Natives {
     /// Of a session that writes down what `level` says. It watches code from here on.
-    pub(crate) fn new(caches: Arc<Caches>, level: Level, vm: &mut Vm, pages: &DecodedPages) -> Natives {
+    pub(crate) fn new(caches: Arc<Caches>, level: Level, vm: &mut HartState<'_>, pages: &DecodedPages) -> Natives {
         let common = caches.common();
         for page in common.iter().flat_map(|common| common.pages()) {
             pages.mark_code(vm, page * PAGE_BYTES);
@@ -58,6 +58,11 @@ impl Natives {
 
     /// Writes down what `level` says from the next step on.
     pub(crate) fn set_level(&mut self, level: Level) {
+        if level == self.level {
+            return;
+        }
+        // Nothing of another level is entered, whatever happens on the way to code of this one.
+        self.modes.clear();
         self.level = level;
         if self.waiting { self.look() } else { self.renew() }
     }
@@ -107,7 +112,7 @@ impl Natives {
     }
 
     /// As [`Native::prepare`], in the current mode.
-    pub(crate) fn prepare(&mut self, vm: &mut Vm, pages: &mut DecodedPages) -> bool {
+    pub(crate) fn prepare(&mut self, vm: &mut HartState<'_>, pages: &mut DecodedPages) -> bool {
         let pc = vm.pc();
         if self.waiting {
             if pages.heat_so_far(pc).max(1) < self.caches.threshold() {
@@ -143,7 +148,7 @@ impl Natives {
     }
 
     /// As [`Native::regrow`], in the current mode.
-    pub(crate) fn regrow(&mut self, pc: u32, vm: &mut Vm, pages: &mut DecodedPages) -> usize {
+    pub(crate) fn regrow(&mut self, pc: u32, vm: &mut HartState<'_>, pages: &mut DecodedPages) -> usize {
         let native = self.modes.get_mut(self.current);
         native.map_or(0, |native| native.regrow(pc, vm, pages, &mut self.payback))
     }

@@ -4,7 +4,7 @@
 //! Memory is what the program's segments ask for with their flags, a heap behind the last of them (brk), and an 8 MiB
 //! stack; everything else traps.
 
-use tachy_runtime::{Access, PAGE_BYTES, PAGES, PageState, Slot, Vm, page_of};
+use tachy_runtime::{Access, HartState, PAGE_BYTES, PAGES, PageState, Slot, page_of};
 
 use super::{Between, Budget, Flow, Machine, MachineKind, Refusal, World};
 use crate::env::Env;
@@ -62,7 +62,7 @@ impl Machine for Bare {
         0
     }
 
-    fn boot(program: &Program, env: &Env<'_>, vm: &mut Vm, budget: &mut Budget) -> Result<Bare, Error> {
+    fn boot(program: &Program, env: &Env<'_>, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<Bare, Error> {
         let at_entry = Place { pc: program.entry(), step: 0 };
         let memory_limit = |budget: &Budget| LimitError {
             limit: Limit::Memory(budget.limit_pages.unwrap_or(0) * PAGE_BYTES as u64),
@@ -102,7 +102,14 @@ impl Machine for Bare {
         Ok(Bare { heap_start, heap_end: heap_start })
     }
 
-    fn access(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, access: Access) -> Result<(), Refusal> {
+    fn access(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        _: u64,
+        address: u32,
+        access: Access,
+    ) -> Result<(), Refusal> {
         let (may, fault, misaligned) = match access {
             Access::Load(_) => (MAY_READ, Cause::LoadFault, Cause::LoadMisaligned),
             Access::Store(_) => (MAY_WRITE, Cause::StoreFault, Cause::StoreMisaligned),
@@ -118,31 +125,31 @@ impl Machine for Bare {
     }
 
     // A refusal changes nothing, so whoever wants to know may try.
-    fn price(&self, _: &Vm, _: u32, _: Access) -> Option<u64> {
+    fn price(&self, _: &HartState<'_>, _: u32, _: Access) -> Option<u64> {
         Some(0)
     }
 
-    fn stored(&mut self, _: &mut Vm, _: &mut World<'_>, _: u32) -> bool {
+    fn stored(&mut self, _: &mut HartState<'_>, _: &mut World<'_>, _: u32) -> bool {
         false
     }
 
-    fn allows_native(&self, _: &Vm) -> bool {
+    fn allows_native(&self, _: &HartState<'_>) -> bool {
         true
     }
 
-    fn between(&mut self, _: &mut Vm, _: &mut World<'_>) -> Result<Between, Refusal> {
+    fn between(&mut self, _: &mut HartState<'_>, _: &mut World<'_>) -> Result<Between, Refusal> {
         Ok(Between { steps: u64::MAX, acted: false })
     }
 
-    fn refused(&mut self, refusal: Refusal, _: &mut Vm, _: &mut World<'_>) -> Result<(), Refusal> {
+    fn refused(&mut self, refusal: Refusal, _: &mut HartState<'_>, _: &mut World<'_>) -> Result<(), Refusal> {
         Err(refusal)
     }
 
-    fn end(&mut self, _: &mut Vm, _: &mut World<'_>) -> Result<(), Refusal> {
+    fn end(&mut self, _: &mut HartState<'_>, _: &mut World<'_>) -> Result<(), Refusal> {
         Ok(())
     }
 
-    fn system(&mut self, op: Op, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    fn system(&mut self, op: Op, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         match op {
             Op::Ecall => self.ecall(vm, world),
             _ => Err(Refusal::Trap(Cause::Breakpoint, vm.pc())),
@@ -151,7 +158,7 @@ impl Machine for Bare {
 }
 
 impl Bare {
-    fn ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    fn ecall(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         // Effects are written as the call goes along; a refused call has none.
         let effects_before = world.effects.len();
         let result = match world.read_register(vm, A7) {
@@ -183,7 +190,7 @@ impl Bare {
         }
     }
 
-    fn read(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<u32, Refusal> {
         let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
         if descriptor != 0 {
             return Ok(EBADF);
@@ -199,7 +206,7 @@ impl Bare {
         Ok(filled as u32)
     }
 
-    fn write(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<u32, Refusal> {
+    fn write(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<u32, Refusal> {
         let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
         if descriptor != 1 && descriptor != 2 {
             return Ok(EBADF);
@@ -221,7 +228,7 @@ impl Bare {
     /// Whether the guest may do `may` with all of a buffer; touches its pages if so.
     fn prepare(
         &mut self,
-        vm: &mut Vm,
+        vm: &mut HartState<'_>,
         budget: &mut Budget,
         address: u32,
         bytes: u32,
@@ -245,7 +252,7 @@ impl Bare {
     ///
     /// Pages above a lowered break go away and come back zeroed; they stay counted. One call clears at most
     /// [`TRANSFER_BYTES`], so that its effects take bounded memory, and lowers the break no further than that.
-    fn brk(&mut self, vm: &mut Vm, world: &mut World<'_>) -> u32 {
+    fn brk(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> u32 {
         let mut wanted = world.read_register(vm, A0);
         let limit = STACK_TOP - STACK_BYTES - PAGE_BYTES;
         if wanted < self.heap_start || wanted > limit || self.heap_start == 0 {
@@ -283,7 +290,7 @@ impl Bare {
 const ZEROS: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
 
 /// Whether anything between two addresses of a page is not zero. Untouched pages are zero and must not be made resident.
-fn is_dirty(vm: &Vm, from: u32, to: u32) -> bool {
+fn is_dirty(vm: &HartState<'_>, from: u32, to: u32) -> bool {
     // As a whole, for a guest may have millions of pages looked through.
     let not_zero = |data: &[u8]| ZEROS.get(..data.len()) != Some(data);
     vm.page_state(from).contains(TOUCHED) && vm.bytes(from, to - from).is_some_and(not_zero)
@@ -291,7 +298,7 @@ fn is_dirty(vm: &Vm, from: u32, to: u32) -> bool {
 
 /// The lowest address from `from` up above which, up to `to`, at most [`TRANSFER_BYTES`] have to be cleared; and what has
 /// to be, page by page, the highest first.
-fn clearable(vm: &Vm, from: u32, to: u32) -> (u32, Vec<(u32, u32)>) {
+fn clearable(vm: &HartState<'_>, from: u32, to: u32) -> (u32, Vec<(u32, u32)>) {
     let mut dirty = Vec::new();
     let mut lowest = to;
     while lowest > from {
@@ -308,7 +315,7 @@ fn clearable(vm: &Vm, from: u32, to: u32) -> (u32, Vec<(u32, u32)>) {
 }
 
 /// Counts the page at its first touch, and lets through from now on what its permissions allow.
-fn touch(vm: &mut Vm, budget: &mut Budget, address: u32) -> Result<(), Refusal> {
+fn touch(vm: &mut HartState<'_>, budget: &mut Budget, address: u32) -> Result<(), Refusal> {
     let mut state = vm.page_state(address);
     if !state.contains(TOUCHED) {
         budget.take_pages(1)?;
@@ -330,7 +337,7 @@ fn opened(state: PageState) -> PageState {
 }
 
 /// Copies the segments in and opens their pages, which all count. A page that two segments share gets both's flags.
-fn map_segments(program: &Program, vm: &mut Vm, budget: &mut Budget) -> Result<(), Refusal> {
+fn map_segments(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<(), Refusal> {
     let mut counted_to = 0;
     for segment in program.segments() {
         let end = segment.address as u64 + segment.memory_bytes as u64;

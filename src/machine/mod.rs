@@ -9,7 +9,7 @@ mod world;
 
 use std::fmt;
 
-use tachy_runtime::{Access, Vm};
+use tachy_runtime::{Access, HartState};
 
 use crate::callers::{Failed, Panic};
 use crate::env::Env;
@@ -180,47 +180,55 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
     }
 
     /// Fills memory, page states, registers and pc with what the program finds at its first step.
-    fn boot(program: &Program, env: &Env<'_>, vm: &mut Vm, budget: &mut Budget) -> Result<Self, Error>
+    fn boot(program: &Program, env: &Env<'_>, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<Self, Error>
     where
         Self: Sized;
 
     /// The slow path of every access: called when the page's state does not allow it without help or the address is
-    /// misaligned. `Ok` means that it may happen now; stores into pages with code are the engine's business. What it
-    /// costs beyond its step is taken from the slice, which it may use up: the step is done all the same.
-    fn access(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, access: Access) -> Result<(), Refusal>;
+    /// misaligned. `Ok` means that it may happen in this step, which need not be the next one; stores into pages with code
+    /// are the engine's business. What it costs beyond its step is taken from the slice, which it may use up: the step is
+    /// done all the same.
+    fn access(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        step: u64,
+        address: u32,
+        access: Access,
+    ) -> Result<(), Refusal>;
 
     /// What [`Machine::access`] would take from the slice for an access that native code may do itself afterwards; none
     /// where that is the interpreter's business. Changes nothing.
-    fn price(&self, vm: &Vm, address: u32, access: Access) -> Option<u64>;
+    fn price(&self, vm: &HartState<'_>, address: u32, access: Access) -> Option<u64>;
 
     /// Called after a store for which [`Machine::access`] was asked, with the word in memory. Whether the engine must look
     /// before the next step.
-    fn stored(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32) -> bool;
+    fn stored(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>, address: u32) -> bool;
 
     /// Whether native code keeps to what holds now. If not, the interpreter does everything.
-    fn allows_native(&self, vm: &Vm) -> bool;
+    fn allows_native(&self, vm: &HartState<'_>) -> bool;
 
     /// Called before a slice is opened for at least one more step: does what is due between two steps. How many steps may
     /// begin before it is called again, at least one, and whether anything was done that native code must not be in the
     /// middle of.
-    fn between(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Between, Refusal>;
+    fn between(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Between, Refusal>;
 
     /// Carries out an instruction of class System. On a refusal nothing has happened but that pages it needs may count already.
-    fn system(&mut self, op: Op, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal>;
+    fn system(&mut self, op: Op, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal>;
 
     /// A step cannot be done for this reason. `Ok` if the program goes on at the context's pc, and that was no step.
-    fn refused(&mut self, refusal: Refusal, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal>;
+    fn refused(&mut self, refusal: Refusal, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal>;
 
     /// What a session on R0VM came to so far; none on other machines.
-    fn report(&self, _: &Vm, _: &World<'_>) -> Option<Report> {
+    fn report(&self, _: &HartState<'_>, _: &World<'_>) -> Option<Report> {
         None
     }
 
     /// The program has ended and `end` was called; makes it go on, if it only paused. Whether it does.
-    fn resume(&mut self, _: &mut Vm, _: &mut World<'_>) -> bool {
+    fn resume(&mut self, _: &mut HartState<'_>, _: &mut World<'_>) -> bool {
         false
     }
 
     /// Called once after the program's last step.
-    fn end(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal>;
+    fn end(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal>;
 }

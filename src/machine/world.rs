@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use tachy_runtime::{PAGE_BYTES, PageState, Slot, Vm, page_of};
+use tachy_runtime::{HartState, PAGE_BYTES, PageState, Slot, page_of};
 
 use super::Refusal;
 use crate::callers;
@@ -73,21 +73,21 @@ impl<'env> World<'env> {
     }
 
     /// Reads a register for a system call, and writes that down.
-    pub(crate) fn read_register(&mut self, vm: &Vm, number: u8) -> u32 {
+    pub(crate) fn read_register(&mut self, vm: &HartState<'_>, number: u8) -> u32 {
         let value = vm.register(Slot::x(number));
         self.record(vm, EffectKind::Read, Space::Register, number as u32, value, value);
         value
     }
 
     /// Sets a register as the result of a system call, and writes that down.
-    pub(crate) fn write_register(&mut self, vm: &mut Vm, number: u8, value: u32) {
+    pub(crate) fn write_register(&mut self, vm: &mut HartState<'_>, number: u8, value: u32) {
         let before = vm.register(Slot::x(number));
         vm.set_register(Slot::x(number), value);
         self.record(vm, EffectKind::Write, Space::Register, number as u32, before, value);
     }
 
     /// Writes down which registers are no longer what they were before.
-    pub(crate) fn record_registers(&mut self, vm: &Vm, before: &[u32; 32]) {
+    pub(crate) fn record_registers(&mut self, vm: &HartState<'_>, before: &[u32; 32]) {
         for (number, (before, after)) in before.iter().zip(vm.registers()).enumerate() {
             if *before != after {
                 self.record(vm, EffectKind::Write, Space::Register, number as u32, *before, after);
@@ -103,7 +103,7 @@ impl<'env> World<'env> {
     }
 
     /// Writes down that the words of `bytes` bytes from `address` were read.
-    pub(crate) fn record_memory_read(&mut self, vm: &Vm, address: u32, bytes: u32) {
+    pub(crate) fn record_memory_read(&mut self, vm: &HartState<'_>, address: u32, bytes: u32) {
         for word in words(vm, address, bytes) {
             let value = vm.word(word);
             self.record(vm, EffectKind::Read, Space::Memory, word, value, value);
@@ -111,7 +111,7 @@ impl<'env> World<'env> {
     }
 
     /// Copies `data` to `address`, and writes the words down. The range lies inside the address space.
-    pub(crate) fn write_memory(&mut self, vm: &mut Vm, address: u32, data: &[u8]) {
+    pub(crate) fn write_memory(&mut self, vm: &mut HartState<'_>, address: u32, data: &[u8]) {
         let words = words(vm, address, data.len() as u32);
         let before: Vec<u32> = words.clone().map(|word| vm.word(word)).collect();
         if let Some(target) = vm.bytes_mut(address, data.len() as u32) {
@@ -131,7 +131,7 @@ impl<'env> World<'env> {
 
     /// Writes down, in front of the effect with this index, the word of an instruction that has no row: it was begun and
     /// not done.
-    pub(crate) fn record_instruction(&mut self, vm: &Vm, index: usize) {
+    pub(crate) fn record_instruction(&mut self, vm: &HartState<'_>, index: usize) {
         if vm.tracing() {
             let (address, word) = (vm.pc() & !3, vm.word(vm.pc()));
             let effect = Effect::new(vm.steps(), EffectKind::Read, Space::Memory, address, word, word);
@@ -151,10 +151,25 @@ impl<'env> World<'env> {
         self.effects.len() >= EFFECTS_HELD
     }
 
-    /// Writes down one word of what happened, if anything is written down.
-    pub(crate) fn record(&mut self, vm: &Vm, kind: EffectKind, space: Space, addr: u32, before: u32, after: u32) {
+    /// Writes down one word of what happens in the next step, if anything is written down.
+    pub(crate) fn record(
+        &mut self,
+        vm: &HartState<'_>,
+        kind: EffectKind,
+        space: Space,
+        addr: u32,
+        before: u32,
+        after: u32,
+    ) {
         if vm.tracing() {
             self.effects.push(Effect::new(vm.steps(), kind, space, addr, before, after));
+        }
+    }
+
+    /// Writes down that a page is brought in or out for `step`, which takes so many cycles.
+    pub(crate) fn record_paging(&mut self, vm: &HartState<'_>, step: u64, kind: EffectKind, page: u32, cycles: u32) {
+        if vm.tracing() {
+            self.effects.push(Effect::new(step, kind, Space::Memory, page * PAGE_BYTES, cycles, cycles));
         }
     }
 
@@ -207,7 +222,7 @@ fn flushed<E>(flush: impl FnOnce() -> Result<(), E>, refusal: impl FnOnce(E) -> 
 }
 
 /// Addresses of the aligned words that `bytes` bytes from `address` touch, when someone wants to know.
-fn words(vm: &Vm, address: u32, bytes: u32) -> impl Iterator<Item = u32> + Clone + use<> {
+fn words(vm: &HartState<'_>, address: u32, bytes: u32) -> impl Iterator<Item = u32> + Clone + use<> {
     let count = if vm.tracing() { (address as u64 % 4 + bytes as u64).div_ceil(4) } else { 0 };
     (0..count).map(move |word| (address & !3).wrapping_add(4 * word as u32))
 }

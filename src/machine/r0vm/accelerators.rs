@@ -4,7 +4,7 @@
 //! what is paged in when.
 #![expect(clippy::indexing_slicing, reason = "constant indices into arrays")]
 
-use tachy_runtime::{PAGE_BYTES, Vm, page_of, poseidon2};
+use tachy_runtime::{HartState, PAGE_BYTES, page_of, poseidon2};
 
 use super::R0vm;
 use super::bigint::{self, BigIntError};
@@ -28,16 +28,22 @@ const SHA_BLOCKS: u32 = 10;
 
 impl R0vm {
     /// Loads a word by the address of a word.
-    fn load_at(&mut self, vm: &mut Vm, world: &mut World<'_>, word: u32) -> Result<u32, Refusal> {
+    fn load_at(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>, word: u32) -> Result<u32, Refusal> {
         self.load_word(vm, world, word_address(word)?)
     }
 
-    fn store_at(&mut self, vm: &mut Vm, world: &mut World<'_>, word: u32, value: u32) -> Result<(), Refusal> {
+    fn store_at(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        word: u32,
+        value: u32,
+    ) -> Result<(), Refusal> {
         self.store_word(vm, world, word_address(word)?, value)
     }
 
     /// Three cycles, two more with a state, ten for each block, eleven if it is of elements.
-    pub(super) fn poseidon2(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    pub(super) fn poseidon2(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let [state, input, output, bits] = [A0, A1, A2, A3].map(|number| world.read_register(vm, number));
         let mut input = input;
         let count = bits & COUNT_MASK;
@@ -84,7 +90,7 @@ impl R0vm {
     }
 
     /// Six cycles, and 68 for each block.
-    pub(super) fn sha2(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    pub(super) fn sha2(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let [state_in, state_out, data, count, constants] =
             [A0, A1, A2, A3, A4].map(|number| world.read_register(vm, number));
         for address in [state_in, state_out, data, constants] {
@@ -129,7 +135,7 @@ impl R0vm {
     }
 
     /// Two cycles, and one for each word of the program that verifies.
-    pub(super) fn bigint(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    pub(super) fn bigint(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let mode = bigint::Mode::new(world.read_register(vm, T0)).map_err(Refusal::BigInt)?;
         let [blob, program, verify, constants] = [A0, T1, T2, T3].map(|number| world.read_register(vm, number));
         for address in [blob, program, verify, constants] {
@@ -169,7 +175,13 @@ impl R0vm {
     }
 
     /// Loads all words of a range, which ends below 2^32.
-    fn load_range(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, bytes: u32) -> Result<(), Refusal> {
+    fn load_range(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        address: u32,
+        bytes: u32,
+    ) -> Result<(), Refusal> {
         let Some(end) = address.checked_add(bytes) else {
             return Err(Refusal::Illegal("a bigint ecall that reads past the end of memory, from", address));
         };
@@ -181,7 +193,7 @@ impl R0vm {
                 self.load_word(vm, world, at)?;
                 at += 4;
             } else {
-                self.page_in(vm, world, page_of(at))?;
+                self.page_in(vm, world, vm.steps(), page_of(at))?;
                 at = page_end.min(end);
             }
         }

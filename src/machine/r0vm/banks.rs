@@ -5,7 +5,7 @@
 //! written there.
 #![expect(clippy::indexing_slicing, reason = "registers, by numbers below their count")]
 
-use tachy_runtime::{Slot, Vm};
+use tachy_runtime::{HartState, Slot};
 
 use crate::r0vm::layout::{MACHINE_BANK, SHUNT_OFFSET, USER_BANK};
 
@@ -29,7 +29,7 @@ fn place(bank: u32, index: usize) -> u32 {
 
 impl Banks {
     /// Both banks as memory has them.
-    pub(super) fn read(vm: &mut Vm, machine_active: bool) -> Banks {
+    pub(super) fn read(vm: &mut HartState<'_>, machine_active: bool) -> Banks {
         let mut banks = Banks { idle: [0; BANK_WORDS], machine_active };
         banks.read_back(vm);
         banks
@@ -43,7 +43,7 @@ impl Banks {
     }
 
     /// Brings memory up to date.
-    pub(super) fn write_out(&self, vm: &mut Vm) {
+    pub(super) fn write_out(&self, vm: &mut HartState<'_>) {
         let (active, idle) = self.places();
         for index in 0..BANK_WORDS {
             vm.set_word(place(active, index), vm.register(slot(index)));
@@ -52,7 +52,7 @@ impl Banks {
     }
 
     /// Takes over what memory has.
-    pub(super) fn read_back(&mut self, vm: &mut Vm) {
+    pub(super) fn read_back(&mut self, vm: &mut HartState<'_>) {
         let (active, idle) = self.places();
         for index in 0..BANK_WORDS {
             vm.set_register(slot(index), vm.word(place(active, index)));
@@ -61,7 +61,7 @@ impl Banks {
     }
 
     /// Makes the bank of a mode the active one.
-    pub(super) fn switch(&mut self, vm: &mut Vm, machine_active: bool) {
+    pub(super) fn switch(&mut self, vm: &mut HartState<'_>, machine_active: bool) {
         if machine_active == self.machine_active {
             return;
         }
@@ -74,7 +74,7 @@ impl Banks {
     }
 
     /// x`number` of the user's bank.
-    pub(super) fn user(&self, vm: &Vm, number: u8) -> u32 {
+    pub(super) fn user(&self, vm: &HartState<'_>, number: u8) -> u32 {
         match self.machine_active {
             true => self.idle[number as usize & 31],
             false => vm.register(Slot::x(number)),

@@ -1,6 +1,6 @@
 //! System instructions: how control goes between the modes, and what machine mode asks of the machine.
 
-use tachy_runtime::{Slot, Vm};
+use tachy_runtime::{HartState, Slot};
 
 use super::R0vm;
 use crate::error::Cause;
@@ -36,7 +36,7 @@ fn is_handler(address: u32) -> bool {
 
 impl R0vm {
     /// Enters the kernel.
-    pub(super) fn user_ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    pub(super) fn user_ecall(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let before = world.effects.len();
         let handler = self.load_word(vm, world, ECALL_DISPATCH)?;
         if !is_handler(handler) {
@@ -52,7 +52,7 @@ impl R0vm {
     }
 
     /// Leaves the kernel.
-    pub(super) fn return_to_user(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    pub(super) fn return_to_user(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         if self.mode == 0 {
             return Err(Refusal::Illegal("mret in user mode, pc", vm.pc()));
         }
@@ -67,7 +67,7 @@ impl R0vm {
         &mut self,
         cause: Cause,
         address: u32,
-        vm: &mut Vm,
+        vm: &mut HartState<'_>,
         world: &mut World<'_>,
     ) -> Result<(), Refusal> {
         let before = world.effects.len();
@@ -88,7 +88,7 @@ impl R0vm {
         Ok(())
     }
 
-    fn enter_handler(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
+    fn enter_handler(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
         let pc = vm.pc();
         self.store_word(vm, world, MEPC, pc)?;
         self.user_pc = pc;
@@ -96,7 +96,7 @@ impl R0vm {
         Ok(())
     }
 
-    fn set_mode(&mut self, vm: &mut Vm, world: &mut World<'_>, mode: u32) {
+    fn set_mode(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>, mode: u32) {
         let before = vm.registers();
         self.mode = mode;
         self.banks.switch(vm, mode != 0);
@@ -104,7 +104,7 @@ impl R0vm {
     }
 
     /// What the kernel asks of the machine. A call that a limit stops is undone, to be done again under another limit.
-    pub(super) fn machine_ecall(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    pub(super) fn machine_ecall(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let number = world.read_register(vm, A7);
         let (registers, calls, extra) = (vm.registers(), self.calls, self.extra_cycles);
         self.stored = Some(Vec::new());
@@ -137,7 +137,7 @@ impl R0vm {
     }
 
     /// Ends the program: two cycles.
-    fn terminate(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    fn terminate(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let [a0, a1] = [A0, A1].map(|number| world.read_register(vm, number));
         self.terminated = Some((a0, a1));
         self.output = Some(std::array::from_fn(|word| self.peek(vm, GLOBAL_OUTPUT + 4 * word as u32)));
@@ -148,6 +148,6 @@ impl R0vm {
 }
 
 /// The hart's register, without a note of it.
-pub(super) fn register(vm: &Vm, number: u8) -> u32 {
+pub(super) fn register(vm: &HartState<'_>, number: u8) -> u32 {
     vm.register(Slot::x(number))
 }

@@ -1,6 +1,6 @@
 //! Machine ecalls `read` and `write`: the kernel speaks with the host.
 
-use tachy_runtime::Vm;
+use tachy_runtime::HartState;
 
 use super::R0vm;
 use super::banks::Banks;
@@ -17,14 +17,14 @@ const TRANSFER_BYTES: u32 = 1024;
 const GROUP_WORDS: u32 = 4;
 
 /// The guest as its host sees it. Memory is up to date, the banks' words included.
-struct View<'a> {
-    vm: &'a Vm,
+struct View<'a, 'vm> {
+    vm: &'a HartState<'vm>,
     banks: &'a Banks,
     user_cycles: u64,
     user_pc: u32,
 }
 
-impl Guest for View<'_> {
+impl Guest for View<'_, '_> {
     fn register(&self, number: u8) -> u32 {
         self.banks.user(self.vm, number)
     }
@@ -50,14 +50,14 @@ impl Guest for View<'_> {
 }
 
 impl R0vm {
-    fn view<'a>(&'a self, vm: &'a mut Vm) -> View<'a> {
+    fn view<'a, 'vm>(&'a self, vm: &'a mut HartState<'vm>) -> View<'a, 'vm> {
         self.banks.write_out(vm);
         // The ecall's own first cycle counts already.
         View { vm, banks: &self.banks, user_cycles: self.user_cycles(vm) + 1, user_pc: self.user_pc }
     }
 
     /// Two cycles, and one for each byte or group of words that is stored.
-    pub(super) fn host_read(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    pub(super) fn host_read(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
         check_range("a host read of too many bytes: a2 =", buffer, bytes)?;
         if bytes > 0 && buffer < LOWEST {
@@ -83,7 +83,13 @@ impl R0vm {
     }
 
     /// What the host has to say, `bytes` bytes of it at the most.
-    fn ask(&self, vm: &mut Vm, world: &mut World<'_>, descriptor: u32, bytes: u32) -> Result<Vec<u8>, Refusal> {
+    fn ask(
+        &self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        descriptor: u32,
+        bytes: u32,
+    ) -> Result<Vec<u8>, Refusal> {
         let mut data = vec![0; bytes as usize];
         let (host, view) = (host_of(world)?, self.view(vm));
         let filled = callers::call(|| host.read(&view, descriptor, &mut data))?.map_err(Refusal::host)?;
@@ -98,7 +104,7 @@ impl R0vm {
     /// of these there were.
     fn store_bytes(
         &mut self,
-        vm: &mut Vm,
+        vm: &mut HartState<'_>,
         world: &mut World<'_>,
         mut address: u32,
         mut data: &[u8],
@@ -133,14 +139,20 @@ impl R0vm {
         Ok(cycles)
     }
 
-    fn store_byte(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, byte: u8) -> Result<(), Refusal> {
+    fn store_byte(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        address: u32,
+        byte: u8,
+    ) -> Result<(), Refusal> {
         let word = self.load_word(vm, world, address)?;
         let shift = address % 4 * 8;
         self.store_word(vm, world, address, word & !(0xff << shift) | (byte as u32) << shift)
     }
 
     /// Two cycles; what is written is looked at, not loaded.
-    pub(super) fn host_write(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    pub(super) fn host_write(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
         check_range("a host write of too many bytes: a2 =", buffer, bytes)?;
         let view = self.view(vm);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use tachy_runtime::{PAGE_BYTES, PAGES, PageContent, PageState, Vm, page_of};
+use tachy_runtime::{HartState, PAGE_BYTES, PAGES, PageContent, PageState, page_of};
 
 use super::{COUNTED, R0vm, USER_FETCH, USER_READ, USER_WRITE};
 use crate::error::{Error, Limit, LimitError, Place};
@@ -14,7 +14,7 @@ use crate::r0vm::layout::*;
 use crate::trace::{EffectKind, Space};
 
 /// Fills memory with the program's image. Every page that it has counts.
-pub(super) fn fill(program: &Program, vm: &mut Vm, budget: &mut Budget) -> Result<(), Error> {
+pub(super) fn fill(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<(), Error> {
     for segment in program.segments() {
         let end = segment.address as u64 + segment.memory_bytes as u64;
         for page in page_of(segment.address)..end.div_ceil(PAGE_BYTES as u64).min(PAGES as u64) as u32 {
@@ -39,8 +39,14 @@ pub(super) fn fill(program: &Program, vm: &mut Vm, budget: &mut Budget) -> Resul
 }
 
 impl R0vm {
-    /// Brings a page in, unless this segment has.
-    pub(super) fn page_in(&mut self, vm: &mut Vm, world: &mut World<'_>, page: u32) -> Result<(), Refusal> {
+    /// Brings a page in for `step`, unless this segment has.
+    pub(super) fn page_in(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        step: u64,
+        page: u32,
+    ) -> Result<(), Refusal> {
         if !self.paging.is_loaded(page) {
             self.segment.check_paging()?;
             let address = page * PAGE_BYTES;
@@ -50,32 +56,46 @@ impl R0vm {
                 vm.set_page_state(address, state.with(COUNTED));
             }
             let cycles = self.paging.load(page);
-            self.charge_paging(vm, world, EffectKind::PageIn, page, cycles);
+            self.charge_paging(vm, world, step, EffectKind::PageIn, page, cycles);
         }
         self.open(vm, page);
         Ok(())
     }
 
-    /// Marks a page as one that must be written out at the end of the segment, unless it is.
-    pub(super) fn page_out(&mut self, vm: &mut Vm, world: &mut World<'_>, page: u32) -> Result<(), Refusal> {
-        self.page_in(vm, world, page)?;
+    /// Marks a page for `step` as one that must be written out at the end of the segment, unless it is.
+    pub(super) fn page_out(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        step: u64,
+        page: u32,
+    ) -> Result<(), Refusal> {
+        self.page_in(vm, world, step, page)?;
         if !self.paging.is_dirty(page) {
             self.segment.keep(page, || copy_page(vm, page));
             let cycles = self.paging.make_dirty(page);
-            self.charge_paging(vm, world, EffectKind::PageOut, page, cycles);
+            self.charge_paging(vm, world, step, EffectKind::PageOut, page, cycles);
             self.open(vm, page);
         }
         Ok(())
     }
 
-    fn charge_paging(&mut self, vm: &mut Vm, world: &mut World<'_>, kind: EffectKind, page: u32, cycles: u32) {
+    fn charge_paging(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        step: u64,
+        kind: EffectKind,
+        page: u32,
+        cycles: u32,
+    ) {
         self.segment.paging_cycles += cycles as u64;
         vm.charge(cycles as u64);
-        world.record(vm, kind, Space::Memory, page * PAGE_BYTES, cycles, cycles);
+        world.record_paging(vm, step, kind, page, cycles);
     }
 
     /// Lets the engines do alone what this page has been paid for.
-    fn open(&self, vm: &mut Vm, page: u32) {
+    fn open(&self, vm: &mut HartState<'_>, page: u32) {
         let address = page * PAGE_BYTES;
         // Below the lowest address instructions may do nothing; in the system page each access is the machine's.
         if address < LOWEST || page == SYSTEM_PAGE {
@@ -96,7 +116,7 @@ impl R0vm {
     }
 
     /// Closes every page of the segment: the next one has to pay anew.
-    pub(super) fn close_pages(&mut self, vm: &mut Vm) {
+    pub(super) fn close_pages(&mut self, vm: &mut HartState<'_>) {
         for &page in self.paging.touched() {
             let state = vm.page_state(page * PAGE_BYTES);
             let kept = state.0 & (PageState::CODE.0 | COUNTED.0);
@@ -106,7 +126,7 @@ impl R0vm {
     }
 
     /// The word at `address & !3`, as the host may look at it: nothing is paid.
-    pub(super) fn peek(&self, vm: &mut Vm, address: u32) -> u32 {
+    pub(super) fn peek(&self, vm: &mut HartState<'_>, address: u32) -> u32 {
         if page_of(address) == SYSTEM_PAGE {
             self.banks.write_out(vm);
         }
@@ -114,8 +134,13 @@ impl R0vm {
     }
 
     /// Loads the word at `address & !3` for a system instruction.
-    pub(super) fn load_word(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32) -> Result<u32, Refusal> {
-        self.page_in(vm, world, page_of(address))?;
+    pub(super) fn load_word(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        address: u32,
+    ) -> Result<u32, Refusal> {
+        self.page_in(vm, world, vm.steps(), page_of(address))?;
         let word = self.peek(vm, address);
         world.record(vm, EffectKind::Read, Space::Memory, address & !3, word, word);
         Ok(word)
@@ -124,12 +149,12 @@ impl R0vm {
     /// Stores a word at `address & !3` for a system instruction.
     pub(super) fn store_word(
         &mut self,
-        vm: &mut Vm,
+        vm: &mut HartState<'_>,
         world: &mut World<'_>,
         address: u32,
         word: u32,
     ) -> Result<(), Refusal> {
-        self.page_out(vm, world, page_of(address))?;
+        self.page_out(vm, world, vm.steps(), page_of(address))?;
         let before = self.peek(vm, address);
         if let Some(stored) = &mut self.stored {
             stored.push((address & !3, before));
@@ -148,7 +173,7 @@ impl R0vm {
     }
 
     /// Takes back what a system instruction has stored, each word with what it was before.
-    pub(super) fn take_back(&mut self, vm: &mut Vm, stored: Vec<(u32, u32)>) {
+    pub(super) fn take_back(&mut self, vm: &mut HartState<'_>, stored: Vec<(u32, u32)>) {
         for (address, before) in stored.into_iter().rev() {
             vm.set_word(address, before);
             if page_of(address) == SYSTEM_PAGE {
@@ -159,7 +184,7 @@ impl R0vm {
 }
 
 /// A page as it is now.
-pub(super) fn copy_page(vm: &Vm, page: u32) -> Box<PageContent> {
+pub(super) fn copy_page(vm: &HartState<'_>, page: u32) -> Box<PageContent> {
     let mut copy: Box<PageContent> = bytemuck::zeroed_box();
     if let Some(bytes) = vm.bytes(page * PAGE_BYTES, PAGE_BYTES) {
         copy.copy_from_slice(bytes);

@@ -17,7 +17,7 @@ mod paging;
 mod segments;
 mod sha2;
 
-use tachy_runtime::{Access, PageState, Vm, page_of};
+use tachy_runtime::{Access, HartState, PageState, page_of};
 
 use super::{Between, Budget, Flow, Machine, MachineKind, Refusal, World};
 use crate::env::Env;
@@ -99,7 +99,7 @@ impl Machine for R0vm {
         if self.mode == 0 { USER } else { MACHINE }
     }
 
-    fn boot(program: &Program, env: &Env<'_>, vm: &mut Vm, budget: &mut Budget) -> Result<R0vm, Error> {
+    fn boot(program: &Program, env: &Env<'_>, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<R0vm, Error> {
         memory::fill(program, vm, budget)?;
         let pc = vm.word(SUSPEND_PC);
         if pc < LOWEST {
@@ -127,7 +127,14 @@ impl Machine for R0vm {
         })
     }
 
-    fn access(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32, access: Access) -> Result<(), Refusal> {
+    fn access(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        step: u64,
+        address: u32,
+        access: Access,
+    ) -> Result<(), Refusal> {
         let (fault, misaligned) = match access {
             Access::Load(_) => (Cause::LoadFault, Cause::LoadMisaligned),
             Access::Store(_) => (Cause::StoreFault, Cause::StoreMisaligned),
@@ -141,17 +148,17 @@ impl Machine for R0vm {
             self.banks.write_out(vm);
         }
         // The word comes in before the alignment is looked at; a program can come to a misaligned pc and run there.
-        self.page_in(vm, world, page)?;
+        self.page_in(vm, world, step, page)?;
         if access != Access::Fetch && !address.is_multiple_of(access.align_bytes()) {
             return Err(Refusal::Trap(misaligned, address));
         }
         if matches!(access, Access::Store(_)) {
-            self.page_out(vm, world, page)?;
+            self.page_out(vm, world, step, page)?;
         }
         Ok(())
     }
 
-    fn price(&self, vm: &Vm, address: u32, access: Access) -> Option<u64> {
+    fn price(&self, vm: &HartState<'_>, address: u32, access: Access) -> Option<u64> {
         let page = page_of(address);
         let interpreted =
             !self.may_touch(address) || page == SYSTEM_PAGE || !address.is_multiple_of(access.align_bytes());
@@ -163,7 +170,7 @@ impl Machine for R0vm {
         Some((self.paging.load_cycles(page) + write) as u64)
     }
 
-    fn stored(&mut self, vm: &mut Vm, world: &mut World<'_>, address: u32) -> bool {
+    fn stored(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>, address: u32) -> bool {
         let system = page_of(address) == SYSTEM_PAGE;
         if system {
             let before = vm.registers();
@@ -174,15 +181,15 @@ impl Machine for R0vm {
     }
 
     // Native code takes x0 for 0. That it is something else takes a program that stores into the bank itself.
-    fn allows_native(&self, vm: &Vm) -> bool {
+    fn allows_native(&self, vm: &HartState<'_>) -> bool {
         vm.register(tachy_runtime::Slot::x(0)) == 0
     }
 
-    fn between(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Between, Refusal> {
+    fn between(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Between, Refusal> {
         self.between_steps(vm, world)
     }
 
-    fn system(&mut self, op: Op, vm: &mut Vm, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    fn system(&mut self, op: Op, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
         let before = world.effects.len();
         let done = match (op, self.mode) {
             (Op::Ebreak, _) => Err(Refusal::Trap(Cause::Breakpoint, vm.pc())),
@@ -200,14 +207,14 @@ impl Machine for R0vm {
         done
     }
 
-    fn refused(&mut self, refusal: Refusal, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
+    fn refused(&mut self, refusal: Refusal, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
         match refusal {
             Refusal::Trap(cause, address) => self.trap(cause, address, vm, world),
             other => Err(other),
         }
     }
 
-    fn report(&self, vm: &Vm, world: &World<'_>) -> Option<Report> {
+    fn report(&self, vm: &HartState<'_>, world: &World<'_>) -> Option<Report> {
         let own = world.env.host.as_ref().and_then(HostSide::own);
         Some(Report {
             segments: self.totals.segments,
@@ -227,7 +234,7 @@ impl Machine for R0vm {
         })
     }
 
-    fn resume(&mut self, vm: &mut Vm, world: &mut World<'_>) -> bool {
+    fn resume(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> bool {
         if !matches!(self.terminated.map(|(a0, _)| Exit::new(a0)), Some(Exit::Paused(_))) {
             return false;
         }
@@ -242,7 +249,7 @@ impl Machine for R0vm {
         true
     }
 
-    fn end(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
+    fn end(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
         self.last_segment(vm, world)
     }
 }

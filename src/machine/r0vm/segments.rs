@@ -3,7 +3,7 @@
 //! A segment begins with *resume*, which hands the program eight input words, and ends with *suspend*, which leaves pc,
 //! mode and registers in memory. Before each instruction the session's limit is looked at, then the segment's.
 
-use tachy_runtime::{PageContent, Vm};
+use tachy_runtime::{HartState, PageContent};
 
 use super::R0vm;
 use super::memory::{KeptPages, copy_page};
@@ -83,28 +83,28 @@ impl Segment {
 
 impl R0vm {
     /// User cycles of the session so far.
-    pub(super) fn user_cycles(&self, vm: &Vm) -> u64 {
+    pub(super) fn user_cycles(&self, vm: &HartState<'_>) -> u64 {
         vm.steps() - self.first_step + self.extra_cycles
     }
 
     /// User cycles of the segment so far.
-    fn segment_user_cycles(&self, vm: &Vm) -> u64 {
+    fn segment_user_cycles(&self, vm: &HartState<'_>) -> u64 {
         (vm.steps() - self.segment.first_step) + (self.extra_cycles - self.segment.first_extra)
     }
 
     /// All cycles of the segment so far, those that its end will take included.
-    fn segment_cycles(&self, vm: &Vm) -> u64 {
+    fn segment_cycles(&self, vm: &HartState<'_>) -> u64 {
         self.segment_user_cycles(vm) + self.segment.paging_cycles + RESERVED_CYCLES
     }
 
     /// Takes cycles that an instruction needs beyond its step.
-    pub(super) fn charge(&mut self, vm: &mut Vm, cycles: u64) {
+    pub(super) fn charge(&mut self, vm: &mut HartState<'_>, cycles: u64) {
         self.extra_cycles += cycles;
         vm.charge(cycles);
     }
 
     /// See [`crate::machine::Machine::between`].
-    pub(super) fn between_steps(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<Between, Refusal> {
+    pub(super) fn between_steps(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Between, Refusal> {
         let mut acted = false;
         if !self.segment.resumed {
             self.resume(vm, world)?;
@@ -132,7 +132,7 @@ impl R0vm {
     }
 
     /// Goes on after a pause, as a session of its own: segments and cycles are counted anew.
-    pub(super) fn begin_part(&mut self, vm: &Vm) {
+    pub(super) fn begin_part(&mut self, vm: &HartState<'_>) {
         self.first_step = vm.steps();
         self.extra_cycles = 0;
         self.totals = Totals::default();
@@ -141,7 +141,7 @@ impl R0vm {
     }
 
     /// Begins a segment.
-    fn resume(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
+    fn resume(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
         self.segment.first_step = vm.steps();
         self.segment.first_extra = self.extra_cycles;
         let [pc, mode] = [SUSPEND_PC, SUSPEND_MODE].map(|address| self.load_word(vm, world, address));
@@ -160,23 +160,29 @@ impl R0vm {
     }
 
     /// Leaves pc, mode and registers in memory.
-    fn suspend(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
+    fn suspend(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
         let pc = vm.pc();
         self.store_word(vm, world, SUSPEND_PC, pc)?;
         self.store_word(vm, world, SUSPEND_MODE, self.mode)?;
         self.banks.write_out(vm);
-        self.page_out(vm, world, SYSTEM_PAGE)
+        self.page_out(vm, world, vm.steps(), SYSTEM_PAGE)
     }
 
     /// The program has terminated: ends the last segment, which is as small as it can be.
-    pub(super) fn last_segment(&mut self, vm: &mut Vm, world: &mut World<'_>) -> Result<(), Refusal> {
+    pub(super) fn last_segment(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
         self.suspend(vm, world)?;
         let po2 = self.segment_cycles(vm).next_power_of_two().ilog2();
         self.finish(vm, world, po2, 0)
     }
 
     /// Hands the segment over and clears the way for the next.
-    fn finish(&mut self, vm: &mut Vm, world: &mut World<'_>, po2: u32, threshold: u32) -> Result<(), Refusal> {
+    fn finish(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        po2: u32,
+        threshold: u32,
+    ) -> Result<(), Refusal> {
         let (user_cycles, paging_cycles) = (self.segment_user_cycles(vm), self.segment.paging_cycles);
         let [user, paging] = [user_cycles, paging_cycles].map(|cycles| u32::try_from(cycles).unwrap_or(u32::MAX));
         let pages = self.page_records(vm);
@@ -206,7 +212,7 @@ impl R0vm {
     }
 
     /// What the segment touched, for a prover; nothing if there is none.
-    fn page_records(&mut self, vm: &Vm) -> Vec<TouchedPage> {
+    fn page_records(&mut self, vm: &HartState<'_>) -> Vec<TouchedPage> {
         if !self.segment.records {
             return Vec::new();
         }

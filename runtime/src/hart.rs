@@ -1,0 +1,400 @@
+//! A hart as its [`Vm`] lends it: registers, memory, page states, the slice under way and its rows.
+//!
+//! What is lent can neither free nor replace what native code stands on. How much of it there is depends on the moment:
+//! [`HartState`] at any time, [`BetweenSlices`] where rows are handed over, [`Stepping`] while an interpreter does steps.
+//! It must not know who runs the hart.
+//!
+//! Steps are counted in *slices*: the engine opens one, an engine or native code uses it up, and the step number is
+//! exact at every moment in between. *Progress* counts up to a limit: without rows it is the step number itself, with
+//! rows the row cursor. What a machine charges beyond a step's own cycle moves the limit, never progress.
+
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::ptr::{self, NonNull};
+
+use crate::context::{BELOW_BASE_BYTES, RowRecord, Slot, VmContext};
+use crate::memory::{GUEST_BYTES, PAGES, PageState, page_of};
+use crate::row::{ROW_BYTES, Row};
+#[cfg(doc)]
+use crate::vm::Vm;
+
+/// What one step adds to progress. Native code is made for one of the two, and only a hart that counts so may run it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProgressUnit {
+    /// 1: progress is the number of the next step, and steps write no rows.
+    Step,
+    /// The bytes of a row: progress is the address of the next row.
+    Row,
+}
+
+impl ProgressUnit {
+    /// What one step adds.
+    #[inline]
+    const fn size(self) -> u64 {
+        match self {
+            ProgressUnit::Step => 1,
+            ProgressUnit::Row => ROW_BYTES as u64,
+        }
+    }
+}
+
+/// A hart's state, lent by its [`Vm`]. The lifetime is that of the loan, and no other hart's state has it where a helper
+/// gets one: what is lent for one hart cannot take the place of what is lent for another.
+///
+/// It is a handle: all that belongs to the hart lies behind the base, in the mapping that the Vm owns.
+pub struct HartState<'vm> {
+    base: NonNull<u8>,
+    /// Invariant, so that lifetimes neither shrink nor grow until they are those of another loan.
+    loan: PhantomData<fn(&'vm ()) -> &'vm ()>,
+}
+
+impl<'vm> HartState<'vm> {
+    /// # Safety
+    /// `base` is the base of a Vm that outlives `'vm`, with context and row record written. As long as the result lives,
+    /// nothing else reads or writes what the base leads to, but native code that waits for whoever has the result; or,
+    /// where the result is only ever shared, others read as well.
+    #[inline(always)]
+    pub(crate) unsafe fn new(base: NonNull<u8>) -> HartState<'vm> {
+        HartState { base, loan: PhantomData }
+    }
+
+    /// The same hart, for a shorter time. Whoever lends this in place of itself keeps its own base in a register.
+    #[inline(always)]
+    pub fn lend(&mut self) -> HartState<'_> {
+        HartState { base: self.base, loan: PhantomData }
+    }
+
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    // No reference that these two give outlives the method that asks for it, so none is there when native code runs.
+
+    #[inline(always)]
+    fn context(&self) -> &VmContext {
+        // SAFETY: by the contract of `new`, the context lies there, and nobody writes it meanwhile.
+        unsafe { &*VmContext::below(self.base.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn context_mut(&mut self) -> &mut VmContext {
+        // SAFETY: as above, and exclusive through `&mut self`.
+        unsafe { &mut *VmContext::below(self.base.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn row_record(&self) -> &RowRecord {
+        // SAFETY: as in `context`.
+        unsafe { &*RowRecord::below(self.base.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn row_record_mut(&mut self) -> &mut RowRecord {
+        // SAFETY: as in `context_mut`.
+        unsafe { &mut *RowRecord::below(self.base.as_ptr()) }
+    }
+
+    // Registers.
+
+    /// Address of the next instruction.
+    #[inline(always)]
+    pub fn pc(&self) -> u32 {
+        self.context().pc
+    }
+
+    /// Sets the address of the next instruction.
+    #[inline(always)]
+    pub fn set_pc(&mut self, pc: u32) {
+        self.context_mut().pc = pc;
+    }
+
+    /// A register's value.
+    #[expect(clippy::indexing_slicing, reason = "slots are numbered below their count")]
+    #[inline(always)]
+    pub fn register(&self, slot: Slot) -> u32 {
+        self.context().registers[slot.index()]
+    }
+
+    /// Sets a register.
+    #[expect(clippy::indexing_slicing, reason = "slots are numbered below their count")]
+    #[inline(always)]
+    pub fn set_register(&mut self, slot: Slot, value: u32) {
+        self.context_mut().registers[slot.index()] = value;
+    }
+
+    /// x0 to x31.
+    pub fn registers(&self) -> [u32; 32] {
+        std::array::from_fn(|number| self.register(Slot::x(number as u8)))
+    }
+
+    // Memory. Any address is valid; whether the guest may is asked beforehand.
+
+    /// The aligned word that holds `address`.
+    #[inline(always)]
+    pub fn word(&self, address: u32) -> u32 {
+        // SAFETY: base + any u32, rounded down to a word, is a whole word of guest memory: mapped, aligned, initialised.
+        unsafe { self.base.as_ptr().add((address & !3) as usize).cast::<u32>().read() }
+    }
+
+    /// Sets the aligned word that holds `address`.
+    #[inline(always)]
+    pub fn set_word(&mut self, address: u32, value: u32) {
+        // SAFETY: as in `word`, and exclusive.
+        unsafe { self.base.as_ptr().add((address & !3) as usize).cast::<u32>().write(value) }
+    }
+
+    /// `bytes` bytes from `address`, or `None` where they would run past the end of the address space.
+    pub fn bytes(&self, address: u32, bytes: u32) -> Option<&[u8]> {
+        (address as u64 + bytes as u64 <= GUEST_BYTES as u64).then(|| {
+            // SAFETY: the range was just checked to lie inside guest memory, which is mapped and initialised.
+            unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(address as usize), bytes as usize) }
+        })
+    }
+
+    /// As [`HartState::bytes`], to write.
+    pub fn bytes_mut(&mut self, address: u32, bytes: u32) -> Option<&mut [u8]> {
+        (address as u64 + bytes as u64 <= GUEST_BYTES as u64).then(|| {
+            // SAFETY: as in `bytes`, and exclusive.
+            unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(address as usize), bytes as usize) }
+        })
+    }
+
+    // Page states.
+
+    /// State of the page that holds `address`.
+    #[inline(always)]
+    pub fn page_state(&self, address: u32) -> PageState {
+        let below = BELOW_BASE_BYTES - page_of(address) as usize;
+        // SAFETY: page_of is below PAGES, so this is one of the PAGES bytes that begin BELOW_BASE_BYTES under the base.
+        PageState(unsafe { *self.base.as_ptr().sub(below) })
+    }
+
+    /// Sets the state of the page that holds `address`.
+    #[expect(clippy::indexing_slicing, reason = "an address has 22 bits of page, and there is a state for each")]
+    #[inline]
+    pub fn set_page_state(&mut self, address: u32, state: PageState) {
+        let page = page_of(address) as usize;
+        self.page_states_mut()[page] = state.0;
+    }
+
+    /// The states of all [`PAGES`] pages, a byte each.
+    pub fn page_states(&self) -> &[u8] {
+        // SAFETY: the PAGES bytes that begin BELOW_BASE_BYTES under the base are mapped for exactly this.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().sub(BELOW_BASE_BYTES), PAGES as usize) }
+    }
+
+    /// As [`HartState::page_states`], to write.
+    pub fn page_states_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().sub(BELOW_BASE_BYTES), PAGES as usize) }
+    }
+
+    // Steps.
+
+    /// Whether steps write rows.
+    #[inline]
+    pub fn tracing(&self) -> bool {
+        self.row_record().end != 0
+    }
+
+    /// What one step adds to progress.
+    #[inline]
+    pub fn progress_unit(&self) -> ProgressUnit {
+        if self.tracing() { ProgressUnit::Row } else { ProgressUnit::Step }
+    }
+
+    /// Steps done since the hart was made.
+    #[inline]
+    pub fn steps(&self) -> u64 {
+        match self.tracing() {
+            true => self.row_record().first_step + self.row_count() as u64,
+            false => self.context().progress,
+        }
+    }
+
+    /// Rows in the buffer.
+    pub fn row_count(&self) -> usize {
+        match self.tracing() {
+            true => (self.context().progress - self.row_record().start as u64) as usize / ROW_BYTES,
+            false => 0,
+        }
+    }
+
+    /// Steps left in the current slice.
+    #[inline]
+    pub fn slice_left(&self) -> u64 {
+        let context = self.context();
+        context.progress_limit.saturating_sub(context.progress) / self.progress_unit().size()
+    }
+
+    /// Whether no step is left in the current slice.
+    #[inline(always)]
+    pub fn slice_over(&self) -> bool {
+        let context = self.context();
+        context.progress >= context.progress_limit
+    }
+
+    /// Ends the slice: whoever opened it looks up before the next step.
+    pub fn end_slice(&mut self) {
+        self.charge(u64::MAX);
+    }
+
+    /// Takes `steps` steps from what is left of the slice, all of it if there are not as many: they are paid for
+    /// something that is no step.
+    pub fn charge(&mut self, steps: u64) {
+        let paid = steps.saturating_mul(self.progress_unit().size());
+        let context = self.context_mut();
+        context.progress_limit = context.progress_limit.saturating_sub(paid);
+    }
+
+    /// What generated code asks about, and what it asks.
+    pub(crate) fn asked(&self) -> (u32, u32) {
+        (self.context().asked_about, self.context().asked)
+    }
+
+    /// Takes back `steps` steps that generated code has counted but not done.
+    pub(crate) fn take_back(&mut self, steps: u32) {
+        let undone = steps as u64 * self.progress_unit().size();
+        let context = self.context_mut();
+        context.progress = context.progress.saturating_sub(undone);
+    }
+
+    /// From now on writes rows from `start` to `end`, or none if `end` is 0. Ends the slice.
+    ///
+    /// # Safety
+    /// The rows are allocated, initialised, exposed, and nobody else's, as long as the Vm lives or until this is called
+    /// again.
+    pub(crate) unsafe fn set_rows(&mut self, start: *mut Row, end: u64) {
+        let first_step = self.steps();
+        *self.row_record_mut() = RowRecord { start, end, first_step };
+        self.set_progress(if end != 0 { start as u64 } else { first_step });
+    }
+
+    /// Sets progress and ends the slice there.
+    fn set_progress(&mut self, progress: u64) {
+        let context = self.context_mut();
+        context.progress = progress;
+        context.progress_limit = progress;
+    }
+
+    // What native code leaves behind.
+
+    /// Transfers between regions since their number was last taken.
+    pub fn transfers(&self) -> u64 {
+        self.context().transfers
+    }
+
+    /// Where the last transfer between regions went, and the one before it.
+    pub fn transfer_pcs(&self) -> [u32; 2] {
+        self.context().transfer_pcs
+    }
+
+    /// Takes the address of the indirect jump with which native code left, if it left so since this was last taken.
+    pub fn take_jump_pc(&mut self) -> Option<u32> {
+        let pc = std::mem::take(&mut self.context_mut().jump_pc);
+        (pc != 0).then_some(pc)
+    }
+
+    /// Takes the number of transfers between regions since it was last taken.
+    pub fn take_transfers(&mut self) -> u64 {
+        std::mem::take(&mut self.context_mut().transfers)
+    }
+}
+
+/// A hart between two slices: its rows can be handed over and the next slice opened.
+pub struct BetweenSlices<'vm>(HartState<'vm>);
+
+impl<'vm> BetweenSlices<'vm> {
+    pub(crate) fn new(hart: HartState<'vm>) -> BetweenSlices<'vm> {
+        BetweenSlices(hart)
+    }
+
+    /// Ends the current slice where it stands and opens one of `steps` steps, or fewer if the row buffer has less room.
+    pub fn open_slice(&mut self, steps: u64) {
+        let (end, progress) = (self.row_record().end, self.context().progress);
+        let limit = match self.tracing() {
+            true => progress + steps.min(end.saturating_sub(progress) / ROW_BYTES as u64) * ROW_BYTES as u64,
+            false => progress.saturating_add(steps),
+        };
+        self.context_mut().progress_limit = limit;
+    }
+
+    /// The rows in the buffer, oldest first.
+    pub fn rows(&self) -> &[Row] {
+        match self.row_count() {
+            0 => &[],
+            // SAFETY: with rows on, the record leads to the buffer that the Vm owns, and the cursor lies in it. Its rows are
+            // initialised, and who writes them has to wait for whoever has `self`.
+            count => unsafe { std::slice::from_raw_parts(self.row_record().start, count) },
+        }
+    }
+
+    /// Empties the row buffer, ending the slice.
+    pub fn clear_rows(&mut self) {
+        if self.tracing() {
+            self.row_record_mut().first_step = self.steps();
+            let start = self.row_record().start as u64;
+            self.set_progress(start);
+        }
+    }
+}
+
+impl<'vm> Deref for BetweenSlices<'vm> {
+    type Target = HartState<'vm>;
+
+    fn deref(&self) -> &HartState<'vm> {
+        &self.0
+    }
+}
+
+impl<'vm> DerefMut for BetweenSlices<'vm> {
+    fn deref_mut(&mut self) -> &mut HartState<'vm> {
+        &mut self.0
+    }
+}
+
+/// A hart whose steps an interpreter does. With `ROWS`, each has a row: [`Vm::interpret`] sees to it that the hart counts
+/// so, and its loan is of a lifetime of its own, so that no other hart takes its place.
+pub struct Stepping<'vm, const ROWS: bool>(HartState<'vm>);
+
+impl<'vm, const ROWS: bool> Stepping<'vm, ROWS> {
+    /// The hart's unit of progress must be that of `ROWS`, and stay so for `'vm`, which must not be another loan's.
+    pub(crate) fn new(hart: HartState<'vm>) -> Stepping<'vm, ROWS> {
+        debug_assert_eq!(hart.tracing(), ROWS);
+        Stepping(hart)
+    }
+
+    /// Counts a step, and writes its row if rows are written. Only in a slice that is not over.
+    ///
+    /// # Panics
+    /// With rows, when the buffer is full, which no slice reaches beyond.
+    #[inline(always)]
+    pub fn count(&mut self, row: Row) {
+        if !ROWS {
+            self.context_mut().progress += 1;
+            return;
+        }
+        let (end, cursor) = (self.row_record().end, self.context().progress);
+        assert!(cursor < end, "a row beyond the buffer");
+        // SAFETY: with rows on, the cursor is an address in the buffer that `RowBuffer` exposed, a whole number of rows
+        // from its start since everything that moves it moves it by rows, and below its end as just checked.
+        unsafe { ptr::with_exposed_provenance_mut::<Row>(cursor as usize).write(row) };
+        self.context_mut().progress = cursor + ROW_BYTES as u64;
+    }
+}
+
+impl<'vm, const ROWS: bool> Deref for Stepping<'vm, ROWS> {
+    type Target = HartState<'vm>;
+
+    #[inline(always)]
+    fn deref(&self) -> &HartState<'vm> {
+        &self.0
+    }
+}
+
+impl<'vm, const ROWS: bool> DerefMut for Stepping<'vm, ROWS> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut HartState<'vm> {
+        &mut self.0
+    }
+}
