@@ -132,11 +132,12 @@ fn native_code_does_nearly_everything() {
     }
     for name in ["fib", "sieve", "sha256", "quicksort", "vm", "mix"] {
         let guest = GUESTS.iter().find(|guest| guest.name == name).expect("it is in the table");
-        for setup in [Setup::eager(), Setup::jit(JitOptions::default()).background(false)] {
+        // What is paid for by steps comes later.
+        for (setup, part) in [(Setup::eager(), 10), (Setup::jit(JitOptions::default()).background(false), 5)] {
             let case = guest.case();
             let session = setup.executor(&case).run(Env::new(), &mut NullSink::off()).expect("it ends");
             let (steps, interpreted) = (session.steps(), session.stats().interpreted_steps);
-            assert!(interpreted < steps / 10, "{name}: {interpreted} of {steps} steps interpreted under {setup:?}");
+            assert!(interpreted < steps / part, "{name}: {interpreted} of {steps} steps interpreted under {setup:?}");
         }
     }
 }

@@ -63,8 +63,9 @@ pub(crate) struct DecodedPages {
     held: usize,
     /// What earlier sessions found, and of each held page what ran in them.
     past: Option<Arc<Past>>,
-    /// The largest count to begin with where they counted: one less than somebody waits for, so that the next arrival is it.
-    heat_recalled_max: u16,
+    /// From this count on somebody waits for the next power of two: where earlier sessions counted as far, the count goes on
+    /// just before one.
+    threshold: u16,
     ran: Vec<Ran>,
 }
 
@@ -73,14 +74,13 @@ pub(crate) struct DecodedPages {
 pub(crate) struct Held(usize);
 
 impl DecodedPages {
-    /// Nothing decoded yet. What is found out about `past`'s program is added to it in the end; counts that it recalls begin
-    /// below `threshold`.
+    /// Nothing decoded yet. What is found out about `past`'s program is added to it in the end. From `threshold` on somebody
+    /// looks at counts that are powers of two.
     pub(crate) fn new(variant: Variant, rules: &[Rules], past: Option<Arc<Past>>, threshold: u16) -> DecodedPages {
         let index = (0..PAGES as usize / CHUNK_PAGES).map(|_| None).collect();
         let writes = rules.iter().fold(PageState::default(), |writes, rules| writes.with(rules.write));
-        let heat_recalled_max = threshold.saturating_sub(1);
         let (slots, heat, held, ran) = Default::default();
-        DecodedPages { variant, writes, index, slots, heat, held, past, heat_recalled_max, ran }
+        DecodedPages { variant, writes, index, slots, heat, held, past, threshold, ran }
     }
 
     /// The page of `pc`, held from now on.
@@ -115,7 +115,9 @@ impl DecodedPages {
         if let Some(past) = &self.past {
             let heat = &mut self.heat[first..];
             self.ran.push(past.recall(page, heat));
-            heat.iter_mut().for_each(|heat| *heat = (*heat).min(self.heat_recalled_max));
+            for heat in heat.iter_mut().filter(|heat| **heat >= self.threshold.max(1)) {
+                *heat = u16::MAX >> 1 >> (*heat).min(u16::MAX >> 1).leading_zeros().saturating_sub(1);
+            }
         }
         self.held += 1;
         let (chunk, entry) = split(page);
