@@ -213,6 +213,8 @@ fn memory_near(session: &Session<'_>, case: &Case) -> blake3::Hash {
     let pages = case.program.segments().iter().map(|segment| (segment.address & !1023, segment.memory_bytes + 2047));
     let end = case.program.end() as u32;
     for (address, bytes) in pages.chain([(end, AROUND_BYTES), (STACK_TOP - AROUND_BYTES, AROUND_BYTES)]) {
+        // Up to the end of the address space, at the most.
+        let bytes = if address == 0 { bytes } else { bytes.min(address.wrapping_neg()) };
         hasher.update(session.bytes(address, bytes).expect("inside the address space"));
     }
     hasher.finalize()

@@ -1,14 +1,19 @@
 //! Random whole programs that a seed determines: structured ones, which loop, call, switch, patch their own code and
 //! talk to the machine for as many steps as they are asked to, and soups of random instructions in which control goes
-//! anywhere.
+//! anywhere. Operands, constants, amounts and addresses are hostile wherever one can stand (`hostile`, `chains`,
+//! `groups`).
 //!
 //! Every program ends by itself, by a trap or at a limit. It is kept as words, so that a failure can be shrunk (in
 //! `shrink`) and kept (in `regression`).
 
+mod chains;
+mod groups;
+mod hostile;
 mod shrink;
 mod soup;
 mod structured;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +39,10 @@ const DATA_END: u32 = DATA + 8 * 1024;
 /// Where constants and tables of addresses lie: read-only.
 const CONSTANTS: u32 = 0x0006_0000;
 const CONSTANTS_MAX: usize = 900;
+/// Bytes of data at either end of the address space, in programs that have it there.
+const EDGE_BYTES: u32 = 2 * 1024;
+/// The first of them at the upper end.
+const LAST_PAGES: u32 = 0u32.wrapping_sub(EDGE_BYTES);
 
 // Registers with a job; the others are for random code.
 const RA: u8 = 1;
@@ -63,6 +72,9 @@ pub struct RandomProgram {
     pub code_writable: bool,
     pub data: Vec<u32>,
     pub constants: Vec<u32>,
+    /// Whether there is data at both ends of the address space, too.
+    #[serde(default)]
+    pub has_edges: bool,
     pub stdin: Vec<u8>,
     pub limit_steps: u64,
     pub limit_memory_bytes: Option<u64>,
@@ -102,11 +114,15 @@ pub fn generate_of(seed: u64, length: Length) -> RandomProgram {
 impl RandomProgram {
     pub fn case(&self) -> Case {
         let code = if self.code_writable { Permissions::RWX } else { Permissions::RX };
-        let segments = vec![
+        let mut segments = vec![
             Segment::from_words(self.code_base, &self.code, code),
             Segment::from_words(DATA, &self.data, Permissions::RW),
             Segment::from_words(CONSTANTS, &self.constants, Permissions::R),
         ];
+        if self.has_edges {
+            let words = &self.data[..EDGE_BYTES as usize / 4];
+            segments.extend([0, LAST_PAGES].map(|address| Segment::from_words(address, words, Permissions::RW)));
+        }
         let program = Program::from_segments(self.entry, segments).expect("generated programs are well formed");
         let limits = Limits {
             steps: Some(self.limit_steps),
@@ -148,6 +164,11 @@ struct Draft {
     constants: Vec<Constant>,
     /// The working registers of this program; fewer means more entangled.
     working: Vec<u8>,
+    /// Registers with hostile values that the loop around counts on.
+    held: Vec<hostile::Held>,
+    /// Where the table of constants has hostile values.
+    words: BTreeMap<u32, i32>,
+    has_edges: bool,
 }
 
 /// A word of the table of constants.
@@ -167,7 +188,16 @@ impl Draft {
             working.swap(kept, other);
         }
         working.truncate(rng.between(5, WORKING.len() as u32 + 1) as usize);
-        Draft { rng, asm: Assembler::new(base), constants: Vec::new(), working }
+        let has_edges = rng.one_in(4);
+        Draft {
+            rng,
+            asm: Assembler::new(base),
+            constants: Vec::new(),
+            working,
+            held: Vec::new(),
+            words: BTreeMap::new(),
+            has_edges,
+        }
     }
 
     /// A register that random code may write.
@@ -197,9 +227,10 @@ impl Draft {
 
     /// A register to read: mostly a working one, now and then any.
     fn source(&mut self) -> u8 {
-        match self.rng.one_in(8) {
-            true => self.rng.between(0, 32) as u8,
-            false => self.working(),
+        match self.rng.below(16) {
+            0 | 1 => self.rng.between(0, 32) as u8,
+            2..6 if !self.held.is_empty() => self.rng.pick(&self.held).0,
+            _ => self.working(),
         }
     }
 
@@ -219,32 +250,23 @@ impl Draft {
         match line.format {
             Format::U => self.rng.word() & 0xffff_f000,
             Format::Shift => self.rng.between(0, 32),
-            _ => match self.rng.below(4) {
-                0 => self.rng.pick(&[0, 1, -1i32 as u32, 2047, -2048i32 as u32]),
+            _ => match self.rng.below(3) {
+                0 => self.edge_immediate() as u32,
                 _ => self.rng.between(0, 4096).wrapping_sub(2048),
             },
         }
     }
 
+    /// A random computation; one in a few has a hostile operand, or two.
     fn compute(&mut self) {
-        let instruction = self.random_compute();
-        self.asm.word(encode(instruction));
-    }
-
-    /// A rotation as compilers write it, or what looks like one: two shifts and how they are joined.
-    fn rotate(&mut self) {
-        let [left, right, rd] = [(); 3].map(|()| self.destination());
-        let value = self.source();
-        let bits = self.rng.between(1, 32) as i32;
-        let other_value = if self.rng.one_in(8) { self.source() } else { value };
-        let other_bits = if self.rng.one_in(8) { self.rng.between(0, 32) as i32 } else { 32 - bits };
-        self.asm.i(Op::Slli, left, value, bits);
+        let mut instruction = self.random_compute();
         if self.rng.one_in(8) {
-            self.compute();
+            instruction.rs2 = self.hostile_operand(&[instruction.rs1]);
         }
-        self.asm.i(Op::Srli, right, other_value, other_bits);
-        let (a, b) = if self.rng.one_in(2) { (left, right) } else { (right, left) };
-        self.asm.r(Op::Or, rd, a, b);
+        if self.rng.one_in(8) {
+            instruction.rs1 = self.hostile_operand(&[instruction.rs2]);
+        }
+        self.asm.word(encode(instruction));
     }
 
     /// Byte offset from the constant pointer of a new constant, or `None` when the table is full.
@@ -266,12 +288,7 @@ impl Draft {
 
     /// An access into the data area by way of its pointer or a working register; aligned.
     fn access(&mut self) {
-        let line = loop {
-            let line = &TABLE[self.rng.below(TABLE.len() as u64) as usize];
-            if matches!(line.class, Class::Load | Class::Store) {
-                break line;
-            }
-        };
+        let line = self.access_line();
         let bytes = line.access_bytes();
         // Page edges as often as everything else.
         let at = match self.rng.below(2) {
@@ -321,7 +338,9 @@ impl Draft {
         let constants = constants.chain([0]).collect();
         // Of the pages a program maps at the start, and those of its stack and heap that it touches, some may be too many.
         let stack_pages = 1;
+        let edge_pages = if self.has_edges { 2 * EDGE_BYTES / 1024 } else { 0 };
         let pages = stack_pages
+            + u64::from(edge_pages)
             + pages_of(code_base, assembled.words.len())
             + pages_of(DATA, DATA_WORDS)
             + pages_of(CONSTANTS, self.constants.len() + 1);
@@ -335,6 +354,7 @@ impl Draft {
             code_writable,
             data,
             constants,
+            has_edges: self.has_edges,
             stdin,
             limit_steps,
             limit_memory_bytes,

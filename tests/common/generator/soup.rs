@@ -32,11 +32,13 @@ pub fn generate(seed: u64, rng: Rng, length: Length) -> RandomProgram {
 }
 
 impl Draft {
-    /// One instruction.
+    /// One instruction, or a few that belong together.
     fn ingredient(&mut self, labels: &[Label], code_writable: bool) {
         let target = self.rng.pick(labels);
         match self.rng.below(40) {
-            0..24 => self.compute(),
+            0..21 => self.compute(),
+            21 | 22 => self.chain(),
+            23 => self.access_group(),
             24..29 => {
                 let (op, imm) = self.rng.pick(&[
                     (Op::Lw, 0),
@@ -55,7 +57,10 @@ impl Draft {
             }
             29..36 => {
                 let op = self.rng.pick(&[Op::Beq, Op::Bne, Op::Blt, Op::Bge, Op::Bltu, Op::Bgeu]);
-                let (rs1, rs2) = (self.source(), self.source());
+                let (rs1, mut rs2) = (self.source(), self.source());
+                if self.rng.one_in(4) {
+                    rs2 = self.hostile_operand(&[rs1]);
+                }
                 self.asm.branch(op, rs1, rs2, target);
             }
             36 => {

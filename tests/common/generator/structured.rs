@@ -2,7 +2,9 @@
 //!
 //! Each construct tells what it costs at the most, roughly, in steps; that is how runs get the length they should.
 
+mod constants;
 mod events;
+mod rewrites;
 
 use super::*;
 
@@ -23,6 +25,8 @@ struct Generator {
     code_writable: bool,
     /// Loops around this place, in this function.
     nesting: usize,
+    /// Branches around this place that have to span it.
+    branches: u32,
     length: Length,
 }
 
@@ -39,6 +43,7 @@ pub fn generate(seed: u64, rng: Rng, length: Length) -> RandomProgram {
         pads: Vec::new(),
         code_writable,
         nesting: 0,
+        branches: 0,
         length,
     };
     let (entry, limit_steps) = match generator.draft.rng.one_in(100) {
@@ -91,9 +96,11 @@ impl Generator {
         let entry = self.asm().here();
         self.prologue();
         for _ in 0..self.rng().between(200, 700) {
-            match self.rng().one_in(5) {
-                true => self.draft.access(),
-                false => self.draft.compute(),
+            match self.rng().below(12) {
+                0 => self.draft.access(),
+                1 => self.draft.chain(),
+                2 => self.draft.access_group(),
+                _ => self.draft.compute(),
             }
         }
         self.ending();
@@ -170,15 +177,16 @@ impl Generator {
 
     fn construct(&mut self) -> u64 {
         let before = self.asm().here();
-        match self.rng().below(44) {
-            0..14 => {
-                for _ in 0..self.rng().between(1, 8) {
-                    self.draft.compute();
-                }
-                if self.rng().one_in(4) {
-                    self.draft.rotate();
+        match self.rng().below(63) {
+            0..13 => {
+                for _ in 0..self.rng().between(1, 7) {
+                    match self.rng().one_in(4) {
+                        true => self.draft.chain(),
+                        false => self.draft.compute(),
+                    }
                 }
             }
+            13 => return self.constant_branch(),
             14..17 => self.draft.access(),
             17..20 => self.draft.computed_access(),
             20..23 => return self.conditional(),
@@ -201,19 +209,37 @@ impl Generator {
                 self.draft.compute();
             }
             41 | 42 => self.leap(),
-            _ => self.stack_traffic(),
+            43 => self.stack_traffic(),
+            44..53 => {
+                for _ in 0..self.rng().between(1, 4) {
+                    self.draft.chain();
+                }
+            }
+            53..56 => self.draft.access_group(),
+            56..58 if self.nesting < COUNTERS.len() => return self.hostile_loop(),
+            58..60 => self.constant_jump(),
+            60 if self.code_writable => self.rewrite_ahead(),
+            61 if self.code_writable => self.rewrite_next_page(),
+            62 if self.code_writable => self.count_in_code(),
+            _ => self.draft.compute(),
         }
         u64::from((self.asm().here() - before) / 4)
     }
 
-    /// A branch forward over a block, sometimes with another block for the other way.
+    /// A branch on whatever registers hold.
     fn conditional(&mut self) -> u64 {
         let op = self.rng().pick(&[Op::Beq, Op::Bne, Op::Blt, Op::Bge, Op::Bltu, Op::Bgeu]);
         let (a, b) = (self.draft.source(), self.draft.source());
+        2 + self.ways(op, a, b)
+    }
+
+    /// A branch over a block, sometimes with another block for the other way.
+    fn ways(&mut self, op: Op, a: u8, b: u8) -> u64 {
         let (other, end) = (self.asm().label(), self.asm().label());
+        self.branches += 1;
         self.asm().branch(op, a, b, other);
         let size = self.rng().between(1, 3);
-        let mut cost = 2 + self.block(size);
+        let mut cost = self.block(size);
         if self.rng().one_in(2) {
             self.asm().jal(0, end);
             self.asm().place(other);
@@ -223,6 +249,7 @@ impl Generator {
             self.asm().place(other);
         }
         self.asm().place(end);
+        self.branches -= 1;
         cost
     }
 
@@ -391,9 +418,8 @@ impl Generator {
 
     /// An instruction of which any byte above the lowest two may be written over.
     fn site_instruction(&mut self) {
-        let op = self.rng().pick(&[Op::Addi, Op::Xori, Op::Ori, Op::Andi, Op::Slti, Op::Sltiu]);
-        let (rd, rs1, imm) = (self.draft.working(), self.draft.source(), self.rng().below(4096) as i32 - 2048);
-        self.asm().i(op, rd, rs1, imm);
+        let word = self.immediate_word();
+        self.asm().word(word);
     }
 
     /// Stores and loads below the stack pointer.

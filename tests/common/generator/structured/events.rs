@@ -157,7 +157,7 @@ impl Generator {
     /// An instruction that cannot be done.
     pub(super) fn trap(&mut self) {
         let (register, other) = self.draft.two_working();
-        match self.rng().below(12) {
+        match self.rng().below(15) {
             0 => self.asm().op(Op::Ebreak, 0, 0, 0, 0),
             1 => {
                 let word = self.rng().pick(&[0, 0xffff_ffff, 0x0000_0001, 0x3020_0073, 0xc000_2573, 0x0000_2007]);
@@ -198,6 +198,12 @@ impl Generator {
             }
             9 => self.asm().op(Op::Jal, RA, 0, 0, 6),
             10 => self.asm().op(Op::Beq, 0, 0, 0, -2),
+            11 | 12 => self.draft.forbidden_group(),
+            // No code lies at either end of the address space.
+            13 => {
+                let (imm, link) = (self.draft.edge_immediate(), self.draft.destination());
+                self.asm().i(Op::Jalr, link, 0, imm);
+            }
             _ => {
                 let (value, op) = (self.draft.source(), self.rng().pick(&[Op::Lw, Op::Lb]));
                 self.asm().i(op, register, value, 0);

@@ -1,0 +1,270 @@
+//! Groups of accesses off registers whose sums a translator may follow: near page edges, at both ends of the address
+//! space, with base registers that are added to, copied, stored, loaded again and written over in between.
+//!
+//! The value of each base is known here, so that accesses hit memory that is there, whatever the translator knows.
+
+use super::*;
+
+/// A register and what it holds.
+#[derive(Clone, Copy)]
+struct Base {
+    register: u8,
+    value: u32,
+}
+
+/// Memory that may be read and written: its start, and its bytes from there on, around the end of the address space.
+#[derive(Clone, Copy)]
+struct Area {
+    start: u32,
+    bytes: u32,
+}
+
+const DATA_AREA: Area = Area { start: DATA, bytes: DATA_END - DATA };
+const END_AREA: Area = Area { start: LAST_PAGES, bytes: 2 * EDGE_BYTES };
+
+/// Registers that hold addresses at once, at the most.
+const BASES: usize = 3;
+
+impl Area {
+    fn has(self, address: u32, bytes: u32) -> bool {
+        address.wrapping_sub(self.start) <= self.bytes - bytes
+    }
+}
+
+impl Draft {
+    /// Accesses that are all allowed.
+    pub(super) fn access_group(&mut self) {
+        self.group(false);
+    }
+
+    /// Accesses of which one is not allowed.
+    pub(super) fn forbidden_group(&mut self) {
+        self.group(true);
+    }
+
+    fn group(&mut self, forbidden: bool) {
+        let area = if self.has_edges && self.rng.one_in(2) { END_AREA } else { DATA_AREA };
+        let mut bases = Vec::new();
+        self.new_base(area, &mut bases);
+        let parts = self.rng.between(2, 9);
+        let wrong = self.rng.between(0, parts);
+        for part in 0..parts {
+            match self.rng.below(16) {
+                0 | 1 => self.new_base(area, &mut bases),
+                2..4 => self.derived_base(&mut bases),
+                4 => self.reloaded_base(area, &mut bases),
+                5 => {
+                    // A result for x0, which changes nothing.
+                    let (base, imm) = (self.rng.pick(&bases), self.edge_immediate());
+                    self.asm.i(Op::Addi, 0, base.register, imm);
+                }
+                6 => self.beside(&bases),
+                7 => self.stack_access(&bases),
+                _ => self.group_access(area, &mut bases),
+            }
+            if bases.is_empty() {
+                self.new_base(area, &mut bases);
+            }
+            if forbidden && part == wrong {
+                self.forbidden_access(area, &bases);
+            }
+        }
+    }
+
+    /// An address in the area, near the edge of a page as often as anywhere.
+    fn spot(&mut self, area: Area) -> u32 {
+        let at = match self.rng.below(3) {
+            0 => self.rng.between(0, area.bytes),
+            _ => (1024 * self.rng.between(0, area.bytes / 1024 + 1) + self.rng.between(0, 16)).wrapping_sub(8),
+        };
+        area.start.wrapping_add(at.min(area.bytes - 1))
+    }
+
+    /// A register that holds none of the bases.
+    fn beside_bases(&mut self, bases: &[Base]) -> u8 {
+        let taken: Vec<u8> = bases.iter().map(|base| base.register).collect();
+        self.fresh(&taken)
+    }
+
+    /// Sets a register to an address from which the area is in reach: one more, or one of those that are there.
+    fn new_base(&mut self, area: Area, bases: &mut Vec<Base>) {
+        if bases.len() == BASES || (!bases.is_empty() && self.rng.one_in(3)) {
+            let gone = self.rng.below(bases.len() as u64) as usize;
+            bases.swap_remove(gone);
+        }
+        let register = self.beside_bases(bases);
+        let spot = self.spot(area);
+        let value = spot.wrapping_sub(self.edge_immediate() as u32);
+        let upper = spot.wrapping_add(0x800) & !0xfff;
+        let value = match self.rng.below(8) {
+            // The immediate has the rest.
+            0 => {
+                self.asm.op(Op::Lui, register, 0, 0, upper as i32);
+                upper
+            }
+            1 => {
+                let here = self.asm.here();
+                let distance = spot.wrapping_sub(here).wrapping_add(0x800) & !0xfff;
+                self.asm.op(Op::Auipc, register, 0, 0, distance as i32);
+                here.wrapping_add(distance)
+            }
+            // x0 and nothing else.
+            2 if area.has(0, 1) => {
+                bases.push(Base { register: 0, value: 0 });
+                return;
+            }
+            // From far away, by a sum that wraps around.
+            3 => {
+                let far = self.hostile();
+                self.put(register, far);
+                let taken: Vec<u8> = bases.iter().map(|base| base.register).chain([register]).collect();
+                let rest = self.operand(value.wrapping_sub(far), &taken);
+                self.asm.r(Op::Add, register, register, rest);
+                value
+            }
+            _ => {
+                self.put(register, value);
+                value
+            }
+        };
+        bases.retain(|base| base.register != register);
+        bases.push(Base { register, value });
+    }
+
+    /// A base out of another, or out of itself, that is not far from it.
+    fn derived_base(&mut self, bases: &mut Vec<Base>) {
+        let at = self.rng.below(bases.len() as u64) as usize;
+        let base = bases[at];
+        let same = base.register != 0 && (bases.len() == BASES || self.rng.one_in(2));
+        let register = if same { base.register } else { self.beside_bases(bases) };
+        let value = match self.rng.below(6) {
+            0 => {
+                self.asm.i(Op::Addi, register, base.register, 0);
+                base.value
+            }
+            1 => {
+                let imm = self.edge_immediate();
+                let taken: Vec<u8> = bases.iter().map(|base| base.register).collect();
+                let constant = self.operand(imm as u32, &taken);
+                let op = self.rng.pick(&[Op::Add, Op::Sub]);
+                self.asm.r(op, register, base.register, constant);
+                match op {
+                    Op::Add => base.value.wrapping_add(imm as u32),
+                    _ => base.value.wrapping_sub(imm as u32),
+                }
+            }
+            2 => {
+                let (op, imm) = self.rng.pick(&[(Op::Xori, 4), (Op::Ori, 4), (Op::Andi, -8), (Op::Xori, 0x3fc)]);
+                self.asm.i(op, register, base.register, imm);
+                match op {
+                    Op::Xori => base.value ^ imm as u32,
+                    Op::Ori => base.value | imm as u32,
+                    _ => base.value & imm as u32,
+                }
+            }
+            _ => {
+                let imm = self.edge_immediate();
+                self.asm.i(Op::Addi, register, base.register, imm);
+                base.value.wrapping_add(imm as u32)
+            }
+        };
+        bases.retain(|base| base.register != register);
+        bases.push(Base { register, value });
+        while bases.len() > BASES {
+            bases.remove(0);
+        }
+    }
+
+    /// Stores a base, then loads it back: into itself, or in the place of another one.
+    fn reloaded_base(&mut self, area: Area, bases: &mut Vec<Base>) {
+        let (by, stored) = (self.rng.pick(bases), self.rng.pick(bases));
+        let Some(imm) = self.reach(area, by.value, 4) else { return };
+        let register = if by.register == 0 { self.beside_bases(bases) } else { by.register };
+        self.asm.store(Op::Sw, stored.register, imm, by.register);
+        if self.rng.one_in(3) {
+            self.beside(bases);
+        }
+        self.asm.i(Op::Lw, register, by.register, imm);
+        bases.retain(|base| base.register != register);
+        bases.push(Base { register, value: stored.value });
+    }
+
+    /// An offset from `value` at which as many bytes of the area lie, aligned; none is found if there are few.
+    fn reach(&mut self, area: Area, value: u32, bytes: u32) -> Option<i32> {
+        for _ in 0..24 {
+            let imm = match self.rng.below(3) {
+                0 => self.edge_immediate(),
+                1 => self.rng.between(0, 64) as i32 - 32,
+                _ => self.spot(area).wrapping_sub(value) as i32,
+            };
+            // Down to the next aligned place.
+            let imm = imm.wrapping_sub((value.wrapping_add(imm as u32) % bytes) as i32);
+            if (-2048..2048).contains(&imm) && area.has(value.wrapping_add(imm as u32), bytes) {
+                return Some(imm);
+            }
+        }
+        None
+    }
+
+    fn group_access(&mut self, area: Area, bases: &mut Vec<Base>) {
+        let base = self.rng.pick(bases);
+        let line = self.access_line();
+        let Some(imm) = self.reach(area, base.value, line.access_bytes()) else { return };
+        // Loads write x0, another register, or the base itself.
+        let rd = match self.rng.below(8) {
+            0 => 0,
+            1 => base.register,
+            _ => self.beside_bases(bases),
+        };
+        let rs2 = if self.rng.one_in(4) { base.register } else { self.source() };
+        self.asm.op(line.op, rd, base.register, rs2, imm);
+        if line.class == Class::Load && rd != 0 {
+            bases.retain(|base| base.register != rd);
+        }
+    }
+
+    /// An access that traps: misaligned, or outside of all that is there.
+    fn forbidden_access(&mut self, area: Area, bases: &[Base]) {
+        let base = self.rng.pick(bases);
+        let other = self.beside_bases(bases);
+        let op = self.rng.pick(&[Op::Lw, Op::Lh, Op::Lhu, Op::Sw, Op::Sh]);
+        let bytes = op.line().access_bytes();
+        match self.reach(area, base.value, bytes) {
+            Some(imm) if imm < 2047 && self.rng.one_in(2) => self.asm.op(op, other, base.register, other, imm + 1),
+            _ => {
+                let outside = area.start.wrapping_add(area.bytes);
+                self.asm.li(other, outside.wrapping_sub(2044));
+                self.asm.op(op, other, other, base.register, 2044);
+            }
+        }
+    }
+
+    /// Off the stack pointer, whose value is not known here but that it is aligned.
+    fn stack_access(&mut self, bases: &[Base]) {
+        let line = self.access_line();
+        let bytes = line.access_bytes() as i32;
+        let imm = match self.rng.below(2) {
+            0 => -bytes * self.rng.between(1, 16) as i32,
+            _ => -bytes * self.rng.between(1, 2048 / bytes as u32 + 1) as i32,
+        };
+        let (rd, rs2) = (self.beside_bases(bases), self.source());
+        self.asm.op(line.op, rd, SP, rs2, imm);
+    }
+
+    /// Computes something that leaves the bases alone.
+    fn beside(&mut self, bases: &[Base]) {
+        let rd = self.beside_bases(bases);
+        let instruction = Instruction { rd, ..self.random_compute() };
+        self.asm.word(encode(instruction));
+    }
+
+    /// A load or a store.
+    pub(super) fn access_line(&mut self) -> &'static Line {
+        loop {
+            let line = &TABLE[self.rng.below(TABLE.len() as u64) as usize];
+            if matches!(line.class, Class::Load | Class::Store) {
+                return line;
+            }
+        }
+    }
+}
