@@ -82,11 +82,7 @@ impl Draft {
         }
         let taken = [kept, &[value]].concat();
         let by = match self.rng.one_in(2) {
-            true => {
-                let by = self.fresh(&taken);
-                self.asm.li(by, amount);
-                by
-            }
+            true => self.known_operand(amount, &taken),
             false => self.operand(amount, &taken),
         };
         self.asm.r(op, rd, value, by);

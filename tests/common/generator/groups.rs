@@ -46,7 +46,7 @@ impl Draft {
         let area = if self.has_edges && self.rng.one_in(2) { END_AREA } else { DATA_AREA };
         let mut bases = Vec::new();
         self.new_base(area, &mut bases);
-        let parts = self.rng.between(2, 9);
+        let parts = self.rng.between(3, 10);
         let wrong = self.rng.between(0, parts);
         for part in 0..parts {
             match self.rng.below(16) {
@@ -114,12 +114,9 @@ impl Draft {
                 return;
             }
             // From far away, by a sum that wraps around.
-            3 => {
-                let far = self.hostile();
-                self.put(register, far);
+            3..6 => {
                 let taken: Vec<u8> = bases.iter().map(|base| base.register).chain([register]).collect();
-                let rest = self.operand(value.wrapping_sub(far), &taken);
-                self.asm.r(Op::Add, register, register, rest);
+                self.put_sum(register, value, &taken);
                 value
             }
             _ => {
@@ -143,14 +140,19 @@ impl Draft {
                 base.value
             }
             1 => {
-                let imm = self.edge_immediate();
+                // An upper part, which is a constant as soon as it is there, or a small one.
+                let imm = self.edge_immediate() as u32;
+                let distance = self.rng.pick(&[imm, imm, 0x1000, 0xffff_f000]);
                 let taken: Vec<u8> = bases.iter().map(|base| base.register).collect();
-                let constant = self.operand(imm as u32, &taken);
+                let constant = match self.rng.one_in(2) {
+                    true => self.known_operand(distance, &taken),
+                    false => self.operand(distance, &taken),
+                };
                 let op = self.rng.pick(&[Op::Add, Op::Sub]);
                 self.asm.r(op, register, base.register, constant);
                 match op {
-                    Op::Add => base.value.wrapping_add(imm as u32),
-                    _ => base.value.wrapping_sub(imm as u32),
+                    Op::Add => base.value.wrapping_add(distance),
+                    _ => base.value.wrapping_sub(distance),
                 }
             }
             2 => {
@@ -192,9 +194,11 @@ impl Draft {
     /// An offset from `value` at which as many bytes of the area lie, aligned; none is found if there are few.
     fn reach(&mut self, area: Area, value: u32, bytes: u32) -> Option<i32> {
         for _ in 0..24 {
-            let imm = match self.rng.below(3) {
-                0 => self.edge_immediate(),
-                1 => self.rng.between(0, 64) as i32 - 32,
+            let imm = match self.rng.below(4) {
+                // Off the base alone, as well as off sums of it.
+                0 => self.rng.pick(&[0, 0, 4]),
+                1 => self.edge_immediate(),
+                2 => self.rng.between(0, 64) as i32 - 32,
                 _ => self.spot(area).wrapping_sub(value) as i32,
             };
             // Down to the next aligned place.

@@ -130,6 +130,13 @@ impl Draft {
         }
     }
 
+    /// A register that was just given the value in the plainest way.
+    pub(super) fn known_operand(&mut self, value: u32, taken: &[u8]) -> u8 {
+        let register = self.fresh(taken);
+        self.asm.li(register, value);
+        register
+    }
+
     /// Gives `register` the value in one of many ways.
     pub(super) fn put(&mut self, register: u8, value: u32) {
         match self.rng.below(9) {
@@ -172,6 +179,23 @@ impl Draft {
                 self.asm.r(Op::Sub, register, 0, register);
             }
         }
+    }
+
+    /// Gives `register` the value as the sum of another one and a constant, which wraps around in most cases. Leaves `taken`
+    /// as they are.
+    pub(super) fn put_sum(&mut self, register: u8, value: u32, taken: &[u8]) {
+        let rest = match self.rng.below(3) {
+            0 => self.hostile(),
+            // One instruction makes it.
+            _ => self.rng.pick(&[0x8000_0000, 0x8000_0000, 0x7fff_f000, 0xffff_f000, 0x1000, -2048i32 as u32, 2047]),
+        };
+        self.put(register, value.wrapping_sub(rest));
+        let taken = [taken, &[register]].concat();
+        let other = match self.rng.one_in(2) {
+            true => self.known_operand(rest, &taken),
+            false => self.operand(rest, &taken),
+        };
+        self.asm.r(Op::Add, register, register, other);
     }
 
     /// From the table of constants, through memory, or in a block before.

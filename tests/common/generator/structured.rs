@@ -187,8 +187,9 @@ impl Generator {
                 }
             }
             13 => return self.constant_branch(),
-            14..17 => self.draft.access(),
-            17..20 => self.draft.computed_access(),
+            14 | 15 => self.draft.access(),
+            16 | 17 => self.draft.computed_access(),
+            18 | 19 => self.draft.access_group(),
             20..23 => return self.conditional(),
             23..25 if self.nesting < COUNTERS.len() - 1 => {
                 let size = self.rng().between(1, 4);
@@ -215,7 +216,11 @@ impl Generator {
                     self.draft.chain();
                 }
             }
-            53..56 => self.draft.access_group(),
+            53..56 => {
+                for _ in 0..self.rng().between(1, 3) {
+                    self.draft.access_group();
+                }
+            }
             56..58 if self.nesting < COUNTERS.len() => return self.hostile_loop(),
             58..60 => self.constant_jump(),
             60 if self.code_writable => self.rewrite_ahead(),

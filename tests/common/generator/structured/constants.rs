@@ -57,12 +57,7 @@ impl Generator {
                 imm = (distance << 20) as i32 >> 20;
                 self.asm().op(Op::Auipc, register, 0, 0, distance.wrapping_sub(imm as u32) as i32);
             }
-            3 => {
-                let far = self.draft.hostile();
-                self.draft.put(register, far);
-                let rest = self.draft.operand(sum.wrapping_sub(far).wrapping_sub(imm as u32), &[register]);
-                self.asm().r(Op::Add, register, register, rest);
-            }
+            3 => self.draft.put_sum(register, sum.wrapping_sub(imm as u32), &[]),
             _ => self.draft.put(register, sum.wrapping_sub(imm as u32)),
         }
         if self.rng().one_in(3) {
@@ -92,8 +87,8 @@ impl Generator {
         let top = self.asm().label_here();
         for _ in 0..self.rng().between(1, 4) {
             match self.rng().below(6) {
-                0 => self.draft.access_group(),
-                1 => self.draft.compute(),
+                0 | 1 => self.draft.access_group(),
+                2 => self.draft.compute(),
                 _ => self.draft.chain(),
             }
         }
