@@ -21,6 +21,8 @@ pub struct Case {
     pub args: Vec<Vec<u8>>,
     pub stdin: Vec<u8>,
     pub limits: Limits,
+    /// Base-2 logarithm of the cycles of machine `r0vm`'s segments.
+    pub segment_po2: Option<u32>,
     /// Compare all of memory, which takes longer than a short run does; else only where a program that keeps to its
     /// segments, a little heap and a little stack can have been.
     pub whole_memory: bool,
@@ -74,6 +76,7 @@ impl Case {
             args: vec![b"guest".to_vec()],
             stdin: Vec::new(),
             limits: Limits::default(),
+            segment_po2: None,
             whole_memory: true,
         }
     }
@@ -96,7 +99,11 @@ impl Case {
     }
 
     pub fn env<'a>(&'a self, stdout: &'a mut Vec<u8>, stderr: &'a mut Vec<u8>) -> Env<'a> {
-        Env::new().args(self.args.iter().cloned()).stdin(&self.stdin[..]).stdout(stdout).stderr(stderr)
+        let env = Env::new().args(self.args.iter().cloned()).stdin(&self.stdin[..]).stdout(stdout).stderr(stderr);
+        match self.segment_po2 {
+            Some(po2) => env.segment_po2(po2),
+            None => env,
+        }
     }
 
     pub fn variant(&self) -> Variant {

@@ -6,18 +6,20 @@ use super::*;
 const SHIFTS: [Op; 3] = [Op::Sll, Op::Srl, Op::Sra];
 const PRODUCTS: [Op; 8] = [Op::Mul, Op::Mulh, Op::Mulhsu, Op::Mulhu, Op::Div, Op::Divu, Op::Rem, Op::Remu];
 const OTHERS: [Op; 7] = [Op::Add, Op::Sub, Op::Slt, Op::Sltu, Op::Xor, Op::Or, Op::And];
+const BRANCHES: [Op; 6] = [Op::Beq, Op::Bne, Op::Blt, Op::Bge, Op::Bltu, Op::Bgeu];
 const IMMEDIATE: [Op; 6] = [Op::Addi, Op::Slti, Op::Sltiu, Op::Xori, Op::Ori, Op::Andi];
 
 impl Draft {
     /// A few instructions of one kind.
     pub(super) fn chain(&mut self) {
-        match self.rng.below(14) {
+        match self.rng.below(16) {
             0..6 => self.joined_shifts(),
-            6 | 7 => self.operation(&SHIFTS),
-            8 | 9 => self.operation(&PRODUCTS),
-            10 => self.operation(&OTHERS),
-            11 => self.immediates(),
-            12 => self.sums(),
+            6 => self.operations(&SHIFTS),
+            7..10 => self.operations(&PRODUCTS),
+            10 | 11 => self.operations(&OTHERS),
+            12 => self.immediates(),
+            13 => self.sums(),
+            14 => self.branches(),
             _ => self.copies(),
         }
     }
@@ -26,19 +28,19 @@ impl Draft {
     /// looks like one.
     fn joined_shifts(&mut self) {
         let n = self.rng.between(1, 32);
-        let amounts = match self.rng.below(11) {
-            0 => (n, 32 - n),
-            1..5 => self.rng.pick(&[(0, 32), (32, 0)]),
-            5 => (n, n),
-            6 => (n.wrapping_neg(), n),
-            7 => (n, 64 - n),
-            8 => (32 + n, n.wrapping_neg()),
-            9 => self.rng.pick(&[(33, -1i32 as u32), (-32i32 as u32, 64), (16, 16), (32, 32), (0, 0), (31, 33)]),
+        let amounts = match self.rng.below(12) {
+            0..3 => (n, 32 - n),
+            3..6 => self.rng.pick(&[(0, 32), (32, 0), (0, 32), (32, 0), (0, 0)]),
+            6 => (n, n),
+            7 => (n.wrapping_neg(), n),
+            8 => (n, 64 - n),
+            9 => (32 + n, n.wrapping_neg()),
+            10 => self.rng.pick(&[(33, -1i32 as u32), (-32i32 as u32, 64), (16, 16), (32, 32), (31, 33)]),
             _ => self.hostile_pair(),
         };
         let ops = match self.rng.below(8) {
-            0 => (Op::Sll, Op::Sra),
-            1 => self.rng.pick(&[(Op::Srl, Op::Srl), (Op::Sll, Op::Sll), (Op::Sra, Op::Sll)]),
+            0 => self.rng.pick(&[(Op::Sll, Op::Sra), (Op::Sra, Op::Sll)]),
+            1 => self.rng.pick(&[(Op::Srl, Op::Srl), (Op::Sll, Op::Sll)]),
             2..5 => (Op::Srl, Op::Sll),
             _ => (Op::Sll, Op::Srl),
         };
@@ -88,22 +90,48 @@ impl Draft {
         self.asm.r(op, rd, value, by);
     }
 
-    /// An instruction on two registers, one of them hostile or both; sometimes again with operands made in other ways.
-    fn operation(&mut self, ops: &[Op]) {
-        let op = self.rng.pick(ops);
+    /// Instructions on the same two registers, one of them hostile or both; sometimes again with operands made in other
+    /// ways.
+    fn operations(&mut self, ops: &[Op]) {
         let (a, b) = self.hostile_pair();
         let plain = self.source();
         let kind = self.rng.below(6);
+        let op = self.rng.pick(ops);
         for _ in 0..self.rng.between(1, 3) {
             let rs1 = if kind == 0 { plain } else { self.operand(a, &[plain]) };
             let rs2 = match kind {
                 1 => plain,
                 2 => rs1,
                 3 => self.hostile_operand(&[plain, rs1]),
+                4 => self.known_operand(b, &[plain, rs1]),
                 _ => self.operand(b, &[plain, rs1]),
             };
-            let rd = self.destination();
-            self.asm.r(op, rd, rs1, rs2);
+            for number in 0..self.rng.between(1, 4) {
+                let op = if number == 0 { op } else { self.rng.pick(ops) };
+                let rd = if self.rng.one_in(12) { 0 } else { self.fresh(&[plain, rs1, rs2]) };
+                let (rs1, rs2) = if self.rng.one_in(4) { (rs2, rs1) } else { (rs1, rs2) };
+                self.asm.r(op, rd, rs1, rs2);
+            }
+        }
+    }
+
+    /// Branches on the same two registers, each over one instruction.
+    fn branches(&mut self) {
+        let (a, b) = self.hostile_pair();
+        let rs1 = self.operand(a, &[]);
+        let rs2 = match self.rng.below(4) {
+            0 => self.source(),
+            1 => self.known_operand(b, &[rs1]),
+            _ => self.operand(b, &[rs1]),
+        };
+        for _ in 0..self.rng.between(1, 4) {
+            let op = self.rng.pick(&BRANCHES);
+            let (rs1, rs2) = if self.rng.one_in(3) { (rs2, rs1) } else { (rs1, rs2) };
+            let over = self.asm.label();
+            self.asm.branch(op, rs1, rs2, over);
+            let (rd, imm) = (self.fresh(&[rs1, rs2]), self.edge_immediate());
+            self.asm.i(Op::Addi, rd, rd, imm);
+            self.asm.place(over);
         }
     }
 

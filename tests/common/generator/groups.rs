@@ -1,7 +1,8 @@
 //! Groups of accesses off registers whose sums a translator may follow: near page edges, at both ends of the address
 //! space, with base registers that are added to, copied, stored, loaded again and written over in between.
 //!
-//! The value of each base is known here, so that accesses hit memory that is there, whatever the translator knows.
+//! Pages differ in what is allowed there, and in whether they were touched before, so that it shows when a translator
+//! looks at the wrong one. The value of each base is known here, so that accesses hit memory that is there, whatever the translator knows.
 
 use super::*;
 
@@ -12,7 +13,7 @@ struct Base {
     value: u32,
 }
 
-/// Memory that may be read and written: its start, and its bytes from there on, around the end of the address space.
+/// Memory in reach of each other: its start, and its bytes from there on, around the end of the address space.
 #[derive(Clone, Copy)]
 struct Area {
     start: u32,
@@ -21,13 +22,29 @@ struct Area {
 
 const DATA_AREA: Area = Area { start: DATA, bytes: DATA_END - DATA };
 const END_AREA: Area = Area { start: LAST_PAGES, bytes: 2 * EDGE_BYTES };
+/// Pages that may be read and written, and ones in between that may be read only, or nothing.
+const MIXED_AREA: Area = Area { start: MIXED, bytes: 1024 * MIXED_PAGES.len() as u32 };
+/// The last page before what users may not touch.
+const BORDER_AREA: Area = Area { start: 0xbfff_fc00, bytes: 1024 };
+/// Where there are pages that were never touched, for programs that have them: on the stack, and for users.
+const FAR_STACK: u32 = 0xef90_0000;
+const FAR_USER: u32 = 0x0110_0000;
 
 /// Registers that hold addresses at once, at the most.
 const BASES: usize = 3;
 
 impl Area {
-    fn has(self, address: u32, bytes: u32) -> bool {
-        address.wrapping_sub(self.start) <= self.bytes - bytes
+    /// Whether this is a place for a load or a store.
+    fn has(self, address: u32, bytes: u32, store: bool) -> bool {
+        let at = address.wrapping_sub(self.start);
+        let inside = at <= self.bytes - bytes;
+        match self.start {
+            MIXED if inside => match MIXED_PAGES[at as usize / 1024] {
+                Some(may_store) => may_store || !store,
+                None => false,
+            },
+            _ => inside,
+        }
     }
 }
 
@@ -43,15 +60,26 @@ impl Draft {
     }
 
     fn group(&mut self, forbidden: bool) {
-        let area = if self.has_edges && self.rng.one_in(2) { END_AREA } else { DATA_AREA };
+        let area = match self.rng.below(8) {
+            0 | 1 if self.has_edges => END_AREA,
+            2..6 if self.has_edges || self.with_kernel => self.far_area(),
+            6 if !self.with_kernel => MIXED_AREA,
+            _ if forbidden && self.with_kernel => BORDER_AREA,
+            _ if forbidden => MIXED_AREA,
+            _ => DATA_AREA,
+        };
+        if area.start != DATA && self.rng.one_in(2) {
+            self.touch(area);
+        }
         let mut bases = Vec::new();
         self.new_base(area, &mut bases);
-        let parts = self.rng.between(3, 10);
+        let parts = self.rng.between(2, 9);
         let wrong = self.rng.between(0, parts);
         for part in 0..parts {
             match self.rng.below(16) {
                 0 | 1 => self.new_base(area, &mut bases),
-                2..4 => self.derived_base(&mut bases),
+                2 => self.derived_base(&mut bases),
+                3 => self.moved_by_pages(area, &mut bases),
                 4 => self.reloaded_base(area, &mut bases),
                 5 => {
                     // A result for x0, which changes nothing.
@@ -69,6 +97,12 @@ impl Draft {
                 self.forbidden_access(area, &bases);
             }
         }
+    }
+
+    /// Some pages that were hardly touched before.
+    fn far_area(&mut self) -> Area {
+        let start = if self.with_kernel { FAR_USER } else { FAR_STACK };
+        Area { start: start + 1024 * self.rng.between(0, 64), bytes: 3 * 1024 }
     }
 
     /// An address in the area, near the edge of a page as often as anywhere.
@@ -109,7 +143,7 @@ impl Draft {
                 here.wrapping_add(distance)
             }
             // x0 and nothing else.
-            2 if area.has(0, 1) => {
+            2 if area.has(0, 1, true) => {
                 bases.push(Base { register: 0, value: 0 });
                 return;
             }
@@ -177,10 +211,49 @@ impl Draft {
         }
     }
 
+    /// The same access at two places, pages apart, the second off the sum of the base and an upper part.
+    fn moved_by_pages(&mut self, area: Area, bases: &mut Vec<Base>) {
+        let base = self.rng.pick(bases);
+        let Some(imm) = self.reach(area, base.value, 4, false) else { return };
+        let distance = self.rng.pick(&[0x1000, 0xffff_f000]);
+        let moved = base.value.wrapping_add(distance);
+        if !area.has(moved.wrapping_add(imm as u32), 4, false) {
+            return;
+        }
+        let taken: Vec<u8> = bases.iter().map(|base| base.register).collect();
+        let register = self.fresh(&taken);
+        let upper = self.known_operand(distance, &[&taken[..], &[register]].concat());
+        let first = self.rng.one_in(2);
+        if first {
+            self.asm.i(Op::Lw, register, base.register, imm);
+        }
+        self.asm.r(Op::Add, register, base.register, upper);
+        if !first {
+            self.asm.i(Op::Lw, upper, base.register, imm);
+        }
+        self.asm.i(Op::Lw, upper, register, imm);
+        bases.push(Base { register, value: moved });
+        if bases.len() > BASES {
+            bases.remove(0);
+        }
+    }
+
+    /// Touches a page of the area or two, each on its own.
+    fn touch(&mut self, area: Area) {
+        for _ in 0..self.rng.between(1, 3) {
+            let register = self.working();
+            let spot = self.spot(area) & !3;
+            if area.has(spot, 4, true) {
+                self.load_constant(register, spot);
+                self.asm.store(Op::Sw, register, 0, register);
+            }
+        }
+    }
+
     /// Stores a base, then loads it back: into itself, or in the place of another one.
     fn reloaded_base(&mut self, area: Area, bases: &mut Vec<Base>) {
         let (by, stored) = (self.rng.pick(bases), self.rng.pick(bases));
-        let Some(imm) = self.reach(area, by.value, 4) else { return };
+        let Some(imm) = self.reach(area, by.value, 4, true) else { return };
         let register = if by.register == 0 { self.beside_bases(bases) } else { by.register };
         self.asm.store(Op::Sw, stored.register, imm, by.register);
         if self.rng.one_in(3) {
@@ -192,7 +265,7 @@ impl Draft {
     }
 
     /// An offset from `value` at which as many bytes of the area lie, aligned; none is found if there are few.
-    fn reach(&mut self, area: Area, value: u32, bytes: u32) -> Option<i32> {
+    fn reach(&mut self, area: Area, value: u32, bytes: u32, store: bool) -> Option<i32> {
         for _ in 0..24 {
             let imm = match self.rng.below(4) {
                 // Off the base alone, as well as off sums of it.
@@ -203,7 +276,7 @@ impl Draft {
             };
             // Down to the next aligned place.
             let imm = imm.wrapping_sub((value.wrapping_add(imm as u32) % bytes) as i32);
-            if (-2048..2048).contains(&imm) && area.has(value.wrapping_add(imm as u32), bytes) {
+            if (-2048..2048).contains(&imm) && area.has(value.wrapping_add(imm as u32), bytes, store) {
                 return Some(imm);
             }
         }
@@ -213,7 +286,8 @@ impl Draft {
     fn group_access(&mut self, area: Area, bases: &mut Vec<Base>) {
         let base = self.rng.pick(bases);
         let line = self.access_line();
-        let Some(imm) = self.reach(area, base.value, line.access_bytes()) else { return };
+        let store = line.class == Class::Store;
+        let Some(imm) = self.reach(area, base.value, line.access_bytes(), store) else { return };
         // Loads write x0, another register, or the base itself.
         let rd = match self.rng.below(8) {
             0 => 0,
@@ -233,14 +307,20 @@ impl Draft {
         let other = self.beside_bases(bases);
         let op = self.rng.pick(&[Op::Lw, Op::Lh, Op::Lhu, Op::Sw, Op::Sh]);
         let bytes = op.line().access_bytes();
-        match self.reach(area, base.value, bytes) {
-            Some(imm) if imm < 2047 && self.rng.one_in(2) => self.asm.op(op, other, base.register, other, imm + 1),
-            _ => {
-                let outside = area.start.wrapping_add(area.bytes);
-                self.asm.li(other, outside.wrapping_sub(2044));
-                self.asm.op(op, other, other, base.register, 2044);
+        let store = op.line().class == Class::Store;
+        let misaligned = self.reach(area, base.value, bytes, store).filter(|&imm| imm < 2047 && self.rng.one_in(3));
+        if let Some(imm) = misaligned {
+            return self.asm.op(op, other, base.register, other, imm + 1);
+        }
+        // Off the base, if something forbidden is in reach.
+        for _ in 0..24 {
+            let imm = self.rng.between(0, 4096 / bytes) * bytes;
+            let imm = imm as i32 - 2048 - (base.value % bytes) as i32;
+            if imm >= -2048 && !area.has(base.value.wrapping_add(imm as u32), bytes, store) {
+                return self.asm.op(op, other, base.register, other, imm);
             }
         }
+        self.asm.op(op, other, 0, other, 0x20);
     }
 
     /// Off the stack pointer, whose value is not known here but that it is aligned.

@@ -64,6 +64,24 @@ const HOSTILE: [u32; 56] = [
     0xffff_0000,
 ];
 
+/// Those at which most goes wrong.
+const WORST: [u32; 12] =
+    [0, 1, -1i32 as u32, 2, 31, 32, 33, -32i32 as u32, 0x7fff_ffff, 0x8000_0000, 0x8000_0000, 0xffff_f000];
+
+/// Pairs of which a product or a quotient is an exception, or that compare in one way with a sign and in another without.
+const WORST_PAIRS: [(u32, u32); 10] = [
+    (0x8000_0000, -1i32 as u32),
+    (0x8000_0000, 0),
+    (0x8000_0000, 1),
+    (0x8000_0000, 0x8000_0000),
+    (0x7fff_ffff, -1i32 as u32),
+    (0x7fff_ffff, 0x8000_0000),
+    (-1i32 as u32, 0),
+    (-1i32 as u32, -1i32 as u32),
+    (1, -1i32 as u32),
+    (0, 0),
+];
+
 /// Edges of a twelve-bit immediate.
 const IMMEDIATES: [i32; 24] =
     [0, 1, 2, 3, 4, -1, -2, -4, 31, 32, 33, -31, -32, -33, 64, 127, 128, 255, 1023, 1024, -1024, 2046, 2047, -2048];
@@ -76,18 +94,23 @@ impl Draft {
         match self.rng.below(8) {
             0 => self.rng.word(),
             1 => (1u32 << self.rng.between(0, 32)).wrapping_add(self.rng.between(0, 3)).wrapping_sub(1),
+            2..5 => self.rng.pick(&WORST),
             _ => self.rng.pick(&HOSTILE),
         }
     }
 
     /// Two of them, related as often as not: the same, neighbours, or each other's negative.
     pub(super) fn hostile_pair(&mut self) -> (u32, u32) {
+        if self.rng.one_in(3) {
+            let (first, second) = self.rng.pick(&WORST_PAIRS);
+            return if self.rng.one_in(3) { (second, first) } else { (first, second) };
+        }
         let first = self.hostile();
         let second = match self.rng.below(8) {
-            0 => first,
-            1 => first.wrapping_add(1),
-            2 => first.wrapping_sub(1),
-            3 => first.wrapping_neg(),
+            0 | 1 => first,
+            2 => first.wrapping_add(1),
+            3 => first.wrapping_sub(1),
+            4 => first.wrapping_neg(),
             _ => self.hostile(),
         };
         (first, second)
@@ -227,7 +250,7 @@ impl Draft {
     }
 
     /// Loads a word of the table of constants, or makes the value where that is full.
-    fn load_constant(&mut self, register: u8, value: u32) {
+    pub(super) fn load_constant(&mut self, register: u8, value: u32) {
         let known = self.words.get(&value).copied();
         let offset = known.or_else(|| {
             let offset = self.constant(&[Constant::Word(value)])?;

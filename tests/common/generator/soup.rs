@@ -8,8 +8,8 @@ const CODE_POINTERS: [u8; 3] = [24, 25, 26];
 /// Holds an instruction that stores into code write.
 const PATCH: u8 = 27;
 
-pub fn generate(seed: u64, rng: Rng, length: Length) -> RandomProgram {
-    let mut draft = Draft::new(rng);
+pub fn generate(seed: u64, rng: Rng, length: Length, with_kernel: bool) -> RandomProgram {
+    let mut draft = Draft::new(rng, with_kernel);
     let code_writable = draft.rng.one_in(3);
     let entry = draft.asm.here();
     draft.set_pointers();
@@ -86,6 +86,7 @@ impl Draft {
                     let (rd, rs1) = (self.destination(), self.source());
                     self.asm.i(Op::Lw, rd, rs1, 0);
                 }
+                _ if self.with_kernel => self.kernel_call(),
                 _ => self.asm.op(Op::Ecall, 0, 0, 0, 0),
             },
         }

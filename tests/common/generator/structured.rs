@@ -30,8 +30,8 @@ struct Generator {
     length: Length,
 }
 
-pub fn generate(seed: u64, rng: Rng, length: Length) -> RandomProgram {
-    let mut draft = Draft::new(rng);
+pub fn generate(seed: u64, rng: Rng, length: Length, with_kernel: bool) -> RandomProgram {
+    let mut draft = Draft::new(rng, with_kernel);
     let code_writable = draft.rng.one_in(2);
     let mut generator = Generator {
         draft,
@@ -190,7 +190,8 @@ impl Generator {
             14 | 15 => self.draft.access(),
             16 | 17 => self.draft.computed_access(),
             18 | 19 => self.draft.access_group(),
-            20..23 => return self.conditional(),
+            20 | 21 => return self.conditional(),
+            22 => return self.constant_branch(),
             23..25 if self.nesting < COUNTERS.len() - 1 => {
                 let size = self.rng().between(1, 4);
                 return self.loop_of(size, None);
@@ -202,6 +203,11 @@ impl Generator {
             32..35 if self.code_writable => self.patch(),
             35 if self.code_writable => self.island(),
             36 => self.ecall(),
+            37..41 if self.draft.with_kernel => {
+                self.draft.kernel_call();
+                // Done again and again, here and there by way of the kernel.
+                return 20 * u64::from((self.asm().here() - before) / 4);
+            }
             37 => self.asm().op(Op::Fence, 0, 0, 0, 0),
             38 => self.rare_trap(),
             39 | 40 => {

@@ -16,6 +16,7 @@ impl Generator {
         let b = match self.rng().below(8) {
             0 => a,
             1 | 2 => plain,
+            3 | 4 => self.draft.known_operand(second, &[a, plain]),
             _ => self.draft.operand(second, &[a, plain]),
         };
         let cost = (self.asm().here() - before) / 4;
