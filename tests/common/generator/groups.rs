@@ -29,6 +29,7 @@ const BORDER_AREA: Area = Area { start: 0xbfff_fc00, bytes: 1024 };
 /// Where there are pages that were never touched, for programs that have them: on the stack, and for users.
 const FAR_STACK: u32 = 0xef90_0000;
 const FAR_USER: u32 = 0x0110_0000;
+const FAR_BYTES: u32 = 3 * 1024;
 
 /// Registers that hold addresses at once, at the most.
 const BASES: usize = 3;
@@ -68,6 +69,9 @@ impl Draft {
             _ if forbidden => MIXED_AREA,
             _ => DATA_AREA,
         };
+        if area.bytes == FAR_BYTES && self.rng.one_in(3) {
+            return self.span(area);
+        }
         if area.start != DATA && self.rng.one_in(2) {
             self.touch(area);
         }
@@ -78,9 +82,13 @@ impl Draft {
         for part in 0..parts {
             match self.rng.below(16) {
                 0 | 1 => self.new_base(area, &mut bases),
-                2 => self.derived_base(&mut bases),
+                2 => {
+                    self.derived_base(&mut bases);
+                    let derived = *bases.last().expect("it was just derived");
+                    self.access_off(area, derived, &mut bases);
+                }
                 3 => self.moved_by_pages(area, &mut bases),
-                4 => self.reloaded_base(area, &mut bases),
+                4 | 8 => self.reloaded_base(area, &mut bases),
                 5 => {
                     // A result for x0, which changes nothing.
                     let (base, imm) = (self.rng.pick(&bases), self.edge_immediate());
@@ -102,7 +110,7 @@ impl Draft {
     /// Some pages that were hardly touched before.
     fn far_area(&mut self) -> Area {
         let start = if self.with_kernel { FAR_USER } else { FAR_STACK };
-        Area { start: start + 1024 * self.rng.between(0, 64), bytes: 3 * 1024 }
+        Area { start: start + 1024 * self.rng.between(0, 64), bytes: FAR_BYTES }
     }
 
     /// An address in the area, near the edge of a page as often as anywhere.
@@ -190,7 +198,13 @@ impl Draft {
                 }
             }
             2 => {
-                let (op, imm) = self.rng.pick(&[(Op::Xori, 4), (Op::Ori, 4), (Op::Andi, -8), (Op::Xori, 0x3fc)]);
+                let (op, imm) = self.rng.pick(&[
+                    (Op::Xori, 4),
+                    (Op::Ori, 0x400),
+                    (Op::Andi, -1025),
+                    (Op::Xori, 0x400),
+                    (Op::Xori, 0x7fc),
+                ]);
                 self.asm.i(op, register, base.register, imm);
                 match op {
                     Op::Xori => base.value ^ imm as u32,
@@ -213,6 +227,10 @@ impl Draft {
 
     /// The same access at two places, pages apart, the second off the sum of the base and an upper part.
     fn moved_by_pages(&mut self, area: Area, bases: &mut Vec<Base>) {
+        // Two registers more than the bases.
+        if bases.len() + 2 > self.working.len() {
+            return;
+        }
         let base = self.rng.pick(bases);
         let Some(imm) = self.reach(area, base.value, 4, false) else { return };
         let distance = self.rng.pick(&[0x1000, 0xffff_f000]);
@@ -250,18 +268,54 @@ impl Draft {
         }
     }
 
-    /// Stores a base, then loads it back: into itself, or in the place of another one.
+    /// Stores a pointer and loads it in the place of the base that it was stored off: another base, or one more.
     fn reloaded_base(&mut self, area: Area, bases: &mut Vec<Base>) {
-        let (by, stored) = (self.rng.pick(bases), self.rng.pick(bases));
+        let by = self.rng.pick(bases);
         let Some(imm) = self.reach(area, by.value, 4, true) else { return };
-        let register = if by.register == 0 { self.beside_bases(bases) } else { by.register };
+        let stored = match self.rng.one_in(2) {
+            true => self.rng.pick(bases),
+            false => {
+                let (register, value) = (self.beside_bases(bases), self.spot(area));
+                self.put(register, value);
+                Base { register, value }
+            }
+        };
+        let register = if by.register == 0 { stored.register } else { by.register };
         self.asm.store(Op::Sw, stored.register, imm, by.register);
-        if self.rng.one_in(3) {
-            self.beside(bases);
+        if self.rng.one_in(4) {
+            self.asm.i(Op::Lw, 0, by.register, imm);
         }
         self.asm.i(Op::Lw, register, by.register, imm);
         bases.retain(|base| base.register != register);
-        bases.push(Base { register, value: stored.value });
+        let loaded = Base { register, value: stored.value };
+        bases.push(loaded);
+        self.access_off(area, loaded, bases);
+    }
+
+    /// Touches two pages of three, then has accesses off one base in all of them.
+    fn span(&mut self, area: Area) {
+        for page in [0, 2] {
+            let register = self.working();
+            let place = area.start + 1024 * page + 4 * self.rng.between(0, 256);
+            self.load_constant(register, place);
+            self.asm.store(Op::Sw, register, 0, register);
+        }
+        let register = self.working();
+        let value = area.start + 1024 + 4 * self.rng.between(0, 256);
+        self.put(register, value);
+        let base = Base { register, value };
+        // The ends of the outer pages, so that less than two pages lie between them.
+        let near = self.rng.between(1, 8);
+        let [first, last] = [1024 - 4 * near, 2048 + 4 * self.rng.between(0, 8)].map(|at| area.start + at);
+        let middle = area.start + 1024 + 4 * self.rng.between(0, 256);
+        let mut places = [first, middle, last];
+        places.swap(0, self.rng.below(3) as usize);
+        places.swap(1, self.rng.between(1, 3) as usize);
+        for place in places {
+            let op = self.rng.pick(&[Op::Lw, Op::Lbu, Op::Sw, Op::Sh]);
+            let (rd, rs2) = (self.beside_bases(&[base]), self.source());
+            self.asm.op(op, rd, register, rs2, place.wrapping_sub(value) as i32);
+        }
     }
 
     /// An offset from `value` at which as many bytes of the area lie, aligned; none is found if there are few.
@@ -285,6 +339,10 @@ impl Draft {
 
     fn group_access(&mut self, area: Area, bases: &mut Vec<Base>) {
         let base = self.rng.pick(bases);
+        self.access_off(area, base, bases);
+    }
+
+    fn access_off(&mut self, area: Area, base: Base, bases: &mut Vec<Base>) {
         let line = self.access_line();
         let store = line.class == Class::Store;
         let Some(imm) = self.reach(area, base.value, line.access_bytes(), store) else { return };

@@ -179,7 +179,7 @@ impl Generator {
         let before = self.asm().here();
         match self.rng().below(63) {
             0..13 => {
-                for _ in 0..self.rng().between(1, 7) {
+                for _ in 0..self.rng().between(1, 6) {
                     match self.rng().one_in(4) {
                         true => self.draft.chain(),
                         false => self.draft.compute(),
