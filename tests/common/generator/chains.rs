@@ -95,7 +95,7 @@ impl Draft {
     fn operations(&mut self, ops: &[Op]) {
         let (a, b) = self.hostile_pair();
         let plain = self.source();
-        let kind = self.rng.below(6);
+        let kind = self.rng.below(9);
         let op = self.rng.pick(ops);
         for _ in 0..self.rng.between(1, 3) {
             let rs1 = if kind == 0 { plain } else { self.operand(a, &[plain]) };
@@ -103,10 +103,10 @@ impl Draft {
                 1 => plain,
                 2 => rs1,
                 3 => self.hostile_operand(&[plain, rs1]),
-                4 => self.known_operand(b, &[plain, rs1]),
+                4..6 => self.known_operand(b, &[plain, rs1]),
                 _ => self.operand(b, &[plain, rs1]),
             };
-            for number in 0..self.rng.between(1, 4) {
+            for number in 0..self.rng.between(1, 5) {
                 let op = if number == 0 { op } else { self.rng.pick(ops) };
                 let rd = if self.rng.one_in(12) { 0 } else { self.fresh(&[plain, rs1, rs2]) };
                 let (rs1, rs2) = if self.rng.one_in(4) { (rs2, rs1) } else { (rs1, rs2) };
