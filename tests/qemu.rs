@@ -60,7 +60,7 @@ fn random_programs_do_what_qemu_does() {
 /// and that code's address.
 fn with_dump(mut program: RandomProgram) -> Option<(Case, u32)> {
     let last = program.code.len() - 1;
-    if program.code[last] != ECALL || program.code_writable {
+    if program.code[last] != ECALL || program.code_writable || program.has_edges {
         return None;
     }
     let mut asm = Assembler::new(AROUND);

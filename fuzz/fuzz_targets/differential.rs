@@ -4,7 +4,12 @@
 //! Ten bytes of configuration, then words. A word whose low two bits are not both set becomes an instruction of the
 //! table, chosen by these and the next six bits, with the word's other bits as its operands; else it stays what it is.
 //! The words are repeated to fill 8 KiB, so that most jumps land in code.
+//!
+//! On R0VM the code is the kernel's, or that of a user under the kernel of `kernel.rs`, which sends it on in the middle of
+//! words where the configuration says so.
 #![no_main]
+
+mod kernel;
 
 use libfuzzer_sys::fuzz_target;
 use tachy::isa::TABLE;
@@ -32,9 +37,13 @@ fuzz_target!(|bytes: &[u8]| {
     if words.is_empty() {
         return;
     }
-    let (machine, code) = match kind & 1 {
-        0 => (MachineKind::Bare, 0x1_0000),
-        _ => (MachineKind::R0vm, if kind & 2 == 0 { 0x2_0000 } else { 0xc000_0000 }),
+    let machine = if kind & 1 == 0 { MachineKind::Bare } else { MachineKind::R0vm };
+    // Bits that mean nothing else there.
+    let is_user = machine == MachineKind::R0vm && cut & 4 != 0;
+    let code = match machine {
+        MachineKind::R0vm if !is_user => [0x2_0000, 0xc000_0000][usize::from(kind >> 1 & 1)],
+        MachineKind::R0vm => 0x2_0000,
+        _ => 0x1_0000,
     };
     // Registers that point to code and to both ends of the data, so that accesses hit something.
     let li = |register: u32, value: u32| {
@@ -48,11 +57,18 @@ fuzz_target!(|bytes: &[u8]| {
     let prologue = [li(5, code + 64), li(6, data), li(7, data + DATA_BYTES - 4), li(8, 0xffff_0000)].concat();
     let image: Vec<u32> = prologue.into_iter().chain(words.iter().copied().cycle()).take(CODE_WORDS).collect();
     let permissions = if kind & 4 == 0 { Permissions::RWX } else { Permissions::RX };
-    let segments = vec![
+    let mut segments = vec![
         Segment::from_words(code, &image, permissions),
         Segment::new(data, rest.iter().copied().take(DATA_BYTES as usize).collect(), Permissions::RW),
     ];
-    let program = Program::from_segments(code, segments).expect("a fixed layout");
+    let entry = match is_user {
+        true => {
+            segments.extend(kernel::segments(code, u32::from(cut) >> 3));
+            kernel::ENTRY
+        }
+        false => code,
+    };
+    let program = Program::from_segments(entry, segments).expect("a fixed layout");
 
     let mut jit = JitOptions::eager();
     jit.threshold = u16::from(threshold % 32);

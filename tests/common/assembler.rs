@@ -104,6 +104,11 @@ impl Assembler {
         self.words.resize(((address - self.base) / 4) as usize, 0);
     }
 
+    /// Address of a label that was placed.
+    pub fn address(&self, label: Label) -> u32 {
+        self.labels[label.0].expect("a label that was not placed yet")
+    }
+
     /// Bytes since a label that was placed.
     pub fn distance(&self, from: Label) -> u32 {
         self.here() - self.labels[from.0].expect("a label that was not placed yet")

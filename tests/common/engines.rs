@@ -21,6 +21,8 @@ pub struct Case {
     pub args: Vec<Vec<u8>>,
     pub stdin: Vec<u8>,
     pub limits: Limits,
+    /// Base-2 logarithm of the cycles of machine `r0vm`'s segments.
+    pub segment_po2: Option<u32>,
     /// Compare all of memory, which takes longer than a short run does; else only where a program that keeps to its
     /// segments, a little heap and a little stack can have been.
     pub whole_memory: bool,
@@ -74,6 +76,7 @@ impl Case {
             args: vec![b"guest".to_vec()],
             stdin: Vec::new(),
             limits: Limits::default(),
+            segment_po2: None,
             whole_memory: true,
         }
     }
@@ -96,7 +99,11 @@ impl Case {
     }
 
     pub fn env<'a>(&'a self, stdout: &'a mut Vec<u8>, stderr: &'a mut Vec<u8>) -> Env<'a> {
-        Env::new().args(self.args.iter().cloned()).stdin(&self.stdin[..]).stdout(stdout).stderr(stderr)
+        let env = Env::new().args(self.args.iter().cloned()).stdin(&self.stdin[..]).stdout(stdout).stderr(stderr);
+        match self.segment_po2 {
+            Some(po2) => env.segment_po2(po2),
+            None => env,
+        }
     }
 
     pub fn variant(&self) -> Variant {
@@ -221,6 +228,8 @@ fn memory_near(session: &Session<'_>, case: &Case) -> blake3::Hash {
     let pages = case.program.segments().iter().map(|segment| (segment.address & !1023, segment.memory_bytes + 2047));
     let end = case.program.end() as u32;
     for (address, bytes) in pages.chain([(end, AROUND_BYTES), (STACK_TOP - AROUND_BYTES, AROUND_BYTES)]) {
+        // Up to the end of the address space, at the most.
+        let bytes = if address == 0 { bytes } else { bytes.min(address.wrapping_neg()) };
         hasher.update(session.bytes(address, bytes).expect("inside the address space"));
     }
     hasher.finalize()

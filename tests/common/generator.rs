@@ -1,14 +1,20 @@
 //! Random whole programs that a seed determines: structured ones, which loop, call, switch, patch their own code and
 //! talk to the machine for as many steps as they are asked to, and soups of random instructions in which control goes
-//! anywhere.
+//! anywhere. Operands, constants, amounts and addresses are hostile wherever one can stand (`hostile`, `chains`,
+//! `groups`).
 //!
 //! Every program ends by itself, by a trap or at a limit. It is kept as words, so that a failure can be shrunk (in
 //! `shrink`) and kept (in `regression`).
 
+mod chains;
+mod groups;
+mod hostile;
+pub mod kernel;
 mod shrink;
 mod soup;
 mod structured;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -16,11 +22,12 @@ use tachy::decode::{Instruction, encode};
 use tachy::disasm::disassemble;
 use tachy::isa::{Class, Format, Line, Op, TABLE, Variant};
 use tachy::program::{Permissions, Segment};
-use tachy::{Limits, Program};
+use tachy::{Limits, MachineKind, Program};
 
-use super::assembler::{Assembler, Label};
+use super::assembler::{Assembled, Assembler, Label};
 use super::engines::Case;
 use super::rng::Rng;
+use kernel::Kernel;
 
 /// `addi x0, x0, 0`.
 pub const NOP: u32 = 0x13;
@@ -34,6 +41,13 @@ const DATA_END: u32 = DATA + 8 * 1024;
 /// Where constants and tables of addresses lie: read-only.
 const CONSTANTS: u32 = 0x0006_0000;
 const CONSTANTS_MAX: usize = 900;
+/// Where pages lie that differ in what is allowed: whether each may be written, and whether it is there at all.
+const MIXED: u32 = 0x0005_0000;
+const MIXED_PAGES: [Option<bool>; 7] = [Some(true), Some(true), Some(false), Some(true), None, Some(true), Some(false)];
+/// Bytes of data at either end of the address space, in programs that have it there.
+const EDGE_BYTES: u32 = 2 * 1024;
+/// The first of them at the upper end.
+const LAST_PAGES: u32 = 0u32.wrapping_sub(EDGE_BYTES);
 
 // Registers with a job; the others are for random code.
 const RA: u8 = 1;
@@ -63,6 +77,12 @@ pub struct RandomProgram {
     pub code_writable: bool,
     pub data: Vec<u32>,
     pub constants: Vec<u32>,
+    /// Whether there is data at both ends of the address space, too.
+    #[serde(default)]
+    pub has_edges: bool,
+    /// The kernel whose user it is, on machine `r0vm`.
+    #[serde(default)]
+    pub kernel: Option<Kernel>,
     pub stdin: Vec<u8>,
     pub limit_steps: u64,
     pub limit_memory_bytes: Option<u64>,
@@ -94,50 +114,75 @@ pub fn generate(seed: u64) -> RandomProgram {
 pub fn generate_of(seed: u64, length: Length) -> RandomProgram {
     let mut rng = Rng::new(seed);
     match rng.below(5) {
-        0 => soup::generate(seed, rng, length),
-        _ => structured::generate(seed, rng, length),
+        0 => soup::generate(seed, rng, length, false),
+        _ => structured::generate(seed, rng, length, false),
     }
 }
 
 impl RandomProgram {
     pub fn case(&self) -> Case {
         let code = if self.code_writable { Permissions::RWX } else { Permissions::RX };
-        let segments = vec![
+        let mut segments = vec![
             Segment::from_words(self.code_base, &self.code, code),
             Segment::from_words(DATA, &self.data, Permissions::RW),
             Segment::from_words(CONSTANTS, &self.constants, Permissions::R),
         ];
-        let program = Program::from_segments(self.entry, segments).expect("generated programs are well formed");
+        for (address, may_write) in (MIXED..).step_by(1024).zip(MIXED_PAGES) {
+            if let Some(write) = may_write {
+                let permissions = if write { Permissions::RW } else { Permissions::R };
+                segments.push(Segment::from_words(address, &self.data[..256], permissions));
+            }
+        }
+        if self.has_edges && self.kernel.is_none() {
+            let words = &self.data[..EDGE_BYTES as usize / 4];
+            segments.extend([0, LAST_PAGES].map(|address| Segment::from_words(address, words, Permissions::RW)));
+        }
+        segments.extend(self.kernel.iter().flat_map(Kernel::segments));
+        let entry = self.kernel.as_ref().map_or(self.entry, Kernel::entry);
+        let program = Program::from_segments(entry, segments).expect("generated programs are well formed");
         let limits = Limits {
             steps: Some(self.limit_steps),
             memory_bytes: self.limit_memory_bytes,
             output_bytes: self.limit_output_bytes,
             time: None,
         };
-        Case { stdin: self.stdin.clone(), limits, whole_memory: false, ..Case::new(program) }
+        let machine = if self.kernel.is_some() { MachineKind::R0vm } else { MachineKind::Bare };
+        let segment_po2 = self.kernel.as_ref().map(|kernel| kernel.segment_po2);
+        Case { machine, stdin: self.stdin.clone(), limits, segment_po2, whole_memory: false, ..Case::new(program) }
     }
 
     /// The code in words, runs of nops left out.
     pub fn listing(&self) -> String {
         let kind = if self.code_writable { "writable" } else { "read-only" };
         let mut text = format!("entry {:#x}, {kind} code, limit {} steps\n", self.entry, self.limit_steps);
-        let mut nops = 0;
-        for (index, &word) in self.code.iter().enumerate() {
-            let pc = self.code_base + 4 * index as u32;
-            if word == NOP && pc != self.entry {
-                nops += 1;
-                continue;
-            }
-            if nops > 0 {
-                let _ = writeln!(text, "  ({nops} nops)");
-                nops = 0;
-            }
-            let _ = writeln!(text, "  {pc:#x}: {word:08x}  {}", disassemble(word, pc, Variant::Standard));
+        list(&mut text, self.code_base, &self.code, self.entry);
+        if let Some(kernel) = &self.kernel {
+            let Kernel { user_start, ecall_handler, trap_handlers, segment_po2, .. } = kernel;
+            let _ = writeln!(text, "kernel, user from {user_start:#x} + 4 on, segments of 2^{segment_po2} cycles,");
+            let _ = writeln!(text, "calls to {ecall_handler:#x}, traps to {trap_handlers:x?}");
+            list(&mut text, kernel.entry(), &kernel.code, kernel.entry());
+        }
+        text
+    }
+}
+
+/// Code in words, runs of nops left out but for `entry`.
+fn list(text: &mut String, base: u32, code: &[u32], entry: u32) {
+    let mut nops = 0;
+    for (index, &word) in code.iter().enumerate() {
+        let pc = base + 4 * index as u32;
+        if word == NOP && pc != entry {
+            nops += 1;
+            continue;
         }
         if nops > 0 {
             let _ = writeln!(text, "  ({nops} nops)");
+            nops = 0;
         }
-        text
+        let _ = writeln!(text, "  {pc:#x}: {word:08x}  {}", disassemble(word, pc, Variant::R0vm));
+    }
+    if nops > 0 {
+        let _ = writeln!(text, "  ({nops} nops)");
     }
 }
 
@@ -148,6 +193,15 @@ struct Draft {
     constants: Vec<Constant>,
     /// The working registers of this program; fewer means more entangled.
     working: Vec<u8>,
+    /// Registers with hostile values that the loop around counts on.
+    held: Vec<hostile::Held>,
+    /// Where the table of constants has hostile values.
+    words: BTreeMap<u32, i32>,
+    has_edges: bool,
+    /// Whether it is a kernel's, or a kernel's user.
+    with_kernel: bool,
+    /// Where the table of constants will lie.
+    constants_at: u32,
 }
 
 /// A word of the table of constants.
@@ -158,7 +212,7 @@ enum Constant {
 }
 
 impl Draft {
-    fn new(mut rng: Rng) -> Draft {
+    fn new(mut rng: Rng, with_kernel: bool) -> Draft {
         // Anywhere in a page, so that code crosses into the next one at any place.
         let base = 0x1_0000 + 4 * rng.between(0, 256);
         let mut working = WORKING.to_vec();
@@ -167,7 +221,18 @@ impl Draft {
             working.swap(kept, other);
         }
         working.truncate(rng.between(5, WORKING.len() as u32 + 1) as usize);
-        Draft { rng, asm: Assembler::new(base), constants: Vec::new(), working }
+        let has_edges = rng.one_in(if with_kernel { 16 } else { 4 });
+        Draft {
+            rng,
+            asm: Assembler::new(base),
+            constants: Vec::new(),
+            working,
+            held: Vec::new(),
+            words: BTreeMap::new(),
+            has_edges,
+            with_kernel,
+            constants_at: CONSTANTS,
+        }
     }
 
     /// A register that random code may write.
@@ -197,9 +262,10 @@ impl Draft {
 
     /// A register to read: mostly a working one, now and then any.
     fn source(&mut self) -> u8 {
-        match self.rng.one_in(8) {
-            true => self.rng.between(0, 32) as u8,
-            false => self.working(),
+        match self.rng.below(16) {
+            0 | 1 => self.rng.between(0, 32) as u8,
+            2..6 if !self.held.is_empty() => self.rng.pick(&self.held).0,
+            _ => self.working(),
         }
     }
 
@@ -219,32 +285,23 @@ impl Draft {
         match line.format {
             Format::U => self.rng.word() & 0xffff_f000,
             Format::Shift => self.rng.between(0, 32),
-            _ => match self.rng.below(4) {
-                0 => self.rng.pick(&[0, 1, -1i32 as u32, 2047, -2048i32 as u32]),
+            _ => match self.rng.below(3) {
+                0 => self.edge_immediate() as u32,
                 _ => self.rng.between(0, 4096).wrapping_sub(2048),
             },
         }
     }
 
+    /// A random computation; one in a few has a hostile operand, or two.
     fn compute(&mut self) {
-        let instruction = self.random_compute();
-        self.asm.word(encode(instruction));
-    }
-
-    /// A rotation as compilers write it, or what looks like one: two shifts and how they are joined.
-    fn rotate(&mut self) {
-        let [left, right, rd] = [(); 3].map(|()| self.destination());
-        let value = self.source();
-        let bits = self.rng.between(1, 32) as i32;
-        let other_value = if self.rng.one_in(8) { self.source() } else { value };
-        let other_bits = if self.rng.one_in(8) { self.rng.between(0, 32) as i32 } else { 32 - bits };
-        self.asm.i(Op::Slli, left, value, bits);
+        let mut instruction = self.random_compute();
         if self.rng.one_in(8) {
-            self.compute();
+            instruction.rs2 = self.hostile_operand(&[instruction.rs1]);
         }
-        self.asm.i(Op::Srli, right, other_value, other_bits);
-        let (a, b) = if self.rng.one_in(2) { (left, right) } else { (right, left) };
-        self.asm.r(Op::Or, rd, a, b);
+        if self.rng.one_in(8) {
+            instruction.rs1 = self.hostile_operand(&[instruction.rs2]);
+        }
+        self.asm.word(encode(instruction));
     }
 
     /// Byte offset from the constant pointer of a new constant, or `None` when the table is full.
@@ -261,17 +318,12 @@ impl Draft {
     fn set_pointers(&mut self) {
         let middle = DATA + 4 * self.rng.between(0, DATA_WORDS as u32);
         self.asm.li(DATA_POINTER, middle);
-        self.asm.li(CONSTANT_POINTER, CONSTANTS + 2048);
+        self.asm.li(CONSTANT_POINTER, self.constants_at + 2048);
     }
 
     /// An access into the data area by way of its pointer or a working register; aligned.
     fn access(&mut self) {
-        let line = loop {
-            let line = &TABLE[self.rng.below(TABLE.len() as u64) as usize];
-            if matches!(line.class, Class::Load | Class::Store) {
-                break line;
-            }
-        };
+        let line = self.access_line();
         let bytes = line.access_bytes();
         // Page edges as often as everything else.
         let at = match self.rng.below(2) {
@@ -306,12 +358,8 @@ impl Draft {
         self.asm.op(op, rd, register, rs2, 0);
     }
 
-    /// Ends the draft at `entry`; `stdin` is the guest's.
-    fn finish(mut self, seed: u64, entry: u32, code_writable: bool, limit_steps: u64) -> RandomProgram {
-        let data = (0..DATA_WORDS).map(|_| self.rng.word()).collect();
-        // What is read into code are instructions; reads take whole words, so they stay whole.
-        let stdin = (0..64).flat_map(|_| encode(self.random_compute()).to_le_bytes()).collect();
-        let code_base = self.asm.base();
+    /// The code, and the table of constants.
+    fn assemble(self) -> (Assembled, Vec<u32>) {
         let assembled = self.asm.finish();
         let constants = self.constants.iter().map(|constant| match *constant {
             Constant::Word(word) => word,
@@ -319,14 +367,29 @@ impl Draft {
         });
         // A segment is never empty.
         let constants = constants.chain([0]).collect();
+        (assembled, constants)
+    }
+
+    /// Ends the draft at `entry`; `stdin` is the guest's.
+    fn finish(mut self, seed: u64, entry: u32, code_writable: bool, limit_steps: u64) -> RandomProgram {
+        let data = (0..DATA_WORDS).map(|_| self.rng.word()).collect();
+        // What is read into code are instructions; reads take whole words, so they stay whole.
+        let stdin = (0..64).flat_map(|_| encode(self.random_compute()).to_le_bytes()).collect();
+        let code_base = self.asm.base();
+        let (has_edges, constants_count) = (self.has_edges, self.constants.len() + 1);
+        let mut rng = Rng::new(self.rng.bits());
+        let (assembled, constants) = self.assemble();
         // Of the pages a program maps at the start, and those of its stack and heap that it touches, some may be too many.
         let stack_pages = 1;
+        let edge_pages = if has_edges { 2 * EDGE_BYTES / 1024 } else { 0 };
         let pages = stack_pages
+            + u64::from(edge_pages)
+            + MIXED_PAGES.iter().flatten().count() as u64
             + pages_of(code_base, assembled.words.len())
             + pages_of(DATA, DATA_WORDS)
-            + pages_of(CONSTANTS, self.constants.len() + 1);
-        let limit_memory_bytes = self.rng.one_in(24).then(|| 1024 * (pages + self.rng.below(3)));
-        let limit_output_bytes = self.rng.one_in(24).then(|| self.rng.below(400));
+            + pages_of(CONSTANTS, constants_count);
+        let limit_memory_bytes = rng.one_in(24).then(|| 1024 * (pages + rng.below(3)));
+        let limit_output_bytes = rng.one_in(24).then(|| rng.below(400));
         RandomProgram {
             seed,
             entry,
@@ -335,6 +398,8 @@ impl Draft {
             code_writable,
             data,
             constants,
+            has_edges,
+            kernel: None,
             stdin,
             limit_steps,
             limit_memory_bytes,

@@ -8,8 +8,8 @@ const CODE_POINTERS: [u8; 3] = [24, 25, 26];
 /// Holds an instruction that stores into code write.
 const PATCH: u8 = 27;
 
-pub fn generate(seed: u64, rng: Rng, length: Length) -> RandomProgram {
-    let mut draft = Draft::new(rng);
+pub fn generate(seed: u64, rng: Rng, length: Length, with_kernel: bool) -> RandomProgram {
+    let mut draft = Draft::new(rng, with_kernel);
     let code_writable = draft.rng.one_in(3);
     let entry = draft.asm.here();
     draft.set_pointers();
@@ -32,11 +32,13 @@ pub fn generate(seed: u64, rng: Rng, length: Length) -> RandomProgram {
 }
 
 impl Draft {
-    /// One instruction.
+    /// One instruction, or a few that belong together.
     fn ingredient(&mut self, labels: &[Label], code_writable: bool) {
         let target = self.rng.pick(labels);
         match self.rng.below(40) {
-            0..24 => self.compute(),
+            0..21 => self.compute(),
+            21 | 22 => self.chain(),
+            23 => self.access_group(),
             24..29 => {
                 let (op, imm) = self.rng.pick(&[
                     (Op::Lw, 0),
@@ -55,7 +57,10 @@ impl Draft {
             }
             29..36 => {
                 let op = self.rng.pick(&[Op::Beq, Op::Bne, Op::Blt, Op::Bge, Op::Bltu, Op::Bgeu]);
-                let (rs1, rs2) = (self.source(), self.source());
+                let (rs1, mut rs2) = (self.source(), self.source());
+                if self.rng.one_in(4) {
+                    rs2 = self.hostile_operand(&[rs1]);
+                }
                 self.asm.branch(op, rs1, rs2, target);
             }
             36 => {
@@ -81,6 +86,7 @@ impl Draft {
                     let (rd, rs1) = (self.destination(), self.source());
                     self.asm.i(Op::Lw, rd, rs1, 0);
                 }
+                _ if self.with_kernel => self.kernel_call(),
                 _ => self.asm.op(Op::Ecall, 0, 0, 0, 0),
             },
         }

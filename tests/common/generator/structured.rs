@@ -2,7 +2,9 @@
 //!
 //! Each construct tells what it costs at the most, roughly, in steps; that is how runs get the length they should.
 
+mod constants;
 mod events;
+mod rewrites;
 
 use super::*;
 
@@ -23,11 +25,13 @@ struct Generator {
     code_writable: bool,
     /// Loops around this place, in this function.
     nesting: usize,
+    /// Branches around this place that have to span it.
+    branches: u32,
     length: Length,
 }
 
-pub fn generate(seed: u64, rng: Rng, length: Length) -> RandomProgram {
-    let mut draft = Draft::new(rng);
+pub fn generate(seed: u64, rng: Rng, length: Length, with_kernel: bool) -> RandomProgram {
+    let mut draft = Draft::new(rng, with_kernel);
     let code_writable = draft.rng.one_in(2);
     let mut generator = Generator {
         draft,
@@ -39,6 +43,7 @@ pub fn generate(seed: u64, rng: Rng, length: Length) -> RandomProgram {
         pads: Vec::new(),
         code_writable,
         nesting: 0,
+        branches: 0,
         length,
     };
     let (entry, limit_steps) = match generator.draft.rng.one_in(100) {
@@ -91,9 +96,11 @@ impl Generator {
         let entry = self.asm().here();
         self.prologue();
         for _ in 0..self.rng().between(200, 700) {
-            match self.rng().one_in(5) {
-                true => self.draft.access(),
-                false => self.draft.compute(),
+            match self.rng().below(12) {
+                0 => self.draft.access(),
+                1 => self.draft.chain(),
+                2 => self.draft.access_group(),
+                _ => self.draft.compute(),
             }
         }
         self.ending();
@@ -170,18 +177,21 @@ impl Generator {
 
     fn construct(&mut self) -> u64 {
         let before = self.asm().here();
-        match self.rng().below(44) {
-            0..14 => {
-                for _ in 0..self.rng().between(1, 8) {
-                    self.draft.compute();
-                }
-                if self.rng().one_in(4) {
-                    self.draft.rotate();
+        match self.rng().below(63) {
+            0..13 => {
+                for _ in 0..self.rng().between(1, 6) {
+                    match self.rng().one_in(4) {
+                        true => self.draft.chain(),
+                        false => self.draft.compute(),
+                    }
                 }
             }
-            14..17 => self.draft.access(),
-            17..20 => self.draft.computed_access(),
-            20..23 => return self.conditional(),
+            13 => return self.constant_branch(),
+            14 | 15 => self.draft.access(),
+            16 | 17 => self.draft.computed_access(),
+            18 | 19 => self.draft.access_group(),
+            20 | 21 => return self.conditional(),
+            22 => return self.constant_branch(),
             23..25 if self.nesting < COUNTERS.len() - 1 => {
                 let size = self.rng().between(1, 4);
                 return self.loop_of(size, None);
@@ -193,6 +203,11 @@ impl Generator {
             32..35 if self.code_writable => self.patch(),
             35 if self.code_writable => self.island(),
             36 => self.ecall(),
+            37..41 if self.draft.with_kernel => {
+                self.draft.kernel_call();
+                // Done again and again, here and there by way of the kernel.
+                return 20 * u64::from((self.asm().here() - before) / 4);
+            }
             37 => self.asm().op(Op::Fence, 0, 0, 0, 0),
             38 => self.rare_trap(),
             39 | 40 => {
@@ -201,19 +216,41 @@ impl Generator {
                 self.draft.compute();
             }
             41 | 42 => self.leap(),
-            _ => self.stack_traffic(),
+            43 => self.stack_traffic(),
+            44..53 => {
+                for _ in 0..self.rng().between(1, 4) {
+                    self.draft.chain();
+                }
+            }
+            53..56 => {
+                for _ in 0..self.rng().between(1, 3) {
+                    self.draft.access_group();
+                }
+            }
+            56..58 if self.nesting < COUNTERS.len() => return self.hostile_loop(),
+            58..60 => self.constant_jump(),
+            60 if self.code_writable => self.rewrite_ahead(),
+            61 if self.code_writable => self.rewrite_next_page(),
+            62 if self.code_writable => self.count_in_code(),
+            _ => self.draft.compute(),
         }
         u64::from((self.asm().here() - before) / 4)
     }
 
-    /// A branch forward over a block, sometimes with another block for the other way.
+    /// A branch on whatever registers hold.
     fn conditional(&mut self) -> u64 {
         let op = self.rng().pick(&[Op::Beq, Op::Bne, Op::Blt, Op::Bge, Op::Bltu, Op::Bgeu]);
         let (a, b) = (self.draft.source(), self.draft.source());
+        2 + self.ways(op, a, b)
+    }
+
+    /// A branch over a block, sometimes with another block for the other way.
+    fn ways(&mut self, op: Op, a: u8, b: u8) -> u64 {
         let (other, end) = (self.asm().label(), self.asm().label());
+        self.branches += 1;
         self.asm().branch(op, a, b, other);
         let size = self.rng().between(1, 3);
-        let mut cost = 2 + self.block(size);
+        let mut cost = self.block(size);
         if self.rng().one_in(2) {
             self.asm().jal(0, end);
             self.asm().place(other);
@@ -223,6 +260,7 @@ impl Generator {
             self.asm().place(other);
         }
         self.asm().place(end);
+        self.branches -= 1;
         cost
     }
 
@@ -391,9 +429,8 @@ impl Generator {
 
     /// An instruction of which any byte above the lowest two may be written over.
     fn site_instruction(&mut self) {
-        let op = self.rng().pick(&[Op::Addi, Op::Xori, Op::Ori, Op::Andi, Op::Slti, Op::Sltiu]);
-        let (rd, rs1, imm) = (self.draft.working(), self.draft.source(), self.rng().below(4096) as i32 - 2048);
-        self.asm().i(op, rd, rs1, imm);
+        let word = self.immediate_word();
+        self.asm().word(word);
     }
 
     /// Stores and loads below the stack pointer.

@@ -108,6 +108,9 @@ impl Generator {
     }
 
     pub(super) fn ecall(&mut self) {
+        if self.draft.with_kernel {
+            return self.draft.kernel_call();
+        }
         let number = self.rng().pick(&[63, 64, 64, 214, 214, 5, 0xffff_ffff]);
         let [a0, a1, a2] = match number {
             63 | 64 => {
@@ -157,7 +160,7 @@ impl Generator {
     /// An instruction that cannot be done.
     pub(super) fn trap(&mut self) {
         let (register, other) = self.draft.two_working();
-        match self.rng().below(12) {
+        match self.rng().below(18) {
             0 => self.asm().op(Op::Ebreak, 0, 0, 0, 0),
             1 => {
                 let word = self.rng().pick(&[0, 0xffff_ffff, 0x0000_0001, 0x3020_0073, 0xc000_2573, 0x0000_2007]);
@@ -198,6 +201,12 @@ impl Generator {
             }
             9 => self.asm().op(Op::Jal, RA, 0, 0, 6),
             10 => self.asm().op(Op::Beq, 0, 0, 0, -2),
+            11 | 12 | 15..18 => self.draft.forbidden_group(),
+            // No code lies at either end of the address space.
+            13 => {
+                let (imm, link) = (self.draft.edge_immediate(), self.draft.destination());
+                self.asm().i(Op::Jalr, link, 0, imm);
+            }
             _ => {
                 let (value, op) = (self.draft.source(), self.rng().pick(&[Op::Lw, Op::Lb]));
                 self.asm().i(op, register, value, 0);
