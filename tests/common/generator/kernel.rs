@@ -136,6 +136,10 @@ impl Draft {
         let number = match self.rng.below(4) {
             0 => self.rng.between(0, 64),
             _ => {
+                // At odd places only loads and stores are steps; all else traps.
+                for _ in 0..self.rng.between(1, 4) {
+                    self.stack_word();
+                }
                 for _ in 0..self.rng.between(1, 5) {
                     match self.rng.below(6) {
                         0 => self.access_group(),
