@@ -147,7 +147,12 @@ fn host() -> Option<&'static (OwnedTargetIsa, Stubs)> {
 impl CodeCache {
     /// A cache for this host, with nothing translated yet. `None` where there is no code generator for the host or it
     /// gives no executable memory: the interpreter then does everything, with the same results.
-    fn new(options: &JitOptions, level: Level, rules: &'static Rules, program: &Program) -> Option<Arc<CodeCache>> {
+    pub(super) fn new(
+        options: &JitOptions,
+        level: Level,
+        rules: &'static Rules,
+        program: &Program,
+    ) -> Option<Arc<CodeCache>> {
         let (isa, stubs) = host()?;
         let isa = isa.clone();
         let code = new_generation(&isa, stubs, options.code_bytes, level)?;

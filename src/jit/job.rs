@@ -3,6 +3,9 @@
 //! What is published is sealed in whole pages of the system, so regions that are ready together share one. It must not
 //! know who asked for them, nor on which thread it runs.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};

@@ -28,7 +28,9 @@ use super::budget::{Share, shares};
 use super::carry::carried;
 use super::liveness::{RegisterSet, live_in};
 use super::region::{Block, End, Placed, Region};
-use super::values::{Known, Values};
+use super::values::Known;
+#[cfg(not(feature = "wrong-lowerings"))]
+use super::values::Values;
 use crate::isa::Class;
 use crate::rules::Rules;
 use crate::trace::Level;
@@ -214,7 +216,11 @@ impl Lowering<'_> {
         if self.rules.asks_fetches() && self.entered_from_elsewhere[index] && self.left > 0 {
             self.check_fetch(block.pc);
         }
-        self.known = Values::of_block(&block.instructions);
+        #[cfg(not(feature = "wrong-lowerings"))]
+        let known = Values::of_block(&block.instructions);
+        #[cfg(feature = "wrong-lowerings")]
+        let known = wrong::known(&block.instructions);
+        self.known = known;
         self.groups = groups(&block.instructions);
         self.sums = Sums::default();
         for (index, placed) in block.instructions.iter().enumerate() {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::{Lowering, RowParts};
 use crate::isa::{Class, Format, Line, Op, TABLE};
 use crate::jit::region::{End, Placed, Region, Target};
+use crate::jit::values::{Form, Known, Values};
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,9 @@ enum Fault {
     Something,
     /// Goes on so many bytes behind what native code leaves to the interpreter.
     Skip(u32),
+    /// The `or` of two shifts by registers is their sum where the amounts make 32 together before RISC-V takes their low
+    /// five bits: the fault that was found by reading.
+    UnmaskedJoin,
 }
 
 /// A wrong lowering: of an operation, or of what is left to the interpreter.
@@ -85,6 +89,9 @@ fn faults(line: &Line) -> Vec<Fault> {
         Class::Load | Class::Store => faults.push(Fault::RowMemory),
         Class::Fence => faults.extend([Fault::RowExtra, Fault::Something]),
         _ => {}
+    }
+    if line.op == Op::Or {
+        faults.push(Fault::UnmaskedJoin);
     }
     faults
 }
@@ -166,7 +173,8 @@ fn change(placed: &mut Placed, fault: Fault) {
         Fault::ImmediateSign => instruction.imm &= 0xfff,
         Fault::Destination => instruction.rd ^= 1,
         Fault::Something => (instruction.op, instruction.rd, instruction.imm) = (Op::Lui, 5, 0x1000),
-        Fault::RowOperands | Fault::RowResult | Fault::RowMemory | Fault::RowExtra | Fault::Skip(_) => {}
+        Fault::RowOperands | Fault::RowResult | Fault::RowMemory | Fault::RowExtra => {}
+        Fault::Skip(_) | Fault::UnmaskedJoin => {}
     }
 }
 
@@ -184,4 +192,35 @@ pub(super) fn row(lowering: &mut Lowering<'_>, placed: &Placed, row: &RowParts) 
         _ => {}
     }
     row
+}
+
+/// What is known of a block's instructions with the chosen fault in it.
+pub(super) fn known(instructions: &[Placed]) -> Vec<Known> {
+    let mut known = Values::of_block(instructions);
+    if !matches!(chosen(), Some(Wrong { fault: Fault::UnmaskedJoin, .. })) {
+        return known;
+    }
+    // Of each register the shift that it was last given: whether to the left, and by how much as the register holds it.
+    let mut shifts = [None; 32];
+    for (index, placed) in instructions.iter().enumerate() {
+        let instruction = placed.instruction;
+        let amount = match instruction.op {
+            Op::Slli | Op::Srli => Some(instruction.imm),
+            Op::Sll | Op::Srl => known[index].operands[1].as_constant(),
+            _ => None,
+        };
+        if instruction.op == Op::Or
+            && let [Some((left, a)), Some((right, b))] =
+                [instruction.rs1, instruction.rs2].map(|it| shifts[it as usize])
+            && left != right
+            && a + b == 32u64
+        {
+            known[index].form = Form::Disjoint;
+        }
+        if instruction.op.line().format.has_rd() {
+            let is_left = matches!(instruction.op, Op::Sll | Op::Slli);
+            shifts[instruction.rd as usize] = amount.map(|amount| (is_left, u64::from(amount)));
+        }
+    }
+    known
 }
