@@ -12,14 +12,14 @@ const IMMEDIATE: [Op; 6] = [Op::Addi, Op::Slti, Op::Sltiu, Op::Xori, Op::Ori, Op
 impl Draft {
     /// A few instructions of one kind.
     pub(super) fn chain(&mut self) {
-        match self.rng.below(16) {
+        match self.rng.below(18) {
             0..6 => self.joined_shifts(),
             6 => self.operations(&SHIFTS),
             7..10 => self.operations(&PRODUCTS),
             10 | 11 => self.operations(&OTHERS),
             12 => self.immediates(),
             13 => self.sums(),
-            14 => self.branches(),
+            14..17 => self.branches(),
             _ => self.copies(),
         }
     }

@@ -62,8 +62,8 @@ impl Draft {
 
     fn group(&mut self, forbidden: bool) {
         let area = match self.rng.below(8) {
-            0 | 1 if self.has_edges => END_AREA,
-            2..6 if self.has_edges || self.with_kernel => self.far_area(),
+            0..3 if self.has_edges => END_AREA,
+            3..6 if self.has_edges || self.with_kernel => self.far_area(),
             6 if !self.with_kernel => MIXED_AREA,
             _ if forbidden && self.with_kernel => BORDER_AREA,
             _ if forbidden => MIXED_AREA,
@@ -76,7 +76,11 @@ impl Draft {
             self.touch(area);
         }
         let mut bases = Vec::new();
-        self.new_base(area, &mut bases);
+        match area.start == LAST_PAGES && self.rng.one_in(2) {
+            // Addresses that are constants, on both sides of 0.
+            true => bases.push(Base { register: 0, value: 0 }),
+            false => self.new_base(area, &mut bases),
+        }
         let parts = self.rng.between(2, 9);
         let wrong = self.rng.between(0, parts);
         for part in 0..parts {

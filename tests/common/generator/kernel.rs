@@ -157,7 +157,7 @@ impl Draft {
     }
 
     /// A word of the stack, stored and loaded.
-    fn stack_word(&mut self) {
+    pub(super) fn stack_word(&mut self) {
         let (rd, source, offset) = (self.working(), self.source(), -4 * self.rng.between(1, 64) as i32);
         self.asm.store(Op::Sw, source, offset, SP);
         self.asm.i(Op::Lw, rd, SP, offset);

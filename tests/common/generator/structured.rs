@@ -216,7 +216,7 @@ impl Generator {
                 self.draft.compute();
             }
             41 | 42 => self.leap(),
-            43 => self.stack_traffic(),
+            43 => self.draft.stack_word(),
             44..53 => {
                 for _ in 0..self.rng().between(1, 4) {
                     self.draft.chain();
@@ -431,14 +431,6 @@ impl Generator {
     fn site_instruction(&mut self) {
         let word = self.immediate_word();
         self.asm().word(word);
-    }
-
-    /// Stores and loads below the stack pointer.
-    fn stack_traffic(&mut self) {
-        let (register, source) = (self.draft.working(), self.draft.source());
-        let offset = -4 * self.rng().between(1, 64) as i32;
-        self.asm().store(Op::Sw, source, offset, SP);
-        self.asm().i(Op::Lw, register, SP, offset);
     }
 
     /// How the program ends.
