@@ -15,7 +15,7 @@ use tachy::jit::wrong;
 
 /// Programs in which a fault has to be found, of those that have the instruction in their code: a small part of what
 /// the ordinary run compares.
-const PROGRAMS: usize = 400;
+const PROGRAMS: usize = 500;
 /// Programs that are compared without any fault, and agree.
 const SOUND: usize = 40;
 
