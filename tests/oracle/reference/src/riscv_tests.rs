@@ -11,8 +11,12 @@ use flate2::read::GzDecoder;
 
 /// The circuit's sources, as cargo has unpacked them.
 fn sources() -> PathBuf {
+    // Only what this host builds: nobody has to have the packages of other systems.
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let host = Command::new(rustc).args(["--print", "host-tuple"]).output().expect("rustc runs");
+    let host = String::from_utf8(host.stdout).expect("a name of ASCII");
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
+        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", host.trim(), "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .output()
         .expect("cargo runs");
