@@ -14,7 +14,7 @@ use tachy::{Env, JitOptions, NullSink, Stats};
 /// given more credit than it deserves here: eight native steps take as long as an interpreted one, or less.
 const NATIVE_STEPS: u64 = 8;
 const ENTRY: u64 = 8;
-const REGION: u64 = 16_000;
+const REGION: u64 = 22_000;
 const INSTRUCTION: u64 = 2_400;
 /// 5 ms.
 const FREE: u64 = 1_350_000;

@@ -19,14 +19,14 @@
 
 use crate::trace::Level;
 
-/// Units that are there from the start: 2.2 ms.
-const FREE: u64 = 600_000;
+/// Units that are there from the start: 2 ms.
+const FREE: u64 = 500_000;
 /// The part of all steps that may be lost.
-const SHARE: u64 = 14;
+const SHARE: u64 = 28;
 /// Units to enter native code and to leave it: some 30 ns.
 pub(super) const ENTRY: u64 = 8;
-/// Units for what a region takes beside its instructions: 60 us.
-pub(super) const REGION: u64 = 16_000;
+/// Units for what a region takes beside its instructions: 90 us.
+pub(super) const REGION: u64 = 22_000;
 
 /// Units for a guest instruction: some 10 us, 15 with rows.
 pub(super) const fn instruction(level: Level) -> u64 {
