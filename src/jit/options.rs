@@ -19,8 +19,8 @@ pub struct JitOptions {
     /// Translate on a thread of the executor's own, while sessions interpret on. Otherwise each session translates what
     /// it needs and waits for it, and how it ran is as reproducible as what it computed.
     pub background: bool,
-    /// Translate no more than the session's steps have paid for, so that no program takes noticeably more processor time
-    /// than the interpreter would, on all threads together. Otherwise everything that is hot is translated.
+    /// Translate no more than the session's steps have paid for, so that no program takes much more processor time than
+    /// the interpreter would, on all threads together. Otherwise everything that is hot is translated.
     pub paid_by_steps: bool,
     /// Name generated code for Linux's perf in `/tmp/perf-PID.map`.
     pub perf_map: bool,
