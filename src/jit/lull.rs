@@ -14,7 +14,7 @@ const NATIVE_PART: u64 = 16;
 /// A session's rests.
 #[derive(Debug, Default)]
 pub(super) struct Lull {
-    /// The rest ends before this step.
+    /// The rest ends before this step; 0 where there is none.
     rest_until: u64,
     rest_log: u32,
     /// Steps, and those among them of native code, where the look under way began.
@@ -32,12 +32,16 @@ impl Lull {
     /// for translations it does not rest.
     #[inline]
     pub(super) fn look(&mut self, step: u64, native_steps: u64, has_credit: impl FnOnce() -> bool) {
-        let [steps, natively] = [step.saturating_sub(self.began[0]), native_steps - self.began[1]];
+        if self.rest_until > 0 {
+            // The rest is over, maybe for some time: the interpreter comes here at the end of a slice alone.
+            (self.rest_until, self.began) = (0, [step, native_steps]);
+            return;
+        }
+        let [steps, natively] = [step - self.began[0], native_steps - self.began[1]];
         if steps >= STRETCH_STEPS {
             self.began = [step, native_steps];
             if natively < steps / NATIVE_PART && !has_credit() {
                 self.rest_until = step + (STRETCH_STEPS << self.rest_log);
-                self.began[0] = self.rest_until;
                 self.rest_log = (self.rest_log + 1).min(REST_LOG_MAX);
             } else {
                 self.rest_log = 0;
@@ -62,6 +66,23 @@ mod tests {
             }
         }
         rested * 64 / (until - from)
+    }
+
+    /// A rest may be noticed to be over as late as a slice takes: the look that comes then is as long as any.
+    #[test]
+    fn a_session_looks_after_each_rest() {
+        let (mut lull, mut looked, mut step) = (Lull::default(), 0, 0);
+        while step < 1 << 30 {
+            if lull.is_rest(step) {
+                step += STRETCH_STEPS - 4;
+                continue;
+            }
+            lull.look(step, 0, || false);
+            let is_awake = !lull.is_rest(step);
+            looked += if is_awake { 1 << 10 } else { 0 };
+            step += if is_awake { 1 << 10 } else { 0 };
+        }
+        assert!((6..16).contains(&(looked * 100 / step)), "{looked} of {step}");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The JIT: regions of basic blocks to native code by way of Cranelift.
 //!
-//! `region`, `discover` and `liveness` are pure and know no Cranelift; `lower` makes IR and knows no memory to put code
-//! in; `cache` compiles and publishes, `background` on a thread of its own; `native` is a session's view of a cache and
-//! says what is hot, `natives` has one for each mode and says whether the session shares its code (`common_code`). Nothing
-//! here may know a machine: what differs between them comes in as data.
+//! `region`, `discover`, `values`, `access_groups` and `liveness` are pure and know no Cranelift. `lower` makes IR and knows
+//! no memory to put code in. `registry` says who translates what, `job` compiles and publishes, `background` does so on a
+//! thread of its own, and `cache` holds the result. `native` is a session's view of a cache and says what is hot; `payback`
+//! says what it may spend. `natives` has a view for each mode and says whether the session shares its code (`common_code`).
+//! Nothing here may know a machine: what differs between them comes in as data.
 #![expect(clippy::indexing_slicing, reason = "blocks, words and modes, by indices that were made for them")]
 
 mod abi;

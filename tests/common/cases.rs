@@ -4,7 +4,7 @@ use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
 use tachy::{JitOptions, Program};
 
-use super::assembler::Assembler;
+use super::assembler::{Assembler, Label};
 use super::engines::{Case, Setup};
 
 pub const CODE: u32 = 0x1_0000;
@@ -88,33 +88,31 @@ pub fn toucher(pages: u32) -> Case {
 
 /// Functions of seven instructions that are called in turn.
 pub fn flat(functions: u32, rounds: u32) -> Case {
-    let mut asm = Assembler::new(CODE);
-    let first = asm.label();
-    asm.li(31, rounds);
-    let outer = asm.label_here();
-    asm.la(20, first);
-    asm.li(21, functions);
-    let inner = asm.label_here();
-    asm.op(Op::Jalr, 1, 20, 0, 0);
-    asm.i(Op::Addi, 20, 20, 32);
-    asm.i(Op::Addi, 21, 21, -1);
-    asm.branch(Op::Bne, 21, 0, inner);
-    asm.i(Op::Addi, 31, 31, -1);
-    asm.branch(Op::Bne, 31, 0, outer);
-    exit(&mut asm);
-    asm.place(first);
-    for _ in 0..functions {
-        for _ in 0..6 {
-            asm.i(Op::Addi, 5, 5, 1);
+    in_turn(functions, 32, rounds, |asm, _| {
+        for _ in 0..functions {
+            for _ in 0..6 {
+                asm.i(Op::Addi, 5, 5, 1);
+            }
+            asm.op(Op::Jalr, 0, 1, 0, 0);
+            asm.word(0);
         }
-        asm.op(Op::Jalr, 0, 1, 0, 0);
-        asm.word(0);
-    }
-    Case::code(CODE, &asm.finish().words, Vec::new())
+    })
 }
 
 /// A chain of branches that is entered at each of its places in turn.
 pub fn chain(places: u32, rounds: u32) -> Case {
+    in_turn(places, 8, rounds, |asm, back| {
+        for _ in 0..places {
+            asm.i(Op::Addi, 6, 6, -1);
+            asm.branch(Op::Beq, 6, 0, back);
+        }
+        asm.jal(0, back);
+    })
+}
+
+/// Calls as many places, so many bytes apart, one after the other, in as many rounds; x6 is 1 at each call. `callees` emits
+/// them, and is given the place behind the call.
+fn in_turn(places: u32, bytes: i32, rounds: u32, callees: impl Fn(&mut Assembler, Label)) -> Case {
     let mut asm = Assembler::new(CODE);
     let (first, back) = (asm.label(), asm.label());
     asm.li(31, rounds);
@@ -123,19 +121,16 @@ pub fn chain(places: u32, rounds: u32) -> Case {
     asm.li(21, places);
     let inner = asm.label_here();
     asm.li(6, 1);
-    asm.op(Op::Jalr, 0, 20, 0, 0);
+    asm.op(Op::Jalr, 1, 20, 0, 0);
     asm.place(back);
-    asm.i(Op::Addi, 20, 20, 8);
+    asm.i(Op::Addi, 20, 20, bytes);
     asm.i(Op::Addi, 21, 21, -1);
     asm.branch(Op::Bne, 21, 0, inner);
     asm.i(Op::Addi, 31, 31, -1);
     asm.branch(Op::Bne, 31, 0, outer);
+    asm.li(10, 0);
     exit(&mut asm);
     asm.place(first);
-    for _ in 0..places {
-        asm.i(Op::Addi, 6, 6, -1);
-        asm.branch(Op::Beq, 6, 0, back);
-    }
-    asm.jal(0, back);
+    callees(&mut asm, back);
     Case::code(CODE, &asm.finish().words, Vec::new())
 }
