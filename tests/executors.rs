@@ -90,11 +90,11 @@ fn sessions_that_write_code_do_not_share_it() {
     let setup = Setup::eager();
     let lone = run(&setup.executor(&case), &case);
     for stats in run_many(&setup.executor(&case), &case, &lone) {
-        // What is translated before the first store into code is shared, nothing after it.
-        // Who is at the shared code just then is up to the system, and so is one region more or less of it.
-        assert!(stats.invalidations.abs_diff(lone.2.invalidations) <= 2, "{stats:?}, alone {:?}", lone.2);
+        // What is translated before the first store into code is shared, nothing after it. Who is at the shared code just
+        // then is up to the system, and with it which regions the code falls into: a few more or fewer than alone.
+        assert!(stats.invalidations.abs_diff(lone.2.invalidations) <= 4, "{stats:?}, alone {:?}", lone.2);
         let (translated, alone) = (stats.translated_instructions, lone.2.translated_instructions);
-        assert!(translated <= alone && 2 * translated > alone, "{stats:?}, alone {:?}", lone.2);
+        assert!(4 * translated <= 5 * alone && 2 * translated > alone, "{stats:?}, alone {:?}", lone.2);
     }
 }
 
