@@ -130,19 +130,26 @@ fn under_qemu(case: &Case) -> Vec<u8> {
 
 /// An ELF whose segments begin at pages of qemu's, in the file as in memory, which a loader by mapping needs.
 fn paged_elf(program: &Program) -> Vec<u8> {
-    let segments: Vec<(u32, Vec<u8>, u32)> = program
-        .segments()
-        .iter()
-        .map(|segment| {
-            let start = segment.address / QEMU_PAGE * QEMU_PAGE;
-            let mut data = vec![0; (segment.address - start) as usize];
-            data.extend(&segment.data);
-            let Permissions { read, write, execute } = segment.permissions;
-            let flags = [(read, common::R), (write, common::W), (execute, common::X)];
-            let flags = flags.iter().filter(|(allowed, _)| *allowed).map(|(_, flag)| flag).sum();
-            (start, data, flags)
-        })
-        .collect();
+    let mut segments: Vec<(u32, Vec<u8>, u32)> = Vec::new();
+    for segment in program.segments() {
+        let start = segment.address / QEMU_PAGE * QEMU_PAGE;
+        let Permissions { read, write, execute } = segment.permissions;
+        let flags = [(read, common::R), (write, common::W), (execute, common::X)];
+        let flags = flags.iter().filter(|(allowed, _)| *allowed).map(|(_, flag)| flag).sum::<u32>();
+        // Several segments of ours may lie in one of its pages, which then allows what any of them does.
+        match segments.last_mut() {
+            Some((first, data, all)) if start < (*first + data.len() as u32).next_multiple_of(QEMU_PAGE) => {
+                data.resize((segment.address - *first) as usize, 0);
+                data.extend(&segment.data);
+                *all |= flags;
+            }
+            _ => {
+                let mut data = vec![0; (segment.address - start) as usize];
+                data.extend(&segment.data);
+                segments.push((start, data, flags));
+            }
+        }
+    }
     let borrowed: Vec<(u32, &[u8], u32)> =
         segments.iter().map(|(address, data, flags)| (*address, data.as_slice(), *flags)).collect();
     let mut elf = common::elf(program.entry(), &borrowed);
