@@ -5,7 +5,6 @@
 use std::time::{Duration, Instant};
 
 use crate::difference::Difference;
-use crate::engine::{Stats, Status};
 use crate::env::Env;
 use crate::error::Error;
 use crate::jit::JitOptions;
@@ -14,6 +13,8 @@ use crate::machine::MachineKind;
 use crate::program::Program;
 use crate::r0vm;
 use crate::session::{Engine, Executor};
+use crate::stats::Stats;
+use crate::status::Status;
 use crate::trace::CountingSink;
 
 /// What both engines get.

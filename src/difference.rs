@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use crate::engine::Status;
 use crate::error::{Error, Place};
+use crate::status::Status;
 use crate::trace::{Effect, Row};
 
 /// The first difference between the JIT and the interpreter.

@@ -16,8 +16,10 @@ use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
 use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier};
 use crate::jit::{Caches, Hops, Natives, Reached, Resting, region_and_index};
 use crate::limits::{CancelHandle, Limits};
-use crate::machine::{Machine, Refusal, World};
-use crate::r0vm::Report;
+use crate::machine::{End, Machine, Refusal, World};
+use crate::r0vm::{Records, Report};
+use crate::stats::Stats;
+use crate::status::Status;
 use crate::trace::{Level, Sink, SinkError};
 
 #[cfg(test)]
@@ -25,62 +27,6 @@ mod tests;
 
 /// Native code and the interpreter come up for air after this many steps at the most: time and cancelling are seen.
 const SLICE_STEPS: u64 = 1 << 20;
-
-/// How a run that was no error ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// The program ended with this code.
-    Exited {
-        /// The value it gave; a shell sees the low eight bits.
-        code: u32,
-    },
-    /// The step asked for was reached; the session can go on.
-    Paused,
-}
-
-/// Counters of a session that tell how it ran, never what it computed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Steps that the interpreter did.
-    pub interpreted_steps: u64,
-    /// Times native code was entered.
-    pub entries: u64,
-    /// Transfers from one region to another within native code, the first of each entry included.
-    pub transfers: u64,
-    /// Times native code left in the middle of a region, for the interpreter to go on.
-    pub deopts: u64,
-    /// Times native code asked about an access.
-    pub access_assists: u64,
-    /// Times native code asked for more steps or an empty row buffer.
-    pub refill_assists: u64,
-    /// Regions translated for the session.
-    pub regions: u64,
-    /// Those among them that took the place of another, since control went from region to region too often.
-    pub regions_anew: u64,
-    /// Guest instructions translated.
-    pub translated_instructions: u64,
-    /// Bytes of machine code made.
-    pub code_bytes: u64,
-    /// Pages of the system that they take: each is sealed once, whatever it holds then.
-    pub code_pages: u64,
-    /// Regions that the code generator refused; the interpreter runs them.
-    pub refused_regions: u64,
-    /// Time that the session spent on translation: all of it, or without waiting for the background thread's.
-    pub compile_time: Duration,
-    /// Time that the background thread spent translating for the session.
-    pub background_time: Duration,
-    /// Times code memory was full and started anew.
-    pub code_flushes: u64,
-    /// Times translated code was written over.
-    pub invalidations: u64,
-    /// System calls carried out.
-    pub ecalls: u64,
-    /// Those among them that the machine does not know.
-    pub ecalls_unknown: u64,
-    /// Distinct guest pages mapped at load or touched.
-    pub pages: u64,
-}
 
 /// What a hart's engines are made with.
 #[derive(Clone)]
@@ -103,12 +49,14 @@ pub(crate) struct Hart<'env, M> {
     native: Option<Natives>,
     hops: Hops,
     options: Options,
-    /// The code the program ended with, once it has.
-    exit: Option<u32>,
+    /// How the program ended or paused, once it has.
+    exit: Option<Status>,
     /// Whether the program cannot go on: its next step can never be done.
     over: bool,
-    /// Why, if a panic has kept that from the caller.
-    unsaid: Option<Refusal>,
+    /// How the program ended, if another failure has kept that from the caller.
+    unsaid: Option<Ended>,
+    /// Whether streams have to be flushed once more, since that failed.
+    unflushed: bool,
     /// Whether a run is under way. A panic of this library's own leaves it so.
     under_way: bool,
     /// Time spent running so far.
@@ -127,6 +75,8 @@ struct Control<'a> {
     deadline: Option<Instant>,
     cancel: &'a CancelHandle,
     sink: &'a mut dyn Sink,
+    /// Whether the sink has failed in this run: it is not called again before the next.
+    sink_failed: bool,
 }
 
 impl Control<'_> {
@@ -153,7 +103,7 @@ enum Halt {
 
 /// How the loop over slices ends.
 enum Ended {
-    Exit(u32),
+    Exit(Status),
     /// At the stop step.
     Stop,
     Halt(Halt),
@@ -189,6 +139,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             exit: None,
             over: false,
             unsaid: None,
+            unflushed: false,
             under_way: false,
             spent: Duration::ZERO,
             stats: Stats::default(),
@@ -225,12 +176,16 @@ impl<'env, M: Machine> Hart<'env, M> {
         if self.under_way {
             return Err(Error::Broken { place: self.place() });
         }
-        self.world.env.segments.begin();
-        if self.exit.is_some() || self.over {
-            return self.run_again_at_the_end(limits);
+        let level = sink.level();
+        if level == Level::Off {
+            self.drop_refused();
         }
-        self.set_level(sink.level())?;
+        if self.exit.is_some() || self.over {
+            return self.run_again_at_the_end(limits, sink);
+        }
+        self.set_level(level)?;
         self.world.budget.set_limit_memory(limits.memory_bytes);
+        self.world.budget.limit_cycles = limits.cycles;
         self.world.set_limit_output(limits.output_bytes);
         let started = Instant::now();
         let mut control = Control {
@@ -243,14 +198,14 @@ impl<'env, M: Machine> Hart<'env, M> {
             deadline: limits.time.and_then(|time| started.checked_add(time.saturating_sub(self.spent))),
             cancel,
             sink,
+            sink_failed: false,
         };
         self.under_way = true;
         let ended = self.run_slices(&mut control);
-        self.over = matches!(&ended, Ended::Refused(refusal) if !refusal.is_limit());
+        self.over |= matches!(&ended, Ended::Refused(refusal) if !refusal.is_limit());
         // Whatever happened, what was done is delivered. A step that can never be done has left what it began.
-        let done = if self.exit.is_some() || self.over { u64::MAX } else { self.vm.steps() };
-        let delivered = deliver(&mut self.vm.between_slices(), &mut self.world, done, control.sink);
-        let flushed = self.world.flush().map_err(Ended::Refused);
+        let delivered = self.deliver_all(&mut control);
+        let flushed = self.flush();
         self.spent += started.elapsed();
         self.under_way = false;
         let ended = self.first_failure(ended, [delivered, flushed]);
@@ -260,8 +215,8 @@ impl<'env, M: Machine> Hart<'env, M> {
     /// How a run until step `until` ended for the caller.
     fn ended(&self, ended: Ended, until: u64, limits: &Limits) -> Result<Status, Error> {
         match ended {
-            Ended::Exit(code) => Ok(Status::Exited { code }),
-            Ended::Stop if self.vm.steps() >= until => Ok(Status::Paused),
+            Ended::Exit(status) => Ok(status),
+            Ended::Stop if self.vm.steps() >= until => Ok(Status::Reached),
             Ended::Stop => Err(self.limit_error(Limit::Steps(limits.steps.unwrap_or(u64::MAX)))),
             Ended::Halt(halt) => Err(self.halted(halt, limits)),
             Ended::Refused(refusal) => Err(self.refused(refusal, limits)),
@@ -269,37 +224,79 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// How the run ended for the caller. The first failure counts, but a panic counts before any other: then the next run
-    /// says why the program cannot go on.
-    fn first_failure(&mut self, ended: Ended, later: [Result<(), Ended>; 2]) -> Ended {
-        let mut panicked = None;
-        let mut shown = ended;
-        for later in later.into_iter().filter_map(Result::err) {
-            match later.is_panic() {
-                true => panicked = panicked.or(Some(later)),
-                false if !shown.is_failure() => shown = later,
-                false => {}
-            }
-        }
-        let Some(panicked) = panicked.filter(|_| !shown.is_panic()) else { return shown };
-        if let Ended::Refused(refusal) = shown
-            && self.over
-        {
-            self.unsaid = Some(refusal);
-        }
-        panicked
+    /// Hands over what was done and is not handed over yet.
+    fn deliver_all(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
+        // A step that can never be done has left what it began.
+        let done = if self.exit.is_some() || self.over { u64::MAX } else { self.vm.steps() };
+        deliver(&mut self.vm.between_slices(), &mut self.world, done, control)
     }
 
-    /// Runs a session that cannot go on: hands over the segments that a failure has held back, and says why or that it
-    /// has ended.
-    fn run_again_at_the_end(&mut self, limits: &Limits) -> Result<Status, Error> {
-        if let Err(failed) = self.world.env.segments.deliver_all() {
-            return Err(self.refused(failed.into(), limits));
+    /// Forgets the rows that a sink has refused, since this run writes nothing down.
+    fn drop_refused(&mut self) {
+        let steps = self.vm.steps();
+        self.vm.between_slices().clear_rows();
+        self.world.effects.retain(|effect| effect.step >= steps);
+    }
+
+    /// Flushes the streams, or notes that it is still to be done.
+    fn flush(&mut self) -> Result<(), Ended> {
+        let flushed = self.world.flush().map_err(Ended::Refused);
+        self.unflushed = flushed.is_err();
+        flushed
+    }
+
+    /// How the run ended for the caller. The first failure counts, but a panic counts before any other. Where that hides
+    /// how the program ended, the next run says it.
+    fn first_failure(&mut self, ended: Ended, later: [Result<(), Ended>; 2]) -> Ended {
+        let mut shown = ended;
+        for later in later.into_iter().filter_map(Result::err) {
+            if shown.is_failure() && (shown.is_panic() || !later.is_panic()) {
+                continue;
+            }
+            let hidden = std::mem::replace(&mut shown, later);
+            if matches!(hidden, Ended::Exit(_)) || (self.over && matches!(hidden, Ended::Refused(_))) {
+                self.unsaid.get_or_insert(hidden);
+            }
         }
-        Err(match self.unsaid.take() {
-            Some(refusal) => self.refused(refusal, limits),
-            None => Error::Ended { place: self.place() },
-        })
+        shown
+    }
+
+    /// Runs a session that cannot go on: does what a failure has left undone, and says how the program ended if nobody has
+    /// said that yet.
+    fn run_again_at_the_end(&mut self, limits: &Limits, sink: &mut dyn Sink) -> Result<Status, Error> {
+        let cancel = CancelHandle::default();
+        let mut control = Control {
+            stop_step: 0,
+            slice_steps: 0,
+            take_turns: false,
+            deadline: None,
+            cancel: &cancel,
+            sink,
+            sink_failed: false,
+        };
+        let delivered = self.deliver_all(&mut control);
+        let flushed = if self.unflushed { self.flush() } else { Ok(()) };
+        for failed in [delivered, flushed] {
+            if let Err(failed) = failed {
+                return self.ended(failed, 0, limits);
+            }
+        }
+        match self.unsaid.take() {
+            Some(ended) => self.ended(ended, 0, limits),
+            None => Err(Error::Ended { place: self.place() }),
+        }
+    }
+
+    /// Whether the program has ended, or its next step can never be done.
+    pub(crate) fn is_over(&self) -> bool {
+        self.exit.is_some() || self.over
+    }
+
+    /// Whether a failure has left something undone that the next run does.
+    pub(crate) fn owes(&self) -> bool {
+        let is_over = self.is_over();
+        let effects = self.world.effects.iter().any(|effect| is_over || effect.step < self.vm.steps());
+        self.vm.row_count() > 0 || effects || self.unflushed || self.unsaid.is_some()
     }
 
     fn run_slices(&mut self, control: &mut Control<'_>) -> Ended {
@@ -338,18 +335,31 @@ impl<'env, M: Machine> Hart<'env, M> {
                 }
             }
             match self.interpret() {
-                Leave::Exit(code) => {
-                    // Whatever else fails, nothing comes after the program's last step.
-                    self.exit = Some(code);
-                    let ended = self.machine.end(&mut self.vm.state(), &mut self.world);
-                    return ended.map_or_else(Ended::Refused, |()| Ended::Exit(code));
-                }
+                Leave::Exit(end) => return self.end(end),
                 Leave::Refused(refusal) => {
                     if let Err(refusal) = self.machine.refused(refusal, &mut self.vm.state(), &mut self.world) {
                         return Ended::Refused(refusal);
                     }
                 }
                 Leave::SliceEnd | Leave::Arrived => {}
+            }
+        }
+    }
+
+    /// The program's last step is done: nothing comes after it, whatever else fails.
+    fn end(&mut self, end: End) -> Ended {
+        let (status, ended) = match end {
+            End::Exited(code) => (Some(Status::Exited { code }), Ended::Exit(Status::Exited { code })),
+            End::Paused(code) => (Some(Status::Paused { code }), Ended::Exit(Status::Paused { code })),
+            End::Unknown(word) => (None, Ended::Refused(Refusal::Illegal("an end of the program with", word))),
+        };
+        self.exit = status;
+        self.over = status.is_none();
+        match self.machine.end(&mut self.vm.state(), &mut self.world) {
+            Ok(()) => ended,
+            Err(refusal) => {
+                self.unsaid = Some(ended);
+                Ended::Refused(refusal)
             }
         }
     }
@@ -443,14 +453,20 @@ impl<'env, M: Machine> Hart<'env, M> {
             Refusal::Illegal(what, word) => Error::Machine { machine: M::KIND, what, word, place },
             Refusal::CycleLimit { used, limit } => self.limit_error(Limit::Cycles { used, limit }),
             Refusal::SegmentTooSmall(po2) => Error::SegmentTooSmall { po2, place },
-            Refusal::Segments(source) => Error::Sink { place, source },
+            Refusal::Segments => Error::Segment { index: 0, place, source: "no more are taken".into() },
             Refusal::Panic(panic) => panic.resume(),
         }
     }
 
+    /// Has records of segments sent there in the next run.
+    pub(crate) fn set_records(&mut self, records: Option<Records>) {
+        self.world.records = records;
+    }
+
     /// Makes a program go on that only paused; whether it does.
     pub(crate) fn resume(&mut self) -> bool {
-        let resumed = self.exit.is_some() && self.machine.resume(&mut self.vm.state(), &mut self.world);
+        let resumed = matches!(self.exit, Some(Status::Paused { .. }))
+            && self.machine.resume(&mut self.vm.state(), &mut self.world);
         if resumed {
             self.exit = None;
         }
@@ -469,7 +485,10 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// The code the program ended with, once it has.
     pub(crate) fn exit_code(&self) -> Option<u32> {
-        self.exit
+        match self.exit {
+            Some(Status::Exited { code } | Status::Paused { code }) => Some(code),
+            Some(Status::Reached) | None => None,
+        }
     }
 
     /// Time spent running.
@@ -498,7 +517,7 @@ fn next_slice<M: Machine>(
     world: &mut World<'_>,
     control: &mut Control<'_>,
 ) -> Result<bool, Ended> {
-    deliver(vm, world, vm.steps(), control.sink)?;
+    deliver(vm, world, vm.steps(), control)?;
     control.look(vm.steps())?;
     let left = control.stop_step.saturating_sub(vm.steps());
     if left == 0 {
@@ -510,22 +529,29 @@ fn next_slice<M: Machine>(
     Ok(between.acted)
 }
 
-/// Hands over the rows in the buffer and the effects of all steps before `step`, and forgets both, whatever the sink
-/// says: it is shown everything once. What was done for a step that is not done yet waits for it.
-fn deliver(vm: &mut BetweenSlices<'_>, world: &mut World<'_>, step: u64, sink: &mut dyn Sink) -> Result<(), Ended> {
+/// Hands over the rows in the buffer and the effects of all steps before `step`. Where the sink refuses them, the run
+/// ends and they stay, to be the first that the next run shows. What was done for a step that is not done yet waits for it.
+fn deliver(
+    vm: &mut BetweenSlices<'_>,
+    world: &mut World<'_>,
+    step: u64,
+    control: &mut Control<'_>,
+) -> Result<(), Ended> {
     let effects = world.effects.partition_point(|effect| effect.step < step);
-    if vm.row_count() == 0 && effects == 0 {
+    if control.sink_failed || (vm.row_count() == 0 && effects == 0) {
         return Ok(());
     }
     let first_step = vm.steps() - vm.row_count() as u64;
     let own = world.effects.get(..effects).unwrap_or_default();
-    let given = callers::give(|| sink.rows(first_step, vm.rows(), own));
-    vm.clear_rows();
-    world.effects.drain(..effects);
+    let given = callers::give(|| control.sink.rows(first_step, vm.rows(), own));
+    control.sink_failed = given.is_err();
     given.map_err(|failed| match failed {
         Failed::Error(source) => Ended::Halt(Halt::Sink(source)),
         Failed::Panic(panic) => Ended::Halt(Halt::Panic(panic)),
-    })
+    })?;
+    vm.clear_rows();
+    world.effects.drain(..effects);
+    Ok(())
 }
 
 /// The interpreter with all that it acts on beside the hart.

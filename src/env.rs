@@ -1,233 +1,49 @@
-//! The guest's surroundings: arguments, streams, and who may cancel it.
+//! What the caller says of a guest's surroundings: arguments, streams, a host, and who takes what a run makes.
+//!
+//! Each machine has settings of its own. Nothing is dropped without a word: a setting that the machine has no use for, or
+//! two that contradict each other, are refused when the session starts, in whatever order they were given.
 
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io::{Read, Write};
 
-use crate::callers::{self, Failed, Input, Output};
-use crate::error::Error;
-use crate::host::{Guest, Host, HostEnv, HostError};
+use crate::callers::{Input, Output};
+use crate::error::{Error, Place};
+use crate::host::{Host, HostEnv};
 use crate::limits::CancelHandle;
-use crate::r0vm::{Digest, Sealer, Segment, TraceEvent, TraceEvents};
+use crate::machine::MachineKind;
+use crate::r0vm::{Digest, PovwJob, Segment, SegmentSink, TraceCallback, TraceEvent};
+use crate::surroundings::{HostSide, SegmentRules, Surroundings};
 use crate::trace::SinkError;
 
-/// Arguments and streams of one run, and what else comes to it from outside. By default: no argument but the program's name, an empty stdin, and output that
-/// is dropped.
+/// Arguments and streams of one run, and what else comes to it from outside. By default a guest has no argument but its
+/// program's name, an empty stdin, and output that is dropped.
+///
+/// Machine `bare` has arguments and streams. Machine `r0vm` has a host, which has arguments and streams of its own; without
+/// one it finds the library's host with nothing to read. [`Executor::start`](crate::Executor::start) refuses what belongs
+/// to the other machine.
+#[derive(Default)]
 pub struct Env<'env> {
-    pub(crate) args: Vec<Vec<u8>>,
-    pub(crate) stdin: Input<'env>,
-    pub(crate) stdout: Output<'env>,
-    pub(crate) stderr: Output<'env>,
+    args: Option<Vec<Vec<u8>>>,
+    stdin: Option<Input<'env>>,
+    stdout: Option<Output<'env>>,
+    stderr: Option<Output<'env>>,
+    cancel: CancelHandle,
+    host: Option<HostSide<'env>>,
+    segment_po2: Option<u32>,
+    input_digest: Option<Digest>,
+    segments: Option<SegmentSink<'env>>,
+    events: Vec<TraceCallback<'env>>,
+    /// The first setting that was given twice and can be there only once.
+    twice: Option<&'static str>,
+}
+
+/// An [`Env`] by whom it concerns.
+pub(crate) struct Settled<'env> {
+    pub(crate) surroundings: Surroundings<'env>,
     pub(crate) cancel: CancelHandle,
-    /// Of machine `r0vm` alone.
-    pub(crate) host: Option<HostSide<'env>>,
-    pub(crate) segments: SegmentSetup<'env>,
-    pub(crate) events: Option<TraceEvents<TraceCallback<'env>>>,
-}
-
-/// Takes each trace event.
-pub(crate) type TraceCallback<'env> = Box<dyn FnMut(TraceEvent) -> Result<(), SinkError> + Send + 'env>;
-
-/// Takes each segment when it has ended.
-pub(crate) type SegmentSink<'env> = Box<dyn FnMut(Segment) -> Result<(), SinkError> + Send + 'env>;
-
-/// How a machine with segments cuts a run into them, and who wants them.
-pub(crate) struct SegmentSetup<'env> {
-    /// Base-2 logarithm of a segment's cycles.
-    pub(crate) po2: u32,
-    /// User cycles that the session may take.
+    pub(crate) segments: Option<SegmentSink<'env>>,
+    pub(crate) events: Vec<TraceCallback<'env>>,
+    /// User cycles that the host allows.
     pub(crate) limit_cycles: Option<u64>,
-    /// The words that each segment is given.
-    pub(crate) input: Digest,
-    /// Who takes segments; if nobody does, nothing is kept for them.
-    pub(crate) sink: Option<SegmentSink<'env>>,
-    /// Who makes them of the machine's records, once the session has begun.
-    pub(crate) sealer: Option<Sealer>,
-    /// Segments that are sealed and not handed over.
-    pub(crate) waiting: VecDeque<Segment>,
-    /// Whether the sink has failed in this run: it is not called again before the next one.
-    pub(crate) failed: bool,
-}
-
-impl SegmentSetup<'_> {
-    /// The segments' size, if it is one that can be proven.
-    pub(crate) fn check_po2(&self) -> Result<u32, Error> {
-        match (13..=24).contains(&self.po2) {
-            true => Ok(self.po2),
-            false => Err(Error::Configuration {
-                what: "the segments' po2",
-                found: self.po2.to_string(),
-                expected: "13 to 24",
-            }),
-        }
-    }
-
-    /// A run begins: the sink is called again, if it has failed before.
-    pub(crate) fn begin(&mut self) {
-        self.failed = false;
-    }
-
-    /// Hands over segments that are sealed, each of them once. After a failure they wait for the next run.
-    pub(crate) fn deliver(&mut self, segments: impl IntoIterator<Item = Segment>) -> Result<(), Failed> {
-        let Some(sink) = &mut self.sink else { return Ok(()) };
-        self.waiting.extend(segments);
-        while !self.failed
-            && let Some(segment) = self.waiting.pop_front()
-        {
-            let given = callers::give(|| sink(segment));
-            self.failed = given.is_err();
-            given?;
-        }
-        Ok(())
-    }
-
-    /// Waits for all segments under way and hands them over.
-    pub(crate) fn deliver_all(&mut self) -> Result<(), Failed> {
-        let mut delivered = self.deliver([]);
-        while let Some(segment) = self.sealer.as_mut().and_then(Sealer::receive) {
-            delivered = delivered.and(self.deliver([segment]));
-        }
-        delivered?;
-        match &self.sealer {
-            Some(sealer) if sealer.is_broken() => {
-                Err(Failed::Error("the thread that hashes segments has panicked".into()))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Who answers R0VM's guests.
-pub(crate) enum HostSide<'env> {
-    /// The library's host.
-    Own(Box<HostEnv<'env>>),
-    /// Another.
-    Other(Box<dyn Host + 'env>),
-    /// One whose answers are overheard.
-    Overheard(Box<HostSide<'env>>, HostAnswers),
-}
-
-impl<'env> HostSide<'env> {
-    /// The library's host, if it is that.
-    pub(crate) fn own(&self) -> Option<&HostEnv<'env>> {
-        match self {
-            HostSide::Own(host) => Some(host),
-            HostSide::Other(_) => None,
-            HostSide::Overheard(inner, _) => inner.own(),
-        }
-    }
-
-    /// As [`HostSide::own`], to change.
-    pub(crate) fn own_mut(&mut self) -> Option<&mut HostEnv<'env>> {
-        match self {
-            HostSide::Own(host) => Some(host),
-            HostSide::Other(_) => None,
-            HostSide::Overheard(inner, _) => inner.own_mut(),
-        }
-    }
-
-    /// Flushes the streams of the library's host.
-    pub(crate) fn flush(&mut self) -> Result<(), HostError> {
-        match self {
-            HostSide::Own(host) => host.flush(),
-            HostSide::Other(_) => Ok(()),
-            HostSide::Overheard(inner, _) => inner.flush(),
-        }
-    }
-}
-
-/// What a host answered, until whoever follows has heard it too.
-#[derive(Clone, Default)]
-pub(crate) struct HostAnswers(Arc<Mutex<VecDeque<HostAnswer>>>);
-
-struct HostAnswer {
-    descriptor: u32,
-    /// What was read, or what was to be written.
-    data: Vec<u8>,
-    answer: u32,
-}
-
-impl HostAnswers {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<HostAnswer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self, descriptor: u32) -> Result<HostAnswer, HostError> {
-        let reason = "the interpreter asks what the JIT has not asked".to_owned();
-        let wrong = || HostError::Arguments { syscall: "crosscheck", reason };
-        self.lock().pop_front().filter(|answer| answer.descriptor == descriptor).ok_or_else(wrong)
-    }
-}
-
-impl Host for HostAnswers {
-    fn read(&mut self, _: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
-        let heard = self.next(descriptor)?;
-        for (to, from) in buffer.iter_mut().zip(&heard.data) {
-            *to = *from;
-        }
-        Ok(heard.data.len())
-    }
-
-    fn write(&mut self, _: &dyn Guest, descriptor: u32, data: &[u8]) -> Result<u32, HostError> {
-        let heard = self.next(descriptor)?;
-        match heard.data == data {
-            true => Ok(heard.answer),
-            false => {
-                let reason = "the interpreter writes other bytes than the JIT".to_owned();
-                Err(HostError::Arguments { syscall: "crosscheck", reason })
-            }
-        }
-    }
-}
-
-impl Host for HostSide<'_> {
-    fn read(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
-        match self {
-            HostSide::Own(host) => host.read(guest, descriptor, buffer),
-            HostSide::Other(host) => host.read(guest, descriptor, buffer),
-            HostSide::Overheard(inner, heard) => {
-                let bytes = inner.read(guest, descriptor, buffer)?;
-                let data = buffer.iter().take(bytes).copied().collect();
-                heard.lock().push_back(HostAnswer { descriptor, data, answer: 0 });
-                Ok(bytes)
-            }
-        }
-    }
-
-    fn write(&mut self, guest: &dyn Guest, descriptor: u32, data: &[u8]) -> Result<u32, HostError> {
-        match self {
-            HostSide::Own(host) => host.write(guest, descriptor, data),
-            HostSide::Other(host) => host.write(guest, descriptor, data),
-            HostSide::Overheard(inner, heard) => {
-                let answer = inner.write(guest, descriptor, data)?;
-                heard.lock().push_back(HostAnswer { descriptor, data: data.to_vec(), answer });
-                Ok(answer)
-            }
-        }
-    }
-}
-
-impl Default for Env<'_> {
-    fn default() -> Self {
-        Env {
-            args: vec![b"guest".to_vec()],
-            stdin: Input::new(io::empty()),
-            stdout: Output::new(io::sink()),
-            stderr: Output::new(io::sink()),
-            cancel: CancelHandle::default(),
-            host: None,
-            segments: SegmentSetup {
-                po2: 20,
-                limit_cycles: None,
-                input: Digest::default(),
-                sink: None,
-                sealer: None,
-                waiting: VecDeque::new(),
-                failed: false,
-            },
-            events: None,
-        }
-    }
 }
 
 impl<'env> Env<'env> {
@@ -236,28 +52,28 @@ impl<'env> Env<'env> {
         Env::default()
     }
 
-    /// All arguments, the program's name (`argv[0]`) first.
+    /// All arguments, the program's name (`argv[0]`) first. For machine `bare`.
     pub fn args<I: IntoIterator<Item = A>, A: Into<Vec<u8>>>(mut self, args: I) -> Self {
-        self.args = args.into_iter().map(Into::into).collect();
+        self.args = Some(args.into_iter().map(Into::into).collect());
         self
     }
 
     /// What the guest reads from descriptor 0. A read waits until it has what the guest asked for or the stream ends,
-    /// so that a run does not depend on how input arrives.
+    /// so that a run does not depend on how input arrives. For machine `bare`.
     pub fn stdin(mut self, stream: impl Read + Send + 'env) -> Self {
-        self.stdin = Input::new(stream);
+        self.stdin = Some(Input::new(stream));
         self
     }
 
-    /// Takes what the guest writes to descriptor 1, flushed when the run stops.
+    /// Takes what the guest writes to descriptor 1, flushed when the run stops. For machine `bare`.
     pub fn stdout(mut self, stream: impl Write + Send + 'env) -> Self {
-        self.stdout = Output::new(stream);
+        self.stdout = Some(Output::new(stream));
         self
     }
 
-    /// Takes what the guest writes to descriptor 2, flushed when the run stops.
+    /// Takes what the guest writes to descriptor 2, flushed when the run stops. For machine `bare`.
     pub fn stderr(mut self, stream: impl Write + Send + 'env) -> Self {
-        self.stderr = Output::new(stream);
+        self.stderr = Some(Output::new(stream));
         self
     }
 
@@ -270,53 +86,135 @@ impl<'env> Env<'env> {
 
     /// What machine `r0vm` finds around it: the library's host, whose builder says what there is to read, how large
     /// segments are and how many cycles the session may take.
-    pub fn host(mut self, host: HostEnv<'env>) -> Self {
-        self.segments.po2 = host.segment_limit_po2();
-        self.segments.limit_cycles = host.session_limit();
-        self.segments.input = Digest::from_bytes(host.input_digest());
-        self.host = Some(HostSide::Own(Box::new(host)));
-        self
+    pub fn host(self, host: HostEnv<'env>) -> Self {
+        self.set_host(HostSide::Own(Box::new(host)))
     }
 
     /// Another host for machine `r0vm`, which answers the kernel itself.
-    pub fn custom_host(mut self, host: impl Host + 'env) -> Self {
-        self.host = Some(HostSide::Other(Box::new(host)));
+    pub fn custom_host(self, host: impl Host + 'env) -> Self {
+        self.set_host(HostSide::Other(Box::new(host)))
+    }
+
+    fn set_host(mut self, host: HostSide<'env>) -> Self {
+        if self.host.replace(host).is_some() {
+            self.twice.get_or_insert("the host");
+        }
         self
     }
 
-    /// Base-2 logarithm of the cycles of machine `r0vm`'s segments: 13 to 24, 20 unless said.
+    /// Base-2 logarithm of the cycles of machine `r0vm`'s segments: 13 to 24, 20 unless this or the host says otherwise.
     pub fn segment_po2(mut self, po2: u32) -> Self {
-        self.segments.po2 = po2;
+        self.segment_po2 = Some(po2);
         self
     }
 
-    /// The digest that machine `r0vm` gives each segment as its input; zero unless said.
+    /// The digest that machine `r0vm` gives each segment as its input: zero unless this or the host says otherwise.
     pub fn input_digest(mut self, digest: Digest) -> Self {
-        self.segments.input = digest;
+        self.input_digest = Some(digest);
         self
     }
 
-    /// User cycles that a session of machine `r0vm` may take; reaching them is an error.
-    pub fn limit_cycles(mut self, cycles: u64) -> Self {
-        self.segments.limit_cycles = Some(cycles);
-        self
-    }
-
-    /// Takes each segment of machine `r0vm` when it has ended and is hashed, in order and once. Without this nothing is
-    /// hashed and execution is all that happens. An error ends the run; the next one goes on with the segment behind it.
-    pub fn segments(mut self, sink: impl FnMut(Segment) -> Result<(), SinkError> + Send + 'env) -> Self {
-        self.segments.sink = Some(Box::new(sink));
+    /// Takes each segment of machine `r0vm` when it has ended and is hashed, in order. Without this nothing is hashed and
+    /// execution is all that happens.
+    ///
+    /// The callback runs on the thread that hashes, beside the run, so that encoding or sending a segment does not keep
+    /// the guest waiting; few segments wait for it. All of them are handed over before the run returns. An error ends the
+    /// run by the end of the next segment; the next run begins with the segment that was refused.
+    pub fn segments(mut self, sink: impl FnMut(&Segment) -> Result<(), SinkError> + Send + 'env) -> Self {
+        if self.segments.replace(Box::new(sink)).is_some() {
+            self.twice.get_or_insert("who takes segments");
+        }
         self
     }
 
     /// Takes each trace event of machine `r0vm`, in the order in which RISC Zero's executor sends them, whatever the
-    /// sinks of the session's runs want. An error ends the run as a sink's does; the next run goes on with the event behind
-    /// it.
+    /// sinks of the session's runs want. Each callback that is added gets each event. An error ends the run as a sink's
+    /// does; the next run begins with the event that was refused.
     ///
     /// Rows are made for it, so that a session with a callback runs as fast as one with a sink. Events come a buffer of
     /// rows later than what they tell of, and all of them before the run returns.
-    pub fn trace_callback(mut self, callback: impl FnMut(TraceEvent) -> Result<(), SinkError> + Send + 'env) -> Self {
-        self.events = Some(TraceEvents::new(Box::new(callback)));
+    pub fn trace_callback(mut self, callback: impl FnMut(&TraceEvent) -> Result<(), SinkError> + Send + 'env) -> Self {
+        self.events.push(Box::new(callback));
         self
+    }
+
+    /// What a session on this machine makes of it.
+    pub(crate) fn settle(self, machine: MachineKind) -> Result<Settled<'env>, Error> {
+        self.check(machine)?;
+        let Env { args, stdin, stdout, stderr, cancel, mut host, segment_po2, input_digest, segments, events, .. } =
+            self;
+        if machine == MachineKind::R0vm && host.is_none() {
+            host = Some(HostSide::Own(Box::new(HostEnv::builder().build().map_err(|source| {
+                let place = Place { pc: 0, step: 0 };
+                Error::Host { place, source: Box::new(source) }
+            })?)));
+        }
+        let own = host.as_ref().and_then(HostSide::own);
+        let default = SegmentRules::default();
+        let po2 = one(segment_po2, own.and_then(HostEnv::given_segment_limit_po2), "the segments' po2")?;
+        let input = own.and_then(HostEnv::given_input_digest).map(Digest::from_bytes);
+        let rules = SegmentRules {
+            po2: po2.unwrap_or(default.po2),
+            input: one(input_digest, input, "the input digest")?.unwrap_or(default.input),
+            povw: own.and_then(HostEnv::povw).map(|(log, job)| PovwJob { log, job }),
+            records: segments.is_some(),
+        };
+        let limit_cycles = own.and_then(HostEnv::session_limit);
+        let default = Surroundings::default();
+        let surroundings = Surroundings {
+            args: args.unwrap_or(default.args),
+            stdin: stdin.unwrap_or(default.stdin),
+            stdout: stdout.unwrap_or(default.stdout),
+            stderr: stderr.unwrap_or(default.stderr),
+            host,
+            segments: rules,
+        };
+        Ok(Settled { surroundings, cancel, segments, events, limit_cycles })
+    }
+
+    /// Refuses settings of another machine, and those that can be there only once.
+    fn check(&self, machine: MachineKind) -> Result<(), Error> {
+        if let Some(what) = self.twice {
+            let found = "given twice".to_owned();
+            return Err(Error::Configuration { what, found, expected: "given once" });
+        }
+        let of_bare = [
+            ("Env::args", self.args.is_some()),
+            ("Env::stdin", self.stdin.is_some()),
+            ("Env::stdout", self.stdout.is_some()),
+            ("Env::stderr", self.stderr.is_some()),
+        ];
+        let of_r0vm = [
+            ("the host", self.host.is_some()),
+            ("Env::segment_po2", self.segment_po2.is_some()),
+            ("Env::input_digest", self.input_digest.is_some()),
+            ("Env::segments", self.segments.is_some()),
+            ("Env::trace_callback", !self.events.is_empty()),
+        ];
+        let (others, expected): (&[_], _) = match machine {
+            MachineKind::Bare => (&of_r0vm, "machine r0vm, or no such setting"),
+            MachineKind::R0vm => (&of_bare, "machine bare, or the same setting of HostEnv::builder()"),
+        };
+        match others.iter().find(|(_, given)| *given) {
+            Some((what, _)) => {
+                Err(Error::Configuration { what, found: format!("given on machine {machine}"), expected })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The setting that was given, by the environment or by its host.
+fn one<T: PartialEq + std::fmt::Debug>(
+    env: Option<T>,
+    host: Option<T>,
+    what: &'static str,
+) -> Result<Option<T>, Error> {
+    match (env, host) {
+        (Some(env), Some(host)) if env != host => {
+            let found = format!("{env:?} in the environment and {host:?} in its host");
+            Err(Error::Configuration { what, found, expected: "the same in both, or given in one" })
+        }
+        (env, host) => Ok(env.or(host)),
     }
 }

@@ -33,13 +33,39 @@ pub enum Error {
         /// The step boundary where it stopped.
         place: Place,
     },
-    /// The sink refused rows.
-    #[error("the trace sink failed near {place}: {source}")]
+    /// The sink refused rows. The next run shows them again.
+    #[error("the rows before {place} were refused")]
     Sink {
         /// Where the run was when rows were handed over; every earlier step ran.
         place: Place,
         /// The sink's own error.
         source: SinkError,
+    },
+    /// Who takes segments refused one. The next run begins with it.
+    #[error("segment {index} was refused; the run stood at {place}")]
+    Segment {
+        /// The segment's number.
+        index: u64,
+        /// Where the run was when it stopped: in a later segment, or at the program's end.
+        place: Place,
+        /// The callback's own error.
+        source: SinkError,
+    },
+    /// A trace callback refused an event. The next run begins with it.
+    #[error("a trace event of the steps before {place} was refused")]
+    Event {
+        /// Where the run was when events were sent; every earlier step ran.
+        place: Place,
+        /// The callback's own error.
+        source: SinkError,
+    },
+    /// What a run made is still to be handed over, so that the program cannot be resumed yet.
+    #[error(
+        "an earlier run failed before everything was handed over; run the session once more before it is resumed, at {place}"
+    )]
+    Unfinished {
+        /// Where the session stands.
+        place: Place,
     },
     /// One of the guest's streams failed.
     #[error("the guest's {stream} failed at {place}: {source}")]
@@ -164,6 +190,9 @@ impl Error {
         ("cycle-limit", "the limit on cycles was reached"),
         ("cancelled", "the run was cancelled"),
         ("sink", "the trace could not be written"),
+        ("segment", "a segment could not be written"),
+        ("event", "a trace event could not be handed over"),
+        ("unfinished", "what an earlier run made has to be handed over first"),
         ("stream", "one of the guest's streams failed"),
         ("arguments", "the guest's arguments do not fit on its stack"),
         ("boot", "the machine cannot start this program"),
@@ -188,6 +217,9 @@ impl Error {
             Error::Limit(limit) => limit.limit.name(),
             Error::Cancelled { .. } => "cancelled",
             Error::Sink { .. } => "sink",
+            Error::Segment { .. } => "segment",
+            Error::Event { .. } => "event",
+            Error::Unfinished { .. } => "unfinished",
             Error::Stream { .. } => "stream",
             Error::Arguments { .. } => "arguments",
             Error::Boot { .. } => "boot",
@@ -217,6 +249,9 @@ impl Error {
             Error::Difference(difference) => Some(difference.place),
             Error::Cancelled { place }
             | Error::Sink { place, .. }
+            | Error::Segment { place, .. }
+            | Error::Event { place, .. }
+            | Error::Unfinished { place }
             | Error::Stream { place, .. }
             | Error::Host { place, .. }
             | Error::BigInt { place, .. }
@@ -406,6 +441,9 @@ mod tests {
             limit(Limit::Cycles { used: 0, limit: 0 }),
             Error::Cancelled { place: PLACE },
             Error::Sink { place: PLACE, source: "full".into() },
+            Error::Segment { index: 0, place: PLACE, source: "full".into() },
+            Error::Event { place: PLACE, source: "full".into() },
+            Error::Unfinished { place: PLACE },
             Error::Stream { stream: "stdin", place: PLACE, source: io::ErrorKind::Other.into() },
             Error::Arguments { bytes: 0, limit_bytes: 0 },
             Error::Boot { machine: MachineKind::Bare, reason: String::new() },
@@ -425,6 +463,7 @@ mod tests {
             match error {
                 Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
                 Error::Broken { .. } => {}
+                Error::Segment { .. } | Error::Event { .. } | Error::Unfinished { .. } => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
                 Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } | Error::Internal { .. } => {}
                 Error::Machine { .. } | Error::SegmentTooSmall { .. } | Error::Host { .. } | Error::Thread { .. } => {}

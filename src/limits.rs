@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a run may use; `None` is no limit. Steps, memory and output stop every engine at the same step.
+/// What a run may use; `None` is no limit. Steps, memory, output and cycles stop every engine at the same step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// Step k runs only if k is below this. A program that ends in exactly this many steps has not reached it.
@@ -15,6 +15,9 @@ pub struct Limits {
     /// says: then the error is [`Error::Host`](crate::Error::Host), of kind `output-limit`, and the run can go on as well. A
     /// host of the caller's own counts for itself.
     pub output_bytes: Option<u64>,
+    /// User cycles of a session on machine `r0vm`, or of its part after a pause; reaching them is an error. Where its host
+    /// has a limit too, the session begins with the lower one. Machine `bare` counts no cycles and refuses this.
+    pub cycles: Option<u64>,
     /// Time spent running. Seen at some step boundary soon after: where is not deterministic.
     pub time: Option<Duration>,
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tachy_runtime::Vm;
 
-use crate::engine::{Hart, Stats, Status};
+use crate::engine::Hart;
 use crate::error::{Error, Place};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, MachineKind};
-use crate::r0vm::Report;
+use crate::r0vm::{Records, Report};
+use crate::stats::Stats;
+use crate::status::Status;
 use crate::trace::{Replay, Sink};
 
 /// Something that can be run, and looked at between two steps.
@@ -18,6 +20,15 @@ pub(crate) trait Run: Send {
     /// Runs until the program ends, step `until` is reached, or something goes wrong.
     fn run(&mut self, until: u64, limits: &Limits, cancel: &CancelHandle, sink: &mut dyn Sink)
     -> Result<Status, Error>;
+
+    /// Has records of segments sent there in the next run.
+    fn set_records(&mut self, records: Option<Records>);
+
+    /// Whether the program has ended, or its next step can never be done.
+    fn is_over(&self) -> bool;
+
+    /// Whether a failure has left something undone that the next run does.
+    fn owes(&self) -> bool;
 
     /// Makes a program go on that only paused; whether it does.
     fn resume(&mut self) -> bool;
@@ -46,6 +57,18 @@ impl<M: Machine> Run for Hart<'_, M> {
         sink: &mut dyn Sink,
     ) -> Result<Status, Error> {
         Hart::run(self, until, limits, cancel, sink)
+    }
+
+    fn set_records(&mut self, records: Option<Records>) {
+        Hart::set_records(self, records);
+    }
+
+    fn is_over(&self) -> bool {
+        Hart::is_over(self)
+    }
+
+    fn owes(&self) -> bool {
+        Hart::owes(self)
     }
 
     fn resume(&mut self) -> bool {

@@ -4,24 +4,27 @@
 //! session computes is a function of program, input and limits alone, never of the engine.
 
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tachy_runtime::Vm;
 
+use crate::callers::{self, Failed};
 use crate::crosscheck::{Crosscheck, Streams};
-use crate::engine::{Hart, Options, Stats, Status};
-use crate::env::{Env, TraceCallback};
+use crate::engine::{Hart, Options};
+use crate::env::{Env, Settled};
 use crate::error::{Error, Place};
 use crate::jit::{Caches, JitOptions};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
 use crate::memory;
 use crate::program::Program;
-use crate::r0vm::{Report, Sealer, TraceEvents};
+use crate::r0vm::{Report, Sealer, TraceCallback, TraceEvents, Unsealed};
 use crate::run::{self, Run, State};
-use crate::trace::{NullSink, Replay, Sink};
+use crate::stats::Stats;
+use crate::status::Status;
+use crate::surroundings::Surroundings;
+use crate::trace::{Effect, Level, NullSink, Replay, Row, Sink, SinkError};
 
 /// Which engine runs a program. All do exactly the same to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -97,6 +100,10 @@ impl Builder {
             return Err(Error::Configuration { what: "the row buffer", found: format!("{rows} rows"), expected });
         }
         self.0.jit.check()?;
+        if self.0.limits.cycles.is_some() && self.0.machine != MachineKind::R0vm {
+            let found = format!("given on machine {}", self.0.machine);
+            return Err(Error::Configuration { what: "the limit on cycles", found, expected: "machine r0vm" });
+        }
         let rules = match self.0.machine {
             MachineKind::Bare => Bare::RULES,
             MachineKind::R0vm => R0vm::RULES,
@@ -159,45 +166,48 @@ impl Executor {
     /// A session at its first step.
     ///
     /// # Errors
-    /// When the machine cannot start the program, its memory exceeds the limit, or the system refuses memory.
-    pub fn start<'env>(&self, mut env: Env<'env>) -> Result<Session<'env>, Error> {
-        if env.segments.sink.is_some() {
-            let sealer = Sealer::start(&self.program).map_err(|source| Error::Thread { source })?;
-            env.segments.sealer = Some(sealer);
-        }
-        let cancel = mem::take(&mut env.cancel);
-        let is_r0vm = self.settings.machine == MachineKind::R0vm;
-        let events = env.events.take().filter(|_| is_r0vm);
+    /// [`Error::Configuration`] for an environment that is not the machine's or contradicts itself. Else when the machine
+    /// cannot start the program, its memory exceeds the limit, or the system refuses memory.
+    pub fn start<'env>(&self, env: Env<'env>) -> Result<Session<'env>, Error> {
+        let Settled { surroundings, cancel, segments, events, limit_cycles } = env.settle(self.settings.machine)?;
         let run: Box<dyn Run + 'env> = match self.settings.engine {
-            Engine::Jit | Engine::Interpreter => self.boot(env, self.caches.clone())?,
+            Engine::Jit | Engine::Interpreter => self.boot(surroundings, self.caches.clone())?,
             Engine::Crosscheck => {
-                let (env, follower, streams) = Streams::split(env);
-                let jit = self.boot(env, self.caches.clone())?;
+                let (leader, follower, streams) = Streams::split(surroundings);
+                let jit = self.boot(leader, self.caches.clone())?;
                 Box::new(Crosscheck::new(jit, self.boot(follower, None)?, streams))
             }
         };
-        Ok(Session { run, limits: self.settings.limits, cancel, events })
+        let mut limits = self.settings.limits;
+        limits.cycles = [limits.cycles, limit_cycles].into_iter().flatten().min();
+        let sealer = segments.map(|sink| Sealer::new(&self.program, sink));
+        let events = TraceEvents::to_all(events);
+        Ok(Session { run, limits, cancel, sealer, events, sink_is_done: false, unsaid: None, earlier: Vec::new() })
     }
 
-    fn boot<'env>(&self, env: Env<'env>, caches: Option<Arc<Caches>>) -> Result<Box<dyn Run + 'env>, Error> {
+    fn boot<'env>(
+        &self,
+        around: Surroundings<'env>,
+        caches: Option<Arc<Caches>>,
+    ) -> Result<Box<dyn Run + 'env>, Error> {
         match self.settings.machine {
-            MachineKind::Bare => self.boot_on::<Bare>(env, caches),
-            MachineKind::R0vm => self.boot_on::<R0vm>(env, caches),
+            MachineKind::Bare => self.boot_on::<Bare>(around, caches),
+            MachineKind::R0vm => self.boot_on::<R0vm>(around, caches),
         }
     }
 
     fn boot_on<'env, M: Machine>(
         &self,
-        env: Env<'env>,
+        around: Surroundings<'env>,
         caches: Option<Arc<Caches>>,
     ) -> Result<Box<dyn Run + 'env>, Error> {
         let mut vm = Vm::new()?;
         let mut budget = Budget::default();
         budget.set_limit_memory(self.settings.limits.memory_bytes);
-        let machine = M::boot(&self.program, &env, &mut vm.state(), &mut budget)?;
+        let machine = M::boot(&self.program, &around, &mut vm.state(), &mut budget)?;
         let JitOptions { take_turns, regrow_steps, .. } = self.settings.jit;
         let options = Options { caches, buffer_rows: self.settings.buffer_rows, take_turns, regrow_steps };
-        Ok(Box::new(Hart::new(vm, machine, World::new(env, budget), options)))
+        Ok(Box::new(Hart::new(vm, machine, World::new(around, budget), options)))
     }
 
     /// The complete state before step `step`: a session that stands there, or at the program's end if that comes first.
@@ -232,8 +242,16 @@ pub struct Session<'env> {
     run: Box<dyn Run + 'env>,
     limits: Limits,
     cancel: CancelHandle,
+    /// Hashes segments and hands them over, where someone takes them.
+    sealer: Option<Sealer<'env>>,
     /// Makes events of the rows of every run, where someone takes them.
     events: Option<TraceEvents<TraceCallback<'env>>>,
+    /// Whether the caller's sink has the rows of which an event was refused.
+    sink_is_done: bool,
+    /// How the program ended, if a segment that was refused has kept that from the caller.
+    unsaid: Option<Result<Status, Error>>,
+    /// What the parts came to that ended with a pause, after which the program went on.
+    earlier: Vec<Report>,
 }
 
 impl Session<'_> {
@@ -257,29 +275,97 @@ impl Session<'_> {
     /// # Panics
     /// As [`Session::run`].
     pub fn run_to(&mut self, step: u64, sink: &mut dyn Sink) -> Result<Status, Error> {
-        let place = self.place();
-        let Session { run, limits, cancel, events } = self;
-        if let Some(events) = events {
-            events.send_held().map_err(|source| Error::Sink { place, source })?;
+        if self.limits.cycles.is_some() && self.machine() != MachineKind::R0vm {
+            let found = format!("given on machine {}", self.machine());
+            return Err(Error::Configuration { what: "the limit on cycles", found, expected: "machine r0vm" });
         }
-        match events {
-            None => run.run(step, limits, cancel, sink),
-            Some(events) => run.run(step, limits, cancel, &mut (events, sink)),
+        let Session { run, limits, cancel, sealer, events, sink_is_done, .. } = self;
+        let Some(sealer) = sealer else {
+            return run_with_events(run.as_mut(), step, limits, cancel, events, sink_is_done, sink);
+        };
+        let (ran, unsealed) = sealer.beside(|records| {
+            run.set_records(Some(records));
+            // A panic, too, must leave nobody who could still send records: the thread waits for them.
+            let ran = callers::call(|| run_with_events(run.as_mut(), step, limits, cancel, events, sink_is_done, sink));
+            run.set_records(None);
+            ran.unwrap_or_else(|panic| panic.resume())
+        });
+        let ran = ran.map(|ran| ran.unwrap_or_else(|panic| panic.resume()));
+        let Some(unsealed) = unsealed else { return self.said(ran) };
+        let place = self.place();
+        let (index, failed) = match unsealed {
+            Unsealed::Thread(source) => return Err(Error::Thread { source }),
+            Unsealed::Broken => {
+                let what = "the thread that hashes segments has panicked".to_owned();
+                return Err(Error::Internal { what, place });
+            }
+            Unsealed::Refused(index, failed) => (index, failed),
+        };
+        // What else went wrong came first, and is said; the segment comes again with the next run.
+        match (ran, failed) {
+            (Some(ran), Failed::Panic(panic)) => {
+                self.leave_unsaid(ran);
+                panic.resume()
+            }
+            (Some(Err(error)), Failed::Error(_)) if !matches!(error, Error::Segment { .. } | Error::Ended { .. }) => {
+                Err(error)
+            }
+            (Some(ran), Failed::Error(source)) => {
+                self.leave_unsaid(ran);
+                Err(Error::Segment { index, place, source })
+            }
+            (None, Failed::Panic(panic)) => panic.resume(),
+            (None, Failed::Error(source)) => Err(Error::Segment { index, place, source }),
         }
     }
 
-    /// Makes a program of machine `r0vm` go on that has paused. Segments and cycles are then counted anew, and so is the
-    /// limit on cycles; the steps are not.
+    /// Keeps how the program ended for the next run to say.
+    fn leave_unsaid(&mut self, ran: Result<Status, Error>) {
+        let is_the_end = match &ran {
+            Ok(status) => *status != Status::Reached,
+            // A program that has ended well has another end than this.
+            Err(_) if self.exit_code().is_some() => false,
+            Err(Error::Sink { .. } | Error::Event { .. } | Error::Segment { .. } | Error::Ended { .. }) => false,
+            Err(_) => self.run.is_over(),
+        };
+        if is_the_end {
+            self.unsaid.get_or_insert(ran);
+        }
+    }
+
+    /// How a run ended, or an earlier one if nobody has said that yet.
+    fn said(&mut self, ran: Option<Result<Status, Error>>) -> Result<Status, Error> {
+        match ran {
+            Some(Err(Error::Ended { place })) => self.unsaid.take().unwrap_or(Err(Error::Ended { place })),
+            Some(ran) => ran,
+            None => Err(Error::Internal { what: "nothing was run".to_owned(), place: self.place() }),
+        }
+    }
+
+    /// Makes a program of machine `r0vm` go on that has paused. Segments and cycles are then counted from 0 again, and so
+    /// is the limit on cycles; the steps are not.
     ///
     /// # Errors
-    /// [`Error::Ended`] when it has not paused.
+    /// [`Error::Ended`] when it has not paused. [`Error::Unfinished`] when the last run failed before everything was handed
+    /// over: one more run does that.
     pub fn resume(&mut self) -> Result<(), Error> {
+        let place = self.place();
+        if self.run.owes() || self.unsaid.is_some() || self.sealer.as_ref().is_some_and(Sealer::owes) {
+            return Err(Error::Unfinished { place });
+        }
+        let report = self.report();
         match self.run.resume() {
             true => {
-                self.events = self.events.take().map(TraceEvents::anew);
+                self.earlier.extend(report.map(|report| Report { earlier: Vec::new(), ..report }));
+                if let Some(events) = &mut self.events {
+                    events.begin_part();
+                }
+                if let Some(sealer) = &mut self.sealer {
+                    sealer.begin_part();
+                }
                 Ok(())
             }
-            false => Err(Error::Ended { place: self.place() }),
+            false => Err(Error::Ended { place }),
         }
     }
 
@@ -346,7 +432,10 @@ impl Session<'_> {
 
     /// What the session came to on machine `r0vm`: cycles, segments, journal; none on another machine.
     pub fn report(&self) -> Option<Report> {
-        self.state().report()
+        let mut report = self.state().report()?;
+        report.earlier.clone_from(&self.earlier);
+        report.roots = self.sealer.as_ref().and_then(Sealer::roots);
+        Some(report)
     }
 
     /// How the session ran.
@@ -362,5 +451,45 @@ impl Session<'_> {
     /// A handle that cancels this session from another thread, and tells there how far it is.
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
+    }
+}
+
+/// Has the rows of a run made into events, too, if someone takes them.
+fn run_with_events(
+    run: &mut (dyn Run + '_),
+    step: u64,
+    limits: &Limits,
+    cancel: &CancelHandle,
+    events: &mut Option<TraceEvents<TraceCallback<'_>>>,
+    sink_is_done: &mut bool,
+    sink: &mut dyn Sink,
+) -> Result<Status, Error> {
+    let Some(events) = events else { return run.run(step, limits, cancel, sink) };
+    let mut both = WithEvents { wants_rows: sink.level() != Level::Off, sink, sink_is_done, events };
+    let ran = run.run(step, limits, cancel, &mut both);
+    match ran {
+        // The sink has them; what was refused is an event.
+        Err(Error::Sink { place, source }) if *both.sink_is_done => Err(Error::Event { place, source }),
+        ran => ran,
+    }
+}
+
+/// A sink, and behind it the callbacks that take events. Each gets everything once, whoever fails when.
+struct WithEvents<'a, 'env> {
+    sink: &'a mut dyn Sink,
+    wants_rows: bool,
+    sink_is_done: &'a mut bool,
+    events: &'a mut TraceEvents<TraceCallback<'env>>,
+}
+
+impl Sink for WithEvents<'_, '_> {
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        if self.wants_rows && !*self.sink_is_done {
+            self.sink.rows(first_step, rows, effects)?;
+        }
+        *self.sink_is_done = true;
+        self.events.rows(first_step, rows, effects)?;
+        *self.sink_is_done = false;
+        Ok(())
     }
 }

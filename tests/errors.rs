@@ -90,6 +90,14 @@ fn errors(engine: Engine) -> Vec<Error> {
         session.cancel_handle().cancel();
         session.run(off).expect_err("it is cancelled")
     };
+    // It pauses, and nobody takes its segment.
+    let unfinished = {
+        let case = machine_call(&[(17, 0), (10, 1)]);
+        let env = Env::new().segments(|_| Err("full".into()));
+        let mut session = executor(&case, engine, limits).start(env).expect("it starts");
+        session.run(off).expect_err("the segment is refused");
+        session.resume().expect_err("the segment is left")
+    };
     let closed: &mut [u8] = &mut [];
     let unknown = HostEnv::builder().build().expect("a host");
     vec![
@@ -98,7 +106,7 @@ fn errors(engine: Engine) -> Vec<Error> {
         end(&toucher(64), engine, Limits { memory_bytes: Some(32 << 10), ..limits }, Env::new(), off),
         end(&writer(), engine, Limits { output_bytes: Some(25), ..limits }, Env::new(), off),
         end(&endless(), engine, Limits { time: Some(Duration::ZERO), ..limits }, Env::new(), off),
-        end(&forever, engine, limits, Env::new().limit_cycles(20_000), off),
+        end(&forever, engine, Limits { cycles: Some(20_000), ..limits }, Env::new(), off),
         cancelled,
         end(&endless(), engine, limits, Env::new(), &mut Full),
         end(&writer(), engine, limits, Env::new().stdout(closed), off),
@@ -124,6 +132,9 @@ fn errors(engine: Engine) -> Vec<Error> {
             off,
         ),
         ended,
+        end(&machine_call(&[(17, 0), (10, 0)]), engine, limits, Env::new().segments(|_| Err("full".into())), off),
+        end(&machine_call(&[(17, 0), (10, 0)]), engine, limits, Env::new().trace_callback(|_| Err("full".into())), off),
+        unfinished,
     ]
 }
 

@@ -209,8 +209,8 @@ fn check(what: &str, program: &Program, rules: impl Fn(&mut Expected, &[Row], &S
         rules(&mut expected, &rows.rows, &session);
 
         let mut found = Vec::new();
-        let mut sink = TraceEvents::new(|event| {
-            found.push(event);
+        let mut sink = TraceEvents::new(|event: &TraceEvent| {
+            found.push(*event);
             Ok::<(), SinkError>(())
         });
         assert_eq!(executor.start(env()).expect("it starts").run(&mut sink).is_ok(), ended, "{what}, {engine:?}");

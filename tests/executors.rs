@@ -149,7 +149,7 @@ fn tiny() -> Case {
 /// A session that has code for both levels.
 fn both_levels<'env>(executor: &Executor, case: &Case) -> Session<'env> {
     let mut session = executor.start(tachy::Env::new().args(case.args.iter().cloned())).expect("it starts");
-    assert_eq!(session.run_to(40, &mut NullSink::off()).expect("it pauses"), Status::Paused);
+    assert_eq!(session.run_to(40, &mut NullSink::off()).expect("it pauses"), Status::Reached);
     session.run(&mut NullSink::rows()).expect("it ends");
     session
 }
@@ -240,7 +240,7 @@ fn sessions_of_r0vm_that_are_gone_leave_nothing() {
         for _ in 0..count {
             let host = tachy::host::HostEnv::builder().write_slice(&[2u32]).build().expect("a host");
             let mut segments = 0;
-            let take = |_| {
+            let take = |_: &tachy::r0vm::Segment| {
                 segments += 1;
                 Ok(())
             };

@@ -175,7 +175,7 @@ fn pauses_limits_and_cancels_leave_no_mark() {
                         }
                     };
                     match result {
-                        Ok(Status::Paused) => {}
+                        Ok(Status::Reached) => {}
                         Err(Error::Limit(error)) if is_own_cut(error.limit, limits) => {}
                         result => return result,
                     }
@@ -249,7 +249,7 @@ fn cancelling_from_another_thread() {
             assert!(matches!(result, Err(Error::Cancelled { place }) if place == session.place()), "{result:?}");
             // And on, as if nothing had been.
             let stop = session.steps() + 1001;
-            assert_eq!(session.run_to(stop, &mut NullSink::off()).expect("it goes on"), Status::Paused);
+            assert_eq!(session.run_to(stop, &mut NullSink::off()).expect("it goes on"), Status::Reached);
             assert_eq!(session.registers()[5], stop.div_ceil(2) as u32, "{setup:?}");
         }
     }

@@ -76,7 +76,8 @@ fn start_with_input<'env>(case: &'env Case, setup: &Setup) -> Session<'env> {
 fn window(name: &str, session: &mut Session<'_>) -> (u64, u64) {
     let (steps, interpreted) = (session.steps(), session.stats().interpreted_steps);
     match session.run_to(steps + WINDOW_STEPS, &mut NullSink::off()) {
-        Ok(Status::Paused) => {}
+        Ok(Status::Reached) => {}
+        Ok(Status::Paused { code }) => panic!("{name} paused with {code}"),
         Ok(Status::Exited { code }) => assert_eq!(code, 0, "{name}"),
         Err(error) => panic!("{name}: {error}"),
     }
@@ -89,7 +90,7 @@ fn hot_programs_are_hardly_interpreted() {
     for (name, args, warm_steps) in WARM {
         let case = warm_case(name, args);
         let mut session = start_with_input(&case, &Setup::jit(JitOptions::default()).background(false));
-        assert_eq!(session.run_to(warm_steps, &mut NullSink::off()).expect("it pauses"), Status::Paused, "{name}");
+        assert_eq!(session.run_to(warm_steps, &mut NullSink::off()).expect("it pauses"), Status::Reached, "{name}");
         for _ in 0..2 {
             let (steps, interpreted) = window(name, &mut session);
             assert_eq!(steps, WINDOW_STEPS, "{name}: too short");

@@ -71,7 +71,7 @@ fn a_replay_can_begin_in_the_middle() {
     case.args = ["quicksort", "300"].map(|arg| arg.as_bytes().to_vec()).to_vec();
     let mut session = session_at(&case, &Setup::eager(), 10_000);
     let mut replay = session.replay(25_000);
-    assert_eq!(session.run_to(20_000, &mut replay).expect("it goes on"), Status::Paused);
+    assert_eq!(session.run_to(20_000, &mut replay).expect("it goes on"), Status::Reached);
     assert_eq!((replay.step(), replay.registers()), (20_000, session.registers()));
     assert_eq!(session.run(&mut replay).expect("it ends"), Status::Exited { code: 0 });
     let expected = session_at(&case, &Setup::interpreter(), 25_000);

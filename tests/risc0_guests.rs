@@ -65,7 +65,8 @@ fn outcome(po2: u32, result: Result<(), Error>, report: &Report) -> Vec<String> 
     if report.exit.is_none() {
         return [&po2.to_string(), &end, "0", "0", "0", "none"].map(str::to_owned).to_vec();
     }
-    let bytes = report.journal.as_deref().expect("the library's own host");
+    // The table says "empty" of a guest that committed to nothing.
+    let bytes = report.journal.as_ref().map_or(&[][..], |journal| &journal.bytes);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let journal = match bytes.len() {
         0 => "empty".to_owned(),
@@ -202,7 +203,7 @@ fn traces_segments_and_memory_agree() {
         let segments = Arc::new(Mutex::new(Vec::<Segment>::new()));
         let kept = segments.clone();
         let env = env(&case.environment).segments(move |segment| {
-            kept.lock().expect("nobody panics").push(segment);
+            kept.lock().expect("nobody panics").push(segment.clone());
             Ok(())
         });
         let session = executor(&program, Engine::Interpreter).start(env).expect("it starts");

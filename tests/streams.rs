@@ -357,7 +357,7 @@ fn hosts_that_panic() {
             builder.build().expect("a host")
         };
         for (panics, segments_panic) in [(true, false), (false, true), (false, false)] {
-            let take = |_| {
+            let take = |_: &tachy::r0vm::Segment| {
                 assert!(!segments_panic, "a taker of segments that panics on purpose");
                 Ok(())
             };

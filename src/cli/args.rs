@@ -131,7 +131,13 @@ impl ConditionArgs {
 
     pub(super) fn limits(&self) -> Limits {
         let LimitArgs { limit_steps, limit_memory, limit_output, limit_time } = self.limits;
-        Limits { steps: limit_steps, memory_bytes: limit_memory, output_bytes: limit_output, time: limit_time }
+        Limits {
+            steps: limit_steps,
+            memory_bytes: limit_memory,
+            output_bytes: limit_output,
+            time: limit_time,
+            cycles: None,
+        }
     }
 
     pub(super) fn jit(&self) -> JitOptions {

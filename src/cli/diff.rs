@@ -87,7 +87,8 @@ fn take_down(report: &mut Report, comparison: &Comparison) {
     facts.agree = Some(matches!(comparison.verdict, Verdict::Agree(_)));
     match &comparison.verdict {
         Verdict::Agree(Ok(Status::Exited { code })) => facts.exit = Some(ExitFacts::Code(*code)),
-        Verdict::Agree(Ok(Status::Paused)) => {}
+        Verdict::Agree(Ok(Status::Paused { code })) => facts.exit = Some(ExitFacts::Code(*code)),
+        Verdict::Agree(Ok(Status::Reached)) => {}
         Verdict::Agree(Err(error)) => facts.error = Some(ErrorFacts::new(&Failure::library(error))),
         Verdict::Differ(difference) => {
             facts.difference = Some(DifferenceFacts { step: difference.place.step, what: difference.what.clone() });
@@ -113,7 +114,8 @@ fn agreement(rows: u64, end: &Result<Status, Error>, exit: Option<Exit>) -> Stri
 fn status_text(status: &Status) -> String {
     match status {
         Status::Exited { code } => format!("exit {code}"),
-        Status::Paused => "paused".to_owned(),
+        Status::Paused { code } => format!("pause {code}"),
+        Status::Reached => "stopped".to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! Neither of the two changes what a run computes.
 
 use clap::Args;
-use tachy::r0vm::{Exit, Report};
+use tachy::r0vm::Report;
 use tachy::{Error, MachineKind, Session, Sink, Status};
 
 use super::failure::Failure;
@@ -75,9 +75,8 @@ impl Drive {
     ) -> Result<Status, Stopped> {
         loop {
             let status = session.run_to(step, sink).map_err(Stopped::Run)?;
-            let is_over = self.resumes == 0 || !matches!(status, Status::Exited { .. });
-            let report = session.report().filter(|report| matches!(report.exit, Some(Exit::Paused(_))));
-            let Some(report) = report.filter(|_| !is_over) else { return Ok(status) };
+            let goes_on = self.resumes > 0 && matches!(status, Status::Paused { .. });
+            let Some(report) = session.report().filter(|_| goes_on) else { return Ok(status) };
             part(&report).map_err(Stopped::Pause)?;
             session.resume().map_err(Stopped::Run)?;
             self.resumes -= 1;

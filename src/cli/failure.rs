@@ -13,11 +13,13 @@ pub(super) const USAGE: u8 = 64;
 pub(super) const DIFFER: u8 = 70;
 /// Exit code after Ctrl-C, as of any program that a shell sees end by SIGINT.
 pub(super) const INTERRUPTED: u8 = 130;
+/// Exit code of a guest that paused and was not resumed, whatever code it gave.
+pub(super) const PAUSED: u8 = 75;
 /// Exit code for what cannot be done here or not yet.
 const UNAVAILABLE: u8 = 69;
 
 /// Exit codes, for the help.
-const CODES: [(u8, &str); 11] = [
+const CODES: [(u8, &str); 12] = [
     (0, "all went well; or, with run, the guest's own code"),
     (USAGE, "the command line makes no sense"),
     (65, "the program is bad"),
@@ -28,6 +30,7 @@ const CODES: [(u8, &str); 11] = [
     (72, "step, output, time or cycle limit"),
     (73, "the guest trapped, panicked, or asked for what there is not"),
     (74, "input or output failed"),
+    (PAUSED, "the guest paused; --resume makes it go on"),
     (INTERRUPTED, "interrupted with Ctrl-C; a second one ends everything at once"),
 ];
 
@@ -49,7 +52,7 @@ fn exit_code(kind: &str) -> u8 {
         "memory-limit" => 71,
         "step-limit" | "output-limit" | "time-limit" | "cycle-limit" | "segment-too-small" => 72,
         "trap" | "machine" | "bigint" | "host" => 73,
-        "output" | "sink" | "stream" => 74,
+        "output" | "sink" | "segment" | "event" | "stream" => 74,
         "cancelled" => INTERRUPTED,
         _ => UNAVAILABLE,
     }
@@ -63,7 +66,7 @@ pub(super) fn help(examples: &str) -> String {
         let _ = writeln!(text, "  {code:>3}  {meaning}");
     }
     text.push_str(
-        "A trace whose reader goes away ends quietly, with 0. With run, a guest's code of 64 to 74, or 130, looks like one \
+        "A trace whose reader goes away ends quietly, with 0. With run, a guest's code of 64 to 75, or 130, looks like one \
          of ours; --json tells them apart.\n\nKinds of errors in JSON, with their exit codes:\n",
     );
     for (kind, meaning) in Error::KINDS.iter().chain(&OWN_KINDS) {
@@ -123,11 +126,6 @@ impl Failure {
         Failure::new("difference", format!("{message}; `tachy diff` shows where they differ"))
     }
 
-    /// A guest of machine `r0vm` ended in a way that has no meaning.
-    pub(super) fn end(word: u32) -> Failure {
-        Failure::new("machine", format!("the guest ended with {word:#010x}, neither for good nor to be resumed"))
-    }
-
     /// The program was refused.
     pub(super) fn program(path: &Path, error: ProgramError) -> Failure {
         let error = Error::from(error);
@@ -153,7 +151,7 @@ impl Failure {
     /// The library says so.
     pub(super) fn library(error: &Error) -> Failure {
         let quiet = match error {
-            Error::Sink { source, .. } => {
+            Error::Sink { source, .. } | Error::Segment { source, .. } => {
                 source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
             }
             _ => false,
@@ -164,7 +162,7 @@ impl Failure {
         };
         let message = match error {
             Error::Cancelled { place: Place { pc, step } } => format!("interrupted at pc {pc:#010x}, step {step}"),
-            error => error.to_string(),
+            error => chain(error),
         };
         Failure { place: error.place(), address, quiet, ..Failure::new(error.kind(), message) }
     }
@@ -179,6 +177,20 @@ impl Failure {
         let _ = writeln!(anstream::stderr(), "{name}tachy:{name:#} {}", self.message);
         exit_code(self.kind)
     }
+}
+
+/// An error and what it comes from, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let own = error.to_string();
+        if !text.ends_with(&own) {
+            text = format!("{text}: {own}");
+        }
+        source = error.source();
+    }
+    text
 }
 
 /// A function and a line of its source, as far as the program's file names them.
@@ -202,6 +214,6 @@ mod tests {
         // These have no other name for their code, so that a typing mistake would go unseen.
         let unavailable = Error::KINDS.iter().filter(|(kind, _)| exit_code(kind) == UNAVAILABLE);
         let names: Vec<&str> = unavailable.map(|(kind, _)| *kind).collect();
-        assert_eq!(names, ["boot", "thread", "host-memory", "ended", "broken"]);
+        assert_eq!(names, ["unfinished", "boot", "thread", "host-memory", "ended", "broken"]);
     }
 }

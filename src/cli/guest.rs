@@ -5,15 +5,14 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use tachy::r0vm::{Exit, Report};
-use tachy::{Engine, Env, MachineKind, Session};
+use tachy::r0vm::Report;
+use tachy::{Engine, Env, MachineKind, Session, Status};
 
 use super::args::{GuestArgs, argv};
-use super::failure::Failure;
+use super::failure::{Failure, PAUSED};
 use super::load::Loaded;
 use super::progress::Progress;
 use super::r0vm::args::R0vmArgs;
-use super::r0vm::facts;
 use super::r0vm::host::surroundings;
 use super::streams::{Streams, create, open_input, stderr, stdout};
 
@@ -30,6 +29,9 @@ impl<'a> Guest<'a> {
     pub(super) fn read(args: &'a GuestArgs) -> Result<Guest<'a>, Failure> {
         let loaded = Loaded::read(&args.program, args.conditions.machine())?;
         args.r0vm.check(loaded.machine)?;
+        if args.stdin.is_some() && args.r0vm.reads(0) {
+            return Err(Failure::usage("--input and --read-fd 0 both say what the guest reads there: give one"));
+        }
         Ok(Guest { args, loaded, journal: create(args.r0vm.journal())? })
     }
 
@@ -71,25 +73,21 @@ impl<'a> Guest<'a> {
         env(self.loaded.machine, program, args, r0vm, streams)
     }
 
-    /// What is left to do after the last step on machine `r0vm`: the journal, and a word about how it ended.
-    pub(super) fn finish(&self, report: Option<&Report>) -> Result<(), Failure> {
+    /// What is left to do after the last step on machine `r0vm`: the journal, and a word about a pause. The exit code of a
+    /// guest that ended as it did, if that is not the guest's own.
+    pub(super) fn finish(&self, status: Status, report: Option<&Report>) -> Result<Option<u8>, Failure> {
         self.write_journal(report)?;
-        match report.and_then(|report| report.exit) {
-            Some(Exit::Unknown(word)) => Err(Failure::end(word)),
-            Some(Exit::Paused(code)) => {
-                // What nobody can read is not worth an error.
-                let _ = writeln!(io::stderr(), "tachy: the guest paused with code {code}; with --resume it goes on");
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+        let Status::Paused { code } = status else { return Ok(None) };
+        // What nobody can read is not worth an error.
+        let _ = writeln!(io::stderr(), "tachy: the guest paused with code {code}; with --resume it goes on");
+        Ok(Some(PAUSED))
     }
 
     /// Writes the journal, if it is wanted and counts.
     pub(super) fn write_journal(&self, report: Option<&Report>) -> Result<(), Failure> {
-        let journal = report.and_then(facts::journal);
+        let journal = report.and_then(|report| report.journal.as_ref());
         let (Some(mut file), Some(journal)) = (self.journal.as_ref(), journal) else { return Ok(()) };
-        file.write_all(journal).map_err(|error| Failure::output("the journal", &error))
+        file.write_all(&journal.bytes).map_err(|error| Failure::output("the journal", &error))
     }
 }
 

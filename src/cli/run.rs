@@ -17,7 +17,7 @@ const EXAMPLES: &str = "  tachy run guests/bin/fib.elf -- 20
   tachy run --input input --journal journal --segments segments guests/r0vm/bin/recursion.bin
 ";
 
-/// Run a program; its exit code becomes ours (the low eight bits), also when it only pauses
+/// Run a program; its exit code becomes ours (the low eight bits), or 75 when it only pauses
 #[derive(Args)]
 #[command(after_long_help = failure::help(EXAMPLES))]
 pub(super) struct Run {
@@ -51,9 +51,9 @@ impl Run {
         });
         drop(drive);
         report.session(&session);
-        result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
-        guest.finish(session.report().as_ref())?;
+        let status = result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
+        let code = guest.finish(status, session.report().as_ref())?;
         // A shell sees eight bits of any code.
-        Ok(session.exit_code().unwrap_or(0) as u8)
+        Ok(code.unwrap_or(session.exit_code().unwrap_or(0) as u8))
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use tachy::r0vm::Report as Part;
-use tachy::trace::{CountingSink, CsvSink, DigestSink, FileSink};
+use tachy::trace::{CountingSink, CsvSink, DigestSink, FileSink, Tee};
 use tachy::{NullSink, Session, Status};
 
 use super::args::{EngineArgs, GuestArgs, ReportArgs};
@@ -95,7 +95,7 @@ impl Trace {
         let mut digest = report.json.is_some().then(DigestSink::default);
         let mut counts = CountingSink::default();
 
-        let sink = &mut ((&mut tables.text, &mut tables.binary), (&mut digest, &mut counts));
+        let sink = &mut Tee::new(Tee::new(&mut tables.text, &mut tables.binary), Tee::new(&mut digest, &mut counts));
         let mut drive = Drive::new(&session, &progress, &self.resume);
         let result = self.run(&mut drive, &mut session, sink, &mut |part| {
             report.part(part);
@@ -108,8 +108,9 @@ impl Trace {
         if let Some(digest) = digest {
             report.facts.digests = digest.digest().into();
         }
-        result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
-        finished.and_then(|()| guest.finish(session.report().as_ref())).map(|()| 0)
+        let status = result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
+        finished?;
+        Ok(guest.finish(status, session.report().as_ref())?.unwrap_or(0))
     }
 
     /// Runs up to the first step wanted without a trace, and then with one.
@@ -121,7 +122,8 @@ impl Trace {
         part: &mut dyn FnMut(&Part) -> Result<(), Failure>,
     ) -> Result<Status, Stopped> {
         if self.from > 0
-            && let status @ Status::Exited { .. } = drive.run_to(session, self.from, &mut NullSink::off(), part)?
+            && let status @ (Status::Exited { .. } | Status::Paused { .. }) =
+                drive.run_to(session, self.from, &mut NullSink::off(), part)?
         {
             return Ok(status);
         }

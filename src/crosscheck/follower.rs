@@ -1,10 +1,10 @@
 //! The interpreter behind the JIT: as the JIT's sink it does the same steps and compares, buffer by buffer.
 
 use super::compare::{Done, Finding, Portion, compare};
-use crate::engine::Status;
 use crate::error::Error;
 use crate::limits::{CancelHandle, Limits};
 use crate::run::{self, Run, State};
+use crate::status::Status;
 use crate::trace::{Effect, Level, Row, Sink, SinkError, VecSink};
 
 /// Rows kept to show what came before a difference.
@@ -60,7 +60,7 @@ impl<'env> Follower<'env> {
         self.own.effects.clear();
         if self.end.is_none() {
             let result = self.run.run(steps, &self.limits, &CancelHandle::default(), &mut self.own);
-            self.end = Some(result).filter(|result| !matches!(result, Ok(Status::Paused)));
+            self.end = Some(result).filter(|result| !matches!(result, Ok(Status::Reached)));
         }
     }
 
@@ -119,6 +119,7 @@ impl<'env> Follower<'env> {
 pub(super) struct Check<'a, 'env> {
     pub(super) follower: &'a mut Follower<'env>,
     pub(super) found: &'a mut Option<Found>,
+    pub(super) refused: &'a mut bool,
     /// The caller's, as far as it wants rows.
     pub(super) sink: Option<&'a mut dyn Sink>,
 }
@@ -130,12 +131,16 @@ impl Sink for Check<'_, '_> {
 
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         let jit = Portion { first_step, rows, effects };
-        *self.found = self.follower.follow(jit);
+        if !std::mem::take(self.refused) {
+            *self.found = self.follower.follow(jit);
+        }
         let agreed = jit.until(self.found.as_ref().map_or(u64::MAX, |found| found.finding.step));
         if let Some(sink) = &mut self.sink
             && !(agreed.rows.is_empty() && agreed.effects.is_empty())
         {
+            *self.refused = true;
             sink.rows(first_step, agreed.rows, agreed.effects)?;
+            *self.refused = false;
         }
         match self.found {
             None => Ok(()),

@@ -14,12 +14,13 @@ mod streams;
 mod tests;
 
 use crate::difference::{Difference, Output, Side, Word};
-use crate::engine::Status;
 use crate::error::{Error, Limit, LimitError};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::MachineKind;
 use crate::memory;
+use crate::r0vm::Records;
 use crate::run::{Run, State};
+use crate::status::Status;
 use crate::trace::{Level, Sink};
 use compare::Done;
 use follower::{Check, Follower, Found};
@@ -34,6 +35,8 @@ pub(crate) struct Crosscheck<'env> {
     streams: Streams,
     /// What was found and is not said yet.
     found: Option<Found>,
+    /// Rows that agree were refused by the caller's sink: they are shown again, and not compared again.
+    refused: bool,
     /// A difference was said; what would come after it means nothing.
     over: bool,
 }
@@ -41,7 +44,14 @@ pub(crate) struct Crosscheck<'env> {
 impl<'env> Crosscheck<'env> {
     /// Both at the same step, with the surroundings that [`Streams::split`] made.
     pub(crate) fn new(jit: Box<dyn Run + 'env>, interpreter: Box<dyn Run + 'env>, streams: Streams) -> Self {
-        Crosscheck { leader: jit, follower: Follower::new(interpreter), streams, found: None, over: false }
+        Crosscheck {
+            leader: jit,
+            follower: Follower::new(interpreter),
+            streams,
+            found: None,
+            refused: false,
+            over: false,
+        }
     }
 
     /// All rows agree; so must where and how both stand now.
@@ -138,14 +148,26 @@ impl Run for Crosscheck<'_> {
         let end = match self.found {
             Some(_) => Err(Error::Ended { place: self.leader.state().place() }),
             None => {
-                let Crosscheck { leader, follower, found, .. } = self;
-                leader.run(until, limits, cancel, &mut Check { follower, found, sink: wanted.then_some(sink) })
+                let Crosscheck { leader, follower, found, refused, .. } = self;
+                leader.run(until, limits, cancel, &mut Check { follower, found, refused, sink: wanted.then_some(sink) })
             }
         };
         let found = self.found.take();
         let Some(found) = found.or_else(|| self.compare_states(&end)) else { return end };
         self.over = true;
         Err(Error::Difference(Box::new(self.difference(found, end))))
+    }
+
+    fn set_records(&mut self, records: Option<Records>) {
+        self.leader.set_records(records);
+    }
+
+    fn is_over(&self) -> bool {
+        self.over || self.leader.is_over()
+    }
+
+    fn owes(&self) -> bool {
+        self.leader.owes()
     }
 
     fn resume(&mut self) -> bool {
@@ -162,7 +184,8 @@ impl Run for Crosscheck<'_> {
 /// other end comes from outside: a pause, a clock, a stream.
 fn is_the_guests(end: &Result<Status, Error>) -> bool {
     match end {
-        Ok(Status::Exited { .. }) | Err(Error::Trap(_) | Error::Machine { .. } | Error::BigInt { .. }) => true,
+        Ok(Status::Exited { .. } | Status::Paused { .. })
+        | Err(Error::Trap(_) | Error::Machine { .. } | Error::BigInt { .. }) => true,
         Err(Error::Limit(LimitError { limit, .. })) => !matches!(limit, Limit::Time(_)),
         _ => false,
     }

@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::difference::Output;
-use crate::env::{Env, HostAnswers, HostSide, SegmentSetup};
+use crate::callers::{Input, Output};
+use crate::difference;
+use crate::surroundings::{HostAnswers, HostSide, SegmentRules, Surroundings};
 
 /// What both sides' streams came to.
 pub(crate) struct Streams {
@@ -18,21 +19,25 @@ pub(crate) struct Streams {
 
 impl Streams {
     /// Surroundings for the JIT, for the interpreter, and what is known of both.
-    pub(crate) fn split(env: Env<'_>) -> (Env<'_>, Env<'_>, Streams) {
+    pub(crate) fn split(around: Surroundings<'_>) -> (Surroundings<'_>, Surroundings<'_>, Streams) {
         let (heard, answers) = (Heard::default(), HostAnswers::default());
         let streams = Streams { jit: Spoken::default(), interpreter: Spoken::default() };
         let (jit, interpreter) = (&streams.jit, &streams.interpreter);
-        let SegmentSetup { po2, limit_cycles, input, .. } = env.segments;
-        let follower = Env::new().args(env.args.iter().cloned()).stdin(heard.clone());
-        let follower = follower.stdout(interpreter.stdout.clone()).stderr(interpreter.stderr.clone());
-        let leader = Env::new().args(env.args).stdin(Listener { inner: env.stdin.into_stream(), heard });
-        let leader = leader.stdout(Speaker { inner: env.stdout.into_stream(), tally: jit.stdout.clone() });
-        let mut leader = leader.stderr(Speaker { inner: env.stderr.into_stream(), tally: jit.stderr.clone() });
-        let mut follower = follower;
-        follower.segments = SegmentSetup { po2, limit_cycles, input, ..follower.segments };
-        follower.host = env.host.is_some().then(|| HostSide::Other(Box::new(answers.clone())));
-        leader.segments = env.segments;
-        leader.host = env.host.map(|host| HostSide::Overheard(Box::new(host), answers));
+        let follower = Surroundings {
+            args: around.args.clone(),
+            stdin: Input::new(heard.clone()),
+            stdout: Output::new(interpreter.stdout.clone()),
+            stderr: Output::new(interpreter.stderr.clone()),
+            host: around.host.is_some().then(|| HostSide::Other(Box::new(answers.clone()))),
+            segments: SegmentRules { records: false, ..around.segments },
+        };
+        let leader = Surroundings {
+            stdin: Input::new(Listener { inner: around.stdin.into_stream(), heard }),
+            stdout: Output::new(Speaker { inner: around.stdout.into_stream(), tally: jit.stdout.clone() }),
+            stderr: Output::new(Speaker { inner: around.stderr.into_stream(), tally: jit.stderr.clone() }),
+            host: around.host.map(|host| HostSide::Overheard(Box::new(host), answers)),
+            ..around
+        };
         (leader, follower, streams)
     }
 
@@ -53,7 +58,7 @@ pub(super) struct Spoken {
 
 impl Spoken {
     /// Of stdout, and of stderr.
-    pub(super) fn outputs(&self) -> [Output; 2] {
+    pub(super) fn outputs(&self) -> [difference::Output; 2] {
         [self.stdout.output(), self.stderr.output()]
     }
 }
@@ -122,9 +127,9 @@ struct Counted {
 }
 
 impl Tally {
-    fn output(&self) -> Output {
+    fn output(&self) -> difference::Output {
         let (bytes, hasher) = &lock(&self.0).said;
-        Output { bytes: *bytes, digest: hasher.finalize() }
+        difference::Output { bytes: *bytes, digest: hasher.finalize() }
     }
 
     /// Goes back to what `other` has said; the rest counts from the next write on.

@@ -6,11 +6,11 @@ use super::*;
 use crate::decode::{Instruction, encode};
 use crate::difference::Difference;
 use crate::engine::{Hart, Options};
-use crate::env::Env;
 use crate::isa::Op;
 use crate::jit::{Caches, JitOptions};
 use crate::machine::{Bare, Budget, Machine, World};
 use crate::program::{Permissions, Program, Segment};
+use crate::surroundings::Surroundings;
 use crate::trace::{Effect, NullSink, Row, SinkError, VecSink};
 use tachy_runtime::Vm;
 
@@ -58,7 +58,7 @@ fn exits() -> Vec<u32> {
     vec![li(17, 93), ecall()]
 }
 
-fn hart<'env>(program: &Program, env: Env<'env>, jit: Option<JitOptions>) -> Box<dyn Run + 'env> {
+fn hart<'env>(program: &Program, env: Surroundings<'env>, jit: Option<JitOptions>) -> Box<dyn Run + 'env> {
     let (mut vm, mut budget) = (Vm::new().unwrap(), Budget::default());
     let machine = Bare::boot(program, &env, &mut vm.state(), &mut budget).unwrap();
     let caches = jit.map(|options| Caches::new(&options, Bare::RULES, program).into());
@@ -71,7 +71,7 @@ fn hart<'env>(program: &Program, env: Env<'env>, jit: Option<JitOptions>) -> Box
 }
 
 fn crosscheck(jit: &Program, interpreter: &Program) -> Crosscheck<'static> {
-    let (env, own, streams) = Streams::split(Env::new());
+    let (env, own, streams) = Streams::split(Surroundings::default());
     Crosscheck::new(hart(jit, env, Some(JitOptions::eager())), hart(interpreter, own, None), streams)
 }
 
@@ -92,7 +92,7 @@ fn difference(jit: &Program, interpreter: &Program) -> (Difference, Vec<Row>) {
     assert_eq!(again.to_string(), found.to_string());
 
     let mut alone = VecSink::default();
-    let _ = hart(interpreter, Env::new(), None).run(u64::MAX, &limits, &cancel, &mut alone);
+    let _ = hart(interpreter, Surroundings::default(), None).run(u64::MAX, &limits, &cancel, &mut alone);
     assert_eq!(sink.rows, alone.rows[..found.place.step as usize], "what agrees is passed on, and no more");
     (*found, alone.rows)
 }
@@ -105,7 +105,7 @@ fn equal_programs_agree() {
     let mut both = crosscheck(&program, &program);
     assert!(matches!(both.run(u64::MAX, &limits, &cancel, &mut sink), Ok(Status::Exited { code: 4 })));
     let mut alone = VecSink::default();
-    hart(&program, Env::new(), None).run(u64::MAX, &limits, &cancel, &mut alone).unwrap();
+    hart(&program, Surroundings::default(), None).run(u64::MAX, &limits, &cancel, &mut alone).unwrap();
     assert_eq!((sink.rows, sink.effects), (alone.rows, alone.effects));
 }
 
@@ -170,10 +170,10 @@ fn a_state_that_rows_do_not_show_is_compared_at_a_pause() {
     let program = program(500, WORDS, &exits());
     let mut both = crosscheck(&program, &program);
     let paused = both.run(100, &limits, &cancel, &mut NullSink::off());
-    assert!(matches!(paused, Ok(Status::Paused)), "{paused:?}");
+    assert!(matches!(paused, Ok(Status::Reached)), "{paused:?}");
 
     // The other went a step further.
-    let (env, own, streams) = Streams::split(Env::new());
+    let (env, own, streams) = Streams::split(Surroundings::default());
     let mut ahead = hart(&program, own, None);
     ahead.run(1, &limits, &cancel, &mut NullSink::off()).unwrap();
     let mut both = Crosscheck::new(hart(&program, env, None), ahead, streams);

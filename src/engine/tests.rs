@@ -3,11 +3,11 @@
 
 use super::*;
 use crate::decode::{Instruction, encode};
-use crate::env::Env;
 use crate::isa::Op;
 use crate::jit::JitOptions;
 use crate::machine::{Bare, Budget};
 use crate::program::{Permissions, Program, Segment};
+use crate::surroundings::Surroundings;
 use crate::trace::NullSink;
 
 #[test]
@@ -15,12 +15,12 @@ fn a_broken_session_is_refused() {
     // A jump to itself.
     let segment = Segment::from_words(0x1_0000, &[0x6f], Permissions::RX);
     let program = Program::from_segments(0x1_0000, vec![segment]).unwrap();
-    let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), Env::new());
+    let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), Surroundings::default());
     let machine = Bare::boot(&program, &env, &mut vm.state(), &mut budget).unwrap();
     let options = Options { caches: None, buffer_rows: 256, take_turns: false, regrow_steps: 0 };
     let mut hart = Hart::new(vm, machine, World::new(env, budget), options);
     let (limits, cancel, mut sink) = (Limits::default(), CancelHandle::default(), NullSink::off());
-    assert!(matches!(hart.run(5, &limits, &cancel, &mut sink), Ok(Status::Paused)));
+    assert!(matches!(hart.run(5, &limits, &cancel, &mut sink), Ok(Status::Reached)));
     // As a panic of the engine's leaves it.
     hart.under_way = true;
     for _ in 0..2 {
@@ -39,7 +39,7 @@ fn insn(op: Op, rd: u8, rs1: u8, rs2: u8, imm: i32) -> u32 {
 fn hart() -> Hart<'static, Bare> {
     let words = [insn(Op::Addi, 5, 5, 0, 1), insn(Op::Beq, 0, 0, 0, -4)];
     let program = Program::from_segments(CODE, vec![Segment::from_words(CODE, &words, Permissions::RX)]).unwrap();
-    let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), Env::new());
+    let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), Surroundings::default());
     let machine = Bare::boot(&program, &env, &mut vm.state(), &mut budget).unwrap();
     let caches = Caches::new(&JitOptions::eager(), Bare::RULES, &program);
     let options = Options { caches: Some(caches.into()), buffer_rows: 256, take_turns: false, regrow_steps: 0 };
@@ -54,7 +54,7 @@ fn run(hart: &mut Hart<'static, Bare>, until: u64, mut sink: NullSink) -> Result
 fn native_code_of_another_level_is_an_error() {
     for (first, second) in [(NullSink::off(), NullSink::rows()), (NullSink::rows(), NullSink::off())] {
         let mut hart = hart();
-        assert_eq!(run(&mut hart, 1000, first).unwrap(), Status::Paused);
+        assert_eq!(run(&mut hart, 1000, first).unwrap(), Status::Reached);
         let entries = hart.stats().entries;
         // No run does this without its native code.
         hart.vm.set_row_capacity(if hart.vm.tracing() { 0 } else { 256 }).unwrap();
@@ -67,6 +67,7 @@ fn native_code_of_another_level_is_an_error() {
             deadline: None,
             cancel: &cancel,
             sink: &mut sink,
+            sink_failed: false,
         };
         let ended = hart.run_slices(&mut control);
         if entries > 0 {
@@ -76,7 +77,7 @@ fn native_code_of_another_level_is_an_error() {
         let error = hart.ended(ended, 2000, &Limits::default()).unwrap_err();
         assert!(error.kind() == "internal" && error.to_string().contains("step 1000"), "{error}");
         // The next run brings both together again, whatever it asks for.
-        assert_eq!(run(&mut hart, 3000, second).unwrap(), Status::Paused);
+        assert_eq!(run(&mut hart, 3000, second).unwrap(), Status::Reached);
         assert_eq!(hart.vm.register(Slot::x(5)), 1500);
         assert!(hart.stats().entries > entries);
     }

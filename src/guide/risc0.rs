@@ -21,7 +21,8 @@
 //! });
 //! let session = executor.run(env, &mut NullSink::off())?;
 //! let report = session.report().expect("this machine has one");
-//! assert!(report.journal.is_some_and(|journal| journal.starts_with(b"hello, world!")));
+//! assert!(report.journal.as_ref().is_some_and(|journal| journal.bytes.starts_with(b"hello, world!")));
+//! assert!(report.claim().is_some_and(|claim| Some(claim.pre) == program.image_id()));
 //! assert_eq!(report.total_cycles, report.user_cycles + report.paging_cycles + report.reserved_cycles);
 //! drop(session);
 //! assert_eq!(segments.len() as u64, report.segments);
@@ -29,7 +30,9 @@
 //! ```
 //!
 //! Without [`Env::segments`](crate::Env::segments) nothing is hashed and no segment is made: execution is all that
-//! happens.
+//! happens. With it the callback runs on a thread of its own beside the guest, which hashes. The report has what a proof
+//! needs beside the segments: the [`claim`](crate::r0vm::Report::claim), the journal, the assumptions that the guest used
+//! and the Keccak batches that are to be proven.
 //!
 //! # A system call of one's own
 //!
@@ -46,7 +49,7 @@
 //! let host = HostEnv::builder().io_callback("echo", |request| Ok(request.to_ascii_uppercase())).build()?;
 //! let session = executor.run(Env::new().host(host), &mut NullSink::off())?;
 //! let journal = session.report().and_then(|report| report.journal).expect("it committed");
-//! assert!(journal.windows(16).any(|bytes| bytes == b"OVER THE CHANNEL"));
+//! assert!(journal.bytes.windows(16).any(|bytes| bytes == b"OVER THE CHANNEL"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

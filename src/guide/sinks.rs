@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use std::collections::BTreeMap;
-//! use tachy::trace::{CountingSink, Effect, SinkError};
+//! use tachy::trace::{CountingSink, Effect, SinkError, Tee};
 //! use tachy::{Env, Executor, Program, Row, Sink};
 //!
 //! struct Calls<'a> {
@@ -30,11 +30,12 @@
 //!
 //! let elf = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/bin/fib.elf"))?;
 //! let program = Program::from_elf(&elf)?;
-//! let mut sinks = (Calls { program: &program, counts: BTreeMap::new() }, CountingSink::default());
+//! let mut sinks = Tee::new(Calls { program: &program, counts: BTreeMap::new() }, CountingSink::default());
 //! let session = Executor::builder().build(&program)?.run(Env::new().args(["fib", "10"]), &mut sinks)?;
-//! assert_eq!((sinks.0.counts["_start"], sinks.1.rows), (1, session.steps()));
+//! assert_eq!((sinks.first.counts["_start"], sinks.second.rows), (1, session.steps()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A sink's error ends the run with [`Error::Sink`](crate::Error::Sink). A sink whose
+//! A sink's error ends the run with [`Error::Sink`](crate::Error::Sink). The rows that it refused are the first that the
+//! next run shows. A sink whose
 //! [`level`](crate::Sink::level) is [`Level::Off`](crate::trace::Level::Off) costs nothing: no rows are made for it.

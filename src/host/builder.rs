@@ -1,6 +1,6 @@
 //! Configures a host, in the reference's vocabulary. It must not know what guests do with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read, Write};
 use std::ops::RangeInclusive;
 
@@ -11,14 +11,13 @@ use super::assumptions::Assumptions;
 use super::keccak::{self, Keccak};
 use super::kept::Kept;
 use super::slice_io::{Callback, Channel};
-use super::streams::{STDERR, STDIN, STDOUT, Streams};
+use super::streams::{JOURNAL, STDERR, STDIN, STDOUT, Streams};
 use super::syscalls::MAX_NAME_BYTES;
 use super::{Assumption, CallbackError, Digest, HostEnv, HostError, KeccakRequest, SliceIo, words};
 use crate::callers::{Input, Output};
 
 /// Segments that can be proven.
 const SEGMENT_PO2: RangeInclusive<u32> = 13..=24;
-const DEFAULT_SEGMENT_PO2: u32 = 20;
 /// The longest journal: the reference's 100 MB.
 const DEFAULT_JOURNAL_BYTES: u64 = 100 << 20;
 /// What a guest may have the host keep, other than the journal.
@@ -29,6 +28,9 @@ pub struct HostEnvBuilder<'env> {
     env: HostEnv<'env>,
     /// What the guest reads from stdin, if anything was written.
     input: Vec<u8>,
+    /// Descriptors that the guest can read, and write, so far.
+    sources: BTreeSet<u32>,
+    targets: BTreeSet<u32>,
     /// The first setting that makes no sense.
     fault: Option<HostError>,
 }
@@ -39,8 +41,9 @@ impl<'env> HostEnvBuilder<'env> {
             args: Vec::new(),
             env_vars: BTreeMap::new(),
             session_limit: None,
-            segment_limit_po2: DEFAULT_SEGMENT_PO2,
-            input_digest: Digest::default(),
+            segment_limit_po2: None,
+            input_digest: None,
+            povw: None,
             streams: Streams::new(DEFAULT_JOURNAL_BYTES),
             channels: BTreeMap::new(),
             assumptions: Assumptions::default(),
@@ -51,7 +54,7 @@ impl<'env> HostEnvBuilder<'env> {
             results: (0, 0),
             counts: BTreeMap::new(),
         };
-        HostEnvBuilder { env, input: Vec::new(), fault: None }
+        HostEnvBuilder { env, input: Vec::new(), sources: BTreeSet::new(), targets: BTreeSet::new(), fault: None }
     }
 
     /// The host; the builder is as new afterwards.
@@ -59,10 +62,11 @@ impl<'env> HostEnvBuilder<'env> {
     /// # Errors
     /// [`HostError::Configuration`]: the first setting that makes no sense.
     pub fn build(&mut self) -> Result<HostEnv<'env>, HostError> {
-        let HostEnvBuilder { mut env, input, fault } = std::mem::replace(self, HostEnvBuilder::new());
-        if !input.is_empty() {
-            env.streams.add_source(STDIN, Cursor::new(input));
+        if !self.input.is_empty() {
+            let input = std::mem::take(&mut self.input);
+            self.read_fd(STDIN, Cursor::new(input));
         }
+        let HostEnvBuilder { env, fault, .. } = std::mem::replace(self, HostEnvBuilder::new());
         fault.map_or(Ok(env), Err)
     }
 
@@ -94,7 +98,7 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// What the guest reads from descriptor 0, unless something was written.
+    /// What the guest reads from descriptor 0; not together with what is written here.
     pub fn stdin(&mut self, reader: impl Read + Send + 'env) -> &mut Self {
         self.read_fd(STDIN, reader)
     }
@@ -109,14 +113,25 @@ impl<'env> HostEnvBuilder<'env> {
         self.write_fd(STDERR, writer)
     }
 
-    /// What the guest reads from a descriptor. A read goes on until it has what was asked for or the stream ends.
+    /// What the guest reads from a descriptor, which can be given once. A read goes on until it has what was asked for or
+    /// the stream ends.
     pub fn read_fd(&mut self, descriptor: u32, reader: impl Read + Send + 'env) -> &mut Self {
+        if !self.sources.insert(descriptor) {
+            self.refuse("a descriptor to read", descriptor, "one input for each descriptor".to_owned());
+        }
         self.env.streams.add_source(descriptor, reader);
         self
     }
 
-    /// Takes what the guest writes to a descriptor. Descriptor 3 is the journal, whatever is set here.
+    /// Takes what the guest writes to a descriptor, which can be given once. Descriptor 3 is the journal and cannot be
+    /// given.
     pub fn write_fd(&mut self, descriptor: u32, writer: impl Write + Send + 'env) -> &mut Self {
+        if descriptor == JOURNAL {
+            self.refuse("a descriptor to write", descriptor, "another one: 3 is the journal".to_owned());
+        }
+        if !self.targets.insert(descriptor) {
+            self.refuse("a descriptor to write", descriptor, "one output for each descriptor".to_owned());
+        }
         self.env.streams.add_target(descriptor, writer);
         self
     }
@@ -133,13 +148,17 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Sets a variable of the guest's environment.
+    /// Adds a variable to the guest's environment, which can be given once.
     pub fn env_var(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
-        self.env.env_vars.insert(name.into(), value.into());
+        let name = name.into();
+        if self.env.env_vars.contains_key(&name) {
+            self.refuse("a variable", &name, "one value for each name".to_owned());
+        }
+        self.env.env_vars.insert(name, value.into());
         self
     }
 
-    /// Sets all variables of the guest's environment; there are no others.
+    /// Sets all variables of the guest's environment: there are no others, and those that were given before are gone.
     pub fn env_vars<K: Into<String>, V: Into<String>>(&mut self, vars: impl IntoIterator<Item = (K, V)>) -> &mut Self {
         self.env.env_vars = vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         self
@@ -156,13 +175,20 @@ impl<'env> HostEnvBuilder<'env> {
         if !SEGMENT_PO2.contains(&po2) {
             self.refuse("the segment limit po2", po2, format!("{SEGMENT_PO2:?}"));
         }
-        self.env.segment_limit_po2 = po2;
+        self.env.segment_limit_po2 = Some(po2);
         self
     }
 
     /// Sets the digest that the guest finds as its input.
     pub fn input_digest(&mut self, digest: Digest) -> &mut Self {
-        self.env.input_digest = digest;
+        self.env.input_digest = Some(digest);
+        self
+    }
+
+    /// Has the proofs of the session's segments counted as verifiable work, in a job of a log: each segment is given its
+    /// name there. The log is a 160-bit number, big-endian.
+    pub fn povw(&mut self, log: [u8; 20], job: u64) -> &mut Self {
+        self.env.povw = Some((log, job));
         self
     }
 

@@ -13,6 +13,9 @@ use super::streams::Streams;
 use super::{AssumptionUse, Digest, HostEnvBuilder, HostError, KeccakRequest, words};
 use crate::callers::{self, Input, Output};
 
+/// Segments are of this size if nobody says otherwise.
+const DEFAULT_SEGMENT_PO2: u32 = 20;
+
 /// What a guest finds around it, and what it leaves there. Made by [`HostEnv::builder`]; it serves one session, pauses
 /// included.
 ///
@@ -26,8 +29,9 @@ pub struct HostEnv<'env> {
     pub(super) args: Vec<String>,
     pub(super) env_vars: BTreeMap<String, String>,
     pub(super) session_limit: Option<u64>,
-    pub(super) segment_limit_po2: u32,
-    pub(super) input_digest: Digest,
+    pub(super) segment_limit_po2: Option<u32>,
+    pub(super) input_digest: Option<Digest>,
+    pub(super) povw: Option<([u8; 20], u64)>,
     pub(super) streams: Streams<'env>,
     pub(super) channels: BTreeMap<String, Channel<'env>>,
     pub(super) assumptions: Assumptions,
@@ -53,12 +57,27 @@ impl<'env> HostEnv<'env> {
 
     /// The largest segment, as a power of 2 of cycles; 20 by default.
     pub fn segment_limit_po2(&self) -> u32 {
+        self.segment_limit_po2.unwrap_or(DEFAULT_SEGMENT_PO2)
+    }
+
+    /// As [`HostEnv::segment_limit_po2`]; none if it was not given.
+    pub(crate) fn given_segment_limit_po2(&self) -> Option<u32> {
         self.segment_limit_po2
+    }
+
+    /// As [`HostEnv::input_digest`]; none if it was not given.
+    pub(crate) fn given_input_digest(&self) -> Option<Digest> {
+        self.input_digest
+    }
+
+    /// The log and the job in it that the proofs of the session's segments are counted in, if there is one.
+    pub fn povw(&self) -> Option<([u8; 20], u64)> {
+        self.povw
     }
 
     /// Digest that the guest finds as its input; zero by default.
     pub fn input_digest(&self) -> Digest {
-        self.input_digest
+        self.input_digest.unwrap_or_default()
     }
 
     /// The journal so far, whether it will be kept or not.

@@ -15,7 +15,7 @@ pub(crate) use past::Past;
 
 use crate::error::Cause;
 use crate::isa::{Class, Op};
-use crate::machine::{Flow, Machine, Refusal, World};
+use crate::machine::{End, Flow, Machine, Refusal, World};
 use crate::rules::Rules;
 
 /// Who watches the interpreter to run something else where it can.
@@ -54,7 +54,7 @@ pub(crate) enum Leave {
     /// The tier said so, effects wait to be handed over, or the machine has changed what holds.
     Arrived,
     /// The program ended; the last step is done.
-    Exit(u32),
+    Exit(End),
     /// The next step cannot be done.
     Refused(Refusal),
 }
@@ -160,7 +160,7 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
             Flow::Next if world.effects_full() => Leave::Arrived,
             Flow::Next => return Ok(Done::Next(op, now, fall)),
             Flow::Jump(_) => Leave::Arrived,
-            Flow::Exit(code) => Leave::Exit(code),
+            Flow::Exit(end) => Leave::Exit(end),
         };
         vm.set_pc(if let Flow::Jump(target) = flow { target } else { fall });
         return Ok(Done::Leave(leave));

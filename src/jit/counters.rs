@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::engine::Stats;
+use crate::stats::Stats;
 
 /// The counters. They order nothing.
 #[derive(Debug, Default)]

@@ -17,8 +17,8 @@ use super::counters::Counters;
 use super::lull::Lull;
 use super::native::{Native, add_target};
 use super::payback::Payback;
-use crate::engine::Stats;
 use crate::interpreter::{DecodedPages, Held, Tier};
+use crate::stats::Stats;
 use crate::trace::Level;
 
 /// See the module.

@@ -6,12 +6,12 @@
 
 use tachy_runtime::{Access, HartState, PAGE_BYTES, PAGES, PageState, Slot, page_of};
 
-use super::{Between, Budget, Flow, Machine, MachineKind, Refusal, World};
-use crate::env::Env;
+use super::{Between, Budget, End, Flow, Machine, MachineKind, Refusal, World};
 use crate::error::{Cause, Error, Limit, LimitError, Place};
 use crate::isa::{Op, Variant};
 use crate::program::Program;
 use crate::rules::Rules;
+use crate::surroundings::Surroundings;
 
 /// First address above the stack.
 pub(crate) const STACK_TOP: u32 = 0xf000_0000;
@@ -62,7 +62,12 @@ impl Machine for Bare {
         0
     }
 
-    fn boot(program: &Program, env: &Env<'_>, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<Bare, Error> {
+    fn boot(
+        program: &Program,
+        env: &Surroundings<'_>,
+        vm: &mut HartState<'_>,
+        budget: &mut Budget,
+    ) -> Result<Bare, Error> {
         let at_entry = Place { pc: program.entry(), step: 0 };
         let memory_limit = |budget: &Budget| LimitError {
             limit: Limit::Memory(budget.limit_pages.unwrap_or(0) * PAGE_BYTES as u64),
@@ -164,7 +169,7 @@ impl Bare {
         let result = match world.read_register(vm, A7) {
             SYS_EXIT => {
                 world.ecalls += 1;
-                return Ok(Flow::Exit(world.read_register(vm, A0)));
+                return Ok(Flow::Exit(End::Exited(world.read_register(vm, A0))));
             }
             number @ (SYS_READ | SYS_WRITE) => {
                 // Streams may take their time.

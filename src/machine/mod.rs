@@ -11,15 +11,14 @@ use std::fmt;
 
 use tachy_runtime::{Access, HartState};
 
-use crate::callers::{Failed, Panic};
-use crate::env::Env;
+use crate::callers::Panic;
 use crate::error::{Cause, Error};
 use crate::host::HostError;
 use crate::isa::{Op, Variant};
 use crate::program::Program;
 use crate::r0vm::Report;
 use crate::rules::Rules;
-use crate::trace::SinkError;
+use crate::surroundings::Surroundings;
 
 pub(crate) use bare::Bare;
 pub(crate) use r0vm::{BigIntError, R0vm};
@@ -81,8 +80,8 @@ pub(crate) enum Refusal {
     },
     /// An instruction took more cycles than a segment of this base-2 logarithm has.
     SegmentTooSmall(u32),
-    /// Whoever takes segments failed.
-    Segments(SinkError),
+    /// No more segments are taken in this run. Whoever takes them knows why.
+    Segments,
     /// Code of the caller's panicked.
     Panic(Panic),
 }
@@ -95,7 +94,7 @@ impl Refusal {
             | Refusal::OutputLimit
             | Refusal::CycleLimit { .. }
             | Refusal::Stream(..)
-            | Refusal::Segments(_)
+            | Refusal::Segments
             | Refusal::Panic(_) => true,
             Refusal::Host(error) => matches!(**error, HostError::OutputLimit { .. }),
             _ => false,
@@ -124,16 +123,6 @@ impl From<Panic> for Refusal {
     }
 }
 
-/// Whoever takes segments failed.
-impl From<Failed> for Refusal {
-    fn from(failed: Failed) -> Refusal {
-        match failed {
-            Failed::Error(source) => Refusal::Segments(source),
-            Failed::Panic(panic) => Refusal::Panic(panic),
-        }
-    }
-}
-
 /// How a system instruction ends when it is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
@@ -141,8 +130,19 @@ pub(crate) enum Flow {
     Next,
     /// Elsewhere, and other rules may hold there.
     Jump(u32),
-    /// The program ends with this code.
-    Exit(u32),
+    /// The program ends.
+    Exit(End),
+}
+
+/// How a program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// For good, with this code.
+    Exited(u32),
+    /// Until it is resumed, with this code.
+    Paused(u32),
+    /// In a way that has no meaning: the word that it gave.
+    Unknown(u32),
 }
 
 /// What a machine says between two steps.
@@ -180,7 +180,12 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
     }
 
     /// Fills memory, page states, registers and pc with what the program finds at its first step.
-    fn boot(program: &Program, env: &Env<'_>, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<Self, Error>
+    fn boot(
+        program: &Program,
+        env: &Surroundings<'_>,
+        vm: &mut HartState<'_>,
+        budget: &mut Budget,
+    ) -> Result<Self, Error>
     where
         Self: Sized;
 

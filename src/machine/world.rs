@@ -6,8 +6,8 @@ use tachy_runtime::{HartState, PAGE_BYTES, PageState, Slot, page_of};
 
 use super::Refusal;
 use crate::callers;
-use crate::env::{Env, HostSide};
-use crate::r0vm::SegmentRecord;
+use crate::r0vm::{Records, SegmentRecord};
+use crate::surroundings::{HostSide, Surroundings};
 use crate::trace::{Effect, EffectKind, Space};
 
 /// Effects kept before they are handed over although the row buffer has room.
@@ -24,6 +24,8 @@ pub(crate) struct Budget {
     pub(crate) output_bytes: u64,
     /// The most there may be.
     pub(crate) limit_output_bytes: Option<u64>,
+    /// The most user cycles that there may be, on a machine that counts them.
+    pub(crate) limit_cycles: Option<u64>,
 }
 
 impl Budget {
@@ -47,7 +49,9 @@ impl Budget {
 
 /// Streams, effects and counters of one session.
 pub(crate) struct World<'env> {
-    pub(crate) env: Env<'env>,
+    pub(crate) env: Surroundings<'env>,
+    /// Who takes segments in this run, if anyone does.
+    pub(crate) records: Option<Records>,
     pub(crate) budget: Budget,
     /// Effects not yet delivered; stays empty when nothing is written down.
     pub(crate) effects: Vec<Effect>,
@@ -60,8 +64,16 @@ pub(crate) struct World<'env> {
 }
 
 impl<'env> World<'env> {
-    pub(crate) fn new(env: Env<'env>, budget: Budget) -> World<'env> {
-        World { env, budget, effects: Vec::new(), code_written: Vec::new(), ecalls: 0, ecalls_unknown: 0 }
+    pub(crate) fn new(env: Surroundings<'env>, budget: Budget) -> World<'env> {
+        World {
+            env,
+            records: None,
+            budget,
+            effects: Vec::new(),
+            code_written: Vec::new(),
+            ecalls: 0,
+            ecalls_unknown: 0,
+        }
     }
 
     /// Sets the limit on output, which machine `r0vm` leaves to its host.
@@ -97,9 +109,10 @@ impl<'env> World<'env> {
 
     /// Hands a segment over that has ended, if anyone wants it.
     pub(crate) fn segment(&mut self, record: SegmentRecord) -> Result<(), Refusal> {
-        let segments = &mut self.env.segments;
-        let sealed = segments.sealer.as_mut().map(|sealer| sealer.seal(record));
-        segments.deliver(sealed.into_iter().flatten()).map_err(Refusal::from)
+        match self.records.as_ref().is_none_or(|records| records.send(record)) {
+            true => Ok(()),
+            false => Err(Refusal::Segments),
+        }
     }
 
     /// Writes down that the words of `bytes` bytes from `address` were read.
@@ -183,21 +196,20 @@ impl<'env> World<'env> {
 
     /// Writes all of `data` to the guest's stdout, or to its stderr.
     pub(crate) fn write_output(&mut self, is_stdout: bool, data: &[u8]) -> Result<(), Refusal> {
-        let Env { stdout, stderr, .. } = &mut self.env;
+        let Surroundings { stdout, stderr, .. } = &mut self.env;
         let (name, stream) = if is_stdout { ("stdout", stdout) } else { ("stderr", stderr) };
         let written = callers::call(|| stream.write_all(data));
         stream.end_step(matches!(written, Ok(Ok(()))));
         written?.map_err(|error| Refusal::Stream(name, error))
     }
 
-    /// Flushes stdout and stderr, and waits for the segments under way. One that fails keeps no other from it.
+    /// Flushes the streams. One that fails keeps no other from it.
     pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
-        let Env { stdout, stderr, host, segments, .. } = &mut self.env;
-        let segments = segments.deliver_all().map_err(Refusal::from);
+        let Surroundings { stdout, stderr, host, .. } = &mut self.env;
         let host = host.as_mut().map_or(Ok(()), |host| flushed(|| host.flush(), Refusal::host));
         let stdout = flushed(|| stdout.flush(), |error| Refusal::Stream("stdout", error));
         let stderr = flushed(|| stderr.flush(), |error| Refusal::Stream("stderr", error));
-        Refusal::first([segments, host, stdout, stderr])
+        Refusal::first([host, stdout, stderr])
     }
 }
 

@@ -7,8 +7,6 @@
 //! Source: the crate risc0-circuit-rv32im 4.0.5, `trace` and `execute`.
 #![expect(clippy::indexing_slicing, reason = "tables of 32 entries, by the five bits of an opcode")]
 
-use std::collections::VecDeque;
-
 use tachy_runtime::page_of;
 
 use super::ecall::{Ecall, StoreCycles};
@@ -93,63 +91,69 @@ trait Take: FnMut(TraceEvent) -> Result<(), SinkError> {}
 
 impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Take for F {}
 
+/// Takes each trace event.
+pub(crate) type TraceCallback<'env> = Box<dyn FnMut(&TraceEvent) -> Result<(), SinkError> + Send + 'env>;
+
 /// A sink that makes events of what it is given, from a session's first step or from where it went on after a pause.
 pub struct TraceEvents<F> {
     send: F,
     teller: Teller,
-    /// Events that `send` has not been given, because it failed before: they come first when it is called again.
-    held: VecDeque<TraceEvent>,
+    /// Events of the rows under way that were taken, because a later one was refused: they are not sent again.
+    taken: u64,
 }
 
-impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
-    /// Sends each event to `send`, whose error ends the run. It gets every event once; those behind the one on which it
-    /// fails wait until it is called again.
+impl<F: FnMut(&TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
+    /// Sends each event to `send`, whose error ends the run. An event that was refused comes again, first, when the rows
+    /// that it is made of are shown again.
     pub fn new(send: F) -> TraceEvents<F> {
-        TraceEvents { send, teller: Teller::new(), held: VecDeque::new() }
+        TraceEvents { send, teller: Teller::new(), taken: 0 }
     }
 
-    /// For where the program goes on after a pause: cycles count anew, and page events that wait for the end of an
-    /// instruction are never sent.
-    pub(crate) fn anew(self) -> TraceEvents<F> {
-        TraceEvents { teller: Teller::new(), ..self }
-    }
-
-    /// Sends what a failure has held back.
-    pub(crate) fn send_held(&mut self) -> Result<(), SinkError> {
-        while let Some(event) = self.held.pop_front() {
-            (self.send)(event)?;
-        }
-        Ok(())
+    /// For where the program goes on after a pause: cycles are counted from 0 again, and page events that wait for the end
+    /// of an instruction are never sent.
+    pub(crate) fn begin_part(&mut self) {
+        self.teller = Teller::new();
     }
 }
 
-impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {
+impl<'env> TraceEvents<TraceCallback<'env>> {
+    /// Sends each event to each of these, in their order. One that refuses an event gets that one again, and those before
+    /// it do not.
+    pub(crate) fn to_all(mut callbacks: Vec<TraceCallback<'env>>) -> Option<Self> {
+        if callbacks.len() <= 1 {
+            return callbacks.pop().map(TraceEvents::new);
+        }
+        let mut next = 0;
+        Some(TraceEvents::new(Box::new(move |event| {
+            while let Some(callback) = callbacks.get_mut(next) {
+                callback(event)?;
+                next += 1;
+            }
+            next = 0;
+            Ok(())
+        })))
+    }
+}
+
+impl<F: FnMut(&TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         let before = self.teller.clone();
-        let mut given = 0u64;
-        let sent = callers::call(|| {
-            self.send_held()?;
-            let TraceEvents { send, teller, .. } = self;
-            let mut count = |event| {
-                given += 1;
-                send(event)
-            };
-            teller.rows(&mut count, first_step, rows, effects)
-        });
-        if !matches!(sent, Ok(Ok(()))) {
-            // This tells it once more, to find the events that are left.
-            self.teller = before;
-            let TraceEvents { teller, held, .. } = self;
-            let mut hold = |event| {
-                match given {
-                    0 => held.push_back(event),
-                    _ => given -= 1,
-                }
-                Ok(())
-            };
-            teller.rows(&mut hold, first_step, rows, effects)?;
+        let TraceEvents { send, teller, taken } = self;
+        let (skipped, mut count) = (*taken, 0);
+        let mut pass = |event| {
+            count += 1;
+            if count > skipped {
+                send(&event)?;
+                *taken = count;
+            }
+            Ok(())
+        };
+        let told = callers::call(|| teller.rows(&mut pass, first_step, rows, effects));
+        match told {
+            Ok(Ok(())) => self.taken = 0,
+            _ => self.teller = before,
         }
-        sent.unwrap_or_else(|panic| panic.resume())
+        told.unwrap_or_else(|panic| panic.resume())
     }
 }
 

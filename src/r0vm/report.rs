@@ -1,7 +1,9 @@
 //! What a session on R0VM came to, as numbers. Plain data.
 
-use super::Digest;
 use super::image_id::image_id;
+use super::receipt::{ReceiptClaim, output_digest};
+use super::{Digest, PovwJob};
+use crate::host::{AssumptionUse, Journal, KeccakRequest};
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +37,19 @@ pub struct CallCount {
     pub cycles: u64,
 }
 
-/// What a session came to so far. Cycles are of the segments that have ended, but for `user_cycles`.
+/// What a session came to so far, or the part of it since its last pause. Cycles are of the segments that have ended, but
+/// for `user_cycles`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
+    /// The parts before, each of which ended with a pause, the first one first.
+    pub earlier: Vec<Report>,
+    /// Steps done in it.
+    pub steps: u64,
+    /// The input that the host committed to.
+    pub input: Digest,
+    /// The job that the proofs of its segments are counted in, if there is one.
+    pub povw: Option<PovwJob>,
     /// Segments that have ended.
     pub segments: u64,
     /// Cycles of instructions, up to now.
@@ -57,8 +68,14 @@ pub struct Report {
     pub output: Option<Digest>,
     /// Machine ecalls by name.
     pub ecalls: Vec<(&'static str, CallCount)>,
-    /// The journal, if the library's own host was there.
-    pub journal: Option<Vec<u8>>,
+    /// The journal, once the program has ended and has committed to one: then its output is not zero. Not with a host of
+    /// the caller's own, which has it.
+    pub journal: Option<Journal>,
+    /// Assumptions that were used, the last one first, once the program has ended.
+    pub assumptions: Vec<AssumptionUse>,
+    /// Batches of Keccak permutations to be proven, in order, once the program has ended; not those that the host's
+    /// coprocessor took.
+    pub keccaks: Vec<KeccakRequest>,
     /// System calls by name, if the library's own host was there: how many, and bytes moved.
     pub syscalls: Vec<(String, u64, u64)>,
     /// Roots of memory before the first and after the last segment, if segments were asked for.
@@ -75,6 +92,25 @@ impl Report {
             _ => post,
         };
         Some((image_id(pre), image_id(after)))
+    }
+
+    /// What the segments together prove: the claim under the condition of all assumptions that were used, which its output
+    /// names. None if segments were not asked for, before the end, and after an end without a meaning.
+    pub fn claim(&self) -> Option<ReceiptClaim> {
+        let (pre, post) = self.image_ids()?;
+        let exit_code = match self.exit? {
+            Exit::Halted(code) => (0, code.into()),
+            Exit::Paused(code) => (1, code.into()),
+            Exit::Unknown(_) => return None,
+        };
+        Some(ReceiptClaim { pre, post, exit_code, input: self.input, output: self.output.unwrap_or_default() })
+    }
+
+    /// The claim when the other assumptions are resolved and these are not. With none it is the claim of a receipt that
+    /// stands for itself.
+    pub fn claim_with(&self, unresolved: &[AssumptionUse]) -> Option<ReceiptClaim> {
+        let output = self.journal.as_ref().map(|journal| output_digest(&journal.bytes, unresolved));
+        Some(ReceiptClaim { output: output.unwrap_or_default(), ..self.claim()? })
     }
 }
 

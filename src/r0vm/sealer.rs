@@ -1,101 +1,109 @@
-//! A thread that hashes: it keeps the tree of a session's memory and makes segments of the machine's records while the
-//! machine runs on.
+//! Hashes the segments of a session beside its runs and hands them over.
 //!
-//! Few records wait at a time, so that memory stays bounded: who is faster waits for the other. Segments come back to
-//! the thread that runs the session, in order.
+//! Each run has a thread beside it that keeps the tree of memory, makes segments of the machine's records and calls who
+//! takes them. Few records wait at a time, so that memory stays bounded: who is faster waits for the other. The thread
+//! ends with its run, so that between two runs a session is plain data; a process may fork there.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, scope};
 
 use super::{Digest, Image, Segment, SegmentRecord, Tree};
+use crate::callers::{self, Failed, Panic};
 use crate::program::Program;
+use crate::trace::SinkError;
+
+/// Takes each segment when it has ended.
+pub(crate) type SegmentSink<'env> = Box<dyn FnMut(&Segment) -> Result<(), SinkError> + Send + 'env>;
 
 /// Records that may wait to be hashed.
 const WAITING: usize = 2;
 
-/// What the thread gives back.
-enum Sealed {
-    /// The root of memory before the first segment.
-    Root(Digest),
-    /// A segment.
-    Segment(Box<Segment>),
+/// The run's end: takes the records of segments that have ended.
+pub(crate) struct Records {
+    records: SyncSender<SegmentRecord>,
+    stopped: Arc<AtomicBool>,
 }
 
-/// The executing thread's end.
-pub(crate) struct Sealer {
-    /// None once no more records come.
-    records: Option<SyncSender<SegmentRecord>>,
-    sealed: Receiver<Sealed>,
-    thread: Option<JoinHandle<()>>,
-    /// Records handed over that have not come back.
-    under_way: usize,
-    /// Whether the thread has panicked: what it had is lost.
-    broken: bool,
+impl Records {
+    /// Hands a record over. Whether the run may go on: not once a segment was refused.
+    pub(crate) fn send(&self, record: SegmentRecord) -> bool {
+        self.records.send(record).is_ok() && !self.stopped.load(Ordering::Acquire)
+    }
+}
+
+/// Why a segment could not be handed over.
+pub(crate) enum Unsealed {
+    /// The system gave no thread; nothing was run.
+    Thread(std::io::Error),
+    /// Who takes segments failed on the one with this index.
+    Refused(u64, Failed),
+    /// The thread that hashes has panicked, and what it had is lost.
+    Broken,
+}
+
+/// The segments of one session. See the module.
+pub(crate) struct Sealer<'env> {
+    program: Program,
+    sink: SegmentSink<'env>,
+    /// Memory as the last segment left it; made when the first run begins.
+    tree: Option<Tree>,
     roots: Option<(Digest, Digest)>,
+    /// Segments that are sealed and not taken, the refused one first.
+    waiting: VecDeque<Segment>,
+    broken: bool,
 }
 
-impl Sealer {
+impl<'env> Sealer<'env> {
     /// Begins with the memory of `program`.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub(crate) fn start(program: &Program) -> std::io::Result<Sealer> {
-        let (records, waiting) = sync_channel::<SegmentRecord>(WAITING);
-        // As many as wait, one in work, one that is done, and the root.
-        let (done, sealed) = sync_channel(WAITING + 3);
-        let program = program.clone();
-        let work = move || {
-            let mut tree = Tree::of(&Image::of(&program));
-            // Who no longer listens has dropped its session.
-            let mut given = done.send(Sealed::Root(tree.root()));
-            for record in waiting {
-                given = given.and_then(|()| done.send(Sealed::Segment(Box::new(tree.seal(record)))));
-            }
-        };
-        let thread = Builder::new().name("tachy-sealer".to_owned()).spawn(work)?;
-        Ok(Sealer { records: Some(records), sealed, thread: Some(thread), under_way: 0, broken: false, roots: None })
+    pub(crate) fn new(program: &Program, sink: SegmentSink<'env>) -> Sealer<'env> {
+        Sealer { program: program.clone(), sink, tree: None, roots: None, waiting: VecDeque::new(), broken: false }
     }
 
-    /// Hands a record over; gives back what is sealed by now, which is waited for if too much is under way.
-    pub(crate) fn seal(&mut self, record: SegmentRecord) -> Vec<Segment> {
-        let mut done = Vec::new();
-        while self.under_way > WAITING {
-            done.extend(self.receive());
+    /// Does `run` with a thread beside it that seals its records, and waits until all of them are taken or one is
+    /// refused. What waits from an earlier run comes first.
+    pub(crate) fn beside<R>(&mut self, run: impl FnOnce(Records) -> R) -> (Option<Result<R, Panic>>, Option<Unsealed>) {
+        if self.broken {
+            return (None, Some(Unsealed::Broken));
         }
-        match self.records.as_ref().is_some_and(|records| records.send(record).is_ok()) {
-            true => self.under_way += 1,
-            false => self.broken = true,
-        }
-        done
+        let (sender, records) = sync_channel::<SegmentRecord>(WAITING);
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (ran, sealed) = scope(|threads| {
+            let (sealer, flag) = (&mut *self, Arc::clone(&stopped));
+            let thread = Builder::new().name("tachy-sealer".to_owned());
+            let thread = match thread.spawn_scoped(threads, move || sealer.seal_all(records, &flag)) {
+                Ok(thread) => thread,
+                Err(source) => return (None, Err(Unsealed::Thread(source))),
+            };
+            // The sender is gone when this is over, also by a panic, and then the thread ends.
+            let ran = callers::call(|| run(Records { records: sender, stopped }));
+            (Some(ran), thread.join().unwrap_or(Err(Unsealed::Broken)))
+        });
+        self.broken = matches!(sealed, Err(Unsealed::Broken));
+        (ran, sealed.err())
     }
 
-    /// The next segment that is under way, waited for.
-    pub(crate) fn receive(&mut self) -> Option<Segment> {
-        while self.under_way > 0 || self.roots.is_none() {
-            match self.sealed.recv() {
-                Ok(Sealed::Root(root)) => self.roots = Some((root, root)),
-                Ok(Sealed::Segment(segment)) => {
-                    self.under_way -= 1;
-                    self.roots = self.roots.map(|(pre, _)| (pre, segment.claim().post_state));
-                    return Some(*segment);
-                }
-                // The thread has panicked, and said so.
-                Err(_) => {
-                    self.broken = true;
-                    self.under_way = 0;
-                    return None;
-                }
-            }
-            if self.under_way == 0 {
-                break;
-            }
+    /// Seals records until no more come. After a refusal the rest waits for the next run.
+    fn seal_all(&mut self, records: Receiver<SegmentRecord>, stopped: &AtomicBool) -> Result<(), Unsealed> {
+        let tree = self.tree.get_or_insert_with(|| Tree::of(&Image::of(&self.program)));
+        let root = tree.root();
+        self.roots.get_or_insert((root, root));
+        let mut given = give(&mut self.sink, &mut self.waiting);
+        for record in records {
+            let segment = tree.seal(record);
+            self.roots = self.roots.map(|(pre, _)| (pre, segment.claim().post_state));
+            self.waiting.push_back(segment);
+            given = given.and_then(|()| give(&mut self.sink, &mut self.waiting));
+            stopped.store(given.is_err(), Ordering::Release);
         }
-        None
+        given
     }
 
-    /// Whether segments were lost.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.broken
+    /// Whether segments wait for the next run.
+    pub(crate) fn owes(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// What comes from here on belongs to another part of the session.
@@ -103,19 +111,17 @@ impl Sealer {
         self.roots = self.roots.map(|(_, post)| (post, post));
     }
 
-    /// The roots of memory before the first and after the last segment that came back.
+    /// The roots of memory before the first and after the last segment that was sealed; none before the first run.
     pub(crate) fn roots(&self) -> Option<(Digest, Digest)> {
         self.roots
     }
 }
 
-impl Drop for Sealer {
-    fn drop(&mut self) {
-        self.records = None;
-        // Whatever is still in the queue is sealed for nobody; at most as many as may wait.
-        while self.sealed.recv().is_ok() {}
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+/// Hands segments over, in order; one that is refused stays where it is.
+fn give(sink: &mut SegmentSink<'_>, waiting: &mut VecDeque<Segment>) -> Result<(), Unsealed> {
+    while let Some(segment) = waiting.front() {
+        callers::give(|| sink(segment)).map_err(|failed| Unsealed::Refused(segment.index(), failed))?;
+        waiting.pop_front();
     }
+    Ok(())
 }

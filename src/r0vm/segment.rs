@@ -176,6 +176,22 @@ impl Serialize for Bytes<'_> {
     }
 }
 
+/// A job that RISC Zero's proof of verifiable work counts the proofs of a session in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PovwJob {
+    /// The log of work, a 160-bit number, big-endian.
+    pub log: [u8; 20],
+    /// The job within the log.
+    pub job: u64,
+}
+
+impl PovwJob {
+    /// The name of the segment with this index in the log.
+    pub fn nonce(self, segment: u32) -> PovwNonce {
+        PovwNonce { log: self.log, job: self.job, segment }
+    }
+}
+
 /// A number used once, by which RISC Zero's proof of verifiable work counts a segment's proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PovwNonce {

@@ -17,6 +17,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use super::partial::write_on;
 use super::{Effect, ROW_BYTES, Row, Sink, SinkError};
 
 /// First bytes of a file of rows.
@@ -72,29 +73,42 @@ impl RowsHeader {
     }
 }
 
-/// Writes rows to a file, or to any stream; the counts in the header need one that can seek.
+/// Writes rows to a file, or to any stream; the counts in the header need one that can seek. Where a write fails, the next
+/// run goes on behind the last byte that the stream took.
 pub struct FileSink<W: Write> {
     stream: W,
     header: RowsHeader,
     rows: u64,
     effects: u64,
-    started: bool,
+    /// The header's bytes once it has begun, and how many of them are written.
+    head: Option<[u8; HEADER_BYTES]>,
+    head_written: usize,
+    /// Bytes written of the rows under way, because a write failed before.
+    written: usize,
 }
 
 impl<W: Write> FileSink<W> {
     /// A sink that writes the header with the first rows. `program` is [`crate::Program::digest`].
     pub fn new(stream: W, program: [u8; 32]) -> FileSink<W> {
         let header = RowsHeader { first_step: 0, rows: None, effects: None, program };
-        FileSink { stream, header, rows: 0, effects: 0, started: false }
+        FileSink { stream, header, rows: 0, effects: 0, head: None, head_written: 0, written: 0 }
     }
 
     fn start(&mut self, first_step: u64) -> io::Result<()> {
-        if !self.started {
-            self.started = true;
-            self.header.first_step = first_step;
-            self.stream.write_all(&self.header.to_bytes())?;
+        let header = &mut self.header;
+        let head = self.head.get_or_insert_with(|| {
+            header.first_step = first_step;
+            header.to_bytes()
+        });
+        write_on(&mut self.stream, head, &mut self.head_written)
+    }
+
+    /// Rows of which a part is written are no end.
+    fn check_whole(&self) -> io::Result<()> {
+        match self.written {
+            0 => Ok(()),
+            _ => Err(io::Error::other("rows were written in part, and the run did not go on")),
         }
-        Ok(())
     }
 
     /// Ends the rows without counts in the header, for streams that cannot seek.
@@ -103,6 +117,7 @@ impl<W: Write> FileSink<W> {
     /// When the stream fails.
     pub fn finish_stream(&mut self) -> io::Result<()> {
         self.start(0)?;
+        self.check_whole()?;
         self.stream.flush()
     }
 }
@@ -114,6 +129,7 @@ impl<W: Write + Seek> FileSink<W> {
     /// When the stream fails.
     pub fn finish(&mut self) -> io::Result<()> {
         self.start(0)?;
+        self.check_whole()?;
         self.header.rows = Some(self.rows);
         self.header.effects = Some(self.effects);
         self.stream.seek(SeekFrom::Start(0))?;
@@ -126,9 +142,10 @@ impl<W: Write + Seek> FileSink<W> {
 impl<W: Write> Sink for FileSink<W> {
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         self.start(first_step)?;
+        write_on(&mut self.stream, bytemuck::cast_slice(rows), &mut self.written)?;
+        self.written = 0;
         self.rows += rows.len() as u64;
         self.effects += effects.len() as u64;
-        self.stream.write_all(bytemuck::cast_slice(rows))?;
         Ok(())
     }
 }

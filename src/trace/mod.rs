@@ -3,18 +3,19 @@
 //! Rows are a view into a reused buffer; nothing here collects a whole trace unless the caller chose a sink that does.
 //! This module must not know engines or machines.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
 mod effect;
 mod file;
+mod partial;
 mod replay;
 mod sinks;
+mod tee;
 mod text;
 
 pub use effect::{Effect, EffectKind, Space};
 pub use file::{FileSink, ROWS_MAGIC, RowsHeader, SCHEMA_VERSION, read_rows};
 pub use replay::{Replay, ReplayError};
 pub use sinks::{CountingSink, DigestSink, NullSink, TraceDigest, VecSink};
+pub use tee::Tee;
 pub use text::{CsvSink, EFFECTS_HEADER, ROWS_HEADER};
 
 pub use tachy_runtime::{ROW_BYTES, Row};
@@ -42,8 +43,9 @@ pub trait Sink {
     /// they happened. Both slices are reused after the call. Where buffers end is no property of the trace.
     ///
     /// # Errors
-    /// Whatever the sink says; the run ends with [`crate::Error::Sink`]. These rows are not shown again; the next run goes
-    /// on behind them.
+    /// Whatever the sink says; the run ends with [`crate::Error::Sink`]. The sink has then taken none of these rows: the
+    /// next run shows the same again, to whatever sink it has, before any other. A run without rows drops them. A panic
+    /// counts as an error.
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError>;
 }
 
@@ -65,21 +67,5 @@ impl<S: Sink> Sink for Option<S> {
 
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         self.as_mut().map_or(Ok(()), |sink| sink.rows(first_step, rows, effects))
-    }
-}
-
-/// Both get everything, whatever the other says.
-impl<A: Sink, B: Sink> Sink for (A, B) {
-    fn level(&self) -> Level {
-        match (self.0.level(), self.1.level()) {
-            (Level::Off, Level::Off) => Level::Off,
-            _ => Level::Rows,
-        }
-    }
-
-    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
-        let first = catch_unwind(AssertUnwindSafe(|| self.0.rows(first_step, rows, effects)));
-        let second = self.1.rows(first_step, rows, effects);
-        first.unwrap_or_else(|panic| resume_unwind(panic)).and(second)
     }
 }

@@ -6,6 +6,7 @@
 
 use std::io::{self, Write};
 
+use super::partial::write_on;
 use super::{Effect, Row, Sink, SinkError};
 
 /// First line of a file of rows.
@@ -17,11 +18,10 @@ pub const EFFECTS_HEADER: &str = "step,kind,space,addr,before,after";
 const TEXT_BYTES: usize = 1 << 16;
 
 /// Writes rows, and effects if someone wants them, as CSV: steps in decimal, all else as 0x and eight hexadecimal
-/// digits.
+/// digits. Where a write fails, the next run goes on behind the last byte that the stream took.
 pub struct CsvSink<R: Write, E: Write> {
-    rows: Option<R>,
-    effects: Option<E>,
-    text: Vec<u8>,
+    rows: Option<Table<R>>,
+    effects: Option<Table<E>>,
 }
 
 impl<R: Write, E: Write> CsvSink<R, E> {
@@ -29,59 +29,88 @@ impl<R: Write, E: Write> CsvSink<R, E> {
     ///
     /// # Errors
     /// When a stream fails.
-    pub fn new(mut rows: Option<R>, mut effects: Option<E>) -> io::Result<CsvSink<R, E>> {
-        if let Some(rows) = &mut rows {
-            writeln!(rows, "{ROWS_HEADER}")?;
-        }
-        if let Some(effects) = &mut effects {
-            writeln!(effects, "{EFFECTS_HEADER}")?;
-        }
-        Ok(CsvSink { rows, effects, text: Vec::new() })
+    pub fn new(rows: Option<R>, effects: Option<E>) -> io::Result<CsvSink<R, E>> {
+        let rows = rows.map(|stream| Table::new(stream, ROWS_HEADER)).transpose()?;
+        Ok(CsvSink { rows, effects: effects.map(|stream| Table::new(stream, EFFECTS_HEADER)).transpose()? })
     }
 
-    /// Flushes both streams.
+    /// Writes what a failure has left, and flushes both streams.
     ///
     /// # Errors
     /// When a stream fails.
     pub fn finish(&mut self) -> io::Result<()> {
-        self.rows.as_mut().map_or(Ok(()), Write::flush)?;
-        self.effects.as_mut().map_or(Ok(()), Write::flush)
+        self.rows.as_mut().map_or(Ok(()), Table::finish)?;
+        self.effects.as_mut().map_or(Ok(()), Table::finish)
     }
 }
 
 impl<R: Write, E: Write> Sink for CsvSink<R, E> {
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
-        if let Some(out) = &mut self.rows {
-            for (row, step) in rows.iter().zip(first_step..) {
+        if let Some(table) = &mut self.rows {
+            table.lines(rows.iter().zip(first_step..), |text, (row, step)| {
                 let Row { pc, insn, rs1, rs2, rd, addr, mem_before, mem_after } = *row;
-                push_decimal(&mut self.text, step);
-                push_words(&mut self.text, [pc, insn, rs1, rs2, rd, addr, mem_before, mem_after]);
-                write_if(TEXT_BYTES, &mut self.text, out)?;
-            }
-            write_if(1, &mut self.text, out)?;
+                push_decimal(text, step);
+                push_words(text, [pc, insn, rs1, rs2, rd, addr, mem_before, mem_after]);
+            })?;
         }
-        if let Some(out) = &mut self.effects {
-            for effect in effects {
+        if let Some(table) = &mut self.effects {
+            table.lines(effects.iter(), |text, effect| {
                 let Effect { step, addr, before, after, .. } = *effect;
-                push_decimal(&mut self.text, step);
-                write!(self.text, ",{},{}", effect.kind(), effect.space())?;
-                push_words(&mut self.text, [addr, before, after]);
-                write_if(TEXT_BYTES, &mut self.text, out)?;
-            }
-            write_if(1, &mut self.text, out)?;
+                push_decimal(text, step);
+                // Writing to a vector does not fail.
+                let _ = write!(text, ",{},{}", effect.kind(), effect.space());
+                push_words(text, [addr, before, after]);
+            })?;
+        }
+        for done in
+            [self.rows.as_mut().map(|table| &mut table.lines), self.effects.as_mut().map(|table| &mut table.lines)]
+        {
+            done.into_iter().for_each(|lines| *lines = 0);
         }
         Ok(())
     }
 }
 
-/// Hands the text over once it has `bytes` bytes.
-fn write_if(bytes: usize, text: &mut Vec<u8>, out: &mut impl Write) -> io::Result<()> {
-    if text.len() >= bytes {
-        let written = out.write_all(text);
-        text.clear();
-        return written;
+/// A stream of lines.
+struct Table<W> {
+    stream: W,
+    /// Text that the stream has not taken.
+    text: Vec<u8>,
+    /// Lines made of the rows or effects under way.
+    lines: usize,
+}
+
+impl<W: Write> Table<W> {
+    fn new(stream: W, header: &str) -> io::Result<Table<W>> {
+        let mut table = Table { stream, text: Vec::new(), lines: 0 };
+        writeln!(table.stream, "{header}")?;
+        Ok(table)
     }
-    Ok(())
+
+    /// Writes a line of each that has not been written before.
+    fn lines<T>(&mut self, all: impl Iterator<Item = T>, line: impl Fn(&mut Vec<u8>, T)) -> io::Result<()> {
+        for one in all.skip(self.lines) {
+            self.lines += 1;
+            line(&mut self.text, one);
+            if self.text.len() >= TEXT_BYTES {
+                self.write()?;
+            }
+        }
+        self.write()
+    }
+
+    /// Hands the text over.
+    fn write(&mut self) -> io::Result<()> {
+        let mut written = 0;
+        let result = write_on(&mut self.stream, &self.text, &mut written);
+        self.text.drain(..written);
+        result
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.write()?;
+        self.stream.flush()
+    }
 }
 
 /// The two digits of every byte.

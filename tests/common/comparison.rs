@@ -146,7 +146,7 @@ impl Comparison {
                 // The end of the program may come first, and only then may a part not end where it was to.
                 let ended = place.step == self.rows.len() as u64;
                 let stopped = match &result {
-                    Ok(Status::Paused) => true,
+                    Ok(Status::Reached) => true,
                     Err(Error::Limit(error)) => first && error.limit == Limit::Steps(script.cut),
                     _ => false,
                 };

@@ -99,10 +99,11 @@ impl Case {
     }
 
     pub fn env<'a>(&'a self, stdout: &'a mut Vec<u8>, stderr: &'a mut Vec<u8>) -> Env<'a> {
-        let env = Env::new().args(self.args.iter().cloned()).stdin(&self.stdin[..]).stdout(stdout).stderr(stderr);
-        match self.segment_po2 {
-            Some(po2) => env.segment_po2(po2),
-            None => env,
+        let env = Env::new();
+        match (self.machine, self.segment_po2) {
+            (MachineKind::R0vm, Some(po2)) => env.segment_po2(po2),
+            (MachineKind::R0vm, None) => env,
+            _ => env.args(self.args.iter().cloned()).stdin(&self.stdin[..]).stdout(stdout).stderr(stderr),
         }
     }
 

@@ -145,6 +145,7 @@ impl RandomProgram {
             memory_bytes: self.limit_memory_bytes,
             output_bytes: self.limit_output_bytes,
             time: None,
+            cycles: None,
         };
         let machine = if self.kernel.is_some() { MachineKind::R0vm } else { MachineKind::Bare };
         let segment_po2 = self.kernel.as_ref().map(|kernel| kernel.segment_po2);

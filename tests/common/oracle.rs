@@ -3,7 +3,7 @@
 
 use tachy::decode::{Instruction, decode};
 use tachy::isa::{Op, Variant};
-use tachy::trace::VecSink;
+use tachy::trace::{Tee, VecSink};
 use tachy::{Error, Row};
 
 use super::engines::{Case, End, Outcome, Setup, run_with};
@@ -175,7 +175,7 @@ pub fn judged(case: &Case) -> Result<Outcome, String> {
     let mut sink = VecSink::default();
     let outcome = run_with(case, &Setup::interpreter(), |session| {
         let mut replay = session.replay(u64::MAX);
-        let result = session.run(&mut (&mut sink, &mut replay));
+        let result = session.run(&mut Tee::new(&mut sink, &mut replay));
         let differs = |text: String| Error::Sink { place: session.place(), source: text.into() };
         if replay.registers() != session.registers() {
             return Err(differs("the replayed registers differ".to_string()));

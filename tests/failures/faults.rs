@@ -186,7 +186,7 @@ impl Host for Asking<'_> {
     }
 }
 
-/// Keeps rows and effects, and fails when it has them.
+/// Keeps rows and effects; fails before it has them.
 pub struct Recorder {
     pub kept: VecSink,
     pub fault: Fault,
@@ -195,28 +195,33 @@ pub struct Recorder {
 impl Sink for Recorder {
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         assert_eq!(first_step, self.kept.rows.len() as u64, "rows follow each other");
-        self.kept.rows(first_step, rows, effects)?;
-        self.fault.meet(Point::Sink).map_err(SinkError::from)
+        self.fault.meet(Point::Sink)?;
+        self.kept.rows(first_step, rows, effects)
     }
 }
 
 /// What was handed over one by one, in order.
 pub type Kept<T> = Arc<Mutex<Vec<T>>>;
 
-/// Keeps digests of segments, and fails when it has one.
-pub fn take_segments(kept: &Kept<blake3::Hash>, fault: &Fault) -> impl FnMut(Segment) -> Result<(), SinkError> + use<> {
+/// Keeps digests of segments, and fails before it has one.
+pub fn take_segments(
+    kept: &Kept<blake3::Hash>,
+    fault: &Fault,
+) -> impl FnMut(&Segment) -> Result<(), SinkError> + use<> {
     let (kept, fault) = (kept.clone(), fault.clone());
     move |segment| {
+        fault.meet(Point::Segment)?;
         kept.lock().expect("it is not held in a panic").push(blake3::hash(&segment.encode()));
-        fault.meet(Point::Segment).map_err(SinkError::from)
+        Ok(())
     }
 }
 
-/// Keeps events, and fails when it has one.
-pub fn take_events(kept: &Kept<TraceEvent>, fault: &Fault) -> impl FnMut(TraceEvent) -> Result<(), SinkError> + use<> {
+/// Keeps events, and fails before it has one.
+pub fn take_events(kept: &Kept<TraceEvent>, fault: &Fault) -> impl FnMut(&TraceEvent) -> Result<(), SinkError> + use<> {
     let (kept, fault) = (kept.clone(), fault.clone());
     move |event| {
-        kept.lock().expect("it is not held in a panic").push(event);
-        fault.meet(Point::Event).map_err(SinkError::from)
+        fault.meet(Point::Event)?;
+        kept.lock().expect("it is not held in a panic").push(*event);
+        Ok(())
     }
 }

@@ -42,8 +42,9 @@ fn loops_without_memory_end_at_limits() {
 fn loops_end_at_a_limit_on_cycles() {
     let program = endless(MachineKind::R0vm).program;
     for setup in every_setup() {
-        let executor = setup.executor(&Case::new(program.clone()).on(MachineKind::R0vm));
-        let mut session = executor.start(Env::new().limit_cycles(200_003)).expect("it starts");
+        let mut case = Case::new(program.clone()).on(MachineKind::R0vm);
+        case.limits.cycles = Some(200_003);
+        let mut session = setup.executor(&case).start(Env::new()).expect("it starts");
         let error = session.run(&mut NullSink::off()).expect_err("it has no end");
         assert_eq!((error.kind(), session.steps()), ("cycle-limit", 200_003), "{setup:?}: {error}");
     }

@@ -90,6 +90,16 @@ impl R0vmArgs {
         }
     }
 
+    /// Whether a file is given for the guest to read at this descriptor.
+    pub(in crate::cli) fn reads(&self, descriptor: u32) -> bool {
+        self.read_fd.iter().any(|(given, _)| *given == descriptor)
+    }
+
+    /// Whether a file is given for what the guest writes to this descriptor.
+    pub(super) fn writes(&self, descriptor: u32) -> bool {
+        self.write_fd.iter().any(|(given, _)| *given == descriptor)
+    }
+
     /// Where the journal goes.
     pub(in crate::cli) fn journal(&self) -> Target<'_> {
         target(self.journal.as_deref())

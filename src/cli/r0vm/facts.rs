@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tachy::Program;
-use tachy::r0vm::{Digest, Exit, Report};
+use tachy::host::{AssumptionUse, KeccakRequest};
+use tachy::r0vm::{Exit, Report};
 
 use super::super::text::{count, grouped};
 
@@ -38,6 +39,43 @@ struct PartFacts {
     segments: Vec<SegmentFacts>,
     /// In hexadecimal digits; none if the guest did not commit to it.
     journal: Option<String>,
+    /// Steps of this part alone.
+    part_steps: u64,
+    /// The input digest.
+    input: String,
+    /// The digest of the claim that its segments prove; none unless they were asked for and the guest has ended.
+    claim: Option<String>,
+    /// Assumptions that were used, the last one first.
+    assumptions: Vec<AssumptionFacts>,
+    /// Batches of Keccak permutations to be proven.
+    keccaks: Vec<KeccakFacts>,
+}
+
+#[derive(Serialize)]
+struct AssumptionFacts {
+    claim: String,
+    control_root: String,
+}
+
+impl From<&AssumptionUse> for AssumptionFacts {
+    fn from(used: &AssumptionUse) -> AssumptionFacts {
+        AssumptionFacts { claim: hex(&used.claim), control_root: hex(&used.control_root) }
+    }
+}
+
+#[derive(Serialize)]
+struct KeccakFacts {
+    claim: String,
+    control_root: String,
+    po2: u32,
+    permutations: usize,
+}
+
+impl From<&KeccakRequest> for KeccakFacts {
+    fn from(request: &KeccakRequest) -> KeccakFacts {
+        let KeccakRequest { claim, control_root, po2, inputs } = request;
+        KeccakFacts { claim: hex(claim), control_root: hex(control_root), po2: *po2, permutations: inputs.len() }
+    }
 }
 
 #[derive(Serialize)]
@@ -107,7 +145,12 @@ impl From<&Report> for PartFacts {
             reserved_cycles: report.reserved_cycles,
             total_cycles: report.total_cycles,
             segments: segments.collect(),
-            journal: journal(report).map(hex),
+            journal: report.journal.as_ref().map(|journal| hex(&journal.bytes)),
+            part_steps: report.steps,
+            input: report.input.to_string(),
+            claim: report.claim().map(|claim| claim.digest().to_string()),
+            assumptions: report.assumptions.iter().map(AssumptionFacts::from).collect(),
+            keccaks: report.keccaks.iter().map(KeccakFacts::from).collect(),
         }
     }
 }
@@ -135,12 +178,6 @@ impl From<&Report> for CallFacts {
         });
         CallFacts { machine_ecalls: ecalls.collect(), syscalls: syscalls.collect() }
     }
-}
-
-/// The journal of a program that has ended and committed to it: its output is not zero.
-pub(in super::super) fn journal(report: &Report) -> Option<&[u8]> {
-    let committed = report.output.is_some_and(|output| output != Digest::default());
-    report.journal.as_deref().filter(|_| committed)
 }
 
 /// Lines of statistics: name and value.

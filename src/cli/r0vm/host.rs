@@ -26,8 +26,17 @@ pub(in super::super) fn surroundings(
 ) -> Result<Env<'static>, Failure> {
     let mut host = HostEnv::builder();
     let Streams { stdin, stdout, stderr, kernel, is_quiet, progress } = streams;
-    // Before further descriptors, which may take their place.
-    host.stdin(stdin).stdout(stdout).stderr(stderr).kernel_output(kernel);
+    host.kernel_output(kernel);
+    // A descriptor of these that is given otherwise is not ours too.
+    if !options.reads(0) {
+        host.stdin(stdin);
+    }
+    if !options.writes(1) {
+        host.stdout(stdout);
+    }
+    if !options.writes(2) {
+        host.stderr(stderr);
+    }
     for arg in args {
         let text = arg.to_str().ok_or_else(|| Failure::usage("arguments of R0VM's guests are UTF-8"))?;
         host.args([text]);
@@ -63,10 +72,10 @@ pub(in super::super) fn surroundings(
         }),
         Some(folder) => {
             prepare(folder).map_err(|error| Failure::output(&folder.display().to_string(), &error))?;
-            let (folder, mut numbers) = (folder.clone(), 0..);
+            let (folder, mut number) = (folder.clone(), 0);
             env.segments(move |segment| {
                 progress.segment();
-                write(&folder, numbers.next().unwrap_or(u64::MAX), &segment)
+                write(&folder, &mut number, segment)
             })
         }
     })
@@ -89,7 +98,9 @@ fn prepare(folder: &Path) -> io::Result<()> {
 }
 
 /// A segment counts from 0 in each part of a session that paused, its file goes on counting.
-fn write(folder: &Path, number: u64, segment: &Segment) -> Result<(), SinkError> {
+fn write(folder: &Path, number: &mut u64, segment: &Segment) -> Result<(), SinkError> {
     let path: PathBuf = folder.join(format!("{SEGMENT_NAME}{number:04}.bin"));
-    fs::write(&path, segment.encode()).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+    fs::write(&path, segment.encode()).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    *number += 1;
+    Ok(())
 }

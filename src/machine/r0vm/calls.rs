@@ -4,7 +4,8 @@ use tachy_runtime::{HartState, Slot};
 
 use super::R0vm;
 use crate::error::Cause;
-use crate::machine::{Flow, Refusal, World};
+use crate::machine::{End, Flow, Refusal, World};
+use crate::r0vm::Exit;
 use crate::r0vm::layout::*;
 
 /// Registers by the names of the calling convention.
@@ -142,8 +143,11 @@ impl R0vm {
         self.terminated = Some((a0, a1));
         self.output = Some(std::array::from_fn(|word| self.peek(vm, GLOBAL_OUTPUT + 4 * word as u32)));
         self.charge(vm, 1);
-        // The kind of end is in the low half; what the kinds mean is a session's business.
-        Ok(Flow::Exit(a0 >> 16))
+        Ok(Flow::Exit(match Exit::new(a0) {
+            Exit::Halted(code) => End::Exited(code.into()),
+            Exit::Paused(code) => End::Paused(code.into()),
+            Exit::Unknown(word) => End::Unknown(word),
+        }))
     }
 }
 

@@ -6,10 +6,10 @@ use super::R0vm;
 use super::banks::Banks;
 use super::calls::{A0, A1, A2};
 use crate::callers;
-use crate::env::HostSide;
 use crate::host::{Guest, Host};
 use crate::machine::{Flow, Refusal, World};
 use crate::r0vm::layout::*;
+use crate::surroundings::HostSide;
 
 /// The most that one call moves.
 const TRANSFER_BYTES: u32 = 1024;

@@ -20,14 +20,14 @@ mod sha2;
 use tachy_runtime::{Access, HartState, PageState, page_of};
 
 use super::{Between, Budget, Flow, Machine, MachineKind, Refusal, World};
-use crate::env::Env;
-use crate::env::HostSide;
 use crate::error::{Cause, Error};
+use crate::host::HostOutput;
 use crate::isa::{Op, Variant};
 use crate::program::Program;
 use crate::r0vm::layout::*;
 use crate::r0vm::{CallCount, Digest, Exit, Report};
 use crate::rules::Rules;
+use crate::surroundings::{HostSide, Surroundings};
 
 use banks::Banks;
 use calls::ECALL_NAMES;
@@ -71,6 +71,8 @@ pub(crate) struct R0vm {
     terminated: Option<(u32, u32)>,
     /// The eight words it gave with that.
     output: Option<[u32; 8]>,
+    /// What it left with the library's host when it ended.
+    left: Option<HostOutput>,
 }
 
 impl Machine for R0vm {
@@ -99,7 +101,12 @@ impl Machine for R0vm {
         if self.mode == 0 { USER } else { MACHINE }
     }
 
-    fn boot(program: &Program, env: &Env<'_>, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<R0vm, Error> {
+    fn boot(
+        program: &Program,
+        env: &Surroundings<'_>,
+        vm: &mut HartState<'_>,
+        budget: &mut Budget,
+    ) -> Result<R0vm, Error> {
         memory::fill(program, vm, budget)?;
         let pc = vm.word(SUSPEND_PC);
         if pc < LOWEST {
@@ -124,6 +131,7 @@ impl Machine for R0vm {
             user_pc: 0,
             terminated: None,
             output: None,
+            left: None,
         })
     }
 
@@ -217,6 +225,10 @@ impl Machine for R0vm {
     fn report(&self, vm: &HartState<'_>, world: &World<'_>) -> Option<Report> {
         let own = world.env.host.as_ref().and_then(HostSide::own);
         Some(Report {
+            earlier: Vec::new(),
+            steps: vm.steps() - self.first_step,
+            input: world.env.segments.input,
+            povw: world.env.segments.povw,
             segments: self.totals.segments,
             user_cycles: self.user_cycles(vm),
             paging_cycles: self.totals.paging_cycles,
@@ -226,30 +238,27 @@ impl Machine for R0vm {
             exit: self.terminated.map(|(a0, _)| Exit::new(a0)),
             output: self.output.map(Digest),
             ecalls: ECALL_NAMES.into_iter().zip(self.calls).collect(),
-            journal: own.map(|host| host.journal().to_vec()),
+            journal: self.left.as_ref().and_then(|left| left.journal.clone()),
+            assumptions: self.left.as_ref().map_or(Vec::new(), |left| left.assumptions.clone()),
+            keccaks: self.left.as_ref().map_or(Vec::new(), |left| left.keccaks.clone()),
             syscalls: own.map_or(Vec::new(), |host| {
                 host.counts().map(|(name, count)| (name.to_owned(), count.calls, count.bytes)).collect()
             }),
-            roots: world.env.segments.sealer.as_ref().and_then(|sealer| sealer.roots()),
+            roots: None,
         })
     }
 
-    fn resume(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> bool {
+    fn resume(&mut self, vm: &mut HartState<'_>, _: &mut World<'_>) -> bool {
         if !matches!(self.terminated.map(|(a0, _)| Exit::new(a0)), Some(Exit::Paused(_))) {
             return false;
         }
         self.begin_part(vm);
-        if let Some(sealer) = &mut world.env.segments.sealer {
-            sealer.begin_part();
-        }
-        if let Some(host) = world.env.host.as_mut().and_then(HostSide::own_mut) {
-            // The part before has had its journal.
-            host.finish(false);
-        }
         true
     }
 
     fn end(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
+        let committed = self.output.is_some_and(|output| output != [0; 8]);
+        self.left = world.env.host.as_mut().and_then(HostSide::own_mut).map(|host| host.finish(committed));
         self.last_segment(vm, world)
     }
 }

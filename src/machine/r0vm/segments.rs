@@ -7,11 +7,11 @@ use tachy_runtime::{HartState, PageContent};
 
 use super::R0vm;
 use super::memory::{KeptPages, copy_page};
-use crate::env::SegmentSetup;
 use crate::error::Error;
 use crate::machine::{Between, Refusal, World};
 use crate::r0vm::layout::*;
-use crate::r0vm::{Digest, SegmentCycles, SegmentRecord, TouchedPage};
+use crate::r0vm::{Digest, PovwJob, SegmentCycles, SegmentRecord, TouchedPage};
+use crate::surroundings::SegmentRules;
 
 /// Cycles over all segments that have ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub(crate) struct Totals {
 /// The segment under way.
 pub(super) struct Segment {
     po2: u32,
-    limit_cycles: Option<u64>,
     input: [u32; 8],
+    povw: Option<PovwJob>,
     /// Whether records are kept for a prover.
     records: bool,
     /// Whether it has begun: a limit may stop that, too.
@@ -43,12 +43,12 @@ pub(super) struct Segment {
 
 impl Segment {
     /// The first of a session.
-    pub(super) fn new(setup: &SegmentSetup<'_>) -> Result<Segment, Error> {
+    pub(super) fn new(rules: &SegmentRules) -> Result<Segment, Error> {
         Ok(Segment {
-            po2: setup.check_po2()?,
-            limit_cycles: setup.limit_cycles,
-            input: setup.input.0,
-            records: setup.sink.is_some(),
+            po2: rules.check_po2()?,
+            input: rules.input.0,
+            povw: rules.povw,
+            records: rules.records,
             resumed: false,
             first_step: 0,
             first_extra: 0,
@@ -111,7 +111,7 @@ impl R0vm {
             acted = true;
         }
         let used = self.user_cycles(vm);
-        let limit = self.segment.limit_cycles.unwrap_or(u64::MAX);
+        let limit = world.budget.limit_cycles.unwrap_or(u64::MAX);
         if used >= limit {
             return Err(Refusal::CycleLimit { used, limit });
         }
@@ -137,7 +137,7 @@ impl R0vm {
         self.extra_cycles = 0;
         self.totals = Totals::default();
         self.calls = Default::default();
-        (self.terminated, self.output) = (None, None);
+        (self.terminated, self.output, self.left) = (None, None, None);
     }
 
     /// Begins a segment.
@@ -198,7 +198,7 @@ impl R0vm {
             terminate: self.terminated,
             reads: std::mem::take(&mut self.segment.reads),
             writes: std::mem::take(&mut self.segment.writes),
-            povw_nonce: None,
+            povw_nonce: self.segment.povw.map(|job| job.nonce(self.totals.segments as u32)),
         };
         self.totals.segments += 1;
         self.totals.each.push(SegmentCycles { po2, user_cycles: user, paging_cycles: paging });

@@ -20,7 +20,7 @@ fn segments(guest: &str, words: &[u32], po2: u32) -> Result<Vec<Vec<u8>>> {
     let made = Arc::new(Mutex::new(Vec::new()));
     let kept = made.clone();
     let host = HostEnv::builder().write_slice(words).build()?;
-    let keep = move |segment: Segment| {
+    let keep = move |segment: &Segment| {
         kept.lock().map_err(|_| "a test has panicked")?.push(segment.encode());
         Ok(())
     };

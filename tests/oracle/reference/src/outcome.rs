@@ -12,6 +12,8 @@ pub struct Outcome {
     pub exit: Option<Exit>,
     /// What was written to descriptor 3, if the output digest is not zero.
     pub journal: Option<Vec<u8>>,
+    /// The digest of the claim, from a session of risc0-zkvm alone.
+    pub claim: Option<[u8; 32]>,
     /// What was written to the other descriptors that the environment names.
     pub outputs: BTreeMap<u32, Vec<u8>>,
     /// Segments in their order.

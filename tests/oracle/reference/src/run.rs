@@ -10,6 +10,7 @@ use risc0_circuit_rv32im::execute::{CycleLimit, EcallMetric, Executor, Segment};
 use risc0_circuit_rv32im::trace::{TraceCallback, TraceEvent};
 use risc0_circuit_rv32im::{MAX_INSN_CYCLES, MAX_INSN_CYCLES_LOWER_PO2, TerminateState};
 use risc0_zkp::core::digest::Digest;
+use risc0_zkvm::sha::Digestible;
 use risc0_zkvm::{ExecutorImpl, NullSegmentRef};
 
 use crate::environment::Environment;
@@ -129,6 +130,7 @@ pub fn run_session(binary: &[u8], environment: &Environment) -> Outcome {
             ExitCode::Paused(code) => Some(Exit::Paused(code)),
             _ => None,
         },
+        claim: session.claim().ok().map(|claim| bytes(&claim.digest())),
         journal: session.journal.map(|journal| journal.bytes),
         outputs,
         user_cycles: session.user_cycles,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use oracle_reference::{Environment, binary, run};
 use serde_json::{Value, json};
 use tachy::host::HostEnv;
-use tachy::r0vm::TraceEvents;
+use tachy::r0vm::{TraceEvent, TraceEvents};
 use tachy::{Engine, Env, Executor, MachineKind, NullSink, Program};
 
 /// Guests with their words of input: what they are here for.
@@ -59,7 +59,7 @@ fn tachy_events(executor: &Executor, words: &[u32]) -> (u64, Duration) {
     let started = Instant::now();
     let mut session = executor.start(Env::new().host(host)).expect("a session");
     let mut events = 0;
-    let mut sink = TraceEvents::new(|_| {
+    let mut sink = TraceEvents::new(|_: &TraceEvent| {
         events += 1;
         Ok(())
     });

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oracle_reference::{Calls, Environment, Event, Exit, Failure, FailureKind, Outcome, SegmentOutcome, sequence};
 use tachy::host::{Assumption, Guest, Host, HostEnv, HostError};
 use tachy::r0vm::{Digest, Exit as TachyExit, Report, Segment, TraceEvent, TraceEvents};
-use tachy::{Cause, Engine, Env, Error, Executor, JitOptions, Limit, MachineKind, NullSink, Program, Session};
+use tachy::{Cause, Engine, Env, Error, Executor, JitOptions, Limit, Limits, MachineKind, NullSink, Program, Session};
 
 /// How Tachy runs a program.
 #[derive(Clone, Debug)]
@@ -135,8 +135,10 @@ pub fn run_program(program: &Program, environment: &Environment, resumes: usize,
     let outputs: BTreeMap<u32, Shared> = environment.outputs.iter().map(|&fd| (fd, Shared::default())).collect();
     let segments = Arc::new(Mutex::new(Vec::new()));
     let started = (|| {
+        let limits = Limits { cycles: environment.session_limit, ..Limits::default() };
         let executor = Executor::builder()
             .machine(MachineKind::R0vm)
+            .limits(limits)
             .engine(setup.engine)
             .jit(setup.jit.clone())
             .build(program)
@@ -144,15 +146,12 @@ pub fn run_program(program: &Program, environment: &Environment, resumes: usize,
         let inner = host(environment, &outputs).map_err(|text| Failure { kind: FailureKind::Other, text })?;
         let host = Counting { host: Arc::new(Mutex::new(inner)), calls: Arc::default() };
         let kept = segments.clone();
-        let mut env = Env::new()
+        let env = Env::new()
             .custom_host(host.clone())
             .segment_po2(environment.po2)
             .input_digest(Digest::from_bytes(environment.input_digest));
-        if let Some(cycles) = environment.session_limit {
-            env = env.limit_cycles(cycles);
-        }
         let env = env.segments(move |segment| {
-            lock(&kept).push(segment_outcome(&segment));
+            lock(&kept).push(segment_outcome(segment));
             Ok(())
         });
         let session = executor.start(env).map_err(|error| failure(&error))?;
@@ -172,6 +171,21 @@ pub fn run_program(program: &Program, environment: &Environment, resumes: usize,
             return parts;
         }
     }
+}
+
+/// The digest of the claim of a session with the library's own host, when none of its assumptions is resolved.
+pub fn claim(binary: &[u8], environment: &Environment, setup: &Setup) -> Option<[u8; 32]> {
+    let program = Program::from_risc0(binary).ok()?;
+    let builder = Executor::builder().machine(MachineKind::R0vm).engine(setup.engine).jit(setup.jit.clone());
+    let env = Env::new()
+        .host(host(environment, &BTreeMap::new()).ok()?)
+        .segment_po2(environment.po2)
+        .input_digest(Digest::from_bytes(environment.input_digest))
+        .segments(|_| Ok(()));
+    let session = builder.build(&program).ok()?.run(env, &mut NullSink::off()).ok()?;
+    let report = session.report()?;
+    let claim = report.claim_with(&report.assumptions)?;
+    Some(claim.digest().to_bytes())
 }
 
 fn failed(failure: Failure) -> Outcome {
@@ -209,9 +223,9 @@ fn part(session: &mut Session<'_>, host: &Counting, environment: &Environment) -
         0 => (session.run(&mut NullSink::off()), Vec::new()),
         count => {
             let mut events = Vec::new();
-            let mut sink = TraceEvents::new(|event| {
+            let mut sink = TraceEvents::new(|event: &TraceEvent| {
                 if events.len() < count {
-                    events.push(event_of(event));
+                    events.push(event_of(*event));
                 }
                 Ok(())
             });
@@ -228,7 +242,10 @@ fn part(session: &mut Session<'_>, host: &Counting, environment: &Environment) -
     if let Some((pre, post)) = report.roots {
         (outcome.pre_state, outcome.post_state) = (pre.to_bytes(), post.to_bytes());
     }
-    if let Err(error) = result {
+    // What ended in a way that has no meaning has ended all the same.
+    if let Err(error) = result
+        && report.exit.is_none()
+    {
         outcome.post_state = [0; 32];
         outcome.failure = Some(failure(&error));
         return outcome;

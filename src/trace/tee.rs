@@ -1,0 +1,41 @@
+//! Two sinks in one.
+
+use super::{Effect, Level, Row, Sink, SinkError};
+
+/// Gives two sinks everything. Where the second refuses rows, the first has them already and is not shown them again; so
+/// the same `Tee` must be there for the next run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tee<A, B> {
+    /// Gets everything first.
+    pub first: A,
+    /// Gets what the first has taken.
+    pub second: B,
+    /// Whether the first has taken rows that the second has refused.
+    first_is_done: bool,
+}
+
+impl<A: Sink, B: Sink> Tee<A, B> {
+    /// Both sinks in one.
+    pub fn new(first: A, second: B) -> Tee<A, B> {
+        Tee { first, second, first_is_done: false }
+    }
+}
+
+impl<A: Sink, B: Sink> Sink for Tee<A, B> {
+    fn level(&self) -> Level {
+        match (self.first.level(), self.second.level()) {
+            (Level::Off, Level::Off) => Level::Off,
+            _ => Level::Rows,
+        }
+    }
+
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        if !self.first_is_done {
+            self.first.rows(first_step, rows, effects)?;
+            self.first_is_done = true;
+        }
+        self.second.rows(first_step, rows, effects)?;
+        self.first_is_done = false;
+        Ok(())
+    }
+}
