@@ -134,6 +134,12 @@ impl Failure {
         Failure::new(error.kind(), format!("{}: {error}", path.display()))
     }
 
+    /// A program's file goes on and on.
+    pub(super) fn large_program(path: &Path, limit_bytes: u64) -> Failure {
+        let (path, limit) = (path.display(), limit_bytes >> 20);
+        Failure::new("program", format!("{path}: larger than {limit} MiB, the most that is read; strip it"))
+    }
+
     /// An ELF that RISC Zero's kernel cannot start as a user program.
     pub(super) fn no_user_program(path: &Path, entry: u32) -> Failure {
         let path = path.display();

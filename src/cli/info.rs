@@ -10,9 +10,9 @@ use tachy::program::SymbolKind;
 
 use super::args::{JsonArg, MachineArg};
 use super::failure::{self, Failure};
+use super::files::Files;
 use super::load::Loaded;
 use super::report::write_json;
-use super::streams::create;
 use super::text::{count, grouped, symbol};
 use super::values::Target;
 
@@ -60,11 +60,15 @@ struct SegmentFacts {
 
 impl Info {
     pub(super) fn main(&self) -> Result<u8, Failure> {
-        let json = create(self.json.target())?;
-        let program = Loaded::read(&self.program, self.machine.machine)?.program;
+        let mut files = Files::new();
+        let program = files.input("the program", &self.program)?;
+        let mut json = files.output("--json", self.json.target())?;
+        let writer = json.open_if_wanted()?;
+        let program = Loaded::read(program, self.machine.machine)?.program;
         let facts = facts(&program);
-        if let Some(file) = json {
-            write_json(&facts, &file)?;
+        if let Some(mut writer) = writer {
+            write_json(&facts, &mut writer)?;
+            json.commit()?;
         }
         if !matches!(self.json.target(), Target::Stdout) {
             super::print(&self.text(&program, &facts))?;

@@ -3,15 +3,18 @@
 //! It uses the library as any other program would, through its public doors. What a run computes must not depend on
 //! anything here.
 
+mod ahead;
 mod args;
 mod bench;
 mod diff;
 mod drive;
 mod failure;
+mod files;
 mod guest;
 mod info;
 mod interrupt;
 mod load;
+mod output;
 mod place;
 mod progress;
 mod r0vm;

@@ -6,7 +6,8 @@ use tachy::NullSink;
 use super::args::{EngineArgs, GuestArgs, ReportArgs};
 use super::drive::{Drive, ResumeArg};
 use super::failure::{self, Failure};
-use super::guest::Guest;
+use super::files::Files;
+use super::guest::{Guest, GuestFiles};
 use super::progress::Progress;
 use super::report::{Report, engine_name};
 
@@ -33,13 +34,16 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn main(&self) -> Result<u8, Failure> {
-        let mut report = Report::open(&self.report, &self.guest, engine_name(self.engine.engine()))?;
-        let result = self.run(&mut report);
+        let mut files = Files::new();
+        let guest = GuestFiles::claim(&self.guest, &mut files)?;
+        let mut report = Report::claim(&self.report, &self.guest, &mut files, engine_name(self.engine.engine()))?;
+        report.begin()?;
+        let result = self.run(&mut report, guest);
         report.close(result)
     }
 
-    fn run(&self, report: &mut Report) -> Result<u8, Failure> {
-        let guest = Guest::read(&self.guest)?;
+    fn run(&self, report: &mut Report, files: GuestFiles) -> Result<u8, Failure> {
+        let mut guest = Guest::read(&self.guest, files)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
         let progress = Progress::on_terminal(report.takes_stdout());
@@ -51,8 +55,9 @@ impl Run {
         });
         drop(drive);
         report.session(&session);
-        result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
-        guest.finish(session.report().as_ref())?;
+        let result = result.map_err(|stopped| stopped.failure(&guest.loaded, &session));
+        let result = result.and_then(|_| guest.finish(session.report().as_ref()));
+        result.and(guest.commit())?;
         // A shell sees eight bits of any code.
         Ok(session.exit_code().unwrap_or(0) as u8)
     }

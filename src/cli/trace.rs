@@ -1,6 +1,6 @@
 //! `tachy trace`: a program and its rows.
 
-use std::fs::File;
+use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -11,10 +11,11 @@ use tachy::{NullSink, Session, Status};
 use super::args::{EngineArgs, GuestArgs, ReportArgs};
 use super::drive::{Drive, ResumeArg, Stopped};
 use super::failure::{self, Failure};
-use super::guest::Guest;
+use super::files::Files;
+use super::guest::{Guest, GuestFiles};
+use super::output::{Output, Writer};
 use super::progress::Progress;
 use super::report::{Report, engine_name};
-use super::streams::create;
 use super::values::{Target, number, target};
 
 const EXAMPLES: &str = "  tachy trace guests/bin/fib.elf -- 5
@@ -79,20 +80,31 @@ impl Trace {
         if self.to.is_some_and(|to| to < self.from) {
             return Err(Failure::usage("--to lies before --from"));
         }
-        let mut report = Report::open(&self.report, &self.guest, engine_name(self.engine.engine()))?;
-        let result = self.trace(&mut report, stdout_users > 0);
+        let mut files = Files::new();
+        let guest = GuestFiles::claim(&self.guest, &mut files)?;
+        let mut report = Report::claim(&self.report, &self.guest, &mut files, engine_name(self.engine.engine()))?;
+        let rows = files.output("--output", self.rows_target())?;
+        let effects = files.output("--effects", target(self.effects.as_deref()))?;
+        report.begin()?;
+        let result = self.trace(&mut report, guest, rows, effects, stdout_users > 0);
         report.close(result)
     }
 
-    fn trace(&self, report: &mut Report, stdout_taken: bool) -> Result<u8, Failure> {
-        let guest = Guest::read(&self.guest)?;
+    fn trace(
+        &self,
+        report: &mut Report,
+        files: GuestFiles,
+        rows: Output,
+        effects: Output,
+        stdout_taken: bool,
+    ) -> Result<u8, Failure> {
+        let mut guest = Guest::read(&self.guest, files)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
         let progress = Progress::on_terminal(stdout_taken);
         let mut session = guest.start(self.engine.engine(), stdout_taken, &progress)?;
-        // Files are opened last: what cannot even start leaves older ones alone.
-        let mut tables = self.open_tables(guest.loaded.program.digest())?;
-        let mut digest = report.json.is_some().then(DigestSink::default);
+        let mut tables = self.open_tables(rows, effects, guest.loaded.program.digest())?;
+        let mut digest = report.wants_json().then(DigestSink::default);
         let mut counts = CountingSink::default();
 
         let sink = &mut ((&mut tables.text, &mut tables.binary), (&mut digest, &mut counts));
@@ -108,8 +120,12 @@ impl Trace {
         if let Some(digest) = digest {
             report.facts.digests = digest.digest().into();
         }
-        result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
-        finished.and_then(|()| guest.finish(session.report().as_ref())).map(|()| 0)
+        let result = result.map_err(|stopped| stopped.failure(&guest.loaded, &session));
+        if let (Ok(Status::Exited { .. }), true) = (&result, self.from > session.steps()) {
+            self.tell_of_no_rows(session.steps());
+        }
+        let result = result.and(finished).and_then(|()| guest.finish(session.report().as_ref()));
+        result.and(guest.commit()).map(|()| 0)
     }
 
     /// Runs up to the first step wanted without a trace, and then with one.
@@ -143,39 +159,57 @@ impl Trace {
         targets.iter().filter(|target| matches!(target, Target::Stdout)).count()
     }
 
-    fn open_tables(&self, program: [u8; 32]) -> Result<Tables, Failure> {
-        let rows = create(self.rows_target())?;
-        let effects = create(target(self.effects.as_deref()))?;
+    /// The program ended before the first step that was wanted. Its end is no failure, but an empty table looks like one.
+    fn tell_of_no_rows(&self, steps: u64) {
+        // What nobody can read is not worth an error.
+        let _ = writeln!(
+            io::stderr(),
+            "tachy: no rows: the program ended after {steps} steps, before --from {}",
+            self.from
+        );
+    }
+
+    fn open_tables(&self, rows: Output, effects: Output, program: [u8; 32]) -> Result<Tables, Failure> {
+        let mut outputs = [rows, effects];
+        let [rows, effects] = &mut outputs;
+        let (rows, effects) = (rows.open_if_wanted()?, effects.open_if_wanted()?);
         let (text, binary) = match self.format {
             Format::Csv => (rows, None),
             Format::Rows | Format::None => (None, rows),
         };
-        let is_file = |file: &File| file.metadata().is_ok_and(|metadata| metadata.is_file());
-        let seekable = matches!(self.rows_target(), Target::File(_)) && binary.as_ref().is_some_and(is_file);
+        if binary.as_ref().is_some_and(|writer| writer.file().is_terminal()) {
+            return Err(Failure::usage(
+                "rows of 32 bytes are nothing for a terminal: write them to a file with -o FILE",
+            ));
+        }
         let text = match (text, effects) {
             (None, None) => None,
             (rows, effects) => Some(CsvSink::new(rows, effects).map_err(|error| Failure::output("CSV", &error))?),
         };
-        Ok(Tables { text, binary: binary.map(|file| FileSink::new(file, program)), seekable })
+        Ok(Tables { text, binary: binary.map(|writer| FileSink::new(writer, program)), outputs })
     }
 }
 
 /// Where rows and effects go.
 struct Tables {
-    text: Option<CsvSink<File, File>>,
-    binary: Option<FileSink<File>>,
-    /// The file of rows is one of ours from its first byte on, so that its header can be completed.
-    seekable: bool,
+    text: Option<CsvSink<Writer, Writer>>,
+    binary: Option<FileSink<Writer>>,
+    /// Rows, effects.
+    outputs: [Output; 2],
 }
 
 impl Tables {
+    /// Ends the tables and gives them their names, as far as they are whole.
     fn finish(&mut self) -> Result<(), Failure> {
         let text = self.text.as_mut().map_or(Ok(()), CsvSink::finish);
+        let [rows, effects] = &mut self.outputs;
         let binary = match &mut self.binary {
-            Some(binary) if self.seekable => binary.finish(),
+            // A file of ours from its first byte on: its header can be completed.
+            Some(binary) if rows.is_file() => binary.finish(),
             Some(binary) => binary.finish_stream(),
             None => Ok(()),
         };
-        text.and(binary).map_err(|error| Failure::output("the trace", &error))
+        let finished = text.and(binary).map_err(|error| Failure::output("the trace", &error));
+        finished.and(rows.commit()).and(effects.commit())
     }
 }

@@ -20,12 +20,12 @@ pub(in crate::cli) struct R0vmArgs {
 
     /// Let the guest read FILE from descriptor N (its standard input is --input); may be given more than once
     #[arg(long, value_name = "N=FILE", value_parser = descriptor)]
-    pub(super) read_fd: Vec<(u32, PathBuf)>,
+    pub(in crate::cli) read_fd: Vec<(u32, PathBuf)>,
 
     /// Write what the guest writes to descriptor N to FILE, 1 and 2 included; 3 is the journal, which has its own
     /// option
     #[arg(long, value_name = "N=FILE", value_parser = target_descriptor)]
-    pub(super) write_fd: Vec<(u32, PathBuf)>,
+    pub(in crate::cli) write_fd: Vec<(u32, PathBuf)>,
 
     /// Let the guest take a claim for granted that has this digest: 64 hexadecimal digits, and those of the control
     /// root that its receipt is verified under, if it has one; may be given more than once
@@ -51,7 +51,7 @@ pub(in crate::cli) struct R0vmArgs {
 
     /// Write segments to DIR as a prover reads them, named segment-0000.bin and so on
     #[arg(long, value_name = "DIR")]
-    pub(super) segments: Option<PathBuf>,
+    pub(in crate::cli) segments: Option<PathBuf>,
 
     /// Only execute: hash no memory, make no segments
     ///
