@@ -12,9 +12,10 @@ use tachy::trace::Row;
 use tachy::{Error, MachineKind, Program, Status};
 
 use super::args::{GuestArgs, ReportArgs};
-use super::failure::{self, DIFFER, Failure, INTERRUPTED};
+use super::failure::{DIFFER, Failure, INTERRUPTED};
 use super::files::Files;
 use super::guest::{Guest, GuestFiles};
+use super::help::{AGREED, Scope, help};
 use super::interrupt;
 use super::r0vm::facts::ExitFacts;
 use super::report::{DifferenceFacts, ErrorFacts, Report};
@@ -31,7 +32,7 @@ const EXAMPLES: &str = "  tachy diff guests/bin/fib.elf -- 20
 ///
 /// The guest's output is compared and neither shown nor written; its input is that of `tachy run`.
 #[derive(Args)]
-#[command(after_long_help = failure::help(EXAMPLES))]
+#[command(after_long_help = help(Scope::Diff, EXAMPLES))]
 pub(super) struct Diff {
     #[command(flatten)]
     report: ReportArgs,
@@ -63,6 +64,13 @@ impl Diff {
         take_down(report, &comparison);
         let written = guest.write_journal(comparison.r0vm.as_ref());
         written.and(guest.commit())?;
+        if let Verdict::Agree(Err(error)) = &comparison.verdict {
+            let failure = Failure::library(error);
+            // That both met what is no result of the program's says nothing of it.
+            if !AGREED.contains(&failure.kind) && failure.kind != "cancelled" {
+                return Err(failure);
+            }
+        }
         let (code, text) = match &comparison.verdict {
             Verdict::Agree(end) => {
                 let exit = comparison.r0vm.as_ref().and_then(|report| report.exit);

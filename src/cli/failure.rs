@@ -1,10 +1,10 @@
 //! What goes wrong: its name, its words and the program's exit code.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
+use tachy::host::HostError;
 use tachy::{Error, MachineKind, Place, ProgramError};
 
 /// Exit code for a command line that makes no sense.
@@ -13,13 +13,14 @@ pub(super) const USAGE: u8 = 64;
 pub(super) const DIFFER: u8 = 70;
 /// Exit code after Ctrl-C, as of any program that a shell sees end by SIGINT.
 pub(super) const INTERRUPTED: u8 = 130;
+/// Exit code where whoever read our output has gone away, as of any program that a shell sees end by SIGPIPE.
+const UNREAD: u8 = 141;
 /// Exit code for what cannot be done here or not yet.
 const UNAVAILABLE: u8 = 69;
 
-/// Exit codes, for the help.
-const CODES: [(u8, &str); 11] = [
-    (0, "all went well; or, with run, the guest's own code"),
-    (USAGE, "the command line makes no sense"),
+/// Exit codes besides 0, for the help.
+pub(super) const CODES: [(u8, &str); 11] = [
+    (USAGE, "the command line makes no sense, or an output would destroy an input or another output"),
     (65, "the program is bad"),
     (66, "the program or the input is missing or cannot be read"),
     (UNAVAILABLE, "not possible here, or not yet: memory, machine"),
@@ -29,18 +30,19 @@ const CODES: [(u8, &str); 11] = [
     (73, "the guest trapped, panicked, or asked for what there is not"),
     (74, "input or output failed"),
     (INTERRUPTED, "interrupted with Ctrl-C; a second one ends everything at once"),
+    (UNREAD, "whoever read the output has gone away; nothing is said"),
 ];
 
 /// Kinds of failures that the library does not know.
-const OWN_KINDS: [(&str, &str); 4] = [
-    ("usage", "the options contradict each other"),
+pub(super) const OWN_KINDS: [(&str, &str); 4] = [
+    ("usage", "the options contradict each other, or outputs would destroy something"),
     ("input", "the program or the input is missing or cannot be read"),
     ("output", "a file could not be written"),
     ("contender", "a program to compare with could not be run, or ended otherwise"),
 ];
 
 /// The exit code for a kind of failure.
-fn exit_code(kind: &str) -> u8 {
+pub(super) fn exit_code(kind: &str) -> u8 {
     match kind {
         "usage" | "arguments" | "configuration" => USAGE,
         "program" => 65,
@@ -53,23 +55,6 @@ fn exit_code(kind: &str) -> u8 {
         "cancelled" => INTERRUPTED,
         _ => UNAVAILABLE,
     }
-}
-
-/// The end of the long help: examples, exit codes and kinds of errors.
-pub(super) fn help(examples: &str) -> String {
-    let mut text = format!("Examples:\n{examples}\nExit codes:\n");
-    // Writing to a string does not fail.
-    for (code, meaning) in CODES {
-        let _ = writeln!(text, "  {code:>3}  {meaning}");
-    }
-    text.push_str(
-        "A trace whose reader goes away ends quietly, with 0. With run, a guest's code of 64 to 74, or 130, looks like one \
-         of ours; --json tells them apart.\n\nKinds of errors in JSON, with their exit codes:\n",
-    );
-    for (kind, meaning) in Error::KINDS.iter().chain(&OWN_KINDS) {
-        let _ = writeln!(text, "  {kind:<17} {}  {meaning}", exit_code(kind));
-    }
-    text
 }
 
 /// What went wrong.
@@ -158,12 +143,16 @@ impl Failure {
 
     /// The library says so.
     pub(super) fn library(error: &Error) -> Failure {
-        let quiet = match error {
-            Error::Sink { source, .. } => {
-                source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-            }
-            _ => false,
+        let stream = match error {
+            Error::Sink { source, .. } => source.downcast_ref::<io::Error>(),
+            Error::Stream { source, .. } => Some(source),
+            Error::Host { source, .. } => match &**source {
+                HostError::Stream { source, .. } => Some(source),
+                _ => None,
+            },
+            _ => None,
         };
+        let quiet = stream.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
         let address = match error {
             Error::Trap(trap) => Some(trap.address),
             _ => None,
@@ -178,7 +167,7 @@ impl Failure {
     /// Says it on standard error, and gives the exit code.
     pub(super) fn tell(self) -> u8 {
         if self.quiet {
-            return 0;
+            return UNREAD;
         }
         // If this fails, there is nobody left to tell.
         let name = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
@@ -196,11 +185,12 @@ pub(super) struct CodePlace {
 
 #[cfg(test)]
 mod tests {
+    use super::super::help::{Scope, help};
     use super::*;
 
     #[test]
     fn every_kind_has_a_documented_exit_code() {
-        let help = help("");
+        let help = help(Scope::All, "");
         for (kind, _) in Error::KINDS.iter().chain(&OWN_KINDS) {
             assert!(CODES.iter().any(|(code, _)| *code == exit_code(kind)), "{kind}");
             assert!(help.contains(&format!("  {kind} ")), "{kind}");

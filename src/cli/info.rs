@@ -9,8 +9,9 @@ use tachy::Program;
 use tachy::program::SymbolKind;
 
 use super::args::{JsonArg, MachineArg};
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use super::files::Files;
+use super::help::{Scope, help};
 use super::load::Loaded;
 use super::report::write_json;
 use super::text::{count, grouped, symbol};
@@ -22,9 +23,9 @@ const EXAMPLES: &str = "  tachy info guests/bin/sha256.elf
 
 /// Show what a program is: entry, segments, symbols, sizes, digest, and its image id if it is one for R0VM
 #[derive(Args)]
-#[command(after_long_help = failure::help(EXAMPLES))]
+#[command(after_long_help = help(Scope::Info, EXAMPLES))]
 pub(super) struct Info {
-    /// Static RV32IM executable (ELF), or RISC Zero program binary
+    /// Static RV32IM executable (ELF), or RISC Zero program binary; - is standard input
     #[arg(value_name = "PROGRAM")]
     program: PathBuf,
 

@@ -5,9 +5,10 @@ use tachy::NullSink;
 
 use super::args::{EngineArgs, GuestArgs, ReportArgs};
 use super::drive::{Drive, ResumeArg};
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use super::files::Files;
 use super::guest::{Guest, GuestFiles};
+use super::help::{Scope, help};
 use super::progress::Progress;
 use super::report::{Report, engine_name};
 
@@ -20,7 +21,7 @@ const EXAMPLES: &str = "  tachy run guests/bin/fib.elf -- 20
 
 /// Run a program; its exit code becomes ours (the low eight bits), also when it only pauses
 #[derive(Args)]
-#[command(after_long_help = failure::help(EXAMPLES))]
+#[command(after_long_help = help(Scope::Run, EXAMPLES))]
 pub(super) struct Run {
     #[command(flatten)]
     engine: EngineArgs,

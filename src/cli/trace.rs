@@ -10,9 +10,10 @@ use tachy::{NullSink, Session, Status};
 
 use super::args::{EngineArgs, GuestArgs, ReportArgs};
 use super::drive::{Drive, ResumeArg, Stopped};
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use super::files::Files;
 use super::guest::{Guest, GuestFiles};
+use super::help::{Scope, help};
 use super::output::{Output, Writer};
 use super::progress::Progress;
 use super::report::{Report, engine_name};
@@ -26,7 +27,7 @@ const EXAMPLES: &str = "  tachy trace guests/bin/fib.elf -- 5
 
 /// Run a program and write down every step
 #[derive(Args)]
-#[command(after_long_help = failure::help(EXAMPLES))]
+#[command(after_long_help = help(Scope::Trace, EXAMPLES))]
 pub(super) struct Trace {
     #[command(flatten)]
     engine: EngineArgs,
@@ -35,7 +36,7 @@ pub(super) struct Trace {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Csv)]
     format: Format,
 
-    /// First step to write down
+    /// First step to write down; if the program ends before it, there are no rows, and a word on standard error says so
     #[arg(long, value_name = "STEP", value_parser = number, default_value_t = 0)]
     from: u64,
 
@@ -63,7 +64,7 @@ pub(super) struct Trace {
 enum Format {
     /// Lines of text with a header line
     Csv,
-    /// 32 bytes a row, after a header of 96
+    /// 32 bytes a row, after a header of 96; not onto a terminal
     Rows,
     /// Not at all: rows are made and dropped
     None,

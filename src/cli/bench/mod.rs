@@ -9,16 +9,17 @@ mod table;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
 use super::args::{ConditionArgs, JsonArg};
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use super::files::{Files, Input};
+use super::help::{Scope, help};
 use super::report::{ErrorFacts, write_json};
-use super::values::Target;
+use super::values::{Target, attach, detached};
 use against::{Against, against};
 use measure::{Program, measure};
 use stdin::Stdin;
@@ -37,7 +38,7 @@ const EXAMPLES: &str = "  tachy bench --runs 1 guests/bin/fib.elf -- 20
 /// With --against, processes of `tachy run` and of others take turns with all that. These are timed from their start to
 /// their end: loading, translating and exiting, which the times above leave out. Nothing is subtracted.
 #[derive(Args)]
-#[command(after_long_help = failure::help(EXAMPLES))]
+#[command(after_long_help = help(Scope::Bench, EXAMPLES))]
 pub(super) struct Bench {
     /// Static RV32IM executables (ELF), or RISC Zero program binaries (R0BF)
     #[arg(value_name = "PROGRAM", required = true)]
@@ -47,7 +48,7 @@ pub(super) struct Bench {
     #[arg(last = true, value_name = "ARG")]
     args: Vec<OsString>,
 
-    /// What every run reads as its standard input; on machine r0vm, what it takes with env::read
+    /// What every run reads as its standard input, - for what comes through ours; on machine r0vm, what it takes with env::read
     #[arg(long, value_name = "FILE", visible_alias = "input")]
     stdin: Option<PathBuf>,
 
@@ -108,8 +109,22 @@ impl Bench {
     fn measure(&self, programs: Vec<Input>, stdin: Option<Input>, into: &mut Vec<Program>) -> Result<(), Failure> {
         let stdin = Stdin::new(stdin)?;
         for program in programs {
-            into.push(measure(program, &self.args, &stdin, &self.conditions, &self.against, self.runs)?);
+            let path = program.path().to_owned();
+            let measured = measure(program, &self.args, &stdin, &self.conditions, &self.against, self.runs);
+            into.push(measured.map_err(|failure| self.perhaps_detached(failure, &path))?);
         }
         Ok(())
+    }
+
+    /// Where several programs may be given, the file that was meant for JSON passes for one of them.
+    fn perhaps_detached(&self, mut failure: Failure, path: &Path) -> Failure {
+        let args: Vec<OsString> = std::env::args_os().take_while(|arg| arg != "--").collect();
+        if ["input", "program"].contains(&failure.kind)
+            && self.programs.len() > 1
+            && let Some((option, value)) = detached(&args).filter(|(_, value)| *value == path)
+        {
+            failure.message.push_str(&format!("\n  {}", attach(option, value)));
+        }
+        failure
     }
 }
