@@ -18,7 +18,7 @@ use super::r0vm::args::R0vmArgs;
 use super::r0vm::facts;
 use super::r0vm::host::surroundings;
 use super::r0vm::segments::{Folder, SEGMENT_NAME};
-use super::streams::{Streams, stderr, stdout};
+use super::streams::{Sink, Source, Streams, stderr, stdout};
 use super::values::target;
 
 /// The files that a guest's options name: inputs opened, outputs not yet touched.
@@ -94,7 +94,7 @@ impl<'a> Guest<'a> {
     ) -> Result<Session<'static>, Failure> {
         let builder = self.args.conditions.builder(engine, self.loaded.machine);
         let executor = builder.build(&self.loaded.program).map_err(|error| Failure::library(&error))?;
-        let mut write_fd: Vec<(u32, Box<dyn Write + Send>)> = Vec::new();
+        let mut write_fd: Vec<Sink> = Vec::new();
         for (descriptor, output) in &mut self.write_fd {
             match stdout_taken && output.is_stdout() {
                 true => write_fd.push((*descriptor, Box::new(stderr()?))),
@@ -116,7 +116,7 @@ impl<'a> Guest<'a> {
 
     /// Surroundings with the same input and without output, but for segments.
     pub(super) fn quiet_env(&mut self) -> Result<Env<'static>, Failure> {
-        let mut write_fd: Vec<(u32, Box<dyn Write + Send>)> = Vec::new();
+        let mut write_fd: Vec<Sink> = Vec::new();
         write_fd.extend(self.write_fd.iter().map(|(descriptor, _)| (*descriptor, Box::new(io::sink()) as _)));
         let streams = Streams {
             stdin: self.input(&Progress::default())?,
@@ -137,7 +137,7 @@ impl<'a> Guest<'a> {
     }
 
     /// What it reads besides.
-    fn inputs(&mut self) -> Result<Vec<(u32, Box<dyn Read + Send>)>, Failure> {
+    fn inputs(&mut self) -> Result<Vec<Source>, Failure> {
         let inputs = self.read_fd.drain(..);
         inputs.map(|(descriptor, input)| Ok((descriptor, Box::new(Ahead::new(input.open()?)) as _))).collect()
     }

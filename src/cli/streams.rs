@@ -9,6 +9,10 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::r0vm::segments::Folder;
 
+/// A descriptor that a guest reads, and one that it writes.
+pub(super) type Source = (u32, Box<dyn Read + Send>);
+pub(super) type Sink = (u32, Box<dyn Write + Send>);
+
 /// What a guest reads and writes.
 pub(super) struct Streams {
     pub(super) stdin: Box<dyn Read + Send>,
@@ -17,8 +21,8 @@ pub(super) struct Streams {
     /// What its kernel says, where it has one.
     pub(super) kernel: Box<dyn Write + Send>,
     /// More descriptors, of a guest on machine `r0vm`.
-    pub(super) read_fd: Vec<(u32, Box<dyn Read + Send>)>,
-    pub(super) write_fd: Vec<(u32, Box<dyn Write + Send>)>,
+    pub(super) read_fd: Vec<Source>,
+    pub(super) write_fd: Vec<Sink>,
     /// Where its segments go, if they are wanted.
     pub(super) segments: Option<Folder>,
     /// Where its segments are counted.
