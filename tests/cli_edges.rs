@@ -316,7 +316,31 @@ fn binary_rows_are_not_for_terminals() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Help, segments
+// Help, segments, names for perf
+
+#[test]
+fn names_for_perf_go_into_a_file_and_through_no_link() {
+    let folder = TempDir::new().expect("a folder");
+    let victim = file(&folder, "victim", b"");
+    let fib = fib();
+    // The shell has the number that tachy is going to have.
+    let run = |before: &str| {
+        let mut shell = Command::new("sh");
+        let tachy = format!("{TACHY} run --perf-map --jit-threshold 0 --no-background {fib} -- 27");
+        shell.args(["-c", &format!("echo $$; {before}; exec {tachy}")]);
+        let output = shell.stdin(Stdio::null()).output().expect("sh starts");
+        let stdout = String::from_utf8(output.stdout).expect("it is text");
+        let (process, rest) = stdout.split_once('\n').expect("a line");
+        assert_eq!((output.status.code(), rest), (Some(0), "fib(27) = 196418 ok\n"));
+        let map = format!("/tmp/perf-{process}.map");
+        let text = fs::read_to_string(&map).expect("there is one");
+        fs::remove_file(map).expect("it can be taken away");
+        text
+    };
+    assert!(run(":").lines().any(|line| line.contains(" guest _start+")), "no name");
+    assert_eq!(run(&format!("ln -s {victim} /tmp/perf-$$.map")), "");
+    assert_eq!(fs::read(victim).expect("it is there"), b"");
+}
 
 #[test]
 fn help_tells_of_its_own_command_alone() {

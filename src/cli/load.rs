@@ -61,6 +61,10 @@ impl Loaded {
 fn bytes(path: &Path, mut file: File) -> Result<Vec<u8>, Failure> {
     let refused = |error: io::Error| Failure::input("the program", path, &error);
     let mut bytes = Vec::new();
+    let metadata = file.metadata().map_err(refused)?;
+    if metadata.is_file() && metadata.len() > LIMIT_PROGRAM_BYTES {
+        return Err(Failure::large_program(path, LIMIT_PROGRAM_BYTES));
+    }
     file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(refused)?;
     if bytes.starts_with(ELF) || bytes.starts_with(PROGRAM_BINARY) {
         file.take(LIMIT_PROGRAM_BYTES).read_to_end(&mut bytes).map_err(refused)?;
