@@ -464,6 +464,12 @@ fn segments_that_do_not_fit_are_not_there() {
         "{outcome:?}"
     );
     assert_eq!(names(&folder.path("some")), [""; 0]);
+    // A comparison that cannot write them has not found that both engines agree.
+    let outcome = folder.shell(&format!(
+        "trap '' XFSZ; ulimit -f 1; exec tachy diff --po2 13 --input in --segments compared {}",
+        risc0("sparse")
+    ));
+    assert_eq!((outcome.code, names(&folder.path("compared"))), (Some(74), Vec::new()), "{outcome:?}");
     // A limit on steps ends a run whose segments stay, as far as they are whole.
     let sparse = risc0("sparse");
     let facts = folder.tachy(&format!("run --json --input in {sparse}")).stdout;

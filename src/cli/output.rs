@@ -44,6 +44,10 @@ impl Place {
             if let Some(number) = descriptor(&path) {
                 return Ok(Place::Descriptor(path, number));
             }
+            // A link to a pipe of another process leads there and has no name behind it.
+            if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+                return Ok(Place::Device(path));
+            }
             match fs::read_link(&path) {
                 Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
                 Err(_) => return Place::of_file(path),
@@ -56,8 +60,7 @@ impl Place {
     fn of_file(path: PathBuf) -> io::Result<Place> {
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => Err(ErrorKind::IsADirectory.into()),
-            Ok(metadata) if metadata.is_file() => Ok(Place::File { path, old: Some(metadata) }),
-            Ok(_) => Ok(Place::Device(path)),
+            Ok(metadata) => Ok(Place::File { path, old: Some(metadata) }),
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => Err(ErrorKind::IsADirectory.into()),
             Err(_) => Ok(Place::File { path, old: None }),
