@@ -35,7 +35,7 @@ pub(super) const CODES: [(u8, &str); 11] = [
 
 /// Kinds of failures that the library does not know.
 pub(super) const OWN_KINDS: [(&str, &str); 4] = [
-    ("usage", "the options contradict each other, or outputs would destroy something"),
+    ("usage", "the options contradict each other"),
     ("input", "the program or the input is missing or cannot be read"),
     ("output", "a file could not be written"),
     ("contender", "a program to compare with could not be run, or ended otherwise"),

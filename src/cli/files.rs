@@ -6,11 +6,12 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::ahead::Ahead;
 use super::failure::Failure;
 use super::output::{Output, Place};
 use super::streams::open_input;
@@ -75,6 +76,11 @@ impl Input {
     /// The file.
     pub(super) fn open(self) -> Result<File, Failure> {
         self.opened
+    }
+
+    /// The file as a guest reads it.
+    pub(super) fn stream(self) -> Result<Box<dyn Read + Send>, Failure> {
+        Ok(Box::new(Ahead::new(self.opened?)))
     }
 
     /// Its name, as it was given.

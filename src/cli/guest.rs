@@ -7,7 +7,6 @@ use std::path::Path;
 use tachy::r0vm::{Exit, Report};
 use tachy::{Engine, Env, MachineKind, Session};
 
-use super::ahead::Ahead;
 use super::args::{GuestArgs, argv};
 use super::failure::Failure;
 use super::files::{Files, Input};
@@ -131,7 +130,7 @@ impl<'a> Guest<'a> {
     /// What the guest reads as its standard input: ours, unless something else is named.
     fn input(&mut self, progress: &Progress) -> Result<Box<dyn Read + Send>, Failure> {
         Ok(match self.stdin.take() {
-            Some(input) if input.path().as_os_str() != "-" => Box::new(Ahead::new(input.open()?)),
+            Some(input) if input.path().as_os_str() != "-" => input.stream()?,
             _ => progress.before(io::stdin()),
         })
     }
@@ -139,7 +138,7 @@ impl<'a> Guest<'a> {
     /// What it reads besides.
     fn inputs(&mut self) -> Result<Vec<Source>, Failure> {
         let inputs = self.read_fd.drain(..);
-        inputs.map(|(descriptor, input)| Ok((descriptor, Box::new(Ahead::new(input.open()?)) as _))).collect()
+        inputs.map(|(descriptor, input)| Ok((descriptor, input.stream()?))).collect()
     }
 
     fn env(&self, streams: Streams) -> Result<Env<'static>, Failure> {
