@@ -189,7 +189,7 @@ fn segments_are_files_of_what_the_library_makes() {
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("plain names"))
         .collect();
     names.sort();
-    let numbered: Vec<String> = (0..expected.len()).map(|index| format!("segment-{index:04}.bin")).collect();
+    let numbered: Vec<String> = (0..expected.len()).map(|index| format!("segment-{index:08}.bin")).collect();
     assert!(expected.len() > 3);
     assert_eq!(names, numbered);
     for (name, expected) in names.iter().zip(&expected) {
@@ -198,8 +198,12 @@ fn segments_are_files_of_what_the_library_makes() {
 
     // Those of another run would pass for this one's.
     let again = tachy(&command);
-    assert_eq!(again.code, Some(74));
-    assert!(again.stderr.contains("segments of another run"), "{}", again.stderr);
+    assert_eq!(again.code, Some(64));
+    assert!(
+        again.stderr.contains("segments of an earlier run: remove them or name another folder"),
+        "{}",
+        again.stderr
+    );
     let contradiction = tachy(&format!("run --execute-only --segments {} {}", folder.path("x"), risc0("sparse")));
     assert_eq!(contradiction.code, Some(64));
 }
@@ -262,7 +266,7 @@ fn a_guest_that_pauses_is_resumed() {
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("plain names"))
         .collect();
     names.sort();
-    assert_eq!(names, ["segment-0000.bin", "segment-0001.bin", "segment-0002.bin", "segment-0003.bin"]);
+    assert_eq!(names, [0, 1, 2, 3].map(|index| format!("segment-{index:08}.bin")));
     // A part of a run stops where it is told to, pauses or not.
     let step = |args: &str| tachy(&format!("trace --format none --json {args} {}", risc0("pause"))).json();
     let whole = step(&format!("--resume --input {input}"));

@@ -228,7 +228,8 @@ fn on_terminal(command: &str, variables: &[(&str, &str)]) -> Option<Child> {
 fn progress_is_shown_on_a_terminal_and_gives_way() {
     let folder = tempfile::tempdir().unwrap();
     let endless = endless(&folder);
-    for (machine, program) in [("bare", endless), ("r0vm", endless_r0vm(&folder))] {
+    let segments = format!("r0vm --segments {}", folder.path().join("segments").display());
+    for (machine, program) in [("bare", endless), (segments.as_str(), endless_r0vm(&folder))] {
         let Some(mut child) = on_terminal(&format!("{TACHY} run --machine {machine} {program}"), &[]) else { return };
         let seen = read_until(child.stdout.as_mut().unwrap(), "M steps/s");
         if machine == "bare" {

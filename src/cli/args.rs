@@ -8,12 +8,12 @@ use clap::Args;
 use tachy::{Builder, Engine, Executor, JitOptions, Limits, MachineKind};
 
 use super::r0vm::args::R0vmArgs;
-use super::values::{Machine, Target, bytes, number, seconds, target};
+use super::values::{Machine, Target, bytes, number, seconds, target, threshold};
 
 /// A program, its surroundings and its limits.
 #[derive(Args)]
 pub(super) struct GuestArgs {
-    /// Static RV32IM executable (ELF), or RISC Zero program binary (R0BF)
+    /// Static RV32IM executable (ELF), or RISC Zero program binary (R0BF); - is standard input
     #[arg(value_name = "PROGRAM")]
     pub(super) program: PathBuf,
 
@@ -21,7 +21,8 @@ pub(super) struct GuestArgs {
     #[arg(last = true, value_name = "ARG")]
     pub(super) args: Vec<OsString>,
 
-    /// What the guest reads as its standard input; on machine r0vm, what it takes with env::read
+    /// What the guest reads as its standard input, ours (-) unless it is named; on machine r0vm, what it takes with
+    /// env::read
     #[arg(long, value_name = "FILE", visible_alias = "input")]
     pub(super) stdin: Option<PathBuf>,
 
@@ -77,9 +78,9 @@ struct LimitArgs {
 /// How native code is made, for tests and measurements.
 #[derive(Args)]
 struct JitArgs {
-    /// Translate code at its Nth execution; 0: at first sight
-    #[arg(long, value_name = "N", value_parser = number, hide_short_help = true)]
-    jit_threshold: Option<u64>,
+    /// Translate code at its Nth execution, up to 65,535; 0: at first sight
+    #[arg(long, value_name = "N", value_parser = threshold, hide_short_help = true)]
+    jit_threshold: Option<u16>,
 
     /// Guest instructions translated at once, at the most
     #[arg(long, value_name = "N", value_parser = number, hide_short_help = true)]
@@ -143,7 +144,7 @@ impl ConditionArgs {
     pub(super) fn jit(&self) -> JitOptions {
         let mut options = JitOptions::default();
         if let Some(threshold) = self.jit.jit_threshold {
-            options.threshold = threshold.try_into().unwrap_or(u16::MAX);
+            options.threshold = threshold;
         }
         if let Some(instructions) = self.jit.region_instructions {
             options.region_instructions = instructions.try_into().unwrap_or(usize::MAX);
@@ -194,7 +195,8 @@ pub(super) struct ReportArgs {
 /// Where the result goes in a form for programs.
 #[derive(Args)]
 pub(super) struct JsonArg {
-    /// Write the result as a JSON object to FILE, or to standard output; the guest's output goes to standard error then
+    /// Write the result as a JSON object to FILE, or to standard output; the guest's output goes to standard error then.
+    /// FILE is given behind =
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     json: Option<PathBuf>,
 }

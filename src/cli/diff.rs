@@ -12,8 +12,10 @@ use tachy::trace::Row;
 use tachy::{Error, MachineKind, Program, Status};
 
 use super::args::{GuestArgs, ReportArgs};
-use super::failure::{self, DIFFER, Failure, INTERRUPTED};
-use super::guest::Guest;
+use super::failure::{DIFFER, Failure, INTERRUPTED};
+use super::files::Files;
+use super::guest::{Guest, GuestFiles};
+use super::help::{AGREED, Scope, help};
 use super::interrupt;
 use super::r0vm::facts::ExitFacts;
 use super::report::{DifferenceFacts, ErrorFacts, Report};
@@ -28,9 +30,9 @@ const EXAMPLES: &str = "  tachy diff guests/bin/fib.elf -- 20
 
 /// Run a program on both engines at once and compare every row
 ///
-/// The guest's output is compared and not shown. Without --stdin its input is empty.
+/// The guest's output is compared and neither shown nor written; its input is that of `tachy run`.
 #[derive(Args)]
-#[command(after_long_help = failure::help(EXAMPLES))]
+#[command(after_long_help = help(Scope::Diff, EXAMPLES))]
 pub(super) struct Diff {
     #[command(flatten)]
     report: ReportArgs,
@@ -40,13 +42,16 @@ pub(super) struct Diff {
 
 impl Diff {
     pub(super) fn main(&self) -> Result<u8, Failure> {
-        let mut report = Report::open(&self.report, &self.guest, "both")?;
-        let result = self.diff(&mut report);
+        let mut files = Files::new();
+        let guest = GuestFiles::claim(&self.guest, &mut files)?;
+        let mut report = Report::claim(&self.report, &self.guest, &mut files, "both")?;
+        report.begin()?;
+        let result = self.diff(&mut report, guest);
         report.close(result)
     }
 
-    fn diff(&self, report: &mut Report) -> Result<u8, Failure> {
-        let guest = Guest::read(&self.guest)?;
+    fn diff(&self, report: &mut Report, files: GuestFiles) -> Result<u8, Failure> {
+        let mut guest = Guest::read(&self.guest, files)?;
         report.guest(&guest);
         let options = DiffOptions {
             machine: guest.loaded.machine,
@@ -57,7 +62,15 @@ impl Diff {
         let env = guest.quiet_env()?.cancel_handle(interrupt::handle());
         let comparison = compare_in(&guest.loaded.program, &options, env).map_err(|error| Failure::library(&error))?;
         take_down(report, &comparison);
-        guest.write_journal(comparison.r0vm.as_ref())?;
+        let written = guest.write_journal(comparison.r0vm.as_ref());
+        written.and(guest.commit())?;
+        if let Verdict::Agree(Err(error)) = &comparison.verdict {
+            let failure = Failure::library(error);
+            // That both met what is no result of the program's says nothing of it.
+            if !AGREED.contains(&failure.kind) && failure.kind != "cancelled" {
+                return Err(failure);
+            }
+        }
         let (code, text) = match &comparison.verdict {
             Verdict::Agree(end) => {
                 let exit = comparison.r0vm.as_ref().and_then(|report| report.exit);

@@ -1,10 +1,10 @@
 //! What goes wrong: its name, its words and the program's exit code.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
+use tachy::host::HostError;
 use tachy::{Error, MachineKind, Place, ProgramError};
 
 /// Exit code for a command line that makes no sense.
@@ -15,13 +15,14 @@ pub(super) const DIFFER: u8 = 70;
 pub(super) const INTERRUPTED: u8 = 130;
 /// Exit code of a guest that paused and was not resumed, whatever code it gave.
 pub(super) const PAUSED: u8 = 75;
+/// Exit code where whoever read our output has gone away, as of any program that a shell sees end by SIGPIPE.
+const UNREAD: u8 = 141;
 /// Exit code for what cannot be done here or not yet.
 const UNAVAILABLE: u8 = 69;
 
-/// Exit codes, for the help.
-const CODES: [(u8, &str); 12] = [
-    (0, "all went well; or, with run, the guest's own code"),
-    (USAGE, "the command line makes no sense"),
+/// Exit codes besides 0, for the help.
+pub(super) const CODES: [(u8, &str); 12] = [
+    (USAGE, "the command line makes no sense, or an output would destroy an input or another output"),
     (65, "the program is bad"),
     (66, "the program or the input is missing or cannot be read"),
     (UNAVAILABLE, "not possible here, or not yet: memory, machine"),
@@ -32,10 +33,11 @@ const CODES: [(u8, &str); 12] = [
     (74, "input or output failed"),
     (PAUSED, "the guest paused; --resume makes it go on"),
     (INTERRUPTED, "interrupted with Ctrl-C; a second one ends everything at once"),
+    (UNREAD, "whoever read the output has gone away; nothing is said"),
 ];
 
 /// Kinds of failures that the library does not know.
-const OWN_KINDS: [(&str, &str); 4] = [
+pub(super) const OWN_KINDS: [(&str, &str); 4] = [
     ("usage", "the options contradict each other"),
     ("input", "the program or the input is missing or cannot be read"),
     ("output", "a file could not be written"),
@@ -43,7 +45,7 @@ const OWN_KINDS: [(&str, &str); 4] = [
 ];
 
 /// The exit code for a kind of failure.
-fn exit_code(kind: &str) -> u8 {
+pub(super) fn exit_code(kind: &str) -> u8 {
     match kind {
         "usage" | "arguments" | "configuration" => USAGE,
         "program" => 65,
@@ -56,23 +58,6 @@ fn exit_code(kind: &str) -> u8 {
         "cancelled" => INTERRUPTED,
         _ => UNAVAILABLE,
     }
-}
-
-/// The end of the long help: examples, exit codes and kinds of errors.
-pub(super) fn help(examples: &str) -> String {
-    let mut text = format!("Examples:\n{examples}\nExit codes:\n");
-    // Writing to a string does not fail.
-    for (code, meaning) in CODES {
-        let _ = writeln!(text, "  {code:>3}  {meaning}");
-    }
-    text.push_str(
-        "A trace whose reader goes away ends quietly, with 0. With run, a guest's code of 64 to 75, or 130, looks like one \
-         of ours; --json tells them apart.\n\nKinds of errors in JSON, with their exit codes:\n",
-    );
-    for (kind, meaning) in Error::KINDS.iter().chain(&OWN_KINDS) {
-        let _ = writeln!(text, "  {kind:<17} {}  {meaning}", exit_code(kind));
-    }
-    text
 }
 
 /// What went wrong.
@@ -132,6 +117,12 @@ impl Failure {
         Failure::new(error.kind(), format!("{}: {error}", path.display()))
     }
 
+    /// A program's file goes on and on.
+    pub(super) fn large_program(path: &Path, limit_bytes: u64) -> Failure {
+        let (path, limit) = (path.display(), limit_bytes >> 20);
+        Failure::new("program", format!("{path}: larger than {limit} MiB, the most that is read; strip it"))
+    }
+
     /// An ELF that RISC Zero's kernel cannot start as a user program.
     pub(super) fn no_user_program(path: &Path, entry: u32) -> Failure {
         let path = path.display();
@@ -150,12 +141,16 @@ impl Failure {
 
     /// The library says so.
     pub(super) fn library(error: &Error) -> Failure {
-        let quiet = match error {
-            Error::Sink { source, .. } | Error::Segment { source, .. } => {
-                source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-            }
-            _ => false,
+        let stream = match error {
+            Error::Sink { source, .. } | Error::Segment { source, .. } => source.downcast_ref::<io::Error>(),
+            Error::Stream { source, .. } => Some(source),
+            Error::Host { source, .. } => match &**source {
+                HostError::Stream { source, .. } => Some(source),
+                _ => None,
+            },
+            _ => None,
         };
+        let quiet = stream.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
         let address = match error {
             Error::Trap(trap) => Some(trap.address),
             _ => None,
@@ -170,7 +165,7 @@ impl Failure {
     /// Says it on standard error, and gives the exit code.
     pub(super) fn tell(self) -> u8 {
         if self.quiet {
-            return 0;
+            return UNREAD;
         }
         // If this fails, there is nobody left to tell.
         let name = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
@@ -202,11 +197,12 @@ pub(super) struct CodePlace {
 
 #[cfg(test)]
 mod tests {
+    use super::super::help::{Scope, help};
     use super::*;
 
     #[test]
     fn every_kind_has_a_documented_exit_code() {
-        let help = help("");
+        let help = help(Scope::All, "");
         for (kind, _) in Error::KINDS.iter().chain(&OWN_KINDS) {
             assert!(CODES.iter().any(|(code, _)| *code == exit_code(kind)), "{kind}");
             assert!(help.contains(&format!("  {kind} ")), "{kind}");

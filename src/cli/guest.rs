@@ -1,8 +1,7 @@
 //! A guest made ready: program read, streams chosen.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use tachy::r0vm::Report;
@@ -10,62 +9,138 @@ use tachy::{Engine, Env, MachineKind, Session, Status};
 
 use super::args::{GuestArgs, argv};
 use super::failure::{Failure, PAUSED};
+use super::files::{Files, Input};
 use super::load::Loaded;
+use super::output::{Output, Writer};
 use super::progress::Progress;
 use super::r0vm::args::R0vmArgs;
 use super::r0vm::host::surroundings;
-use super::streams::{Streams, create, open_input, stderr, stdout};
+use super::r0vm::segments::{Folder, SEGMENT_NAME};
+use super::streams::{Sink, Source, Streams, stderr, stdout};
+use super::values::target;
+
+/// The files that a guest's options name: inputs opened, outputs not yet touched.
+pub(super) struct GuestFiles {
+    program: Input,
+    stdin: Option<Input>,
+    read_fd: Vec<(u32, Input)>,
+    write_fd: Vec<(u32, Output)>,
+    journal: Output,
+    segments: Option<Folder>,
+}
+
+impl GuestFiles {
+    /// Claims them all.
+    ///
+    /// # Errors
+    /// Where an output is also something else, or the folder for segments has some.
+    pub(super) fn claim(args: &GuestArgs, files: &mut Files) -> Result<GuestFiles, Failure> {
+        let program = files.input("the program", &args.program)?;
+        let stdin = args.stdin.as_deref().map(|path| files.input("--stdin", path)).transpose()?;
+        if stdin.is_none() {
+            files.standard_input();
+        }
+        let read_fd = args.r0vm.read_fd.iter().map(|(descriptor, path)| {
+            let input = files.input(&format!("--read-fd {descriptor}"), path)?;
+            Ok((*descriptor, input))
+        });
+        let read_fd = read_fd.collect::<Result<_, Failure>>()?;
+        let segments = args.r0vm.segments.as_deref().map(Folder::claim).transpose()?;
+        if let Some(folder) = &args.r0vm.segments {
+            files.folder("--segments", folder, SEGMENT_NAME);
+        }
+        let write_fd = args.r0vm.write_fd.iter().map(|(descriptor, path)| {
+            let output = files.output(&format!("--write-fd {descriptor}"), target(Some(path)))?;
+            Ok((*descriptor, output))
+        });
+        let write_fd = write_fd.collect::<Result<_, Failure>>()?;
+        let journal = files.output("--journal", args.r0vm.journal())?;
+        Ok(GuestFiles { program, stdin, read_fd, write_fd, journal, segments })
+    }
+}
 
 /// A program and how it is to be run.
 pub(super) struct Guest<'a> {
     args: &'a GuestArgs,
     pub(super) loaded: Loaded,
+    stdin: Option<Input>,
+    read_fd: Vec<(u32, Input)>,
+    write_fd: Vec<(u32, Output)>,
     /// Where its journal goes, if it has one and it is wanted.
-    journal: Option<File>,
+    journal: Output,
+    journal_writer: Option<Writer>,
+    segments: Option<Folder>,
 }
 
 impl<'a> Guest<'a> {
     /// Reads the program.
-    pub(super) fn read(args: &'a GuestArgs) -> Result<Guest<'a>, Failure> {
-        let loaded = Loaded::read(&args.program, args.conditions.machine())?;
+    pub(super) fn read(args: &'a GuestArgs, files: GuestFiles) -> Result<Guest<'a>, Failure> {
+        let GuestFiles { program, stdin, read_fd, write_fd, mut journal, segments } = files;
+        let loaded = Loaded::read(program, args.conditions.machine())?;
         args.r0vm.check(loaded.machine)?;
         if args.stdin.is_some() && args.r0vm.reads(0) {
             return Err(Failure::usage("--input and --read-fd 0 both say what the guest reads there: give one"));
         }
-        Ok(Guest { args, loaded, journal: create(args.r0vm.journal())? })
+        let journal_writer = journal.open_if_wanted()?;
+        Ok(Guest { args, loaded, stdin, read_fd, write_fd, journal, journal_writer, segments })
     }
 
     /// A session at its first step, whose streams `progress` gives way to. Where our own output takes stdout, the
     /// guest's goes to stderr.
     pub(super) fn start(
-        &self,
+        &mut self,
         engine: Engine,
         stdout_taken: bool,
         progress: &Progress,
     ) -> Result<Session<'static>, Failure> {
         let builder = self.args.conditions.builder(engine, self.loaded.machine);
         let executor = builder.build(&self.loaded.program).map_err(|error| Failure::library(&error))?;
+        let mut write_fd: Vec<Sink> = Vec::new();
+        for (descriptor, output) in &mut self.write_fd {
+            match stdout_taken && output.is_stdout() {
+                true => write_fd.push((*descriptor, Box::new(stderr()?))),
+                false => write_fd.push((*descriptor, Box::new(output.open()?))),
+            }
+        }
         let streams = Streams {
-            stdin: match &self.args.stdin {
-                Some(path) => Box::new(open_input(path)?),
-                None => progress.before(io::stdin()),
-            },
+            stdin: self.input(progress)?,
             stdout: progress.beside(if stdout_taken { stderr()? } else { stdout()? }),
             stderr: progress.beside(stderr()?),
             kernel: progress.beside(stderr()?),
-            is_quiet: false,
+            read_fd: self.inputs()?,
+            write_fd,
+            segments: self.segments.take(),
             progress: progress.clone(),
         };
         executor.start(self.env(streams)?).map_err(|error| Failure::library(&error))
     }
 
-    /// Surroundings without output, and without input but for a file of it.
-    pub(super) fn quiet_env(&self) -> Result<Env<'static>, Failure> {
-        let mut streams = Streams::none();
-        if let Some(path) = &self.args.stdin {
-            streams.stdin = Box::new(open_input(path)?);
-        }
+    /// Surroundings with the same input and without output, but for segments.
+    pub(super) fn quiet_env(&mut self) -> Result<Env<'static>, Failure> {
+        let mut write_fd: Vec<Sink> = Vec::new();
+        write_fd.extend(self.write_fd.iter().map(|(descriptor, _)| (*descriptor, Box::new(io::sink()) as _)));
+        let streams = Streams {
+            stdin: self.input(&Progress::default())?,
+            read_fd: self.inputs()?,
+            write_fd,
+            segments: self.segments.take(),
+            ..Streams::none()
+        };
         self.env(streams)
+    }
+
+    /// What the guest reads as its standard input: ours, unless something else is named.
+    fn input(&mut self, progress: &Progress) -> Result<Box<dyn Read + Send>, Failure> {
+        Ok(match self.stdin.take() {
+            Some(input) if input.path().as_os_str() != "-" => input.stream()?,
+            _ => progress.before(io::stdin()),
+        })
+    }
+
+    /// What it reads besides.
+    fn inputs(&mut self) -> Result<Vec<Source>, Failure> {
+        let inputs = self.read_fd.drain(..);
+        inputs.map(|(descriptor, input)| Ok((descriptor, input.stream()?))).collect()
     }
 
     fn env(&self, streams: Streams) -> Result<Env<'static>, Failure> {
@@ -86,8 +161,15 @@ impl<'a> Guest<'a> {
     /// Writes the journal, if it is wanted and counts.
     pub(super) fn write_journal(&self, report: Option<&Report>) -> Result<(), Failure> {
         let journal = report.and_then(|report| report.journal.as_ref());
-        let (Some(mut file), Some(journal)) = (self.journal.as_ref(), journal) else { return Ok(()) };
-        file.write_all(&journal.bytes).map_err(|error| Failure::output("the journal", &error))
+        let (Some(mut writer), Some(journal)) = (self.journal_writer.clone(), journal) else { return Ok(()) };
+        writer.write_all(&journal.bytes).map_err(|error| Failure::output("the journal", &error))
+    }
+
+    /// The run is over, whichever way: what was written gets its name.
+    pub(super) fn commit(&mut self) -> Result<(), Failure> {
+        let written = self.write_fd.iter_mut().map(|(_, output)| output.commit());
+        // All are tried, and the first failure counts.
+        written.fold(self.journal.commit(), Result::and)
     }
 }
 

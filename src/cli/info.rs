@@ -9,10 +9,11 @@ use tachy::Program;
 use tachy::program::SymbolKind;
 
 use super::args::{JsonArg, MachineArg};
-use super::failure::{self, Failure};
+use super::failure::Failure;
+use super::files::Files;
+use super::help::{Scope, help};
 use super::load::Loaded;
 use super::report::write_json;
-use super::streams::create;
 use super::text::{count, grouped, symbol};
 use super::values::Target;
 
@@ -22,9 +23,9 @@ const EXAMPLES: &str = "  tachy info guests/bin/sha256.elf
 
 /// Show what a program is: entry, segments, symbols, sizes, digest, and its image id if it is one for R0VM
 #[derive(Args)]
-#[command(after_long_help = failure::help(EXAMPLES))]
+#[command(after_long_help = help(Scope::Info, EXAMPLES))]
 pub(super) struct Info {
-    /// Static RV32IM executable (ELF), or RISC Zero program binary
+    /// Static RV32IM executable (ELF), or RISC Zero program binary; - is standard input
     #[arg(value_name = "PROGRAM")]
     program: PathBuf,
 
@@ -60,11 +61,15 @@ struct SegmentFacts {
 
 impl Info {
     pub(super) fn main(&self) -> Result<u8, Failure> {
-        let json = create(self.json.target())?;
-        let program = Loaded::read(&self.program, self.machine.machine)?.program;
+        let mut files = Files::new();
+        let program = files.input("the program", &self.program)?;
+        let mut json = files.output("--json", self.json.target())?;
+        let writer = json.open_if_wanted()?;
+        let program = Loaded::read(program, self.machine.machine)?.program;
         let facts = facts(&program);
-        if let Some(file) = json {
-            write_json(&facts, &file)?;
+        if let Some(mut writer) = writer {
+            write_json(&facts, &mut writer)?;
+            json.commit()?;
         }
         if !matches!(self.json.target(), Target::Stdout) {
             super::print(&self.text(&program, &facts))?;

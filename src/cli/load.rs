@@ -1,6 +1,7 @@
 //! A program read from its file, for the machine that it is meant for. It must not know how it is run.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use tachy::program::{SourceLine, source_line};
@@ -8,10 +9,18 @@ use tachy::r0vm::{Binary, USER_END, USER_ENTRY_ADDRESS};
 use tachy::{MachineKind, Program, ProgramError};
 
 use super::failure::Failure;
+use super::files::Input;
 use super::values::Machine;
 
 /// What a RISC Zero program binary begins with.
 const PROGRAM_BINARY: &[u8] = b"R0BF";
+
+/// What an ELF begins with.
+const ELF: &[u8] = b"\x7fELF";
+/// What is read of a file before it is known to be a program.
+const HEAD_BYTES: u64 = 1 << 10;
+/// The largest file that is read, debug information and all.
+const LIMIT_PROGRAM_BYTES: u64 = 1 << 30;
 
 /// A program with the file that it came from.
 pub(super) struct Loaded {
@@ -22,8 +31,9 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// Reads a program, and says which machine it is for.
-    pub(super) fn read(path: &Path, machine: Machine) -> Result<Loaded, Failure> {
-        let bytes = fs::read(path).map_err(|error| Failure::input("the program", path, &error))?;
+    pub(super) fn read(input: Input, machine: Machine) -> Result<Loaded, Failure> {
+        let path = &input.path().to_owned();
+        let bytes = bytes(path, input.open()?)?;
         let machine = match machine {
             Machine::Auto if bytes.starts_with(PROGRAM_BINARY) => MachineKind::R0vm,
             Machine::Auto | Machine::Bare => MachineKind::Bare,
@@ -44,6 +54,24 @@ impl Loaded {
             Ok(Binary { kernel_elf, .. }) => source_line(kernel_elf, address),
             Err(_) => source_line(&self.bytes, address),
         }
+    }
+}
+
+/// All of a program's file, or its beginning where that shows that it is none: what is no program may be endless.
+fn bytes(path: &Path, mut file: File) -> Result<Vec<u8>, Failure> {
+    let refused = |error: io::Error| Failure::input("the program", path, &error);
+    let mut bytes = Vec::new();
+    let metadata = file.metadata().map_err(refused)?;
+    if metadata.is_file() && metadata.len() > LIMIT_PROGRAM_BYTES {
+        return Err(Failure::large_program(path, LIMIT_PROGRAM_BYTES));
+    }
+    file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(refused)?;
+    if bytes.starts_with(ELF) || bytes.starts_with(PROGRAM_BINARY) {
+        file.take(LIMIT_PROGRAM_BYTES).read_to_end(&mut bytes).map_err(refused)?;
+    }
+    match bytes.len() as u64 > LIMIT_PROGRAM_BYTES {
+        true => Err(Failure::large_program(path, LIMIT_PROGRAM_BYTES)),
+        false => Ok(bytes),
     }
 }
 

@@ -3,15 +3,19 @@
 //! It uses the library as any other program would, through its public doors. What a run computes must not depend on
 //! anything here.
 
+mod ahead;
 mod args;
 mod bench;
 mod diff;
 mod drive;
 mod failure;
+mod files;
 mod guest;
+mod help;
 mod info;
 mod interrupt;
 mod load;
+mod output;
 mod place;
 mod progress;
 mod r0vm;
@@ -23,12 +27,15 @@ mod text;
 mod trace;
 mod values;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use failure::{Failure, USAGE};
+use help::{Scope, help};
 
 const EXAMPLES: &str = "  tachy run --stats guests/bin/sha256.elf -- 1000
   tachy trace --to 10 guests/bin/fib.elf -- 5
@@ -40,7 +47,7 @@ const EXAMPLES: &str = "  tachy run --stats guests/bin/sha256.elf -- 1000
 /// The rows of a trace are a function of program, input and limits; a JIT compiler makes them by default, and an
 /// interpreter makes the same, slower.
 #[derive(Parser)]
-#[command(name = "tachy", version, after_long_help = failure::help(EXAMPLES))]
+#[command(name = "tachy", version, after_long_help = help(Scope::All, EXAMPLES))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -67,8 +74,9 @@ pub(crate) fn main() -> ExitCode {
                 true => text.replacen("error:", "tachy:", 1),
                 false => text,
             };
+            let tip = tip(&error).unwrap_or_default();
             // There is nobody to tell that telling failed.
-            let _ = anstream::stderr().write_all(text.as_bytes());
+            let _ = anstream::stderr().write_all((text + &tip).as_bytes());
             return USAGE.into();
         }
         // Help and version are no errors.
@@ -84,6 +92,15 @@ pub(crate) fn main() -> ExitCode {
         Command::Man(man) => man.main(),
     };
     result.unwrap_or_else(Failure::tell).into()
+}
+
+/// What to do about a word too many, if it was meant as the value of the option before it.
+fn tip(error: &clap::Error) -> Option<String> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let args: Vec<OsString> = std::env::args_os().take_while(|arg| arg != "--").collect();
+    values::detached(&args).map(|(option, value)| format!("\n{}\n", values::attach(option, value)))
 }
 
 /// Writes text of ours to standard output, its colours only where a terminal shows them and nobody has said no

@@ -1,6 +1,5 @@
 //! What is told about a run besides its output: one JSON object, and statistics for people.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -10,10 +9,11 @@ use tachy::{Engine, MachineKind, Session, Stats, r0vm};
 
 use super::args::{GuestArgs, ReportArgs};
 use super::failure::Failure;
+use super::files::Files;
 use super::guest::Guest;
 use super::load::Loaded;
+use super::output::{Output, Writer};
 use super::r0vm::facts::{self, CallFacts, ExitFacts, R0vmFacts};
-use super::streams::create;
 use super::text::{count, grouped};
 use super::values::Target;
 
@@ -147,7 +147,8 @@ impl From<Stats> for StatsFacts {
 /// Facts, and where they go.
 pub(super) struct Report {
     pub(super) facts: Facts,
-    pub(super) json: Option<File>,
+    json: Output,
+    json_writer: Option<Writer>,
     takes_stdout: bool,
     /// Statistics are wanted, and these are they.
     wants_stats: bool,
@@ -157,20 +158,37 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Opens the JSON file first of all, to fail before the run and not after it.
-    pub(super) fn open(args: &ReportArgs, guest: &GuestArgs, engine: &'static str) -> Result<Report, Failure> {
+    /// Claims the JSON file. It is opened by [`Report::begin`].
+    pub(super) fn claim(
+        args: &ReportArgs,
+        guest: &GuestArgs,
+        files: &mut Files,
+        engine: &'static str,
+    ) -> Result<Report, Failure> {
         let on_stdout = [args.json.target(), guest.r0vm.journal()].map(|target| matches!(target, Target::Stdout));
         if on_stdout == [true, true] {
             return Err(Failure::usage("JSON and journal cannot share standard output: give one a FILE"));
         }
         Ok(Report {
             facts: Facts { engine, ..Facts::default() },
-            json: create(args.json.target())?,
+            json: files.output("--json", args.json.target())?,
+            json_writer: None,
             takes_stdout: on_stdout.contains(&true),
             wants_stats: args.stats,
             stats: None,
             r0vm: None,
         })
+    }
+
+    /// Opens the JSON file before all other outputs, to fail before the run and not after it, and to tell what fails then.
+    pub(super) fn begin(&mut self) -> Result<(), Failure> {
+        self.json_writer = self.json.open_if_wanted()?;
+        Ok(())
+    }
+
+    /// Whether there is to be an object.
+    pub(super) fn wants_json(&self) -> bool {
+        self.json.is_wanted()
     }
 
     /// Whether the object, or the journal, goes to standard output.
@@ -181,7 +199,7 @@ impl Report {
     /// Takes down which program it is. Hashing it takes time that only JSON is worth.
     pub(super) fn guest(&mut self, guest: &Guest<'_>) {
         self.facts.machine = Some(guest.loaded.machine.to_string());
-        if self.json.is_some() {
+        if self.wants_json() {
             let Loaded { program, machine, .. } = &guest.loaded;
             self.facts.program_digest = Some(blake3::Hash::from(program.digest()).to_string());
             self.facts.r0vm = (*machine == MachineKind::R0vm).then(|| R0vmFacts::of(program));
@@ -231,16 +249,17 @@ impl Report {
             let _ = io::stderr().write_all(stats_text(self.facts.steps, time, &stats, self.r0vm.as_ref()).as_bytes());
             self.facts.stats = Some(StatsFacts { calls: self.r0vm.as_ref().map(CallFacts::from), ..stats.into() });
         }
-        let written = self.json.map_or(Ok(()), |file| write_json(&self.facts, &file));
+        let written = self.json_writer.map_or(Ok(()), |mut writer| write_json(&self.facts, &mut writer));
+        let written = written.and(self.json.commit());
         // The first failure counts.
         result.and_then(|code| written.map(|()| code))
     }
 }
 
 /// Writes one object on one line.
-pub(super) fn write_json(object: &impl Serialize, mut file: &File) -> Result<(), Failure> {
+pub(super) fn write_json(object: &impl Serialize, writer: &mut Writer) -> Result<(), Failure> {
     let text = serde_json::to_string(object).map_err(io::Error::from);
-    text.and_then(|text| file.write_all((text + "\n").as_bytes())).map_err(|error| Failure::output("JSON", &error))
+    text.and_then(|text| writer.write_all((text + "\n").as_bytes())).map_err(|error| Failure::output("JSON", &error))
 }
 
 fn stats_text(steps: u64, time: Duration, stats: &Stats, r0vm: Option<&r0vm::Report>) -> String {

@@ -5,8 +5,10 @@ use tachy::NullSink;
 
 use super::args::{EngineArgs, GuestArgs, ReportArgs};
 use super::drive::{Drive, ResumeArg};
-use super::failure::{self, Failure};
-use super::guest::Guest;
+use super::failure::Failure;
+use super::files::Files;
+use super::guest::{Guest, GuestFiles};
+use super::help::{Scope, help};
 use super::progress::Progress;
 use super::report::{Report, engine_name};
 
@@ -19,7 +21,7 @@ const EXAMPLES: &str = "  tachy run guests/bin/fib.elf -- 20
 
 /// Run a program; its exit code becomes ours (the low eight bits), or 75 when it only pauses
 #[derive(Args)]
-#[command(after_long_help = failure::help(EXAMPLES))]
+#[command(after_long_help = help(Scope::Run, EXAMPLES))]
 pub(super) struct Run {
     #[command(flatten)]
     engine: EngineArgs,
@@ -33,13 +35,16 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn main(&self) -> Result<u8, Failure> {
-        let mut report = Report::open(&self.report, &self.guest, engine_name(self.engine.engine()))?;
-        let result = self.run(&mut report);
+        let mut files = Files::new();
+        let guest = GuestFiles::claim(&self.guest, &mut files)?;
+        let mut report = Report::claim(&self.report, &self.guest, &mut files, engine_name(self.engine.engine()))?;
+        report.begin()?;
+        let result = self.run(&mut report, guest);
         report.close(result)
     }
 
-    fn run(&self, report: &mut Report) -> Result<u8, Failure> {
-        let guest = Guest::read(&self.guest)?;
+    fn run(&self, report: &mut Report, files: GuestFiles) -> Result<u8, Failure> {
+        let mut guest = Guest::read(&self.guest, files)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
         let progress = Progress::on_terminal(report.takes_stdout());
@@ -51,8 +56,9 @@ impl Run {
         });
         drop(drive);
         report.session(&session);
-        let status = result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
-        let code = guest.finish(status, session.report().as_ref())?;
+        let result = result.map_err(|stopped| stopped.failure(&guest.loaded, &session));
+        let result = result.and_then(|status| guest.finish(status, session.report().as_ref()));
+        let code = result.and_then(|code| guest.commit().map(|()| code))?;
         // A shell sees eight bits of any code.
         Ok(code.unwrap_or(session.exit_code().unwrap_or(0) as u8))
     }

@@ -1,6 +1,7 @@
 //! What shells and `man` want to know of the command line, made of its own description.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
@@ -35,8 +36,19 @@ pub(super) struct Man {
 
 impl Man {
     pub(super) fn main(&self) -> Result<u8, Failure> {
-        let written = fs::create_dir_all(&self.folder);
-        let written = written.and_then(|()| clap_mangen::generate_to(Cli::command(), &self.folder));
+        let written = self.write();
         written.map(|()| 0).map_err(|error| Failure::output(&self.folder.display().to_string(), &error))
+    }
+
+    /// Pages get their names when all are written.
+    fn write(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let beside = tempfile::tempdir_in(&self.folder)?;
+        clap_mangen::generate_to(Cli::command(), &beside)?;
+        for page in fs::read_dir(&beside)? {
+            let page = page?;
+            fs::rename(page.path(), self.folder.join(page.file_name()))?;
+        }
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What a guest reads and writes, and where something of ours goes. It must not know who asks.
+//! What a guest reads and writes. It must not know who asks.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -7,7 +7,11 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::progress::Progress;
-use super::values::Target;
+use super::r0vm::segments::Folder;
+
+/// A descriptor that a guest reads, and one that it writes.
+pub(super) type Source = (u32, Box<dyn Read + Send>);
+pub(super) type Sink = (u32, Box<dyn Write + Send>);
 
 /// What a guest reads and writes.
 pub(super) struct Streams {
@@ -16,8 +20,11 @@ pub(super) struct Streams {
     pub(super) stderr: Box<dyn Write + Send>,
     /// What its kernel says, where it has one.
     pub(super) kernel: Box<dyn Write + Send>,
-    /// Whether what it writes elsewhere is dropped, too.
-    pub(super) is_quiet: bool,
+    /// More descriptors, of a guest on machine `r0vm`.
+    pub(super) read_fd: Vec<Source>,
+    pub(super) write_fd: Vec<Sink>,
+    /// Where its segments go, if they are wanted.
+    pub(super) segments: Option<Folder>,
     /// Where its segments are counted.
     pub(super) progress: Progress,
 }
@@ -30,32 +37,22 @@ impl Streams {
             stdout: Box::new(io::sink()),
             stderr: Box::new(io::sink()),
             kernel: Box::new(io::sink()),
-            is_quiet: true,
+            read_fd: Vec::new(),
+            write_fd: Vec::new(),
+            segments: None,
             progress: Progress::default(),
         }
     }
 }
 
 /// Opens something that the guest reads.
-pub(super) fn open_input(path: &Path) -> Result<File, Failure> {
-    let refused = |error: io::Error| Failure::input("the input", path, &error);
+pub(super) fn open_input(what: &str, path: &Path) -> Result<File, Failure> {
+    let refused = |error: io::Error| Failure::input(what, path, &error);
     let file = File::open(path).map_err(refused)?;
     // A folder can be opened, and fails only when it is read.
     match file.metadata().map_err(refused)?.is_dir() {
         true => Err(refused(io::ErrorKind::IsADirectory.into())),
         false => Ok(file),
-    }
-}
-
-/// Opens where something of ours goes, if anywhere.
-pub(super) fn create(target: Target<'_>) -> Result<Option<File>, Failure> {
-    match target {
-        Target::Nowhere => Ok(None),
-        Target::Stdout => stdout().map(Some),
-        Target::File(path) => {
-            let file = File::create(path);
-            file.map(Some).map_err(|error| Failure::output(&path.display().to_string(), &error))
-        }
     }
 }
 

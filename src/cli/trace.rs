@@ -1,6 +1,6 @@
 //! `tachy trace`: a program and its rows.
 
-use std::fs::File;
+use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -10,11 +10,13 @@ use tachy::{NullSink, Session, Status};
 
 use super::args::{EngineArgs, GuestArgs, ReportArgs};
 use super::drive::{Drive, ResumeArg, Stopped};
-use super::failure::{self, Failure};
-use super::guest::Guest;
+use super::failure::Failure;
+use super::files::Files;
+use super::guest::{Guest, GuestFiles};
+use super::help::{Scope, help};
+use super::output::{Output, Writer};
 use super::progress::Progress;
 use super::report::{Report, engine_name};
-use super::streams::create;
 use super::values::{Target, number, target};
 
 const EXAMPLES: &str = "  tachy trace guests/bin/fib.elf -- 5
@@ -25,7 +27,7 @@ const EXAMPLES: &str = "  tachy trace guests/bin/fib.elf -- 5
 
 /// Run a program and write down every step
 #[derive(Args)]
-#[command(after_long_help = failure::help(EXAMPLES))]
+#[command(after_long_help = help(Scope::Trace, EXAMPLES))]
 pub(super) struct Trace {
     #[command(flatten)]
     engine: EngineArgs,
@@ -34,7 +36,7 @@ pub(super) struct Trace {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Csv)]
     format: Format,
 
-    /// First step to write down
+    /// First step to write down; if the program ends before it, there are no rows, and a word on standard error says so
     #[arg(long, value_name = "STEP", value_parser = number, default_value_t = 0)]
     from: u64,
 
@@ -62,7 +64,7 @@ pub(super) struct Trace {
 enum Format {
     /// Lines of text with a header line
     Csv,
-    /// 32 bytes a row, after a header of 96
+    /// 32 bytes a row, after a header of 96; not onto a terminal
     Rows,
     /// Not at all: rows are made and dropped
     None,
@@ -79,20 +81,31 @@ impl Trace {
         if self.to.is_some_and(|to| to < self.from) {
             return Err(Failure::usage("--to lies before --from"));
         }
-        let mut report = Report::open(&self.report, &self.guest, engine_name(self.engine.engine()))?;
-        let result = self.trace(&mut report, stdout_users > 0);
+        let mut files = Files::new();
+        let guest = GuestFiles::claim(&self.guest, &mut files)?;
+        let mut report = Report::claim(&self.report, &self.guest, &mut files, engine_name(self.engine.engine()))?;
+        let rows = files.output("--output", self.rows_target())?;
+        let effects = files.output("--effects", target(self.effects.as_deref()))?;
+        report.begin()?;
+        let result = self.trace(&mut report, guest, rows, effects, stdout_users > 0);
         report.close(result)
     }
 
-    fn trace(&self, report: &mut Report, stdout_taken: bool) -> Result<u8, Failure> {
-        let guest = Guest::read(&self.guest)?;
+    fn trace(
+        &self,
+        report: &mut Report,
+        files: GuestFiles,
+        rows: Output,
+        effects: Output,
+        stdout_taken: bool,
+    ) -> Result<u8, Failure> {
+        let mut guest = Guest::read(&self.guest, files)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
         let progress = Progress::on_terminal(stdout_taken);
         let mut session = guest.start(self.engine.engine(), stdout_taken, &progress)?;
-        // Files are opened last: what cannot even start leaves older ones alone.
-        let mut tables = self.open_tables(guest.loaded.program.digest())?;
-        let mut digest = report.json.is_some().then(DigestSink::default);
+        let mut tables = self.open_tables(rows, effects, guest.loaded.program.digest())?;
+        let mut digest = report.wants_json().then(DigestSink::default);
         let mut counts = CountingSink::default();
 
         let sink = &mut Tee::new(Tee::new(&mut tables.text, &mut tables.binary), Tee::new(&mut digest, &mut counts));
@@ -108,9 +121,14 @@ impl Trace {
         if let Some(digest) = digest {
             report.facts.digests = digest.digest().into();
         }
-        let status = result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
-        finished?;
-        Ok(guest.finish(status, session.report().as_ref())?.unwrap_or(0))
+        let result = result.map_err(|stopped| stopped.failure(&guest.loaded, &session));
+        if let (Ok(Status::Exited { .. } | Status::Paused { .. }), true) = (&result, self.from > session.steps()) {
+            self.tell_of_no_rows(session.steps());
+        }
+        let result = result.and_then(|status| finished.map(|()| status));
+        let result = result.and_then(|status| guest.finish(status, session.report().as_ref()));
+        let committed = guest.commit();
+        result.and_then(|code| committed.map(|()| code.unwrap_or(0)))
     }
 
     /// Runs up to the first step wanted without a trace, and then with one.
@@ -145,39 +163,57 @@ impl Trace {
         targets.iter().filter(|target| matches!(target, Target::Stdout)).count()
     }
 
-    fn open_tables(&self, program: [u8; 32]) -> Result<Tables, Failure> {
-        let rows = create(self.rows_target())?;
-        let effects = create(target(self.effects.as_deref()))?;
+    /// The program ended before the first step that was wanted. Its end is no failure, but an empty table looks like one.
+    fn tell_of_no_rows(&self, steps: u64) {
+        // What nobody can read is not worth an error.
+        let _ = writeln!(
+            io::stderr(),
+            "tachy: no rows: the program ended after {steps} steps, before --from {}",
+            self.from
+        );
+    }
+
+    fn open_tables(&self, rows: Output, effects: Output, program: [u8; 32]) -> Result<Tables, Failure> {
+        let mut outputs = [rows, effects];
+        let [rows, effects] = &mut outputs;
+        let (rows, effects) = (rows.open_if_wanted()?, effects.open_if_wanted()?);
         let (text, binary) = match self.format {
             Format::Csv => (rows, None),
             Format::Rows | Format::None => (None, rows),
         };
-        let is_file = |file: &File| file.metadata().is_ok_and(|metadata| metadata.is_file());
-        let seekable = matches!(self.rows_target(), Target::File(_)) && binary.as_ref().is_some_and(is_file);
+        if binary.as_ref().is_some_and(|writer| writer.file().is_terminal()) {
+            return Err(Failure::usage(
+                "rows of 32 bytes are nothing for a terminal: write them to a file with -o FILE",
+            ));
+        }
         let text = match (text, effects) {
             (None, None) => None,
             (rows, effects) => Some(CsvSink::new(rows, effects).map_err(|error| Failure::output("CSV", &error))?),
         };
-        Ok(Tables { text, binary: binary.map(|file| FileSink::new(file, program)), seekable })
+        Ok(Tables { text, binary: binary.map(|writer| FileSink::new(writer, program)), outputs })
     }
 }
 
 /// Where rows and effects go.
 struct Tables {
-    text: Option<CsvSink<File, File>>,
-    binary: Option<FileSink<File>>,
-    /// The file of rows is one of ours from its first byte on, so that its header can be completed.
-    seekable: bool,
+    text: Option<CsvSink<Writer, Writer>>,
+    binary: Option<FileSink<Writer>>,
+    /// Rows, effects.
+    outputs: [Output; 2],
 }
 
 impl Tables {
+    /// Ends the tables and gives them their names, as far as they are whole.
     fn finish(&mut self) -> Result<(), Failure> {
         let text = self.text.as_mut().map_or(Ok(()), CsvSink::finish);
+        let [rows, effects] = &mut self.outputs;
         let binary = match &mut self.binary {
-            Some(binary) if self.seekable => binary.finish(),
+            // A file of ours from its first byte on: its header can be completed.
+            Some(binary) if rows.is_file() => binary.finish(),
             Some(binary) => binary.finish_stream(),
             None => Ok(()),
         };
-        text.and(binary).map_err(|error| Failure::output("the trace", &error))
+        let finished = text.and(binary).map_err(|error| Failure::output("the trace", &error));
+        finished.and(rows.commit()).and(effects.commit())
     }
 }

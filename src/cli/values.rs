@@ -1,5 +1,6 @@
 //! What the values of options mean: machines, targets, numbers. It must not know the options.
 
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,6 +34,25 @@ pub(super) fn target(path: Option<&Path>) -> Target<'_> {
     }
 }
 
+/// Options whose value is joined to them by `=`, since they may go without.
+const JOINED: [&str; 2] = ["--json", "--resume"];
+
+/// Such an option followed by a word that may have been meant as its value.
+pub(super) fn detached(args: &[OsString]) -> Option<(&str, &OsStr)> {
+    args.windows(2).find_map(|pair| match pair {
+        [option, value] if !value.as_encoded_bytes().starts_with(b"-") => {
+            JOINED.into_iter().find(|joined| option == joined).map(|joined| (joined, value.as_os_str()))
+        }
+        _ => None,
+    })
+}
+
+/// How its value is given.
+pub(super) fn attach(option: &str, value: &OsStr) -> String {
+    let value = value.display();
+    format!("{option} takes a value only behind =: if {value} is meant for it, write {option}={value}")
+}
+
 /// A number: decimal or with 0x, and `_` wherever it helps to read.
 pub(super) fn number(text: &str) -> Result<u64, String> {
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
@@ -44,6 +64,11 @@ pub(super) fn number(text: &str) -> Result<u64, String> {
         return Err("expected a number such as 1000, 1_000_000 or 0x10000".to_owned());
     }
     u64::from_str_radix(&digits, radix).map_err(|_| format!("too large: the most is {}", u64::MAX))
+}
+
+/// A count that is kept in 16 bits.
+pub(super) fn threshold(text: &str) -> Result<u16, String> {
+    u16::try_from(number(text)?).map_err(|_| format!("too large: the most is {}", u16::MAX))
 }
 
 /// A number of bytes: a number, and perhaps K, M or G (1024 bytes and so on), also written KiB.
@@ -67,6 +92,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn values_that_were_not_joined_are_found() {
+        let found = |line: &str| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            detached(&args).map(|(option, value)| format!("{option}={}", value.display()))
+        };
+        assert_eq!(found("tachy run --json out.json x.elf").as_deref(), Some("--json=out.json"));
+        assert_eq!(found("tachy run --stats --resume 3 x.bin").as_deref(), Some("--resume=3"));
+        for line in ["tachy run --json=out.json x.elf", "tachy run --json --stats x.elf", "tachy run x.elf --json"] {
+            assert_eq!(found(line), None, "{line}");
+        }
+    }
+
+    #[test]
     fn numbers_are_read_as_people_write_them() {
         assert_eq!(number("0"), Ok(0));
         assert_eq!(number("1_000_000"), Ok(1_000_000));
@@ -75,6 +113,7 @@ mod tests {
         for wrong in ["", "_", "0x", "-1", "+1", "1e3", "abc", "18446744073709551616", "1 "] {
             assert!(number(wrong).is_err(), "{wrong:?}");
         }
+        assert_eq!((threshold("0xffff"), threshold("65_536").is_err()), (Ok(u16::MAX), true));
         assert_eq!(bytes("64"), Ok(64));
         assert_eq!(bytes("64K"), Ok(65536));
         assert_eq!(bytes("0x10MiB"), Ok(16 << 20));

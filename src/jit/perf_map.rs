@@ -2,7 +2,7 @@
 //!
 //! A line is start, size, name, the first two in hexadecimal. Source: tools/perf/Documentation/jit-interface.txt.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 
 use tachy_runtime::Function;
@@ -28,8 +28,12 @@ impl PerfMap {
             None => format!("guest {pc:#010x}"),
         };
         let path = format!("/tmp/perf-{}.map", std::process::id());
-        if let Ok(mut map) = OpenOptions::new().create(true).append(true).open(path) {
-            let _ = writeln!(map, "{:x} {code_bytes:x} {name}", function.address());
+        let map = OpenOptions::new().create(true).append(true).open(&path);
+        // Everybody may make files in /tmp: a link there would lead to a file that is not for this.
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+        if let (Ok(mut map), true) = (map, is_file) {
+            let line = format!("{:x} {code_bytes:x} {name}\n", function.address());
+            let _ = map.write_all(line.as_bytes());
         }
     }
 }

@@ -7,7 +7,7 @@
 use tachy_runtime::{Access, HartState, PAGE_BYTES, PAGES, PageState, Slot, page_of};
 
 use super::{Between, Budget, End, Flow, Machine, MachineKind, Refusal, World};
-use crate::error::{Cause, Error, Limit, LimitError, Place};
+use crate::error::{Cause, Error, LimitError, Place};
 use crate::isa::{Op, Variant};
 use crate::program::Program;
 use crate::rules::Rules;
@@ -69,10 +69,7 @@ impl Machine for Bare {
         budget: &mut Budget,
     ) -> Result<Bare, Error> {
         let at_entry = Place { pc: program.entry(), step: 0 };
-        let memory_limit = |budget: &Budget| LimitError {
-            limit: Limit::Memory(budget.limit_pages.unwrap_or(0) * PAGE_BYTES as u64),
-            place: at_entry,
-        };
+        let memory_limit = |budget: &Budget| LimitError { limit: budget.memory_limit(), place: at_entry };
         map_segments(program, vm, budget).map_err(|_| memory_limit(budget))?;
         let heap_start = program.end().next_multiple_of(PAGE_BYTES as u64);
         let stack_bottom = STACK_TOP - STACK_BYTES;

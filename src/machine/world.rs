@@ -6,6 +6,7 @@ use tachy_runtime::{HartState, PAGE_BYTES, PageState, Slot, page_of};
 
 use super::Refusal;
 use crate::callers;
+use crate::error::Limit;
 use crate::r0vm::{Records, SegmentRecord};
 use crate::surroundings::{HostSide, Surroundings};
 use crate::trace::{Effect, EffectKind, Space};
@@ -20,6 +21,8 @@ pub(crate) struct Budget {
     pub(crate) pages: u64,
     /// The most there may be.
     pub(crate) limit_pages: Option<u64>,
+    /// The limit that this comes from, as it was set.
+    limit_memory_bytes: Option<u64>,
     /// Bytes written to stdout and stderr.
     pub(crate) output_bytes: u64,
     /// The most there may be.
@@ -43,7 +46,13 @@ impl Budget {
 
     /// Sets the memory limit, rounded down to whole pages.
     pub(crate) fn set_limit_memory(&mut self, bytes: Option<u64>) {
+        self.limit_memory_bytes = bytes;
         self.limit_pages = bytes.map(|bytes| bytes / PAGE_BYTES as u64);
+    }
+
+    /// The memory limit as it was set, for errors.
+    pub(crate) fn memory_limit(&self) -> Limit {
+        Limit::Memory(self.limit_memory_bytes.unwrap_or(u64::MAX))
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
 use super::super::interrupt;
+use super::stdin::Stdin;
 
 /// Debian: qemu-user.
 const QEMU: &str = "qemu-riscv32";
@@ -22,6 +23,18 @@ pub(super) enum Against {
     Qemu,
     /// An executable, or a folder of executables with the names of the programs.
     Native(PathBuf),
+}
+
+impl Against {
+    /// The executable that is run in the place of the program at `program`, if it is a file that somebody named.
+    pub(super) fn file(&self, program: &Path) -> Option<PathBuf> {
+        match self {
+            Against::Qemu => None,
+            Against::Native(path) if path.is_dir() => Some(path.join(program.file_stem().unwrap_or_default())),
+            // A name without a folder would be looked for in the PATH.
+            Against::Native(path) => Some(Path::new(".").join(path)),
+        }
+    }
 }
 
 /// Reads `qemu` or `native=PATH`.
@@ -52,13 +65,9 @@ impl Process {
 
     /// The other one, for the program at `program`.
     pub(super) fn other(against: &Against, program: &Path, args: &[OsString]) -> Process {
-        match against {
-            Against::Qemu => Process::new(QEMU, vec![QEMU.into(), program.into()], args),
-            Against::Native(path) if path.is_dir() => {
-                Process::new("native", vec![path.join(program.file_stem().unwrap_or_default()).into()], args)
-            }
-            // A name without a folder would be looked for in the PATH.
-            Against::Native(path) => Process::new("native", vec![Path::new(".").join(path).into()], args),
+        match against.file(program) {
+            None => Process::new(QEMU, vec![QEMU.into(), program.into()], args),
+            Some(executable) => Process::new("native", vec![executable.into()], args),
         }
     }
 
@@ -66,16 +75,17 @@ impl Process {
         Process { name: name.to_owned(), command: command.into_iter().chain(args.iter().cloned()).collect() }
     }
 
-    /// Runs it once, without input, its output dropped; what it took. It must end with `exit`, of which a parent sees
+    /// Runs it once with this input, its output dropped; what it took. It must end with `exit`, of which a parent sees
     /// eight bits.
-    pub(super) fn run(&self, exit: u32) -> Result<Duration, Failure> {
+    pub(super) fn run(&self, exit: u32, stdin: &Stdin) -> Result<Duration, Failure> {
         let Process { name, command } = self;
         let (program, args) = command.split_first().ok_or_else(|| Failure::contender("nothing to run"))?;
         let shown = Path::new(program).display();
+        let stdin = stdin.open()?.map_or_else(Stdio::null, Stdio::from);
         let started = Instant::now();
         let status = Command::new(program)
             .args(args)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()

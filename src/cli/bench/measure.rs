@@ -7,14 +7,17 @@ use std::time::Duration;
 use serde::Serialize;
 use tachy::{Engine, Env, Executor, MachineKind, NullSink, Stats};
 
+use super::super::ahead::Ahead;
 use super::super::args::ConditionArgs;
 use super::super::failure::Failure;
+use super::super::files::Input;
 use super::super::guest::env;
 use super::super::interrupt;
 use super::super::load::Loaded;
 use super::super::r0vm::args::R0vmArgs;
 use super::super::streams::Streams;
 use super::against::{Against, Process};
+use super::stdin::Stdin;
 
 /// What a program's runs came to.
 #[derive(Serialize)]
@@ -86,23 +89,32 @@ struct Once {
     stats: Stats,
 }
 
-/// Measures the program at `path`.
+/// Measures one program.
 pub(super) fn measure(
-    path: &Path,
+    input: Input,
     args: &[OsString],
+    stdin: &Stdin,
     conditions: &ConditionArgs,
     against: &[Against],
     runs: u32,
 ) -> Result<Program, Failure> {
-    let loaded = Loaded::read(path, conditions.machine())?;
+    let path = &input.path().to_owned();
+    let loaded = Loaded::read(input, conditions.machine())?;
     let (program, machine) = (&loaded.program, loaded.machine);
     if !against.is_empty() && machine != MachineKind::Bare {
         return Err(Failure::usage("--against is for programs of machine bare"));
     }
+    if !against.is_empty() && path == Path::new("-") {
+        return Err(Failure::usage("--against is for programs that others can read, too: give the program as a file"));
+    }
     let options = R0vmArgs::execution();
     let cancel = interrupt::handle();
     let env = || {
-        let env = env(machine, path, args, &options, Streams::none());
+        let mut streams = Streams::none();
+        if let Some(file) = stdin.open()? {
+            streams.stdin = Box::new(Ahead::new(file));
+        }
+        let env = env(machine, path, args, &options, streams);
         env.map(|env| env.cancel_handle(cancel.clone()))
     };
     // On the spot, so that the run that warms up leaves nothing to compile, and what compiling took can be told apart.
@@ -128,7 +140,7 @@ pub(super) fn measure(
     for round in 0..=runs {
         for (process, times) in processes.iter().zip(&mut times) {
             let exit = exit.ok_or_else(|| Failure::usage("--against is for programs that end within the limits"))?;
-            let time = process.run(exit)?;
+            let time = process.run(exit, stdin)?;
             // The first brings files into memory and shows whether all do the same.
             times.extend((round > 0).then_some(time.as_secs_f64()));
         }

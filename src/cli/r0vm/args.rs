@@ -18,14 +18,15 @@ pub(in crate::cli) struct R0vmArgs {
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub(super) env: Vec<(String, String)>,
 
-    /// Let the guest read FILE from descriptor N (its standard input is --input); may be given more than once
+    /// Let the guest read FILE from descriptor N (its standard input is --input), our standard input if it is -; may be
+    /// given more than once
     #[arg(long, value_name = "N=FILE", value_parser = descriptor)]
-    pub(super) read_fd: Vec<(u32, PathBuf)>,
+    pub(in crate::cli) read_fd: Vec<(u32, PathBuf)>,
 
-    /// Write what the guest writes to descriptor N to FILE, 1 and 2 included; 3 is the journal, which has its own
-    /// option
+    /// Write what the guest writes to descriptor N to FILE, 1 and 2 included, or to where its standard output goes (-); 3
+    /// is the journal, which has its own option
     #[arg(long, value_name = "N=FILE", value_parser = target_descriptor)]
-    pub(super) write_fd: Vec<(u32, PathBuf)>,
+    pub(in crate::cli) write_fd: Vec<(u32, PathBuf)>,
 
     /// Let the guest take a claim for granted that has this digest: 64 hexadecimal digits, and those of the control
     /// root that its receipt is verified under, if it has one; may be given more than once
@@ -49,15 +50,18 @@ pub(in crate::cli) struct R0vmArgs {
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
-    /// Write segments to DIR as a prover reads them, named segment-0000.bin and so on
+    /// Write segments to DIR as a prover reads them, named segment-00000000.bin and so on
+    ///
+    /// DIR holds the segments of one run: if there are some of an earlier run, or another run writes there, nothing is run.
+    /// A run that ends early leaves the segments that were whole. Making them copies every page that a segment touches and
+    /// hashes those it writes, on a second thread. It is little for a program that stays in a few pages; one that writes to
+    /// 16 MiB all over took ten times as long.
     #[arg(long, value_name = "DIR")]
-    pub(super) segments: Option<PathBuf>,
+    pub(in crate::cli) segments: Option<PathBuf>,
 
     /// Only execute: hash no memory, make no segments
     ///
-    /// Otherwise each segment is made as for a prover, with or without --segments, so that whatever is wrong with it
-    /// shows. That copies every page a segment touches and hashes those it writes, on a second thread. It is little for
-    /// a program that stays in a few pages; one that writes to 16 MiB all over took ten times as long.
+    /// So it is without --segments anyway; segments and cycles are counted all the same.
     #[arg(long, conflicts_with = "segments")]
     pub(super) execute_only: bool,
 }

@@ -1,22 +1,14 @@
-//! The surroundings of a guest on machine `r0vm`: its host, and the folder that takes its segments. It must not know what
-//! a session came to.
+//! The surroundings of a guest on machine `r0vm`: its host, and who takes its segments. It must not know what a session
+//! came to.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
 
 use tachy::Env;
 use tachy::host::HostEnv;
-use tachy::r0vm::Segment;
-use tachy::trace::SinkError;
 
 use super::super::failure::Failure;
-use super::super::streams::{Streams, open_input};
+use super::super::streams::Streams;
 use super::args::R0vmArgs;
-
-/// What segments' files are called, before their number.
-const SEGMENT_NAME: &str = "segment-";
 
 /// The host that the options ask for.
 pub(in super::super) fn surroundings(
@@ -25,7 +17,7 @@ pub(in super::super) fn surroundings(
     streams: Streams,
 ) -> Result<Env<'static>, Failure> {
     let mut host = HostEnv::builder();
-    let Streams { stdin, stdout, stderr, kernel, is_quiet, progress } = streams;
+    let Streams { stdin, stdout, stderr, kernel, read_fd, write_fd, segments, progress } = streams;
     host.kernel_output(kernel);
     // A descriptor of these that is given otherwise is not ours too.
     if !options.reads(0) {
@@ -44,14 +36,11 @@ pub(in super::super) fn surroundings(
     for (name, value) in &options.env {
         host.env_var(name, value);
     }
-    for (descriptor, path) in &options.read_fd {
-        host.read_fd(*descriptor, open_input(path)?);
+    for (descriptor, stream) in read_fd {
+        host.read_fd(descriptor, stream);
     }
-    for (descriptor, path) in &options.write_fd {
-        match is_quiet {
-            true => host.write_fd(*descriptor, io::sink()),
-            false => host.write_fd(*descriptor, create_output(path)?),
-        };
+    for (descriptor, stream) in write_fd {
+        host.write_fd(descriptor, stream);
     }
     for assumption in &options.assumption {
         host.add_assumption(*assumption);
@@ -64,43 +53,10 @@ pub(in super::super) fn surroundings(
     }
     host.session_limit(options.limit_cycles);
     let env = Env::new().host(host.build().map_err(|error| Failure::usage(&error.to_string()))?);
-    Ok(match &options.segments {
-        _ if options.execute_only => env,
-        None => env.segments(move |_| {
-            progress.segment();
-            Ok(())
-        }),
-        Some(folder) => {
-            prepare(folder).map_err(|error| Failure::output(&folder.display().to_string(), &error))?;
-            let (folder, mut number) = (folder.clone(), 0);
-            env.segments(move |segment| {
-                progress.segment();
-                write(&folder, &mut number, segment)
-            })
-        }
-    })
-}
-
-/// Opens a file that takes what the guest writes.
-fn create_output(path: &Path) -> Result<File, Failure> {
-    File::create(path).map_err(|error| Failure::output(&path.display().to_string(), &error))
-}
-
-/// Makes the folder. Segments of another run would pass for this one's, so there must be none.
-fn prepare(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    for entry in fs::read_dir(folder)? {
-        if entry?.file_name().as_encoded_bytes().starts_with(SEGMENT_NAME.as_bytes()) {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it has segments of another run"));
-        }
-    }
-    Ok(())
-}
-
-/// A segment counts from 0 in each part of a session that paused, its file goes on counting.
-fn write(folder: &Path, number: &mut u64, segment: &Segment) -> Result<(), SinkError> {
-    let path: PathBuf = folder.join(format!("{SEGMENT_NAME}{number:04}.bin"));
-    fs::write(&path, segment.encode()).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    *number += 1;
-    Ok(())
+    let Some(mut folder) = segments else { return Ok(env) };
+    folder.open()?;
+    Ok(env.segments(move |segment| {
+        progress.segment();
+        folder.write(segment)
+    }))
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use tachy_runtime::{HartState, PAGE_BYTES, PAGES, PageContent, PageState, page_of};
 
 use super::{COUNTED, R0vm, USER_FETCH, USER_READ, USER_WRITE};
-use crate::error::{Error, Limit, LimitError, Place};
+use crate::error::{Error, LimitError, Place};
 use crate::machine::{Budget, Refusal, World};
 use crate::program::Program;
 use crate::r0vm::layout::*;
@@ -21,7 +21,7 @@ pub(super) fn fill(program: &Program, vm: &mut HartState<'_>, budget: &mut Budge
             let state = vm.page_state(page * PAGE_BYTES);
             if !state.contains(COUNTED) {
                 let place = Place { pc: program.entry(), step: 0 };
-                let limit = Limit::Memory(budget.limit_pages.unwrap_or(0) * PAGE_BYTES as u64);
+                let limit = budget.memory_limit();
                 budget.take_pages(1).map_err(|_| LimitError { limit, place })?;
                 vm.set_page_state(page * PAGE_BYTES, state.with(COUNTED));
             }
