@@ -25,6 +25,10 @@ pub struct Env<'env> {
     pub(crate) events: Option<TraceEvents<TraceCallback<'env>>>,
 }
 
+/// Why a child of a fork gets no segments.
+const ELSEWHERE: &str = "the thread that hashes segments stayed in the process that this one was forked from; start \
+                         sessions with segments after the fork";
+
 /// Takes each trace event.
 pub(crate) type TraceCallback<'env> = Box<dyn FnMut(TraceEvent) -> Result<(), SinkError> + Send + 'env>;
 
@@ -62,6 +66,14 @@ impl SegmentSetup<'_> {
         }
     }
 
+    /// Refuses to run on in a child of a fork, where nobody makes segments.
+    pub(crate) fn check_process(&self) -> Result<(), Failed> {
+        match &self.sealer {
+            Some(sealer) if sealer.is_elsewhere() => Err(Failed::Error(ELSEWHERE.into())),
+            _ => Ok(()),
+        }
+    }
+
     /// A run begins: the sink is called again, if it has failed before.
     pub(crate) fn begin(&mut self) {
         self.failed = false;
@@ -89,6 +101,7 @@ impl SegmentSetup<'_> {
         }
         delivered?;
         match &self.sealer {
+            Some(sealer) if sealer.is_elsewhere() => Err(Failed::Error(ELSEWHERE.into())),
             Some(sealer) if sealer.is_broken() => {
                 Err(Failed::Error("the thread that hashes segments has panicked".into()))
             }

@@ -14,7 +14,7 @@ use crate::crosscheck::{Crosscheck, Streams};
 use crate::engine::{Hart, Options, Stats, Status};
 use crate::env::{Env, TraceCallback};
 use crate::error::{Error, Place};
-use crate::jit::{Caches, JitOptions};
+use crate::jit::{Caches, JitOptions, SharedCaches};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
 use crate::memory;
@@ -102,7 +102,11 @@ impl Builder {
             MachineKind::R0vm => R0vm::RULES,
         };
         let caches = (self.0.engine != Engine::Interpreter).then(|| Caches::new(&self.0.jit, rules, program));
-        Ok(Executor { program: program.clone(), settings: Arc::new(self.0), caches: caches.map(Arc::new) })
+        Ok(Executor {
+            program: program.clone(),
+            settings: Arc::new(self.0),
+            caches: caches.map(SharedCaches::new).map(Arc::new),
+        })
     }
 }
 
@@ -130,7 +134,7 @@ pub struct Executor {
     program: Program,
     settings: Arc<Settings>,
     /// Native code, unless the interpreter does everything.
-    caches: Option<Arc<Caches>>,
+    caches: Option<Arc<SharedCaches>>,
 }
 
 impl fmt::Debug for Executor {
@@ -169,10 +173,10 @@ impl Executor {
         let is_r0vm = self.settings.machine == MachineKind::R0vm;
         let events = env.events.take().filter(|_| is_r0vm);
         let run: Box<dyn Run + 'env> = match self.settings.engine {
-            Engine::Jit | Engine::Interpreter => self.boot(env, self.caches.clone())?,
+            Engine::Jit | Engine::Interpreter => self.boot(env, self.caches.as_deref().map(SharedCaches::get))?,
             Engine::Crosscheck => {
                 let (env, follower, streams) = Streams::split(env);
-                let jit = self.boot(env, self.caches.clone())?;
+                let jit = self.boot(env, self.caches.as_deref().map(SharedCaches::get))?;
                 Box::new(Crosscheck::new(jit, self.boot(follower, None)?, streams))
             }
         };

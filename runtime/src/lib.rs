@@ -25,6 +25,7 @@ mod hart;
 mod map;
 mod memory;
 pub mod poseidon2;
+mod process;
 mod row;
 mod vm;
 
@@ -36,6 +37,7 @@ pub use door::{Assist, EnterError, Left, enter};
 pub use hart::{BetweenSlices, HartState, ProgressUnit, Stepping};
 pub use map::MapError;
 pub use memory::{PAGE_BYTES, PAGES, PageContent, PageState, page_of};
+pub use process::{ProcessLocal, ProcessNumber};
 pub use row::{ROW_BYTES, Row};
 pub use vm::{Interpret, Vm};
 

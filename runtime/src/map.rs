@@ -74,6 +74,18 @@ impl Mapping {
         }
     }
 
+    /// Has the system give a child of this process zeros here; whether it does.
+    pub(crate) fn clear_in_children(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::mm::{Advice, madvise};
+            // SAFETY: the range is this mapping, and the advice changes nothing in this process.
+            unsafe { madvise(self.start.as_ptr().cast(), self.bytes, Advice::LinuxWipeOnFork) }.is_ok()
+        }
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
+
     /// First byte.
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start

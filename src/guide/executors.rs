@@ -23,3 +23,22 @@
 //! assert!(steps.is_sorted());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Processes that fork
+//!
+//! A child of `fork` has a copy of all memory, but of all threads only the one that forked. This is what holds there:
+//!
+//! - An executor works. It translates again, on a thread of the child's own; nothing is shared with the parent. To share
+//!   the translation among children there is no way: let each of them run many sessions.
+//! - A session that was started before the fork goes on, in the parent and in the child, each with its own memory. The
+//!   child's begins again with the interpreter. So does one in whose stream, sink or host the process forks.
+//! - A session with segments ([`Env::segments`](crate::Env::segments)) that was started before the fork does not go on in
+//!   the child: the thread that hashes them is the parent's. Each run of it there ends at once with
+//!   [`Error::Sink`](crate::Error::Sink). Start such sessions after the fork.
+//! - Dropping executors and sessions of the parent's is safe in the child. What they share with threads of the parent's
+//!   stays in memory until the child ends.
+//! - A [`CancelHandle`](crate::CancelHandle) reaches the sessions of its own process. Streams, sinks and callbacks are
+//!   copies as everything else is; files behind them are shared as the system shares them.
+//!
+//! A child may only use what no other thread was using when the process forked: a session that another thread runs is
+//! such a thing, and safe code cannot reach it. `vfork` and other ways to share memory with a child are not supported.

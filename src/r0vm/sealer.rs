@@ -7,6 +7,8 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
+use tachy_runtime::ProcessLocal;
+
 use super::{Digest, Image, Segment, SegmentRecord, Tree};
 use crate::program::Program;
 
@@ -23,15 +25,21 @@ enum Sealed {
 
 /// The executing thread's end.
 pub(crate) struct Sealer {
-    /// None once no more records come.
-    records: Option<SyncSender<SegmentRecord>>,
-    sealed: Receiver<Sealed>,
-    thread: Option<JoinHandle<()>>,
+    /// A child of a fork has no such thread and must not wait for it.
+    thread: ProcessLocal<Thread>,
     /// Records handed over that have not come back.
     under_way: usize,
     /// Whether the thread has panicked: what it had is lost.
     broken: bool,
     roots: Option<(Digest, Digest)>,
+}
+
+/// The thread, and the channels to it and back.
+struct Thread {
+    /// None once no more records come.
+    records: Option<SyncSender<SegmentRecord>>,
+    sealed: Receiver<Sealed>,
+    handle: Option<JoinHandle<()>>,
 }
 
 impl Sealer {
@@ -52,8 +60,9 @@ impl Sealer {
                 given = given.and_then(|()| done.send(Sealed::Segment(Box::new(tree.seal(record)))));
             }
         };
-        let thread = Builder::new().name("tachy-sealer".to_owned()).spawn(work)?;
-        Ok(Sealer { records: Some(records), sealed, thread: Some(thread), under_way: 0, broken: false, roots: None })
+        let handle = Builder::new().name("tachy-sealer".to_owned()).spawn(work)?;
+        let thread = ProcessLocal::new(Thread { records: Some(records), sealed, handle: Some(handle) });
+        Ok(Sealer { thread, under_way: 0, broken: false, roots: None })
     }
 
     /// Hands a record over; gives back what is sealed by now, which is waited for if too much is under way.
@@ -62,7 +71,8 @@ impl Sealer {
         while self.under_way > WAITING {
             done.extend(self.receive());
         }
-        match self.records.as_ref().is_some_and(|records| records.send(record).is_ok()) {
+        let is_taken = || self.thread.records.as_ref().is_some_and(|records| records.send(record).is_ok());
+        match !self.is_elsewhere() && is_taken() {
             true => self.under_way += 1,
             false => self.broken = true,
         }
@@ -71,8 +81,12 @@ impl Sealer {
 
     /// The next segment that is under way, waited for.
     pub(crate) fn receive(&mut self) -> Option<Segment> {
+        if self.is_elsewhere() {
+            (self.broken, self.under_way) = (true, 0);
+            return None;
+        }
         while self.under_way > 0 || self.roots.is_none() {
-            match self.sealed.recv() {
+            match self.thread.sealed.recv() {
                 Ok(Sealed::Root(root)) => self.roots = Some((root, root)),
                 Ok(Sealed::Segment(segment)) => {
                     self.under_way -= 1;
@@ -93,6 +107,11 @@ impl Sealer {
         None
     }
 
+    /// Whether the thread is in the process that this one was forked from.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.thread.is_foreign()
+    }
+
     /// Whether segments were lost.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
@@ -109,13 +128,13 @@ impl Sealer {
     }
 }
 
-impl Drop for Sealer {
+impl Drop for Thread {
     fn drop(&mut self) {
         self.records = None;
         // Whatever is still in the queue is sealed for nobody; at most as many as may wait.
         while self.sealed.recv().is_ok() {}
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if let Some(handle) = self.handle.take() {
+            let _ = handle.join();
         }
     }
 }
