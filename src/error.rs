@@ -414,7 +414,7 @@ mod tests {
             Error::Host { place: PLACE, source: Box::new(HostError::UnknownSyscall { name: String::new() }) },
             Error::Machine { machine: MachineKind::R0vm, what: "", word: 0, place: PLACE },
             Error::SegmentTooSmall { po2: 13, place: PLACE },
-            Error::Memory(MapError { action: "reserve", bytes: 0, source: io::ErrorKind::OutOfMemory.into() }),
+            Error::Memory(MapError::allocation(0)),
             Error::Difference(Box::new(difference())),
             Error::Ended { place: PLACE },
             Error::Broken { place: PLACE },

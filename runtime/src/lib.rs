@@ -35,7 +35,7 @@ pub use context::{Slot, layout};
 pub use dispatch::Entry;
 pub use door::{Assist, EnterError, Left, enter};
 pub use hart::{BetweenSlices, HartState, ProgressUnit, Stepping};
-pub use map::MapError;
+pub use map::{MapError, MemoryLimit};
 pub use memory::{PAGE_BYTES, PAGES, PageContent, PageState, page_of};
 pub use process::{ProcessLocal, ProcessNumber};
 pub use row::{ROW_BYTES, Row};
