@@ -333,3 +333,14 @@ impl<'env> Env<'env> {
         self
     }
 }
+
+impl std::fmt::Debug for Env<'_> {
+    /// Settings; streams, sinks and callbacks are the caller's and have nothing to show.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let args: Vec<_> = self.args.iter().map(|arg| String::from_utf8_lossy(arg)).collect();
+        let mut shown = f.debug_struct("Env");
+        shown.field("args", &args).field("segment_po2", &self.segments.po2);
+        shown.field("limit_cycles", &self.segments.limit_cycles).field("has_host", &self.host.is_some());
+        shown.finish_non_exhaustive()
+    }
+}

@@ -368,3 +368,13 @@ impl Session<'_> {
         self.cancel.clone()
     }
 }
+
+impl fmt::Debug for Session<'_> {
+    /// Where it is and how it ended, not what its memory holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Session");
+        shown.field("machine", &self.machine()).field("steps", &self.steps());
+        shown.field("pc", &format_args!("{:#010x}", self.pc())).field("exit_code", &self.exit_code());
+        shown.field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

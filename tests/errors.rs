@@ -63,7 +63,7 @@ fn executor(case: &Case, engine: Engine, limits: Limits) -> Executor {
 
 /// How a case ends.
 fn end(case: &Case, engine: Engine, limits: Limits, env: Env<'_>, sink: &mut dyn Sink) -> Error {
-    executor(case, engine, limits).run(env, sink).err().expect("it does not end well")
+    executor(case, engine, limits).run(env, sink).expect_err("it does not end well")
 }
 
 /// One error of each kind that a program meets, in one engine.

@@ -95,7 +95,7 @@ fn no_thread_hashes() {
             Err(_) => bytes /= 2,
         }
     }
-    let error = executor.start(Env::new().segments(|_| Ok(()))).err().expect("there is no room for a thread");
+    let error = executor.start(Env::new().segments(|_| Ok(()))).expect_err("there is no room for a thread");
     assert_eq!(error.kind(), "thread", "{error}");
     drop(taken);
 }

@@ -8,6 +8,7 @@
 #![expect(clippy::indexing_slicing, reason = "tables of 32 entries, by the five bits of an opcode")]
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use tachy_runtime::page_of;
 
@@ -378,4 +379,10 @@ impl Teller {
 /// Of illegal words those that look like an ecall with another rs2: their event comes all the same.
 fn is_odd_system(insn: u32) -> bool {
     insn & 0xfe00_707f == 0x73
+}
+
+impl<F> fmt::Debug for TraceEvents<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TraceEvents").field("held", &self.held.len()).finish_non_exhaustive()
+    }
 }

@@ -1,5 +1,7 @@
 //! What a session on R0VM came to, as numbers. Plain data.
 
+use std::fmt;
+
 use super::Digest;
 use super::image_id::image_id;
 
@@ -36,7 +38,7 @@ pub struct CallCount {
 }
 
 /// What a session came to so far. Cycles are of the segments that have ended, but for `user_cycles`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
     /// Segments that have ended.
@@ -87,4 +89,16 @@ pub struct SegmentCycles {
     pub user_cycles: u32,
     /// Cycles of paging.
     pub paging_cycles: u32,
+}
+
+impl fmt::Debug for Report {
+    /// What it came to, without the journal's bytes and the list of segments.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Report");
+        shown.field("segments", &self.segments).field("user_cycles", &self.user_cycles);
+        shown.field("paging_cycles", &self.paging_cycles).field("total_cycles", &self.total_cycles);
+        shown.field("exit", &self.exit).field("output", &self.output).field("ecalls", &self.ecalls);
+        shown.field("journal_bytes", &self.journal.as_ref().map(Vec::len)).field("roots", &self.roots);
+        shown.finish_non_exhaustive()
+    }
 }

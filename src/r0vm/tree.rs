@@ -5,6 +5,8 @@
 //!
 //! This file must not know what a program or a session is.
 
+use std::fmt;
+
 use once_cell::race::OnceBox;
 use rustc_hash::FxHashMap;
 use tachy_runtime::poseidon2::{Kernel, PoseidonDigest};
@@ -37,7 +39,7 @@ fn zero_digests() -> &'static [PoseidonDigest; DEPTH as usize + 1] {
 }
 
 /// The digests of a memory and of all its parts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tree {
     kernel: Kernel,
     /// By node. A node that is not here is the root of a zero subtree.
@@ -136,5 +138,12 @@ impl Tree {
             index: record.index,
             povw_nonce: record.povw_nonce,
         }
+    }
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Tree");
+        shown.field("root", &self.root()).field("digests", &self.digests.len()).finish_non_exhaustive()
     }
 }
