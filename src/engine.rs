@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tachy_runtime::{
-    Access, Assist, BetweenSlices, HartState, Interpret, Left, PageState, Slot, Stepping, Verdict, Vm, enter, page_of,
+    Access, Assist, BetweenSlices, HartState, Interpret, Left, PageState, ProcessLocal, ProcessNumber, Slot, Stepping,
+    Verdict, Vm, enter, page_of,
 };
 
 use crate::callers::{self, Failed, Panic};
@@ -22,8 +23,11 @@ use crate::stats::Stats;
 use crate::status::Status;
 use crate::trace::{Level, Sink, SinkError};
 
+mod shared;
 #[cfg(test)]
 mod tests;
+
+use shared::Shared;
 
 /// Native code and the interpreter come up for air after this many steps at the most: time and cancelling are seen.
 const SLICE_STEPS: u64 = 1 << 20;
@@ -45,10 +49,12 @@ pub(crate) struct Hart<'env, M> {
     pub(crate) vm: Vm,
     machine: M,
     world: World<'env>,
-    pages: DecodedPages,
-    native: Option<Natives>,
+    /// Of this process; a child of a fork begins with something new.
+    shared: ProcessLocal<Shared>,
     hops: Hops,
-    options: Options,
+    buffer_rows: usize,
+    take_turns: bool,
+    regrow_steps: u32,
     /// How the program ended or paused, once it has.
     exit: Option<Status>,
     /// Whether the program cannot go on: its next step can never be done.
@@ -124,18 +130,17 @@ impl Ended {
 
 impl<'env, M: Machine> Hart<'env, M> {
     pub(crate) fn new(mut vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
-        let past = options.caches.as_ref().and_then(|caches| caches.past());
-        let threshold = options.caches.as_ref().map_or(0, |caches| caches.threshold());
-        let pages = DecodedPages::new(M::VARIANT, M::RULES, past, threshold);
-        let native = options.caches.clone().map(|caches| Natives::new(caches, Level::Off, &mut vm.state(), &pages));
+        let Options { caches, buffer_rows, take_turns, regrow_steps } = options;
+        let shared = ProcessLocal::new(Shared::new::<M>(caches, &mut vm.state()));
         Hart {
             vm,
             machine,
             world,
-            pages,
-            native,
-            hops: Hops::new(options.regrow_steps),
-            options,
+            shared,
+            hops: Hops::new(regrow_steps),
+            buffer_rows,
+            take_turns,
+            regrow_steps,
             exit: None,
             over: false,
             unsaid: None,
@@ -152,10 +157,10 @@ impl<'env, M: Machine> Hart<'env, M> {
         if self.vm.tracing() != (level == Level::Rows) {
             self.vm.set_row_capacity(match level {
                 Level::Off => 0,
-                Level::Rows => self.options.buffer_rows,
+                Level::Rows => self.buffer_rows,
             })?;
         }
-        if let Some(native) = &mut self.native {
+        if let Some(native) = &mut self.shared.native {
             native.set_level(level);
         }
         Ok(())
@@ -180,6 +185,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         if level == Level::Off {
             self.drop_refused();
         }
+        self.renew_in_child();
         if self.exit.is_some() || self.over {
             return self.run_again_at_the_end(limits, sink);
         }
@@ -190,11 +196,11 @@ impl<'env, M: Machine> Hart<'env, M> {
         let started = Instant::now();
         let mut control = Control {
             stop_step: until.min(limits.steps.unwrap_or(u64::MAX)),
-            slice_steps: match self.options.regrow_steps {
+            slice_steps: match self.regrow_steps {
                 0 => SLICE_STEPS,
                 steps => SLICE_STEPS.min(steps.into()),
             },
-            take_turns: self.options.take_turns,
+            take_turns: self.take_turns,
             deadline: limits.time.and_then(|time| started.checked_add(time.saturating_sub(self.spent))),
             cancel,
             sink,
@@ -303,6 +309,9 @@ impl<'env, M: Machine> Hart<'env, M> {
         // A slice left open by an earlier run may reach beyond this run's stop step.
         let mut reopen = true;
         loop {
+            if let Some(ended) = self.enter_child() {
+                return ended;
+            }
             if (reopen || self.vm.slice_over() || self.world.effects_full())
                 && let Some(ended) = self.reopen(control)
             {
@@ -310,7 +319,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             }
             reopen = false;
             let is_native = self.prepare_native();
-            if self.native.as_mut().is_some_and(Natives::took_a_while)
+            if self.shared.native.as_mut().is_some_and(Natives::took_a_while)
                 && let Err(ended) = control.look(self.vm.steps())
             {
                 return ended;
@@ -366,11 +375,12 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Whether native code can be entered where the hart stands.
     fn prepare_native(&mut self) -> bool {
-        let Some(native) = &mut self.native else { return false };
+        let Shared { pages, native, .. } = &mut *self.shared;
+        let Some(native) = native else { return false };
         native.set_mode(self.machine.mode());
         !native.rests(self.vm.steps())
             && self.machine.allows_native(&self.vm)
-            && native.prepare(&mut self.vm.state(), &mut self.pages)
+            && native.prepare(&mut self.vm.state(), pages)
     }
 
     /// Opens the next slice; how the run ends, if there is none.
@@ -378,13 +388,15 @@ impl<'env, M: Machine> Hart<'env, M> {
         match next_slice(&mut self.vm.between_slices(), &mut self.machine, &mut self.world, control) {
             Err(ended) => Some(ended),
             Ok(_) if self.vm.slice_over() => Some(Ended::Stop),
-            Ok(_) => None,
+            // The sink may have forked.
+            Ok(_) => self.enter_child(),
         }
     }
 
     /// Interprets at least one step, until the slice ends or native code can take over.
     fn interpret(&mut self) -> Leave {
-        let Hart { vm, machine, world, pages, native, .. } = self;
+        let Hart { vm, machine, world, shared, .. } = self;
+        let Shared { pages, native, .. } = &mut **shared;
         let step = vm.steps();
         let rests = native.as_mut().is_some_and(|native| native.rests(step));
         let leave = match native {
@@ -398,12 +410,14 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Runs native code from the context's pc until it leaves.
     fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
-        let Hart { vm, machine, world, pages, native: natives, hops, stats, .. } = self;
+        let Hart { vm, machine, world, shared, hops, stats, .. } = self;
+        let Shared { pages, native: natives, .. } = &mut **shared;
         let Some(native) = &*natives else { return Ok(()) };
         let Some(code) = native.code() else { return Ok(()) };
         let (granted, regrow, ended) = Default::default();
         let (entered, before) = (vm.pc(), vm.steps());
-        let mut desk = Desk { machine, world, pages, native, hops, control, stats, granted, regrow, ended };
+        let process = ProcessNumber::current();
+        let mut desk = Desk { machine, world, pages, native, hops, control, stats, process, granted, regrow, ended };
         let left = enter(vm, code, &mut desk).map_err(|error| Ended::Internal(error.to_string()))?;
         let (regrow, ended) = (desk.regrow, desk.ended);
         if let Some(native) = natives {
@@ -502,7 +516,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         stats.ecalls = self.world.ecalls;
         stats.ecalls_unknown = self.world.ecalls_unknown;
         stats.pages = self.world.budget.pages;
-        if let Some(native) = &self.native {
+        if let Some(native) = &self.shared.native {
             native.report(&mut stats);
         }
         stats
@@ -579,6 +593,8 @@ struct Desk<'a, 'env, 'control, M> {
     hops: &'a mut Hops,
     control: &'a mut Control<'control>,
     stats: &'a mut Stats,
+    /// The process that entered native code.
+    process: ProcessNumber,
     /// Whether a slice was opened for native code since it was entered.
     granted: bool,
     /// The region that native code left for to be grown anew, by its entry.
@@ -673,9 +689,11 @@ impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
         if self.control.take_turns && opened.is_ok() {
             vm.open_slice(vm.slice_left().min(steps as u64));
         }
+        // In a child of a fork, native code of the parent's is left at once.
+        let is_child = self.process != ProcessNumber::current();
         match opened {
             // Native code must not be in the middle of a region when page states change under it.
-            Ok(false) if vm.slice_left() >= steps as u64 && !self.wants_regrowth(vm) => Verdict::Continue,
+            Ok(false) if vm.slice_left() >= steps as u64 && !is_child && !self.wants_regrowth(vm) => Verdict::Continue,
             Ok(_) => Verdict::Stop,
             Err(ended) => {
                 self.ended = Some(ended);

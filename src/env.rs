@@ -218,3 +218,15 @@ fn one<T: PartialEq + std::fmt::Debug>(
         (env, host) => Ok(env.or(host)),
     }
 }
+
+impl std::fmt::Debug for Env<'_> {
+    /// Settings; streams, sinks and callbacks are the caller's and have nothing to show.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let args =
+            self.args.as_ref().map(|args| args.iter().map(|arg| String::from_utf8_lossy(arg)).collect::<Vec<_>>());
+        let mut shown = f.debug_struct("Env");
+        shown.field("args", &args).field("segment_po2", &self.segment_po2).field("input_digest", &self.input_digest);
+        shown.field("has_host", &self.host.is_some()).field("takes_segments", &self.segments.is_some());
+        shown.field("trace_callbacks", &self.events.len()).finish_non_exhaustive()
+    }
+}

@@ -59,6 +59,12 @@ pub enum Error {
         /// The callback's own error.
         source: SinkError,
     },
+    /// The process has forked in a run with segments, and this is the child: what hashes them stayed in the parent.
+    #[error("the process forked in a run with segments, at {place}; start sessions with segments after the fork")]
+    Forked {
+        /// Where the session stands.
+        place: Place,
+    },
     /// What a run made is still to be handed over, so that the program cannot be resumed yet.
     #[error(
         "an earlier run failed before everything was handed over; run the session once more before it is resumed, at {place}"
@@ -192,6 +198,7 @@ impl Error {
         ("sink", "the trace could not be written"),
         ("segment", "a segment could not be written"),
         ("event", "a trace event could not be handed over"),
+        ("forked", "the process forked in a run with segments, which stayed in the parent"),
         ("unfinished", "what an earlier run made has to be handed over first"),
         ("stream", "one of the guest's streams failed"),
         ("arguments", "the guest's arguments do not fit on its stack"),
@@ -220,6 +227,7 @@ impl Error {
             Error::Segment { .. } => "segment",
             Error::Event { .. } => "event",
             Error::Unfinished { .. } => "unfinished",
+            Error::Forked { .. } => "forked",
             Error::Stream { .. } => "stream",
             Error::Arguments { .. } => "arguments",
             Error::Boot { .. } => "boot",
@@ -252,6 +260,7 @@ impl Error {
             | Error::Segment { place, .. }
             | Error::Event { place, .. }
             | Error::Unfinished { place }
+            | Error::Forked { place }
             | Error::Stream { place, .. }
             | Error::Host { place, .. }
             | Error::BigInt { place, .. }
@@ -444,6 +453,7 @@ mod tests {
             Error::Segment { index: 0, place: PLACE, source: "full".into() },
             Error::Event { place: PLACE, source: "full".into() },
             Error::Unfinished { place: PLACE },
+            Error::Forked { place: PLACE },
             Error::Stream { stream: "stdin", place: PLACE, source: io::ErrorKind::Other.into() },
             Error::Arguments { bytes: 0, limit_bytes: 0 },
             Error::Boot { machine: MachineKind::Bare, reason: String::new() },
@@ -452,7 +462,7 @@ mod tests {
             Error::Host { place: PLACE, source: Box::new(HostError::UnknownSyscall { name: String::new() }) },
             Error::Machine { machine: MachineKind::R0vm, what: "", word: 0, place: PLACE },
             Error::SegmentTooSmall { po2: 13, place: PLACE },
-            Error::Memory(MapError { action: "reserve", bytes: 0, source: io::ErrorKind::OutOfMemory.into() }),
+            Error::Memory(MapError::allocation(0)),
             Error::Difference(Box::new(difference())),
             Error::Ended { place: PLACE },
             Error::Broken { place: PLACE },
@@ -463,7 +473,7 @@ mod tests {
             match error {
                 Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
                 Error::Broken { .. } => {}
-                Error::Segment { .. } | Error::Event { .. } | Error::Unfinished { .. } => {}
+                Error::Segment { .. } | Error::Event { .. } | Error::Unfinished { .. } | Error::Forked { .. } => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
                 Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } | Error::Internal { .. } => {}
                 Error::Machine { .. } | Error::SegmentTooSmall { .. } | Error::Host { .. } | Error::Thread { .. } => {}

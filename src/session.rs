@@ -14,7 +14,7 @@ use crate::crosscheck::{Crosscheck, Streams};
 use crate::engine::{Hart, Options};
 use crate::env::{Env, Settled};
 use crate::error::{Error, Place};
-use crate::jit::{Caches, JitOptions};
+use crate::jit::{Caches, JitOptions, SharedCaches};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
 use crate::memory;
@@ -109,7 +109,11 @@ impl Builder {
             MachineKind::R0vm => R0vm::RULES,
         };
         let caches = (self.0.engine != Engine::Interpreter).then(|| Caches::new(&self.0.jit, rules, program));
-        Ok(Executor { program: program.clone(), settings: Arc::new(self.0), caches: caches.map(Arc::new) })
+        Ok(Executor {
+            program: program.clone(),
+            settings: Arc::new(self.0),
+            caches: caches.map(SharedCaches::new).map(Arc::new),
+        })
     }
 }
 
@@ -137,7 +141,7 @@ pub struct Executor {
     program: Program,
     settings: Arc<Settings>,
     /// Native code, unless the interpreter does everything.
-    caches: Option<Arc<Caches>>,
+    caches: Option<Arc<SharedCaches>>,
 }
 
 impl fmt::Debug for Executor {
@@ -171,10 +175,12 @@ impl Executor {
     pub fn start<'env>(&self, env: Env<'env>) -> Result<Session<'env>, Error> {
         let Settled { surroundings, cancel, segments, events, limit_cycles } = env.settle(self.settings.machine)?;
         let run: Box<dyn Run + 'env> = match self.settings.engine {
-            Engine::Jit | Engine::Interpreter => self.boot(surroundings, self.caches.clone())?,
+            Engine::Jit | Engine::Interpreter => {
+                self.boot(surroundings, self.caches.as_deref().map(SharedCaches::get))?
+            }
             Engine::Crosscheck => {
                 let (leader, follower, streams) = Streams::split(surroundings);
-                let jit = self.boot(leader, self.caches.clone())?;
+                let jit = self.boot(leader, self.caches.as_deref().map(SharedCaches::get))?;
                 Box::new(Crosscheck::new(jit, self.boot(follower, None)?, streams))
             }
         };
@@ -182,7 +188,17 @@ impl Executor {
         limits.cycles = [limits.cycles, limit_cycles].into_iter().flatten().min();
         let sealer = segments.map(|sink| Sealer::new(&self.program, sink));
         let events = TraceEvents::to_all(events);
-        Ok(Session { run, limits, cancel, sealer, events, sink_is_done: false, unsaid: None, earlier: Vec::new() })
+        Ok(Session {
+            run,
+            limits,
+            cancel,
+            sealer,
+            events,
+            sink_is_done: false,
+            lost_segments: false,
+            unsaid: None,
+            earlier: Vec::new(),
+        })
     }
 
     fn boot<'env>(
@@ -248,6 +264,8 @@ pub struct Session<'env> {
     events: Option<TraceEvents<TraceCallback<'env>>>,
     /// Whether the caller's sink has the rows of which an event was refused.
     sink_is_done: bool,
+    /// Whether this is a child of the process whose thread has the segments of the run in which it forked.
+    lost_segments: bool,
     /// How the program ended, if a segment that was refused has kept that from the caller.
     unsaid: Option<Result<Status, Error>>,
     /// What the parts came to that ended with a pause, after which the program went on.
@@ -279,6 +297,9 @@ impl Session<'_> {
             let found = format!("given on machine {}", self.machine());
             return Err(Error::Configuration { what: "the limit on cycles", found, expected: "machine r0vm" });
         }
+        if self.lost_segments {
+            return Err(Error::Forked { place: self.place() });
+        }
         let Session { run, limits, cancel, sealer, events, sink_is_done, .. } = self;
         let Some(sealer) = sealer else {
             return run_with_events(run.as_mut(), step, limits, cancel, events, sink_is_done, sink);
@@ -298,6 +319,12 @@ impl Session<'_> {
             Unsealed::Broken => {
                 let what = "the thread that hashes segments has panicked".to_owned();
                 return Err(Error::Internal { what, place });
+            }
+            Unsealed::Elsewhere => {
+                // The thread of the parent may have been changing it.
+                std::mem::forget(self.sealer.take());
+                self.lost_segments = true;
+                return Err(Error::Forked { place });
             }
             Unsealed::Refused(index, failed) => (index, failed),
         };
@@ -491,5 +518,15 @@ impl Sink for WithEvents<'_, '_> {
         self.events.rows(first_step, rows, effects)?;
         *self.sink_is_done = false;
         Ok(())
+    }
+}
+
+impl fmt::Debug for Session<'_> {
+    /// Where it is and how it ended, not what its memory holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Session");
+        shown.field("machine", &self.machine()).field("steps", &self.steps());
+        shown.field("pc", &format_args!("{:#010x}", self.pc())).field("exit_code", &self.exit_code());
+        shown.field("limits", &self.limits).finish_non_exhaustive()
     }
 }

@@ -15,9 +15,10 @@ use tachy::trace::{Effect, Level, Sink, SinkError};
 use tachy::{Engine, Env, Error, Executor, Limits, MachineKind, NullSink, Program, Row};
 
 /// Kinds that want more than a program, with the tests that make them.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 6] = [
     ("broken", "src/engine/tests.rs"),
     ("difference", "src/crosscheck/tests.rs"),
+    ("forked", "tests/fork.rs"),
     ("host-memory", "tests/memory_refused.rs"),
     ("internal", "src/engine/tests.rs"),
     ("thread", "tests/memory_refused.rs"),
@@ -63,7 +64,7 @@ fn executor(case: &Case, engine: Engine, limits: Limits) -> Executor {
 
 /// How a case ends.
 fn end(case: &Case, engine: Engine, limits: Limits, env: Env<'_>, sink: &mut dyn Sink) -> Error {
-    executor(case, engine, limits).run(env, sink).err().expect("it does not end well")
+    executor(case, engine, limits).run(env, sink).expect_err("it does not end well")
 }
 
 /// One error of each kind that a program meets, in one engine.

@@ -27,10 +27,11 @@ fn under(limit: char, kib: u64, test: &str) {
     assert!(stdout.contains("1 passed"), "{stdout}\n{stderr}");
 }
 
-fn assert_refused<T>(result: Result<T, Error>, action: &str) {
+/// The error says what was refused, and which limit is to be raised.
+fn assert_refused<T>(result: Result<T, Error>, action: &str, limit: &str) {
     let error = result.err().expect("there is no room for it");
     assert_eq!(error.kind(), "host-memory", "{error}");
-    assert!(error.to_string().contains(action), "{error}");
+    assert!(error.to_string().contains(action) && error.to_string().contains(limit), "{error}");
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn no_session_starts() {
         for setup in [Setup::interpreter(), Setup::eager()] {
             let executor = setup.executor(&case);
             for _ in 0..3 {
-                assert_refused(executor.start(Env::new()), "reserve");
+                assert_refused(executor.start(Env::new()), "reserve", "ulimit -v");
             }
         }
     }
@@ -105,7 +106,7 @@ fn no_thread_hashes() {
 #[ignore = "needs a process with little writable memory: run by data_for_no_session"]
 fn no_session_is_made_writable() {
     for case in cases() {
-        assert_refused(Setup::eager().executor(&case).start(Env::new()), "protect");
+        assert_refused(Setup::eager().executor(&case).start(Env::new()), "protect", "ulimit -d");
     }
 }
 
@@ -128,7 +129,7 @@ fn one_session_and_no_more() {
     let mut first = executor.start(Env::new()).expect("room for one");
     assert_eq!(first.run_to(1000, &mut NullSink::off()).expect("it has no end"), Status::Reached);
     for _ in 0..3 {
-        assert_refused(executor.start(Env::new()), "reserve");
+        assert_refused(executor.start(Env::new()), "reserve", "ulimit -v");
     }
     assert_eq!(first.run_to(5000, &mut NullSink::off()).expect("it has no end"), Status::Reached);
     assert_eq!(first.registers()[5], 2500);
@@ -144,7 +145,7 @@ fn rows_find_no_room() {
         let mut session = executor.start(Env::new()).expect("room for one");
         assert_eq!(session.run_to(1000, &mut NullSink::off()).expect("it has no end"), Status::Reached);
         // Two gibibytes of rows.
-        assert_refused(session.run_to(2000, &mut NullSink::rows()), "allocate");
+        assert_refused(session.run_to(2000, &mut NullSink::rows()), "allocate", "ulimit -v");
         assert_eq!(session.steps(), 1000);
         assert_eq!(session.run_to(2000, &mut NullSink::off()).expect("it has no end"), Status::Reached);
     }

@@ -28,7 +28,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("cranelift_frontend", &["src/jit/"]),
     ("cranelift_native", &["src/jit/"]),
     ("cranelift_jit", &["runtime/src/code.rs"]),
-    ("rustix", &["runtime/src/map.rs"]),
+    ("rustix", &["runtime/src/map.rs", "runtime/src/map/"]),
 ];
 
 /// What each module of the library may import. A module that is not here fails the test: say where it belongs.

@@ -6,6 +6,7 @@
 //! written there again, and what it has published stays. The table that says which guest pc has code belongs to it, so
 //! that no entry can lead into another memory.
 
+use std::fmt;
 use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -339,6 +340,18 @@ impl CodeMemory {
 
     pub(crate) fn table(&self) -> &DispatchTable {
         &self.table
+    }
+}
+
+impl fmt::Debug for CodeMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CodeMemory { number, unit, .. } = self;
+        let mut shown = f.debug_struct("CodeMemory");
+        shown
+            .field("number", number)
+            .field("unit", unit)
+            .field("used_bytes", &self.used_bytes())
+            .finish_non_exhaustive()
     }
 }
 

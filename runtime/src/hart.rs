@@ -8,6 +8,7 @@
 //! exact at every moment in between. *Progress* counts up to a limit: without rows it is the step number itself, with
 //! rows the row cursor. What a machine charges beyond a step's own cycle moves the limit, never progress.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
@@ -396,5 +397,24 @@ impl<'vm, const ROWS: bool> DerefMut for Stepping<'vm, ROWS> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut HartState<'vm> {
         &mut self.0
+    }
+}
+
+impl fmt::Debug for HartState<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("HartState");
+        shown.field("steps", &self.steps()).field("pc", &format_args!("{:#010x}", self.pc())).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for BetweenSlices<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BetweenSlices").field(&self.0).finish()
+    }
+}
+
+impl<const ROWS: bool> fmt::Debug for Stepping<'_, ROWS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stepping").field(&self.0).finish()
     }
 }

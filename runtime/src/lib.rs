@@ -16,6 +16,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod access;
+mod beside;
 mod buffer;
 mod code;
 mod context;
@@ -25,17 +26,20 @@ mod hart;
 mod map;
 mod memory;
 pub mod poseidon2;
+mod process;
 mod row;
 mod vm;
 
 pub use access::{Access, Asked, Verdict};
+pub use beside::{Beside, beside};
 pub use code::{CodeError, CodeMemory, Function, StubCode};
 pub use context::{Slot, layout};
 pub use dispatch::Entry;
 pub use door::{Assist, EnterError, Left, enter};
 pub use hart::{BetweenSlices, HartState, ProgressUnit, Stepping};
-pub use map::MapError;
+pub use map::{MapError, MemoryLimit};
 pub use memory::{PAGE_BYTES, PAGES, PageContent, PageState, page_of};
+pub use process::{ProcessLocal, ProcessNumber};
 pub use row::{ROW_BYTES, Row};
 pub use vm::{Interpret, Vm};
 

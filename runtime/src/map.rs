@@ -1,20 +1,24 @@
 //! Anonymous memory from the operating system, owned and returned.
 
+mod limit;
+
 use std::ptr::{self, NonNull};
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use thiserror::Error;
 
+pub use limit::MemoryLimit;
+
 /// The operating system refused memory.
 #[derive(Debug, Error)]
-#[error(
-    "the system refused to {action} {bytes} bytes of address space: {source}; raise the limit (ulimit -v, cgroup) or run fewer executors"
-)]
+#[error("the system refused to {action} {bytes} bytes of memory: {source}; {limit}")]
 pub struct MapError {
     /// What was asked for: "reserve", "protect" or "allocate".
     pub action: &'static str,
     /// How much of it.
     pub bytes: usize,
+    /// The limit that was met, as far as can be told.
+    pub limit: MemoryLimit,
     /// The system's answer.
     #[source]
     pub source: std::io::Error,
@@ -23,7 +27,18 @@ pub struct MapError {
 impl MapError {
     /// The allocator gave no `bytes` bytes.
     pub fn allocation(bytes: usize) -> MapError {
-        MapError { action: "allocate", bytes, source: std::io::ErrorKind::OutOfMemory.into() }
+        let source = std::io::ErrorKind::OutOfMemory.into();
+        // Large allocations are mappings of their own, and writable at once.
+        let limit = match MemoryLimit::of_refusal(&source, bytes, true) {
+            MemoryLimit::Unknown => MemoryLimit::of_refusal(&source, bytes, false),
+            limit => limit,
+        };
+        MapError { action: "allocate", bytes, limit, source }
+    }
+
+    fn of(action: &'static str, bytes: usize, source: std::io::Error) -> MapError {
+        let limit = MemoryLimit::of_refusal(&source, bytes, action == "reserve");
+        MapError { action, bytes, limit, source }
     }
 }
 
@@ -50,14 +65,12 @@ impl Mapping {
         let start = unsafe {
             mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)
         }
-        .map_err(|errno| MapError { action: "reserve", bytes, source: errno.into() })?;
-        let start = NonNull::new(start.cast()).ok_or(MapError {
-            action: "reserve",
-            bytes,
-            source: std::io::ErrorKind::OutOfMemory.into(),
-        })?;
+        .map_err(|errno| MapError::of("reserve", bytes, errno.into()))?;
+        let start = NonNull::new(start.cast())
+            .ok_or_else(|| MapError::of("reserve", bytes, std::io::ErrorKind::OutOfMemory.into()))?;
         let mapping = Mapping { start, bytes };
         mapping.refuse_huge_pages();
+        mapping.lock_what_is_touched();
         Ok(mapping)
     }
 
@@ -72,6 +85,41 @@ impl Mapping {
             // A system that does not know huge pages gives none.
             let _ = advised;
         }
+    }
+
+    /// In a process that locks all memory it will ever map (`mlockall`), the system would fill the whole reservation as soon as
+    /// it becomes writable. Here it is to lock what is touched, when it is touched.
+    fn lock_what_is_touched(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::io::Errno;
+            use rustix::mm::{MlockFlags, MsyncFlags, mlock_with, msync, munlock};
+            let start = self.start.as_ptr().cast();
+            // SAFETY: the range is this mapping. It is of no file, so that nothing is written or invalidated; the call
+            // says whether the memory is locked.
+            let told = unsafe { msync(start, self.bytes, MsyncFlags::ASYNC | MsyncFlags::INVALIDATE) };
+            if told == Err(Errno::BUSY) {
+                // SAFETY: the range is this mapping, and how it is locked changes nothing that a program could see.
+                let locked = unsafe { mlock_with(start, self.bytes, MlockFlags::ONFAULT) };
+                if locked.is_err() {
+                    // A system that cannot lock it by and by had better not lock it at all.
+                    // SAFETY: as above.
+                    let _ = unsafe { munlock(start, self.bytes) };
+                }
+            }
+        }
+    }
+
+    /// Has the system give a child of this process zeros here; whether it does.
+    pub(crate) fn clear_in_children(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::mm::{Advice, madvise};
+            // SAFETY: the range is this mapping, and the advice changes nothing in this process.
+            unsafe { madvise(self.start.as_ptr().cast(), self.bytes, Advice::LinuxWipeOnFork) }.is_ok()
+        }
+        #[cfg(not(target_os = "linux"))]
+        false
     }
 
     /// First byte.
@@ -97,11 +145,8 @@ impl Mapping {
     fn protect(&self, offset: usize, bytes: usize, flags: MprotectFlags) -> Result<(), MapError> {
         assert!(offset <= self.bytes && bytes <= self.bytes - offset, "protecting outside the mapping");
         // SAFETY: the range lies in this mapping, as asserted.
-        unsafe { mprotect(self.start.as_ptr().add(offset).cast(), bytes, flags) }.map_err(|errno| MapError {
-            action: "protect",
-            bytes,
-            source: errno.into(),
-        })
+        unsafe { mprotect(self.start.as_ptr().add(offset).cast(), bytes, flags) }
+            .map_err(|errno| MapError::of("protect", bytes, errno.into()))
     }
 }
 

@@ -5,6 +5,7 @@
 //! mapping's business but the page states', which the engines ask. Nothing here moves while native code runs: whoever
 //! acts on the hart then has what [`crate::hart`] lends, and not the owner. It must not know who runs the hart.
 
+use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
@@ -107,5 +108,11 @@ impl Deref for Vm {
     #[inline(always)]
     fn deref(&self) -> &HartState<'static> {
         &self.hart
+    }
+}
+
+impl fmt::Debug for Vm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vm").field("hart", &self.hart).finish_non_exhaustive()
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
+use std::mem;
+use std::process;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -62,7 +64,7 @@ impl Progress {
                 }
             }
         });
-        Some(Watch { line, end: Some(end), thread: thread.ok() })
+        Some(Watch { line, end: Some(end), thread: thread.ok(), process: process::id() })
     }
 
     /// Another segment was made.
@@ -121,10 +123,16 @@ pub(super) struct Watch {
     line: Arc<Mutex<Line>>,
     end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    process: u32,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        if self.process != process::id() {
+            // In a child of a fork nobody draws, and nobody could be waited for.
+            mem::forget((self.end.take(), self.thread.take()));
+            return;
+        }
         self.end = None;
         if let Some(thread) = self.thread.take() {
             // A panic there has told of itself, and the run does not depend on it.

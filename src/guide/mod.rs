@@ -7,7 +7,7 @@
 //! | [`sinks`] | what a run did, row by row: a [`Sink`](crate::Sink) of one's own |
 //! | [`limits`] | guests that nobody trusts: limits, cancelling, and going on afterwards |
 //! | [`replay`] | the state at any step, out of a trace |
-//! | [`executors`] | many runs at once, which share native code |
+//! | [`executors`] | many runs at once, which share native code; processes that fork |
 //! | [`risc0`] | programs of RISC Zero: host, journal, segments, system calls of one's own, trace events |
 //! | [`pauses`] | guests that pause and are resumed |
 

@@ -275,3 +275,11 @@ impl<'env> HostEnvBuilder<'env> {
 fn seeded(seed: [u8; 32]) -> impl Read + Send {
     blake3::Hasher::new_keyed(&seed).finalize_xof()
 }
+
+impl std::fmt::Debug for HostEnvBuilder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("HostEnvBuilder");
+        shown.field("env", &self.env).field("input_bytes", &self.input.len()).field("fault", &self.fault);
+        shown.finish_non_exhaustive()
+    }
+}

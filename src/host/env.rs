@@ -167,7 +167,7 @@ pub struct HostOutput {
 }
 
 /// What a guest made public.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Journal {
     /// As they were written.
     pub bytes: Vec<u8>,
@@ -180,5 +180,22 @@ impl Journal {
     /// As [`words::from_bytes`].
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, words::Error> {
         words::from_bytes(&self.bytes)
+    }
+}
+
+impl std::fmt::Debug for HostEnv<'_> {
+    /// Settings and counts; what the guest is given and what it wrote are left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("HostEnv");
+        shown.field("args", &self.args).field("env_vars", &self.env_vars.keys());
+        shown.field("session_limit", &self.session_limit).field("segment_limit_po2", &self.segment_limit_po2);
+        shown.field("input_digest", &self.input_digest).field("journal_bytes", &self.journal().len());
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("bytes", &self.bytes.len()).finish_non_exhaustive()
     }
 }

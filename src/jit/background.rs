@@ -11,16 +11,18 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use tachy_runtime::ProcessLocal;
+
 use super::counters::Counters;
 use super::job::{Batch, Compiler, Job};
 
 /// Jobs that may wait: enough to fill a page of code together.
 const QUEUE: usize = 16;
 
-/// The thread, once there is one.
+/// The thread, once there is one. A child of a fork has none, whatever it finds here.
 #[derive(Default)]
 pub(super) struct Background {
-    worker: OnceLock<Option<Worker>>,
+    worker: OnceLock<Option<ProcessLocal<Worker>>>,
 }
 
 struct Worker {
@@ -54,7 +56,8 @@ impl Background {
 
     /// Has `job` done some time.
     pub(super) fn send(&self, job: Job) -> Result<(), Unsent> {
-        let worker = self.worker.get_or_init(Worker::start).as_ref();
+        let start = || Worker::start().map(ProcessLocal::new);
+        let worker = self.worker.get_or_init(start).as_ref().filter(|worker| !worker.is_foreign());
         let Some((worker, jobs)) = worker.and_then(|worker| Some((worker, worker.jobs.as_ref()?))) else {
             return Err(Unsent::NoThread(Box::new(job)));
         };

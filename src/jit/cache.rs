@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use cranelift_codegen::isa::OwnedTargetIsa;
+use once_cell::race::OnceBox;
 use rustc_hash::FxBuildHasher;
-use tachy_runtime::{CodeError, CodeMemory, Function, ProgressUnit, StubCode};
+use tachy_runtime::{CodeError, CodeMemory, Function, ProcessLocal, ProgressUnit, StubCode};
 
 use super::abi::host_isa;
 use super::access_groups::PublishedGroups;
@@ -64,7 +65,43 @@ pub(crate) struct Caches {
     background: Option<Arc<Background>>,
 }
 
+/// The caches of an executor: in a child of a fork others than in the process that made it, of which nobody knows what
+/// its threads were changing.
+pub(crate) struct SharedCaches {
+    caches: ProcessLocal<Arc<Caches>>,
+    /// Those of this process, where it is a child.
+    child: Mutex<Option<ProcessLocal<Arc<Caches>>>>,
+}
+
+impl SharedCaches {
+    pub(crate) fn new(caches: Caches) -> SharedCaches {
+        SharedCaches { caches: ProcessLocal::new(Arc::new(caches)), child: Mutex::new(None) }
+    }
+
+    /// The caches of this process.
+    pub(crate) fn get(&self) -> Arc<Caches> {
+        if !self.caches.is_foreign() {
+            return self.caches.clone();
+        }
+        let mut child = match self.child.try_lock() {
+            Ok(child) => child,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Perhaps by a thread that is in this process's own parent alone. Nobody waits to find out.
+            Err(TryLockError::WouldBlock) => return Arc::new(self.caches.for_child()),
+        };
+        match &*child {
+            Some(caches) if !caches.is_foreign() => Arc::clone(caches),
+            _ => Arc::clone(child.insert(ProcessLocal::new(Arc::new(self.caches.for_child())))),
+        }
+    }
+}
+
 impl Caches {
+    /// Caches of the same program with nothing in them. Looks at nothing that changes.
+    pub(crate) fn for_child(&self) -> Caches {
+        Caches::new(&self.options, self.rules, &self.program)
+    }
+
     pub(crate) fn new(options: &JitOptions, rules: &'static [Rules], program: &Program) -> Caches {
         let (options, program) = (options.clone(), program.clone());
         let common = CommonCode::new(program.code()).map(Arc::new);
@@ -135,11 +172,15 @@ pub(super) struct Generation {
 /// This host's instruction set and stubs: the same for every cache, and made once, since three functions to compile
 /// are a lot for a session that translates a few blocks.
 fn host() -> Option<&'static (OwnedTargetIsa, Stubs)> {
-    static HOST: OnceLock<Option<(OwnedTargetIsa, Stubs)>> = OnceLock::new();
+    // Never locked: a fork while another thread makes them would leave a lock locked in the child.
+    static HOST: OnceBox<Option<(OwnedTargetIsa, Stubs)>> = OnceBox::new();
     let made = HOST.get_or_init(|| {
-        let isa = host_isa()?;
-        let stubs = Stubs::new(&isa)?;
-        Some((isa, stubs))
+        let make = || {
+            let isa = host_isa()?;
+            let stubs = Stubs::new(&isa)?;
+            Some((isa, stubs))
+        };
+        Box::new(make())
     });
     made.as_ref()
 }

@@ -37,7 +37,7 @@ mod translations;
 mod values;
 
 pub(crate) use access_groups::{Reached, region_and_index};
-pub(crate) use cache::Caches;
+pub(crate) use cache::{Caches, SharedCaches};
 pub(crate) use hops::Hops;
 pub use listing::{Listing, list};
 #[cfg(feature = "wrong-lowerings")]

@@ -56,6 +56,17 @@ impl Natives {
         natives
     }
 
+    /// The same in a child of a fork, which shares nothing with its parent: nothing is translated. A session that has
+    /// written over its code still shares none.
+    pub(crate) fn for_child(&self, caches: Arc<Caches>, vm: &mut HartState<'_>, pages: &DecodedPages) -> Natives {
+        let mut natives = Natives::new(caches, self.level, vm, pages);
+        if self.common.is_none() {
+            natives.leave();
+        }
+        natives.current = self.current;
+        natives
+    }
+
     /// Writes down what `level` says from the next step on.
     pub(crate) fn set_level(&mut self, level: Level) {
         if level == self.level {

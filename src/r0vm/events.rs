@@ -7,6 +7,8 @@
 //! Source: the crate risc0-circuit-rv32im 4.0.5, `trace` and `execute`.
 #![expect(clippy::indexing_slicing, reason = "tables of 32 entries, by the five bits of an opcode")]
 
+use std::fmt;
+
 use tachy_runtime::page_of;
 
 use super::ecall::{Ecall, StoreCycles};
@@ -382,4 +384,10 @@ impl Teller {
 /// Of illegal words those that look like an ecall with another rs2: their event comes all the same.
 fn is_odd_system(insn: u32) -> bool {
     insn & 0xfe00_707f == 0x73
+}
+
+impl<F> fmt::Debug for TraceEvents<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TraceEvents").field("taken", &self.taken).finish_non_exhaustive()
+    }
 }

@@ -4,6 +4,7 @@
 //! know how a program came to its segments.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use tachy_runtime::{PAGE_BYTES, PageContent};
 
@@ -14,7 +15,7 @@ use crate::program::Program;
 static ZERO_PAGE: PageContent = [0; PAGE_BYTES as usize];
 
 /// A memory of 2^22 pages of 1 KiB, most of which are zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Image {
     pages: BTreeMap<u32, Box<PageContent>>,
 }
@@ -62,5 +63,11 @@ impl Image {
     /// The pages that are not all zeros, by number.
     pub fn pages(&self) -> impl ExactSizeIterator<Item = (u32, &PageContent)> {
         self.pages.iter().map(|(page, content)| (*page, &**content))
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image").field("pages", &self.pages.len()).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,7 @@
 //! What a session on R0VM came to, as numbers. Plain data.
 
+use std::fmt;
+
 use super::image_id::image_id;
 use super::receipt::{ReceiptClaim, output_digest};
 use super::{Digest, PovwJob};
@@ -39,7 +41,7 @@ pub struct CallCount {
 
 /// What a session came to so far, or the part of it since its last pause. Cycles are of the segments that have ended, but
 /// for `user_cycles`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
     /// The parts before, each of which ended with a pause, the first one first.
@@ -123,4 +125,18 @@ pub struct SegmentCycles {
     pub user_cycles: u32,
     /// Cycles of paging.
     pub paging_cycles: u32,
+}
+
+impl fmt::Debug for Report {
+    /// What it came to, without the journal's bytes and the list of segments.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Report");
+        shown.field("segments", &self.segments).field("user_cycles", &self.user_cycles);
+        shown.field("paging_cycles", &self.paging_cycles).field("total_cycles", &self.total_cycles);
+        shown.field("exit", &self.exit).field("output", &self.output).field("ecalls", &self.ecalls);
+        shown
+            .field("journal_bytes", &self.journal.as_ref().map(|journal| journal.bytes.len()))
+            .field("roots", &self.roots);
+        shown.finish_non_exhaustive()
+    }
 }

@@ -2,13 +2,15 @@
 //!
 //! Each run has a thread beside it that keeps the tree of memory, makes segments of the machine's records and calls who
 //! takes them. Few records wait at a time, so that memory stays bounded: who is faster waits for the other. The thread
-//! ends with its run, so that between two runs a session is plain data; a process may fork there.
+//! ends with its run, so that between two runs a session is plain data; a process may fork there. Where it forks in a run,
+//! the child's run ends, and the session with it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Builder, scope};
+
+use tachy_runtime::{Beside, ProcessNumber, beside};
 
 use super::{Digest, Image, Segment, SegmentRecord, Tree};
 use crate::callers::{self, Failed, Panic};
@@ -21,16 +23,26 @@ pub(crate) type SegmentSink<'env> = Box<dyn FnMut(&Segment) -> Result<(), SinkEr
 /// Records that may wait to be hashed.
 const WAITING: usize = 2;
 
+/// The stack of the thread. Said here, because `RUST_MIN_STACK` decides else, and too little ends the process.
+const STACK_BYTES: usize = 2 << 20;
+
 /// The run's end: takes the records of segments that have ended.
 pub(crate) struct Records {
     records: SyncSender<SegmentRecord>,
     stopped: Arc<AtomicBool>,
+    /// The process that has the thread.
+    process: ProcessNumber,
 }
 
 impl Records {
     /// Hands a record over. Whether the run may go on: not once a segment was refused.
     pub(crate) fn send(&self, record: SegmentRecord) -> bool {
-        self.records.send(record).is_ok() && !self.stopped.load(Ordering::Acquire)
+        !self.is_elsewhere() && self.records.send(record).is_ok() && !self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Whether the thread is another process's: nobody takes records here, and whoever sent one would wait for ever.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.process != ProcessNumber::current()
     }
 }
 
@@ -42,6 +54,8 @@ pub(crate) enum Unsealed {
     Refused(u64, Failed),
     /// The thread that hashes has panicked, and what it had is lost.
     Broken,
+    /// The process has forked in a run, and the thread stayed in the parent.
+    Elsewhere,
 }
 
 /// The segments of one session. See the module.
@@ -69,24 +83,31 @@ impl<'env> Sealer<'env> {
             return (None, Some(Unsealed::Broken));
         }
         let (sender, records) = sync_channel::<SegmentRecord>(WAITING);
-        let stopped = Arc::new(AtomicBool::new(false));
-        let (ran, sealed) = scope(|threads| {
-            let (sealer, flag) = (&mut *self, Arc::clone(&stopped));
-            let thread = Builder::new().name("tachy-sealer".to_owned());
-            let thread = match thread.spawn_scoped(threads, move || sealer.seal_all(records, &flag)) {
-                Ok(thread) => thread,
-                Err(source) => return (None, Err(Unsealed::Thread(source))),
-            };
-            // The sender is gone when this is over, also by a panic, and then the thread ends.
-            let ran = callers::call(|| run(Records { records: sender, stopped }));
-            (Some(ran), thread.join().unwrap_or(Err(Unsealed::Broken)))
-        });
-        self.broken = matches!(sealed, Err(Unsealed::Broken));
-        (ran, sealed.err())
+        let (stopped, process) = (Arc::new(AtomicBool::new(false)), ProcessNumber::current());
+        let flag = Arc::clone(&stopped);
+        // The sender is gone when the run is over, also by a panic, and then the thread ends.
+        let run = || callers::call(|| run(Records { records: sender, stopped, process }));
+        let done = beside("tachy-sealer", STACK_BYTES, || self.seal_all(records, &flag, process), run);
+        let (ran, sealed) = match done {
+            Ok((ran, sealed)) => (ran, sealed),
+            Err(source) => return (None, Some(Unsealed::Thread(source))),
+        };
+        let unsealed = match sealed {
+            Beside::Done(sealed) => sealed.err(),
+            Beside::Panicked => Some(Unsealed::Broken),
+            Beside::Elsewhere => Some(Unsealed::Elsewhere),
+        };
+        self.broken = matches!(unsealed, Some(Unsealed::Broken));
+        (Some(ran), unsealed)
     }
 
     /// Seals records until no more come. After a refusal the rest waits for the next run.
-    fn seal_all(&mut self, records: Receiver<SegmentRecord>, stopped: &AtomicBool) -> Result<(), Unsealed> {
+    fn seal_all(
+        &mut self,
+        records: Receiver<SegmentRecord>,
+        stopped: &AtomicBool,
+        process: ProcessNumber,
+    ) -> Result<(), Unsealed> {
         let tree = self.tree.get_or_insert_with(|| Tree::of(&Image::of(&self.program)));
         let root = tree.root();
         self.roots.get_or_insert((root, root));
@@ -97,6 +118,10 @@ impl<'env> Sealer<'env> {
             self.waiting.push_back(segment);
             given = given.and_then(|()| give(&mut self.sink, &mut self.waiting));
             stopped.store(given.is_err(), Ordering::Release);
+            // Who takes segments has forked, and this is the child: it has no thread that could send more.
+            if process != ProcessNumber::current() {
+                return Err(Unsealed::Elsewhere);
+            }
         }
         given
     }

@@ -4,6 +4,8 @@
 //! The encoding is postcard of the fields in their order, which is that of `execute::Segment` of risc0-circuit-rv32im
 //! 4.0.5. This file must not know how digests are computed.
 
+use std::fmt;
+
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use tachy_runtime::PageContent;
@@ -12,7 +14,7 @@ use super::claim::Claim;
 use super::digest::Digest;
 
 /// What a machine hands over at the end of a segment; [`Tree::seal`](super::Tree::seal) makes a [`Segment`] of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SegmentRecord {
     /// The segment's number in its session, from 0.
     pub index: u64,
@@ -41,7 +43,7 @@ pub struct SegmentRecord {
 }
 
 /// A page that a segment paged in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TouchedPage {
     /// Its number: its address divided by 1024.
     pub page: u32,
@@ -52,7 +54,7 @@ pub struct TouchedPage {
 }
 
 /// A segment, ready to be proven.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Segment {
     pub(super) partial_image: PartialImage,
     pub(super) claim: Claim,
@@ -125,7 +127,7 @@ impl Segment {
 }
 
 /// As much of a memory as a segment touches, and what it takes to check that against the root.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PartialImage {
     pub(super) pages: Vec<(u32, Box<PageContent>)>,
     pub(super) digests: Vec<(u32, Digest)>,
@@ -206,4 +208,38 @@ pub struct PovwNonce {
 
 fn log_bytes<S: Serializer>(log: &[u8; 20], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(log)
+}
+
+impl fmt::Debug for SegmentRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SegmentRecord { index, po2, user_cycles, paging_cycles, pages, .. } = self;
+        let mut shown = f.debug_struct("SegmentRecord");
+        shown.field("index", index).field("po2", po2).field("user_cycles", user_cycles);
+        shown.field("paging_cycles", paging_cycles).field("pages", &pages.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TouchedPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TouchedPage { page, after, .. } = self;
+        f.debug_struct("TouchedPage").field("page", page).field("is_written", &after.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Segment { index, po2, suspend_cycle, paging_cycles, claim, partial_image, .. } = self;
+        let mut shown = f.debug_struct("Segment");
+        shown.field("index", index).field("po2", po2).field("user_cycles", suspend_cycle);
+        shown.field("paging_cycles", paging_cycles).field("claim", claim).field("partial_image", partial_image);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PartialImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PartialImage { pages, digests } = self;
+        let mut shown = f.debug_struct("PartialImage");
+        shown.field("pages", &pages.len()).field("digests", &digests.len()).finish_non_exhaustive()
+    }
 }

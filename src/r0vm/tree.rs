@@ -5,8 +5,9 @@
 //!
 //! This file must not know what a program or a session is.
 
-use std::sync::LazyLock;
+use std::fmt;
 
+use once_cell::race::OnceBox;
 use rustc_hash::FxHashMap;
 use tachy_runtime::poseidon2::{Kernel, PoseidonDigest};
 use tachy_runtime::{PAGE_BYTES, PAGES, PageContent};
@@ -22,19 +23,23 @@ const DEPTH: u32 = PAGES.ilog2();
 const ROOT: u32 = 1;
 
 /// The digest of a subtree of zero pages, by the depth of its root.
-static ZERO_DIGESTS: LazyLock<[PoseidonDigest; DEPTH as usize + 1]> = LazyLock::new(|| {
-    let mut digests = [[0; 8]; DEPTH as usize + 1];
-    let mut below = Kernel::PORTABLE.hash_pages(&[&[0; PAGE_BYTES as usize]]);
-    for digest in digests.iter_mut().rev() {
-        let [child] = *below else { break };
-        *digest = child;
-        below = Kernel::PORTABLE.hash_pairs(&[[child, child]]);
-    }
-    digests
-});
+fn zero_digests() -> &'static [PoseidonDigest; DEPTH as usize + 1] {
+    // Never locked: a fork while another thread makes them would leave a lock locked in the child.
+    static DIGESTS: OnceBox<[PoseidonDigest; DEPTH as usize + 1]> = OnceBox::new();
+    DIGESTS.get_or_init(|| {
+        let mut digests = Box::new([[0; 8]; DEPTH as usize + 1]);
+        let mut below = Kernel::PORTABLE.hash_pages(&[&[0; PAGE_BYTES as usize]]);
+        for digest in digests.iter_mut().rev() {
+            let [child] = *below else { break };
+            *digest = child;
+            below = Kernel::PORTABLE.hash_pairs(&[[child, child]]);
+        }
+        digests
+    })
+}
 
 /// The digests of a memory and of all its parts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tree {
     kernel: Kernel,
     /// By node. A node that is not here is the root of a zero subtree.
@@ -61,7 +66,7 @@ impl Tree {
 
     /// The digest of a node; of one that does not exist, zeros.
     fn digest(&self, node: u32) -> PoseidonDigest {
-        let zero = || node.checked_ilog2().and_then(|depth| ZERO_DIGESTS.get(depth as usize)).copied();
+        let zero = || node.checked_ilog2().and_then(|depth| zero_digests().get(depth as usize)).copied();
         self.digests.get(&node).copied().or_else(zero).unwrap_or_default()
     }
 
@@ -133,5 +138,12 @@ impl Tree {
             index: record.index,
             povw_nonce: record.povw_nonce,
         }
+    }
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Tree");
+        shown.field("root", &self.root()).field("digests", &self.digests.len()).finish_non_exhaustive()
     }
 }

@@ -15,6 +15,7 @@
 //! | 48..80 | digest of the program |
 //! | 80..96 | zero |
 
+use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::partial::write_on;
@@ -197,4 +198,12 @@ pub fn read_rows(stream: &mut impl Read, mut take: impl FnMut(u64, &[Row])) -> i
 
 fn malformed(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+impl<W: Write> fmt::Debug for FileSink<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FileSink { header, rows, effects, .. } = self;
+        let mut shown = f.debug_struct("FileSink");
+        shown.field("header", header).field("rows", rows).field("effects", effects).finish_non_exhaustive()
+    }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "registers, by five bits")]
 
 use std::collections::HashMap;
+use std::fmt;
 
 use thiserror::Error;
 
@@ -187,5 +188,14 @@ impl Sink for Replay {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Replay {
+    /// Where it is, not what memory it has seen.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Replay");
+        shown.field("step", &self.step).field("until", &self.until);
+        shown.field("pc", &format_args!("{:#010x}", self.pc)).field("words", &self.words.len()).finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@
 //! two hexadecimal digits at a time from a table, and given to the stream in large pieces.
 #![expect(clippy::indexing_slicing, reason = "digits of numbers, by parts of them")]
 
+use std::fmt;
 use std::io::{self, Write};
 
 use super::partial::write_on;
@@ -151,6 +152,14 @@ fn push_decimal(text: &mut Vec<u8>, number: u64) {
         }
     }
     text.extend_from_slice(&digits[at..]);
+}
+
+impl<R: Write, E: Write> fmt::Debug for CsvSink<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("CsvSink");
+        shown.field("has_rows", &self.rows.is_some()).field("has_effects", &self.effects.is_some());
+        shown.finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ fn errors_that_a_panic_hides() {
             let mut session = executor.start(env(&case)).expect("it starts");
             let never = Fault::never();
             let mut sink = Recorder { kept: VecSink::default(), fault: never.clone() };
-            executor.run(env(&case), &mut sink).err().expect("it has no good end");
+            executor.run(env(&case), &mut sink).expect_err("it has no good end");
             let last = never.calls(Point::Sink) - 1;
             let mut sink = Recorder { kept: VecSink::default(), fault: Fault::at(Point::Sink, last, How::Panic) };
             assert!(catch_unwind(AssertUnwindSafe(|| session.run(&mut sink))).is_err(), "{what}");

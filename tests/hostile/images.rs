@@ -50,7 +50,7 @@ fn a_bss_of_four_gibibytes() {
     let bytes = exiting(MachineKind::Bare).iter().flat_map(|word| word.to_le_bytes()).collect();
     let all = Segment { memory_bytes: u32::MAX - CODE, ..Segment::new(CODE, bytes, Permissions::RWX) };
     let program = Program::from_segments(CODE, vec![all]).expect("a large program");
-    let error = Setup::eager().executor(&Case::new(program)).start(Env::new()).err().expect("no room for a stack");
+    let error = Setup::eager().executor(&Case::new(program)).start(Env::new()).expect_err("no room for a stack");
     assert_eq!(error.kind(), "boot", "{error}");
 }
 

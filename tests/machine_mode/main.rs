@@ -285,7 +285,7 @@ fn pages_are_counted_once() {
     assert_eq!(outcome.state.expect("it started").pages, 5);
     let mut limited = case.clone();
     limited.limits.memory_bytes = Some(3 * 1024 + 1023);
-    let error = Setup::interpreter().executor(&limited).start(Env::new()).err().expect("four pages do not fit");
+    let error = Setup::interpreter().executor(&limited).start(Env::new()).expect_err("four pages do not fit");
     assert!(error.to_string().contains("memory limit of 3072 bytes"), "{error}");
     limited.limits.memory_bytes = Some(4 * 1024);
     Setup::interpreter().executor(&limited).start(Env::new()).expect("four pages fit");
@@ -433,16 +433,56 @@ fn standard_constants() -> Vec<u32> {
     (2..).filter(is_prime).take(64).map(root).collect()
 }
 
-/// The longest program that a bigint call may name has 10 MiB; paging that in takes more than a segment has.
+/// The longest program that a bigint call may name has 10 MiB. What it says is looked at before what paging it in takes.
 #[test]
 fn bigint_programs_that_are_too_long() {
     let words = (10 << 20) / 4;
     for (words, expected) in
-        [(words, "too small"), (words + 1, "too long"), (1 << 30, "too long"), (u32::MAX, "too long")]
+        [(words, "begins with 0x00000000"), (words + 1, "too long"), (1 << 30, "too long"), (u32::MAX, "too long")]
     {
         let registers = [(5, 0), (A0, DATA), (T1, 0x1000_0000), (7, DATA), (28, DATA), (A7, BIGINT)];
         let (_, text) = refusal("a long bigint program", &call(&registers, &[(DATA, &[words, 0, 0])]));
         assert!(text.contains(expected), "{words} words: {text}");
+    }
+}
+
+/// A call that pages in more than a segment has is carried out. Then the session's limit is looked at, and the segment's
+/// after it; the place is the instruction behind the call.
+#[test]
+fn calls_that_no_segment_holds() {
+    // 65,535 blocks of half-words, ten cycles each.
+    const CYCLES: u64 = 3 + 10 * 65_535;
+    let case = call(&[(A0, 0), (A1, 0x40_0000), (A2, DATA / 4), (A3, 0xffff), (A7, 3)], &[]);
+    for setup in setups().iter().chain([&Setup::interpreter()]) {
+        let end = |limit_cycles: u64| {
+            let mut session = setup.executor(&case).start(Env::new().segment_po2(13)).expect("it starts");
+            session.limits_mut().cycles = Some(limit_cycles);
+            let error = session.run(&mut NullSink::off()).expect_err("it takes too much");
+            let place = error.place().expect("it has a place");
+            assert_eq!(session.word(place.pc - 4), ECALL, "{error}");
+            (error, place.step - 1 + CYCLES)
+        };
+        let (error, used) = end(u64::MAX);
+        assert!(matches!(error, Error::SegmentTooSmall { po2: 13, .. }), "{error}");
+        assert_eq!(end(used + 1).0.kind(), "segment-too-small");
+        for limit in [5_000, used] {
+            let (error, _) = end(limit);
+            assert!(error.to_string().starts_with(&format!("Session limit exceeded: {used} >= {limit} ")), "{error}");
+        }
+    }
+}
+
+/// A call may name all of memory. What no segment has room for is not paged in, nor written down.
+#[test]
+fn calls_that_name_all_of_memory() {
+    let bibc = u32::from_le_bytes(*b"bibc");
+    let data: [(u32, &[u32]); 2] = [(DATA, &[6, 0x3fff_fff0, 0x3fff_fff0]), (DATA + 0x100, &[bibc, 1, 0, 0, 0, 0])];
+    let registers = [(5, 1), (A0, DATA), (T1, DATA + 0x100), (7, 8), (28, 4), (A7, BIGINT)];
+    for setup in setups().iter().chain([&Setup::interpreter()]) {
+        let outcome = run(&call(&registers, &data), setup);
+        assert!(matches!(outcome.end, End::Failed { kind: "segment-too-small", .. }), "{:?}", outcome.end);
+        // Pages of a segment of 2^20 cycles, 256 words each.
+        assert!(outcome.effects.len() < (1 << 20) / 322 * 260, "{} effects", outcome.effects.len());
     }
 }
 

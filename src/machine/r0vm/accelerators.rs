@@ -71,11 +71,14 @@ impl R0vm {
             }
             poseidon2::permute(&mut cells);
         }
+        let (block_cycles, state_cycles) = (if bits & ELEMENTS != 0 { 11 } else { 10 }, (state != 0) as u64);
+        let cycles = 1 + state_cycles + count as u64 * block_cycles;
         for word in 0..8 {
             let (place, value) = (output.wrapping_add(word), cells[word as usize]);
             if bits & CHECK == 0 {
                 self.store_at(vm, world, place, value)?;
             } else if self.load_at(vm, world, place)? != value {
+                self.charge(vm, cycles);
                 return Err(Refusal::Illegal("a Poseidon2 digest that is not the expected one, which has", value));
             }
         }
@@ -84,8 +87,8 @@ impl R0vm {
                 self.store_at(vm, world, state.wrapping_add(word), cells[16 + word as usize])?;
             }
         }
-        let block_cycles = if bits & ELEMENTS != 0 { 11 } else { 10 };
-        self.charge(vm, 2 + if state != 0 { 2 } else { 0 } + count as u64 * block_cycles);
+        // One for the output, and one for the state.
+        self.charge(vm, cycles + 1 + state_cycles);
         Ok(Flow::Next)
     }
 
@@ -174,7 +177,8 @@ impl R0vm {
         Ok(Flow::Next)
     }
 
-    /// Loads all words of a range, which ends below 2^32.
+    /// Loads all words of a range, which ends below 2^32. One ecall can name all of memory, so pages that no segment has
+    /// room for are left out: the ecall is carried out, and the check before the next instruction refuses to go on.
     fn load_range(
         &mut self,
         vm: &mut HartState<'_>,
@@ -186,7 +190,7 @@ impl R0vm {
             return Err(Refusal::Illegal("a bigint ecall that reads past the end of memory, from", address));
         };
         let mut at = address;
-        while at < end {
+        while at < end && !self.segment.is_overdrawn() {
             // Words are looked at one by one where someone writes them down.
             let page_end = (page_of(at) + 1).saturating_mul(PAGE_BYTES);
             if vm.tracing() {

@@ -128,13 +128,11 @@ impl R0vm {
             self.take_back(vm, stored);
             (0..).zip(registers).for_each(|(number, value)| vm.set_register(Slot::x(number), value));
             self.calls = calls;
-        }
-        let flow = done?;
-        world.ecalls += 1;
-        if let Some(count) = self.calls.get_mut(number as usize) {
+        } else if let Some(count) = self.calls.get_mut(number as usize) {
             count.cycles += self.extra_cycles - extra;
         }
-        Ok(flow)
+        world.ecalls += done.is_ok() as u64;
+        done
     }
 
     /// Ends the program: two cycles.

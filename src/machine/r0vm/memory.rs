@@ -48,7 +48,6 @@ impl R0vm {
         page: u32,
     ) -> Result<(), Refusal> {
         if !self.paging.is_loaded(page) {
-            self.segment.check_paging()?;
             let address = page * PAGE_BYTES;
             let state = vm.page_state(address);
             if !state.contains(COUNTED) {

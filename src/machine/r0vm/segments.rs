@@ -66,12 +66,10 @@ impl Segment {
         }
     }
 
-    /// Refuses another page where paging alone takes more than a segment has: one instruction can name all of memory.
-    pub(super) fn check_paging(&self) -> Result<(), Refusal> {
-        match self.paging_cycles >> self.po2 {
-            0 => Ok(()),
-            _ => Err(Refusal::SegmentTooSmall(self.po2)),
-        }
+    /// Whether paging alone has taken more than a segment has. The instruction that did so is the last one: what the check
+    /// before the next one says no longer depends on the pages that this one still names.
+    pub(super) fn is_overdrawn(&self) -> bool {
+        self.paging_cycles >> self.po2 != 0
     }
 
     /// Cycles at which it ends.

@@ -6,6 +6,8 @@
 //! of its own, with handlers for calls and traps, runs a user program that does the same and traps now and then.
 //! Programs mostly end by themselves; some run into the session limit, some into an error, as their seed has it.
 //!
+//! A third kind is not random: one large ecall each, for what is refused when.
+//!
 //! Nothing here knows who runs the programs.
 
 #![forbid(unsafe_code)]
@@ -14,11 +16,13 @@ mod assembler;
 mod body;
 mod calls;
 mod elf;
+mod large;
 mod machine;
 mod places;
 mod rng;
 mod user;
 
+pub use large::{LargeEcall, large_ecall};
 pub use machine::machine_mode;
 pub use user::user_mode;
 
