@@ -35,6 +35,17 @@ pub enum ProgramError {
         found: String,
     },
 
+    /// The kernel that this library was built with is not that of RISC Zero 3.0.
+    #[error(
+        "the kernel that Tachy was built with is not that of RISC Zero 3.0 (SHA-256 {sha256}), so the program would get \
+         another image id; run its program binary, which has its own kernel, or build with `cargo update \
+         risc0-zkos-v1compat --precise 2.2.3`"
+    )]
+    OtherKernel {
+        /// SHA-256 of the kernel that there is.
+        sha256: String,
+    },
+
     /// One of the two ELFs of a RISC Zero program is no program.
     #[error("the {elf} ELF of the RISC Zero program: {error}")]
     InElf {

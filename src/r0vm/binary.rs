@@ -8,11 +8,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::kernel::kernel_elf;
 use super::{SUSPEND_MODE_ADDRESS, SUSPEND_PC_ADDRESS, USER_END, USER_ENTRY_ADDRESS};
 use crate::program::{Permissions, Program, ProgramError, Range, Risc0Elf, Segment};
-
-/// The kernel of RISC Zero 3.0, as its tools put it into program binaries.
-pub const KERNEL_ELF: &[u8] = risc0_zkos_v1compat::V1COMPAT_ELF;
 
 const MAGIC: [u8; 4] = *b"R0BF";
 const VERSION: u32 = 1;
@@ -216,12 +214,13 @@ impl Program {
         Binary::parse(bytes)?.load()
     }
 
-    /// Reads the ELF of a user program for RISC Zero 3.0, and puts [`KERNEL_ELF`] under it.
+    /// Reads the ELF of a user program for RISC Zero 3.0, and puts [`KERNEL_ELF`](super::KERNEL_ELF) under it.
     ///
     /// # Errors
     ///
-    /// As of [`Program::from_risc0`].
+    /// As of [`Program::from_risc0`]; and [`ProgramError::OtherKernel`] where this library was built with another
+    /// kernel than that of RISC Zero 3.0, under which the program would have another image id.
     pub fn from_risc0_elf(user_elf: &[u8]) -> Result<Program, ProgramError> {
-        Binary { user_elf, kernel_elf: KERNEL_ELF }.load()
+        Binary { user_elf, kernel_elf: kernel_elf()? }.load()
     }
 }
