@@ -8,6 +8,7 @@
 //! This module must not know what an instruction is, how memory is laid out on the host (pages, sharing, a stack are
 //! the machine's matter), or that anything runs. `elf.rs` and its folder are the only place that knows goblin.
 
+mod demangle;
 mod elf;
 mod error;
 mod lines;
