@@ -11,7 +11,9 @@
 mod demangle;
 mod elf;
 mod error;
+mod frames;
 mod lines;
+mod source;
 mod symbols;
 
 use std::fmt;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 
 pub(crate) use elf::{Range, Risc0Elf};
 pub use error::ProgramError;
-pub use lines::{SourceLine, source_line};
+pub use source::{Frame, NoFrames, SourceLine, own_line, source_frames, source_line};
 use symbols::SymbolTable;
 pub use symbols::{Symbol, SymbolKind};
 

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
+use tachy::program::Frame;
 use tachy::{Error, MachineKind, Place, ProgramError};
 
 /// Exit code for a command line that makes no sense.
@@ -186,6 +187,12 @@ impl Failure {
 pub(super) struct CodePlace {
     pub(super) symbol: Option<String>,
     pub(super) source: Option<String>,
+    /// All functions that are inlined into each other there.
+    pub(super) frames: Vec<Frame>,
+    /// Why there is no line, if that is worth a word.
+    pub(super) no_line: Option<String>,
+    /// The address that it is about, where that is not the error's: in the user program that the kernel serves.
+    pub(super) user_pc: Option<u32>,
 }
 
 #[cfg(test)]

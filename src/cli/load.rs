@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tachy::program::{SourceLine, source_line};
+use tachy::program::{Frame, NoFrames, source_frames};
 use tachy::r0vm::{Binary, USER_END, USER_ENTRY_ADDRESS};
 use tachy::{MachineKind, Program, ProgramError};
 
@@ -37,12 +37,12 @@ impl Loaded {
         Ok(Loaded { program, machine, bytes })
     }
 
-    /// Where in its source an address lies, if the file knows.
-    pub(super) fn source_line(&self, address: u32) -> Option<SourceLine> {
+    /// The functions at an address with their lines, if the file knows.
+    pub(super) fn source_frames(&self, address: u32) -> Result<Vec<Frame>, NoFrames> {
         match Binary::parse(&self.bytes) {
-            Ok(Binary { user_elf, .. }) if address < USER_END => source_line(user_elf, address),
-            Ok(Binary { kernel_elf, .. }) => source_line(kernel_elf, address),
-            Err(_) => source_line(&self.bytes, address),
+            Ok(Binary { user_elf, .. }) if address < USER_END => source_frames(user_elf, address),
+            Ok(Binary { kernel_elf, .. }) => source_frames(kernel_elf, address),
+            Err(_) => source_frames(&self.bytes, address),
         }
     }
 }

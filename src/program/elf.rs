@@ -7,16 +7,18 @@
 //! This file must not know what makes segments a good image; that is checked in one place for all sources.
 
 mod risc0;
+mod sections;
 
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{self as eh, header32};
 use goblin::elf::program_header::{self as ph, ProgramHeader};
-use goblin::elf::section_header::{self as sh, SectionHeader};
+use goblin::elf::section_header as sh;
 use goblin::elf::sym::{self, Sym};
 
 use super::{Permissions, ProgramError, Segment, Symbol, SymbolKind};
 use crate::printable::printable;
 pub(crate) use risc0::{Range, Risc0Elf};
+pub(super) use sections::{Sections, Unreadable};
 
 const ELF32_LE: Ctx = Ctx { container: Container::Little, le: Endian::Little };
 const HEADER_BYTES: u16 = header32::SIZEOF_EHDR as u16;
@@ -200,11 +202,7 @@ fn no_data(bytes: &[u8], index: usize, address: u64, end_offset: u64) -> Program
 
 /// The symbols of the first symbol table, or `None` if it or its strings are missing or broken.
 fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Vec<Symbol>> {
-    if header.e_shentsize != SECTION_HEADER_BYTES {
-        return None;
-    }
-    let table = get(bytes, header.e_shoff.into(), u64::from(header.e_shnum) * u64::from(SECTION_HEADER_BYTES))?;
-    let sections = SectionHeader::parse_from(table, 0, header.e_shnum.into(), ELF32_LE).ok()?;
+    let sections = sections::headers(bytes, header)?;
     let symbols_section = sections.iter().find(|section| section.sh_type == sh::SHT_SYMTAB)?;
     let strings_section = sections.get(usize::try_from(symbols_section.sh_link).ok()?)?;
     if strings_section.sh_type != sh::SHT_STRTAB {
@@ -238,25 +236,6 @@ fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Vec<Symbol>> 
         });
     }
     Some(symbols)
-}
-
-/// The first section of this name, as it lies in the file; `None` where it is missing, broken, or compressed.
-pub(super) fn section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let header = read_any_header(bytes).ok()?;
-    if header.e_shentsize != SECTION_HEADER_BYTES {
-        return None;
-    }
-    let table = get(bytes, header.e_shoff.into(), u64::from(header.e_shnum) * u64::from(SECTION_HEADER_BYTES))?;
-    let sections = SectionHeader::parse_from(table, 0, header.e_shnum.into(), ELF32_LE).ok()?;
-    let names_section = sections.get(usize::from(header.e_shstrndx))?;
-    let names = get(bytes, names_section.sh_offset, names_section.sh_size)?;
-    let is_named = |section: &&SectionHeader| {
-        let rest = names.get(section.sh_name..).and_then(|rest| rest.strip_prefix(name.as_bytes()));
-        rest.and_then(|rest| rest.first()) == Some(&0)
-    };
-    let found = sections.iter().find(is_named)?;
-    let compressed = found.sh_flags & u64::from(sh::SHF_COMPRESSED) != 0;
-    (!compressed && found.sh_type == sh::SHT_PROGBITS).then(|| get(bytes, found.sh_offset, found.sh_size))?
 }
 
 /// What a symbol names, or `None` if it names no place in memory: imports, constants, sections, files, thread-local

@@ -16,6 +16,7 @@ pub(crate) mod layout;
 mod report;
 mod sealer;
 mod segment;
+mod served;
 mod tree;
 
 pub use binary::Binary;
@@ -27,6 +28,7 @@ pub use kernel::KERNEL_ELF;
 pub use report::{CallCount, Exit, Report, SegmentCycles};
 pub(crate) use sealer::Sealer;
 pub use segment::{PartialImage, PovwNonce, Segment, SegmentRecord, TouchedPage};
+pub(crate) use served::served_ecall;
 pub use tachy_runtime::{PageContent, poseidon2};
 pub use tree::Tree;
 
