@@ -156,10 +156,10 @@ pub enum ProgramError {
         memory_bytes: u32,
     },
 
-    /// Two segments hold the same address.
+    /// Two segments that were given directly hold the same address.
     #[error(
-        "segments {lower_address:#010x}..{lower_end:#010x} and {upper_address:#010x}..{upper_end:#010x} overlap; \
-         mend the linker script"
+        "segments {lower_address:#010x}..{lower_end:#010x} and {upper_address:#010x}..{upper_end:#010x} overlap; give \
+         each address one segment"
     )]
     OverlappingSegments {
         /// Where the lower segment starts.
