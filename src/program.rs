@@ -202,6 +202,13 @@ impl Program {
     }
 }
 
+/// [`ProgramError::UnsupportedFlags`] if an ELF says that it was compiled for extensions that no machine here has.
+///
+/// R0VM's loader runs such a program all the same, up to the first instruction of them.
+pub fn unsupported_flags(elf: &[u8]) -> Option<ProgramError> {
+    elf::unsupported_flags(elf)
+}
+
 /// Whether a segment's data fit into its memory, and that into the address space.
 fn check_extent(address: u32, memory_bytes: u32, data: &[u8]) -> Result<(), ProgramError> {
     let data_bytes = data.len() as u64;

@@ -77,7 +77,7 @@ pub(super) fn help(examples: &str) -> String {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) kind: &'static str,
-    /// What, where, and what to do: a line or two.
+    /// What, where, and what to do: a few lines.
     pub(super) message: String,
     pub(super) place: Option<Place>,
     /// Where in the program that is.

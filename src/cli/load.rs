@@ -37,6 +37,11 @@ impl Loaded {
         Ok(Loaded { program, machine, bytes })
     }
 
+    /// The program's own ELF, without a kernel.
+    pub(super) fn user_elf(&self) -> &[u8] {
+        Binary::parse(&self.bytes).map_or(&self.bytes, |binary| binary.user_elf)
+    }
+
     /// The functions at an address with their lines, if the file knows.
     pub(super) fn source_frames(&self, address: u32) -> Result<Vec<Frame>, NoFrames> {
         match Binary::parse(&self.bytes) {

@@ -9,6 +9,7 @@ mod diff;
 mod drive;
 mod failure;
 mod guest;
+mod hints;
 mod info;
 mod interrupt;
 mod load;

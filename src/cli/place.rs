@@ -5,6 +5,7 @@ use tachy::program::{Frame, NoFrames, own_line};
 use tachy::{Cause, Error, Place, Session};
 
 use super::failure::{CodePlace, Failure};
+use super::hints::hints;
 use super::load::Loaded;
 use super::text::symbol;
 
@@ -38,9 +39,10 @@ impl Failure {
         if matches!(error, Error::Difference(_)) {
             more.push("`tachy diff` shows both rows".to_owned());
         }
-        if !more.is_empty() {
+        let lines = [more.join("; ")].into_iter().chain(hints(error, loaded, session));
+        for line in lines.filter(|line| !line.is_empty()) {
             failure.message.push_str("\n  ");
-            failure.message.push_str(&more.join("; "));
+            failure.message.push_str(&line);
         }
         failure
     }

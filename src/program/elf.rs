@@ -116,6 +116,11 @@ fn malformed(field: &'static str, found: u16, expected: &'static str) -> Program
     ProgramError::MalformedHeader { field, found: found.into(), expected }
 }
 
+/// What the flags of an ELF stand for that is not supported.
+pub(super) fn unsupported_flags(bytes: &[u8]) -> Option<ProgramError> {
+    check_flags(read_any_header(bytes).ok()?.e_flags).err()
+}
+
 /// Total store ordering.
 const FLAG_TSO: u32 = 0x10;
 

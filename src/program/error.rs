@@ -99,7 +99,7 @@ pub enum ProgramError {
     },
 
     /// Built for extensions or an ABI that the machines do not have.
-    #[error("e_flags {flags:#x}: compiled with {features}; build with -march=rv32im -mabi=ilp32")]
+    #[error("e_flags {flags:#x}: compiled with {features}; build with -march=rv32im -mabi=ilp32, or for riscv32im")]
     UnsupportedFlags {
         /// The ELF's `e_flags`.
         flags: u32,
