@@ -257,6 +257,11 @@ fn what_cannot_be_read_says_why() {
     assert_eq!(error, NoFrames::Elsewhere { file: "trap.debug".to_owned() });
     assert!(error.to_string().contains("is in trap.debug"), "{error}");
 
+    // The linker adds the addresses of sections to what refers to them.
+    let error = source_frames(&debug_elf("trap-displaced"), ADDRESS).unwrap_err();
+    assert!(matches!(error, NoFrames::Displaced { section: ".debug_line", section_address: 0x1_0000.. }), "{error}");
+    assert!(error.to_string().contains("`.debug_line 0 : { *(.debug_line) }`"), "{error}");
+
     let compressed = |compress: fn(&mut Section)| source_frames(&with_debug_sections(&elf, compress), ADDRESS);
     let unknown = compressed(|section| {
         section.data = with_header(77, section.data.len() as u32, zlib(&section.data));

@@ -78,6 +78,17 @@ pub enum NoFrames {
         /// The section.
         section: &'static str,
     },
+    /// The linker moved the section, so that what refers to places in it means others.
+    #[error(
+        "the linker script gives its section {section} the address {section_address:#x}, so that references into it are \
+         wrong; give it the address 0, as in `{section} 0 : {{ *({section}) }}`"
+    )]
+    Displaced {
+        /// The section.
+        section: &'static str,
+        /// Its address.
+        section_address: u32,
+    },
     /// The debug information does not speak of the address.
     #[error("its debug information does not cover {address:#010x}")]
     NotCovered {
@@ -121,7 +132,7 @@ pub fn source_frames(elf: &[u8], address: u32) -> Result<Vec<Frame>, NoFrames> {
         None => frames.push(Frame { function: None, line: found.line }),
     }
     match frames.iter().all(|frame| frame.line.is_none() && frame.function.is_none()) {
-        true => Err(NoFrames::NotCovered { address }),
+        true => Err(displaced(&sections).unwrap_or(NoFrames::NotCovered { address })),
         false => Ok(frames),
     }
 }
@@ -154,6 +165,14 @@ impl<'a> Debug<'a, '_> {
             Unreadable::Damaged => NoFrames::Damaged { section: name },
         })
     }
+}
+
+/// The first section of debug information that is to lie in memory, as linker scripts have it that do not know it.
+fn displaced(sections: &Sections<'_>) -> Option<NoFrames> {
+    [".debug_line", ".debug_line_str", ".debug_str"].into_iter().find_map(|section| {
+        let section_address = sections.address(section).filter(|&address| address != 0)?;
+        Some(NoFrames::Displaced { section, section_address })
+    })
 }
 
 /// The file that `strip` and `objcopy --add-gnu-debuglink` say has the debug information.

@@ -9,12 +9,15 @@ build() {
     shift
     riscv64-unknown-elf-gcc -march=rv32im -mabi=ilp32 -O1 -ffreestanding -fno-pic "$@" \
         -fdebug-prefix-map="$PWD"=. -nostdlib -nostartfiles -static \
-        -Wl,--build-id=none,-Ttext=0x10000 source/trap.c -o "$name.elf"
+        -Wl,--build-id=none,"$layout" source/trap.c -o "$name.elf"
 }
+layout=-Ttext=0x10000
 for version in 2 3 4 5; do
     build trap-dwarf$version -gdwarf-$version
 done
 build trap-dwarf64 -gdwarf-5 -gdwarf64
+layout=-Tsource/displaced.ld
+build trap-displaced -gdwarf-5
 # Names of Rust in both schemes; the linker compresses with zstd.
 for scheme in legacy v0; do
     options="-Z unstable-options"

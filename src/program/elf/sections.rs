@@ -88,6 +88,11 @@ impl<'a> Sections<'a> {
         }
     }
 
+    /// The address that the first section of this name says it has in memory.
+    pub(in crate::program) fn address(&self, name: &str) -> Option<u32> {
+        self.find(name).and_then(|(header, _)| u32::try_from(header.sh_addr).ok())
+    }
+
     fn find(&self, name: &str) -> Option<(&SectionHeader, &'a [u8])> {
         let is_named = |section: &&SectionHeader| {
             let rest = self.names.get(section.sh_name..).and_then(|rest| rest.strip_prefix(name.as_bytes()));
