@@ -54,3 +54,70 @@ fn a_map_that_cannot_be_written_is_left_out() {
         assert!(output.stderr.is_empty(), "{output:?}");
     }
 }
+
+/// All that the standard library and dependencies read, with values that would show: README has the list.
+const VARIABLES: [(&str, &str); 15] = [
+    ("RUST_BACKTRACE", "full"),
+    ("RUST_LIB_BACKTRACE", "1"),
+    ("RUST_LOG", "trace"),
+    ("RUST_MIN_STACK", "1"),
+    ("PERF_BUILDID_DIR", "/nowhere"),
+    ("NO_COLOR", "1"),
+    ("CLICOLOR", "1"),
+    ("COLORTERM", "truecolor"),
+    ("TERM", "xterm-256color"),
+    ("CI", "true"),
+    ("LANG", "ru_RU.UTF-8"),
+    ("LC_ALL", "tr_TR.UTF-8"),
+    ("COLUMNS", "20"),
+    ("LINES", "2"),
+    ("DASHU_THRESHOLD_SIMPLE_MUL", "1"),
+];
+
+/// Runs `tachy` with no other variables than these.
+fn with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tachy"));
+    command.env_clear().envs(variables.iter().copied()).args(arguments);
+    command.output().expect("tachy starts")
+}
+
+/// Neither rows nor reports nor errors depend on a variable; colours are forced by one that says so, and are all that it
+/// changes.
+#[test]
+fn nothing_but_colours_depends_on_variables() {
+    let fib = guest("fib").display().to_string();
+    let trap = format!("{}/tests/debug/trap-dwarf5.elf", env!("CARGO_MANIFEST_DIR"));
+    let hash = format!("{}/guests/r0vm/bin/recursion.bin", env!("CARGO_MANIFEST_DIR"));
+    let journal = ["run", "--jit-threshold", "1", "--journal", "-", "--input", "/dev/null", &hash];
+    for arguments in [
+        &["run", "--jit-threshold", "1", &fib, "--", "20"][..],
+        &["trace", &fib, "--", "5"],
+        &["info", "--json", "--symbols", &fib],
+        &["run", &trap],
+        &["run", "/nowhere"],
+        &journal,
+        &["frobnicate"],
+    ] {
+        let plain = with(&[], arguments);
+        let all = with(&VARIABLES, arguments);
+        assert_eq!(all, plain, "{arguments:?}");
+        let forced = with(&[("CLICOLOR_FORCE", "1")], arguments);
+        assert_eq!((forced.status, &forced.stdout), (plain.status, &plain.stdout), "{arguments:?}");
+        assert_eq!(without_colours(&forced.stderr), plain.stderr, "{arguments:?}");
+    }
+}
+
+fn without_colours(text: &[u8]) -> Vec<u8> {
+    let mut left = Vec::new();
+    let mut rest = text;
+    while let Some((&byte, later)) = rest.split_first() {
+        rest = later;
+        if byte == 0x1b {
+            let end = rest.iter().position(|&byte| byte == b'm').expect("a colour ends");
+            rest = &rest[end + 1..];
+        } else {
+            left.push(byte);
+        }
+    }
+    left
+}

@@ -13,6 +13,9 @@ use crate::program::Program;
 /// Records that may wait to be hashed.
 const WAITING: usize = 2;
 
+/// The stack of the thread. Said here, because `RUST_MIN_STACK` decides else, and too little ends the process.
+const STACK_BYTES: usize = 2 << 20;
+
 /// What the thread gives back.
 enum Sealed {
     /// The root of memory before the first segment.
@@ -52,7 +55,7 @@ impl Sealer {
                 given = given.and_then(|()| done.send(Sealed::Segment(Box::new(tree.seal(record)))));
             }
         };
-        let thread = Builder::new().name("tachy-sealer".to_owned()).spawn(work)?;
+        let thread = Builder::new().name("tachy-sealer".to_owned()).stack_size(STACK_BYTES).spawn(work)?;
         Ok(Sealer { records: Some(records), sealed, thread: Some(thread), under_way: 0, broken: false, roots: None })
     }
 
