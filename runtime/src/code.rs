@@ -199,7 +199,7 @@ fn seal(mapping: &Mapping, offset: usize, bytes: usize) -> io::Result<()> {
 /// They are data to cranelift-jit, because it writes the names that it has for functions into the map of Linux's perf
 /// whenever `PERF_BUILDID_DIR` is set, as `perf record` does, and panics where it cannot. That map is for names of the
 /// guest's functions, and for embedders who ask for it.
-fn define(module: &mut JITModule, code: &[u8]) -> ModuleResult<DataId> {
+fn define(module: &mut JITModule, code: &[u8]) -> Result<DataId, Box<ModuleError>> {
     let id = module.declare_anonymous_data(false, false)?;
     let mut data = DataDescription::new();
     data.define(code.into());
@@ -287,7 +287,7 @@ impl CodeMemory {
         }
         let mut ids = Vec::with_capacity(functions.len());
         for code in functions {
-            ids.push(define(&mut module, code).map_err(Box::new)?);
+            ids.push(define(&mut module, code)?);
         }
         module.finalize_definitions().map_err(Box::new)?;
         let function = |id| {
