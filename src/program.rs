@@ -8,17 +8,22 @@
 //! This module must not know what an instruction is, how memory is laid out on the host (pages, sharing, a stack are
 //! the machine's matter), or that anything runs. `elf.rs` and its folder are the only place that knows goblin.
 
+mod demangle;
 mod elf;
 mod error;
+mod frames;
 mod lines;
+mod overlay;
+mod source;
 mod symbols;
 
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use elf::{Range, Risc0Elf};
+pub(crate) use elf::Risc0Elf;
 pub use error::ProgramError;
-pub use lines::{SourceLine, source_line};
+pub(crate) use overlay::{Overlay, Range};
+pub use source::{Frame, NoFrames, SourceLine, own_line, source_frames, source_line};
 use symbols::SymbolTable;
 pub use symbols::{Symbol, SymbolKind};
 
@@ -46,21 +51,28 @@ struct Image {
 impl Program {
     /// Reads a static little-endian ELF32 executable for RV32IM.
     ///
-    /// Section headers and symbols are optional: broken ones cost the names, not the program.
+    /// Segments are laid out as Linux does: where two hold the same address, it is the one that comes later in the file's
+    /// table; and what may be written may be read. Section headers and symbols are optional: broken ones cost the names,
+    /// not the program.
     ///
     /// # Errors
     ///
     /// Everything else is refused with what was found and what was expected; see [`ProgramError`].
     pub fn from_elf(bytes: &[u8]) -> Result<Program, ProgramError> {
         let file = elf::read(bytes)?;
-        Program::new(file.entry, file.segments, file.symbols)
+        let mut overlay = Overlay::default();
+        for range in file.ranges {
+            check_extent(range.address, range.memory_bytes, range.data)?;
+            overlay.put(range);
+        }
+        Program::new(file.entry, overlay.segments(), file.symbols)
     }
 
     /// Makes a program of segments given directly, as tests and generators do; it has no symbols.
     ///
     /// # Errors
     ///
-    /// The image is held to the same rules as one from an ELF.
+    /// The image is held to the same rules as one from an ELF, and no two segments may hold the same address.
     pub fn from_segments(entry: u32, segments: Vec<Segment>) -> Result<Program, ProgramError> {
         Program::new(entry, segments, Vec::new())
     }
@@ -98,14 +110,7 @@ impl Program {
         symbols: Vec<Symbol>,
     ) -> Result<Program, ProgramError> {
         for segment in &segments {
-            let Segment { address, memory_bytes, .. } = *segment;
-            let data_bytes = segment.data.len() as u64;
-            if data_bytes > u64::from(memory_bytes) {
-                return Err(ProgramError::DataExceedsMemory { address, data_bytes, memory_bytes });
-            }
-            if segment.end() > ADDRESS_SPACE_BYTES {
-                return Err(ProgramError::SegmentOutOfRange { address, memory_bytes });
-            }
+            check_extent(segment.address, segment.memory_bytes, &segment.data)?;
         }
         segments.retain(|segment| segment.memory_bytes > 0);
         segments.sort_by_key(|segment| segment.address);
@@ -195,6 +200,25 @@ impl Program {
         }
         *hasher.finalize().as_bytes()
     }
+}
+
+/// [`ProgramError::UnsupportedFlags`] if an ELF says that it was compiled for extensions that no machine here has.
+///
+/// R0VM's loader runs such a program all the same, up to the first instruction of them.
+pub fn unsupported_flags(elf: &[u8]) -> Option<ProgramError> {
+    elf::unsupported_flags(elf)
+}
+
+/// Whether a segment's data fit into its memory, and that into the address space.
+fn check_extent(address: u32, memory_bytes: u32, data: &[u8]) -> Result<(), ProgramError> {
+    let data_bytes = data.len() as u64;
+    if data_bytes > u64::from(memory_bytes) {
+        return Err(ProgramError::DataExceedsMemory { address, data_bytes, memory_bytes });
+    }
+    if u64::from(address) + u64::from(memory_bytes) > ADDRESS_SPACE_BYTES {
+        return Err(ProgramError::SegmentOutOfRange { address, memory_bytes });
+    }
+    Ok(())
 }
 
 /// By hand, because a derived one would print the whole image.

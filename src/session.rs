@@ -19,7 +19,7 @@ use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
 use crate::memory;
 use crate::program::Program;
-use crate::r0vm::{Report, Sealer, TraceCallback, TraceEvents, Unsealed};
+use crate::r0vm::{self, Report, Sealer, TraceCallback, TraceEvents, Unsealed};
 use crate::run::{self, Run, State};
 use crate::stats::Stats;
 use crate::status::Status;
@@ -420,6 +420,13 @@ impl Session<'_> {
     /// Address of the next instruction.
     pub fn pc(&self) -> u32 {
         self.state().vm().pc()
+    }
+
+    /// Of machine `r0vm`, the address of the user program's ecall that the kernel is serving: where an error in the
+    /// kernel came from. `None` where the pc is the user program's own, or no user program has called.
+    pub fn served_ecall(&self) -> Option<u32> {
+        let is_r0vm = self.machine() == MachineKind::R0vm;
+        is_r0vm.then(|| r0vm::served_ecall(self.pc(), |address| self.word(address))).flatten()
     }
 
     /// Where the session is.

@@ -10,9 +10,10 @@ use std::process::{Command, Stdio};
 use common::guest;
 use common::rng::Rng;
 use serde_json::{Value, json};
-use tachy::program::{SourceLine, source_line};
+use tachy::program::{Frame, SourceLine, source_frames, source_line};
 use tachy::r0vm::{Binary, KERNEL_ELF};
 
+/// Version 64 is 5, with 64-bit offsets.
 fn debug_elf(version: u32) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/debug/trap-dwarf{version}.elf"))
 }
@@ -40,7 +41,7 @@ fn lines_are_the_listings() {
         (0x1_0054, 17),
         (0x1_005c, 18),
     ];
-    for version in [4, 5] {
+    for version in [2, 3, 4, 5, 64] {
         let elf = fs::read(debug_elf(version)).unwrap();
         for (address, line) in listing {
             let expected = SourceLine { file: "source/trap.c".to_owned(), line };
@@ -57,15 +58,20 @@ fn lines_are_the_listings() {
 
 #[test]
 fn a_trap_is_told_with_its_line() {
-    for version in [4, 5] {
+    for version in [2, 3, 4, 5, 64] {
         let elf = debug_elf(version).display().to_string();
         let (code, _, stderr) = tachy(&["run", &elf]);
         assert_eq!(code, Some(73), "{stderr}");
-        assert!(stderr.contains("\n  in descend+0x14 (source/trap.c:5); at `lw a4,64(zero)`"), "{stderr}");
+        let inlined = "inlined: look (source/trap.c:5), in descend (source/trap.c:10)";
+        let expected = format!("\n  in descend+0x14 (source/trap.c:5); {inlined}; at `lw a4,64(zero)`");
+        assert!(stderr.contains(&expected), "{stderr}");
         let (_, stdout, _) = tachy(&["run", "--json", &elf]);
         let facts: Value = serde_json::from_str(&stdout).unwrap();
         assert_eq!(facts["error"]["symbol"], json!("descend+0x14"));
         assert_eq!(facts["error"]["source"], json!("source/trap.c:5"));
+        let frame =
+            |function: &str, line: u32| json!({"function": function, "source": format!("source/trap.c:{line}")});
+        assert_eq!(facts["error"]["frames"], json!([frame("look", 5), frame("descend", 10)]));
     }
     // The README shows it.
     let path = "tests/debug/trap-dwarf5.elf";
@@ -196,11 +202,82 @@ fn line_tables_that_cost_more_than_their_size() {
         let elf = sections(&[(".debug_line", [before, named.clone()].concat()), name(b"next\0")], 0);
         assert_eq!(source_line(&elf, 0x1_0000).map(|line| line.file), Some("next".to_owned()));
     }
-    // One of 64-bit DWARF that names its file as others do: passed over.
+    // One of 64-bit DWARF.
     let short = unit(&[&[1, 1, 0x0e, 2][..], &[0; 16]].concat());
     let header_bytes = u64::from(short[8]);
     let length = short.len() as u64 - 4 + 4;
     let long =
         [&[0xff; 4][..], &length.to_le_bytes(), &short[4..8], &header_bytes.to_le_bytes(), &short[12..]].concat();
-    assert_eq!(source_line(&sections(&[(".debug_line", long), name(b"long\0")], 0), 0x1_0000), None);
+    // Its strings are named by 8 bytes; and one whose header says 2^63 bytes.
+    let elf = sections(&[(".debug_line", long.clone()), name(b"long\0")], 0);
+    assert_eq!(source_line(&elf, 0x1_0000).map(|line| line.file), Some("long".to_owned()));
+    let mut endless = long.clone();
+    endless[16..24].copy_from_slice(&(1u64 << 63).to_le_bytes());
+    let elf = sections(&[(".debug_line", [endless, long].concat()), name(b"next\0")], 0);
+    assert_eq!(source_line(&elf, 0x1_0000).map(|line| line.file), Some("next".to_owned()));
+}
+
+/// A table of abbreviations: tag, whether there are children, names and forms of attributes.
+fn abbreviations(table: &[(u8, bool, &[u8])]) -> Vec<u8> {
+    let entry = |(code, (tag, children, attributes)): (u8, &(u8, bool, &[u8]))| {
+        [&[code, *tag, u8::from(*children)], *attributes, &[0, 0]].concat()
+    };
+    [(1..).zip(table).map(entry).collect::<Vec<_>>().concat(), vec![0]].concat()
+}
+
+/// Entries that are nested, refer to themselves, or read the same again and again end soon: in what they say, or in the
+/// line alone.
+#[test]
+fn entries_that_cost_more_than_their_size() {
+    const PLACE: [u8; 4] = [0x11, 0x01, 0x12, 0x06];
+    let many = [0x3f, 0x19].repeat(60_000);
+    let table = abbreviations(&[
+        (0x11, true, &[0x10, 0x17]),                         // 1: a unit and its lines
+        (0x2e, true, &[&PLACE[..], &[0x03, 0x08]].concat()), // 2: a function with its name
+        (0x1d, true, &[&PLACE[..], &[0x31, 0x13]].concat()), // 3: an inlined one, described elsewhere
+        (0x1d, false, &[0x55, 0x17]),                        // 4: an inlined one in a list of ranges
+        (0x1d, false, &many),                                // 5: one with many attributes that take no bytes
+        (0x2e, false, &[0x03, 0x08]),                        // 6: the description of one
+    ]);
+    let place = [&0x1_0000u32.to_le_bytes()[..], &0x1000u32.to_le_bytes()].concat();
+    let function = [&[2][..], &place, b"outer\0"].concat();
+    let inlined = |origin: usize| [&[3][..], &place, &(origin as u32).to_le_bytes()].concat();
+    let info = |entries: &[u8]| {
+        let unit = [&[4, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0][..], entries].concat();
+        [&(unit.len() as u32).to_le_bytes()[..], &unit].concat()
+    };
+    let lines = unit(&[1, 1, 0x08, 2, b'f', 0, b'f', 0]);
+    let frames = |entries: &[u8], ranges: Vec<u8>| {
+        let parts = [
+            (".debug_line", lines.clone()),
+            (".debug_abbrev", table.clone()),
+            (".debug_info", info(entries)),
+            (".debug_ranges", ranges),
+        ];
+        source_frames(&sections(&parts, 0), 0x1_0000).expect("there is a line at least")
+    };
+    let names = |frames: &[Frame]| frames.iter().map(|frame| frame.function.clone()).collect::<Vec<_>>();
+    let (outer, inner) = (Some("outer".to_owned()), Some("inner".to_owned()));
+
+    // The header and the unit's own entry are 16 bytes; the description is first.
+    let start = [b"\x06inner\0", &function[..]].concat();
+    assert_eq!(
+        names(&frames(&[&start[..], &inlined(16), &[0, 0, 0]].concat(), vec![])),
+        [inner.clone(), outer.clone()]
+    );
+    // Nested 200,000 deep.
+    let deep = frames(&[start.clone(), inlined(16).repeat(200_000)].concat(), vec![]);
+    assert_eq!(deep.len(), 256);
+    assert_eq!((names(&deep[..1]), names(&deep[255..])), (vec![inner], vec![outer.clone()]));
+    // Described by itself, and by nothing.
+    let at = 16 + start.len();
+    for origin in [at, 1, 1 << 30] {
+        assert_eq!(names(&frames(&[start.clone(), inlined(origin)].concat(), vec![])), [None, outer.clone()]);
+    }
+    // Each of 100,000 entries has the same list of 100,000 ranges elsewhere.
+    let elsewhere = [1u32, 2].map(u32::to_le_bytes).concat().repeat(100_000);
+    let lists = [start.clone(), [4, 0, 0, 0, 0].repeat(100_000)].concat();
+    assert_eq!(names(&frames(&lists, elsewhere)), [None]);
+    // Each of a million has 60,000 attributes.
+    assert_eq!(names(&frames(&[start, vec![5; 1_000_000]].concat(), vec![])), [None]);
 }

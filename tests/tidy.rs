@@ -15,9 +15,13 @@ const UNSAFE_CROSSING: [(&str, &str); 2] =
     [("src/jit/cache.rs", "publish_code"), ("src/jit/cache.rs", "new_generation")];
 
 /// Crates that only these places may know.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 16] = [
     ("goblin", &["src/program/elf.rs", "src/program/elf/"]),
-    ("gimli", &["src/program/lines.rs"]),
+    ("gimli", &["src/program/frames.rs", "src/program/lines.rs"]),
+    ("rustc_demangle", &["src/program/demangle.rs", "src/program/demangle/"]),
+    ("cpp_demangle", &["src/program/demangle.rs"]),
+    ("miniz_oxide", &["src/program/elf/sections.rs", "tests/debug_sections.rs"]),
+    ("ruzstd", &["src/program/elf/sections.rs", "tests/debug_sections.rs"]),
     // Terminals, signals and shells are the command line's matter.
     ("anstream", &["src/cli/"]),
     ("anstyle", &["src/cli/"]),
@@ -155,7 +159,7 @@ impl File {
 
     /// Rust of the product and its tests; the guests are programs of another world.
     fn is_ours(&self) -> bool {
-        self.is_rust() && !self.path.starts_with("guests/")
+        self.is_rust() && !self.path.starts_with("guests/") && !self.path.starts_with("tests/debug/source/")
     }
 
     /// The module of the library that the file belongs to; none for the crates' roots and for other crates.

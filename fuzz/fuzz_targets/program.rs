@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tachy::Program;
+use tachy::program::source_frames;
 use tachy::r0vm::KERNEL_ELF;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -21,6 +22,10 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(names_bytes <= 3 * (bytes.len() + KERNEL_ELF.len()), "a byte may become a replacement character");
         for symbol in program.symbols() {
             let _ = program.symbol_at(symbol.address);
+            assert!(symbol.demangled().len() <= 3 * symbol.name.len().max(4096));
+        }
+        if let Ok(frames) = source_frames(bytes, program.entry()) {
+            assert!(!frames.is_empty());
         }
         let _ = (program.digest(), program.image_id(), format!("{program:?}"));
     }

@@ -12,10 +12,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cranelift_codegen::ir::Signature;
-use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
+use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
-use cranelift_module::{Module, ModuleError, ModuleResult, default_libcall_names};
+use cranelift_module::{DataDescription, DataId, Module, ModuleError, ModuleResult, default_libcall_names};
 use thiserror::Error;
 use wasmtime_internal_jit_icache_coherence::{clear_cache, pipeline_flush_mt};
 
@@ -155,7 +154,8 @@ struct Provider {
 
 impl JITMemoryProvider for Provider {
     fn allocate(&mut self, size: usize, align: u64, kind: JITMemoryKind) -> io::Result<*mut u8> {
-        if !matches!(kind, JITMemoryKind::Executable) {
+        // Code comes as read-only data, as `define` says.
+        if !matches!(kind, JITMemoryKind::ReadOnly) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "code memory holds only code"));
         }
         let (start, end) = self.arena.place(size, align as usize).ok_or(io::ErrorKind::OutOfMemory)?;
@@ -193,6 +193,20 @@ fn seal(mapping: &Mapping, offset: usize, bytes: usize) -> io::Result<()> {
     unsafe { clear_cache(start.cast(), bytes) }.map_err(io::Error::other)?;
     mapping.allow_read_execute(offset, bytes).map_err(|error| error.source)?;
     pipeline_flush_mt().map_err(io::Error::other)
+}
+
+/// Copies one function in, which finalizing then seals. All functions are anonymous and called only through the table.
+///
+/// They are data to cranelift-jit, because it writes the names that it has for functions into the map of Linux's perf
+/// whenever `PERF_BUILDID_DIR` is set, as `perf record` does, and panics where it cannot. That map is for names of the
+/// guest's functions, and for embedders who ask for it.
+fn define(module: &mut JITModule, code: &[u8]) -> Result<DataId, Box<ModuleError>> {
+    let id = module.declare_anonymous_data(false, false)?;
+    let mut data = DataDescription::new();
+    data.define(code.into());
+    data.set_align(FUNCTION_ALIGN_BYTES as u64);
+    module.define_data(id, &data)?;
+    Ok(id)
 }
 
 /// Executable memory with a fixed budget, and the entries into it by guest pc. Harts on any thread run from it while
@@ -274,15 +288,12 @@ impl CodeMemory {
         }
         let mut ids = Vec::with_capacity(functions.len());
         for code in functions {
-            // The module keeps no signature apart: all functions are anonymous and called only through the table.
-            let signature = Signature::new(CallConv::SystemV);
-            let id = module.declare_anonymous_function(&signature).map_err(Box::new)?;
-            module.define_function_bytes(id, FUNCTION_ALIGN_BYTES as u64, code, &[]).map_err(Box::new)?;
-            ids.push(id);
+            ids.push(define(&mut module, code)?);
         }
         module.finalize_definitions().map_err(Box::new)?;
         let function = |id| {
-            let address = module.get_finalized_function(id) as usize;
+            let (address, _) = module.get_finalized_data(id);
+            let address = address as usize;
             Function { memory: self.number, address, offset: (address - self.base() as usize) as u32 }
         };
         Ok(ids.into_iter().map(function).collect())

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use tachy::host::HostError;
+use tachy::program::Frame;
 use tachy::{Error, MachineKind, Place, ProgramError};
 
 /// Exit code for a command line that makes no sense.
@@ -64,7 +65,7 @@ pub(super) fn exit_code(kind: &str) -> u8 {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) kind: &'static str,
-    /// What, where, and what to do: a line or two.
+    /// What, where, and what to do: a few lines.
     pub(super) message: String,
     pub(super) place: Option<Place>,
     /// Where in the program that is.
@@ -193,6 +194,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 pub(super) struct CodePlace {
     pub(super) symbol: Option<String>,
     pub(super) source: Option<String>,
+    /// All functions that are inlined into each other there.
+    pub(super) frames: Vec<Frame>,
+    /// Why there is no line, if that is worth a word.
+    pub(super) no_line: Option<String>,
+    /// The address that it is about, where that is not the error's: in the user program that the kernel serves.
+    pub(super) user_pc: Option<u32>,
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl Info {
                     SymbolKind::Object => "object",
                     SymbolKind::Other => "label",
                 };
-                writeln!(text, "{:#010x} {:>8} {kind:<8} {}", symbol.address, symbol.size_bytes, symbol.name)?;
+                writeln!(text, "{:#010x} {:>8} {kind:<8} {}", symbol.address, symbol.size_bytes, symbol.demangled())?;
             }
         }
         Ok(())

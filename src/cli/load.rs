@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use tachy::program::{SourceLine, source_line};
+use tachy::program::{Frame, NoFrames, source_frames};
 use tachy::r0vm::{Binary, USER_END, USER_ENTRY_ADDRESS};
 use tachy::{MachineKind, Program, ProgramError};
 
@@ -47,12 +47,17 @@ impl Loaded {
         Ok(Loaded { program, machine, bytes })
     }
 
-    /// Where in its source an address lies, if the file knows.
-    pub(super) fn source_line(&self, address: u32) -> Option<SourceLine> {
+    /// The program's own ELF, without a kernel.
+    pub(super) fn user_elf(&self) -> &[u8] {
+        Binary::parse(&self.bytes).map_or(&self.bytes, |binary| binary.user_elf)
+    }
+
+    /// The functions at an address with their lines, if the file knows.
+    pub(super) fn source_frames(&self, address: u32) -> Result<Vec<Frame>, NoFrames> {
         match Binary::parse(&self.bytes) {
-            Ok(Binary { user_elf, .. }) if address < USER_END => source_line(user_elf, address),
-            Ok(Binary { kernel_elf, .. }) => source_line(kernel_elf, address),
-            Err(_) => source_line(&self.bytes, address),
+            Ok(Binary { user_elf, .. }) if address < USER_END => source_frames(user_elf, address),
+            Ok(Binary { kernel_elf, .. }) => source_frames(kernel_elf, address),
+            Err(_) => source_frames(&self.bytes, address),
         }
     }
 }

@@ -12,6 +12,7 @@ mod failure;
 mod files;
 mod guest;
 mod help;
+mod hints;
 mod info;
 mod interrupt;
 mod load;

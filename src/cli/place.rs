@@ -1,26 +1,30 @@
 //! Where in its program a run ended, in words: the function, the line of its source, the instruction.
 
 use tachy::disasm::disassemble;
-use tachy::r0vm::USER_END;
-use tachy::{Cause, Error, MachineKind, Place, Session};
+use tachy::program::{Frame, NoFrames, own_line};
+use tachy::{Cause, Error, Place, Session};
 
 use super::failure::{CodePlace, Failure};
+use super::hints::hints;
 use super::load::Loaded;
 use super::text::symbol;
-
-/// Where R0VM's kernel finds the address of the system call that it was entered for.
-const MEPC_ADDRESS: u32 = 0xffff_0200;
 
 impl Failure {
     /// A run ended with this: says also which code that was.
     pub(super) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>) -> Failure {
         let mut failure = Failure::library(error);
         let Some(Place { pc, step }) = failure.place else { return failure };
-        *failure.code = CodePlace::new(loaded, pc);
+        // What the kernel does for the user program is the user program's doing.
+        let user_pc = session.served_ecall();
+        *failure.code = CodePlace::new(loaded, user_pc.unwrap_or(pc));
+        failure.code.user_pc = user_pc;
         let mut more = Vec::new();
         more.extend(failure.code.text("in"));
-        if session.machine() == MachineKind::R0vm && loaded.program.user_entry().is_some() && pc >= USER_END {
-            more.extend(CodePlace::new(loaded, session.word(MEPC_ADDRESS)).text("called from"));
+        if let Some(user_pc) = user_pc {
+            if more.is_empty() {
+                more.push(format!("in the user program at {user_pc:#010x}"));
+            }
+            more.extend(CodePlace::new(loaded, pc).text("the kernel is in"));
             if matches!(error, Error::Trap(trap) if trap.cause == Cause::IllegalInstruction) {
                 more.push("the kernel gives up there on a system call that it does not know or allow".to_owned());
             }
@@ -35,9 +39,10 @@ impl Failure {
         if matches!(error, Error::Difference(_)) {
             more.push("`tachy diff` shows both rows".to_owned());
         }
-        if !more.is_empty() {
+        let lines = [more.join("; ")].into_iter().chain(hints(error, loaded, session));
+        for line in lines.filter(|line| !line.is_empty()) {
             failure.message.push_str("\n  ");
-            failure.message.push_str(&more.join("; "));
+            failure.message.push_str(&line);
         }
         failure
     }
@@ -45,15 +50,50 @@ impl Failure {
 
 impl CodePlace {
     fn new(loaded: &Loaded, address: u32) -> CodePlace {
-        let source = loaded.source_line(address).map(|line| line.to_string());
-        CodePlace { symbol: symbol(&loaded.program, address), source }
+        let (frames, no_line) = match loaded.source_frames(address) {
+            Ok(frames) => (frames, None),
+            // That a file has none, or not for hand-written code, is no surprise.
+            Err(NoFrames::NoDebugInformation | NoFrames::NotCovered { .. }) => (Vec::new(), None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        // The symbols may have been stripped, and the debug information not.
+        let function = || frames.last().and_then(|frame| frame.function.clone());
+        CodePlace {
+            symbol: symbol(&loaded.program, address).or_else(function),
+            source: own_line(&frames).map(|line| line.to_string()),
+            frames,
+            no_line,
+            user_pc: None,
+        }
     }
 
     fn text(&self, how: &str) -> Option<String> {
-        match (&self.symbol, &self.source) {
-            (Some(symbol), Some(source)) => Some(format!("{how} {symbol} ({source})")),
-            (Some(place), None) | (None, Some(place)) => Some(format!("{how} {place}")),
-            (None, None) => None,
+        let mut text = match (&self.symbol, &self.source) {
+            (Some(symbol), Some(source)) => format!("{how} {symbol} ({source})"),
+            (Some(place), None) | (None, Some(place)) => format!("{how} {place}"),
+            (None, None) => return self.no_line_text(),
+        };
+        // One function alone has been said already.
+        if let [_, _, ..] = self.frames[..] {
+            let frames: Vec<String> = self.frames.iter().filter_map(frame_text).collect();
+            text.push_str(&format!("; inlined: {}", frames.join(", in ")));
         }
+        if let Some(no_line) = self.no_line_text() {
+            text = format!("{text}; {no_line}");
+        }
+        Some(text)
+    }
+
+    fn no_line_text(&self) -> Option<String> {
+        self.no_line.as_ref().map(|why| format!("no line is known: {why}"))
+    }
+}
+
+/// A function and its line, as far as they are known.
+fn frame_text(frame: &Frame) -> Option<String> {
+    match (&frame.function, &frame.line) {
+        (Some(function), Some(line)) => Some(format!("{function} ({line})")),
+        (Some(function), None) => Some(function.clone()),
+        (None, line) => line.as_ref().map(|line| line.to_string()),
     }
 }

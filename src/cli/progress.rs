@@ -21,6 +21,8 @@ use super::text::{count, grouped};
 const SILENCE: Duration = Duration::from_secs(1);
 /// How often the line is drawn.
 const INTERVAL: Duration = Duration::from_millis(200);
+/// The stack of the thread, whatever `RUST_MIN_STACK` says.
+const STACK_BYTES: usize = 256 << 10;
 
 /// The line, if there is one.
 #[derive(Clone, Default)]
@@ -55,7 +57,7 @@ impl Progress {
         let line = self.0.clone()?;
         let (end, ended) = mpsc::channel::<()>();
         let watched = line.clone();
-        let thread = thread::Builder::new().name("progress".to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name("progress".to_owned()).stack_size(STACK_BYTES).spawn(move || {
             let started = Instant::now();
             while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let elapsed = started.elapsed();

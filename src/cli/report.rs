@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use serde::Serialize;
+use tachy::program::Frame;
 use tachy::trace::TraceDigest;
 use tachy::{Engine, MachineKind, Session, Stats, r0vm};
 
@@ -55,6 +56,12 @@ pub(super) struct ErrorFacts {
     /// Where that is in the program and in its source, if its file says so.
     symbol: Option<String>,
     source: Option<String>,
+    /// The functions that were inlined into each other there, the innermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    frames: Vec<FrameFacts>,
+    /// The ecall of the user program that the kernel was serving, if it was: what `symbol` and `source` are about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_pc: Option<u32>,
     message: String,
 }
 
@@ -67,8 +74,23 @@ impl ErrorFacts {
             address: failure.address,
             symbol: failure.code.symbol.clone(),
             source: failure.code.source.clone(),
+            frames: failure.code.frames.iter().map(FrameFacts::new).collect(),
+            user_pc: failure.code.user_pc,
             message: failure.message.clone(),
         }
+    }
+}
+
+#[derive(Serialize)]
+struct FrameFacts {
+    function: Option<String>,
+    source: Option<String>,
+}
+
+impl FrameFacts {
+    fn new(frame: &Frame) -> FrameFacts {
+        let source = frame.line.as_ref().map(|line| line.to_string());
+        FrameFacts { function: frame.function.clone(), source }
     }
 }
 

@@ -25,10 +25,11 @@ pub(super) fn count(number: u64, unit: &str) -> String {
     format!("{} {unit}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// Where an address lies, as in `main+0x24`; `None` where no symbol says so.
+/// Where an address lies, as in `main+0x24`, names demangled; `None` where no symbol says so.
 pub(super) fn symbol(program: &Program, address: u32) -> Option<String> {
     let (symbol, offset) = program.symbol_at(address)?;
-    Some(if offset == 0 { symbol.name.clone() } else { format!("{}+{offset:#x}", symbol.name) })
+    let name = symbol.demangled();
+    Some(if offset == 0 { name.into_owned() } else { format!("{name}+{offset:#x}") })
 }
 
 /// One line of code: symbol, address, instruction.

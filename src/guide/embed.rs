@@ -20,10 +20,11 @@
 //! What can go wrong is an [`Error`](crate::Error): it says what, where (pc and step) and what to do, and
 //! [`Error::kind`](crate::Error::kind) gives it a short name for programs. A guest's trap is an error of the run, its
 //! exit code is not. [`Program::symbol_at`](crate::Program::symbol_at) and [`source_line`](crate::program::source_line)
-//! say where in the guest's source an error was.
+//! say where in the guest's source an error was; [`source_frames`](crate::program::source_frames) has all functions that
+//! were inlined there, or says why nobody knows.
 //!
 //! ```
-//! use tachy::program::source_line;
+//! use tachy::program::{source_frames, source_line};
 //! use tachy::{Env, Error, Executor, NullSink, Program};
 //!
 //! let elf = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/debug/trap-dwarf5.elf"))?;
@@ -32,6 +33,9 @@
 //! let Err(Error::Trap(trap)) = executor.start(Env::new())?.run(&mut NullSink::off()) else { panic!("it traps") };
 //! let (function, _) = program.symbol_at(trap.place.pc).expect("it has symbols");
 //! let line = source_line(&elf, trap.place.pc).expect("it has debug information");
-//! assert_eq!((function.name.as_str(), line.to_string().as_str()), ("descend", "source/trap.c:5"));
+//! assert_eq!((&*function.demangled(), line.to_string().as_str()), ("descend", "source/trap.c:5"));
+//! let frames = source_frames(&elf, trap.place.pc)?;
+//! let inlined: Vec<_> = frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
+//! assert_eq!(inlined, ["look", "descend"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -19,6 +19,9 @@ use super::job::{Batch, Compiler, Job};
 /// Jobs that may wait: enough to fill a page of code together.
 const QUEUE: usize = 16;
 
+/// The stack of the thread. Said here, because `RUST_MIN_STACK` decides else, and too little ends the process.
+const STACK_BYTES: usize = 2 << 20;
+
 /// The thread, once there is one. A child of a fork has none, whatever it finds here.
 #[derive(Default)]
 pub(super) struct Background {
@@ -77,7 +80,8 @@ impl Worker {
         let (sender, jobs) = sync_channel(QUEUE);
         let state = Arc::new(State::default());
         let seen = state.clone();
-        let thread = thread::Builder::new().name("tachy-compiler".to_owned()).spawn(move || work(&jobs, &seen)).ok()?;
+        let builder = thread::Builder::new().name("tachy-compiler".to_owned()).stack_size(STACK_BYTES);
+        let thread = builder.spawn(move || work(&jobs, &seen)).ok()?;
         Some(Worker { jobs: Some(sender), state, thread: Some(thread) })
     }
 }

@@ -24,7 +24,7 @@ impl PerfMap {
     pub(super) fn add(&self, function: Function, code_bytes: usize, region: &Region) {
         let pc = region.entries.first().map_or(0, |&entry| region.blocks[entry].pc);
         let name = match self.program.symbol_at(pc) {
-            Some((symbol, offset)) => format!("guest {}+{offset:#x}", symbol.name),
+            Some((symbol, offset)) => format!("guest {}+{offset:#x}", symbol.demangled()),
             None => format!("guest {pc:#010x}"),
         };
         let path = format!("/tmp/perf-{}.map", std::process::id());

@@ -43,6 +43,15 @@ impl MachineKind {
             MachineKind::R0vm => R0vm::VARIANT,
         }
     }
+
+    /// Where this machine puts a program's stack: its first address and one past its last. `None` where the program
+    /// chooses.
+    pub fn stack(self) -> Option<(u32, u32)> {
+        match self {
+            MachineKind::Bare => Some((bare::STACK_TOP - bare::STACK_BYTES, bare::STACK_TOP)),
+            MachineKind::R0vm => None,
+        }
+    }
 }
 
 impl fmt::Display for MachineKind {

@@ -7,16 +7,18 @@
 //! This file must not know what makes segments a good image; that is checked in one place for all sources.
 
 mod risc0;
+mod sections;
 
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{self as eh, header32};
 use goblin::elf::program_header::{self as ph, ProgramHeader};
-use goblin::elf::section_header::{self as sh, SectionHeader};
+use goblin::elf::section_header as sh;
 use goblin::elf::sym::{self, Sym};
 
-use super::{Permissions, ProgramError, Segment, Symbol, SymbolKind};
+use super::{Permissions, ProgramError, Range, Symbol, SymbolKind};
 use crate::printable::printable;
-pub(crate) use risc0::{Range, Risc0Elf};
+pub(crate) use risc0::Risc0Elf;
+pub(super) use sections::{Sections, Unreadable};
 
 const ELF32_LE: Ctx = Ctx { container: Container::Little, le: Endian::Little };
 const HEADER_BYTES: u16 = header32::SIZEOF_EHDR as u16;
@@ -28,30 +30,31 @@ const SYMBOL_BYTES: usize = sym::sym32::SIZEOF_SYM;
 const PN_XNUM: u16 = 0xffff;
 
 /// The flags of the RISC-V ELF specification that a plain RV32IM executable has clear, and their meanings.
-/// goblin has no names for them.
-const FLAGS: [(u32, u32, &str); 7] = [
+/// goblin has no names for them. Total store ordering is no such flag: one hart alone sees its stores in order.
+const FLAGS: [(u32, u32, &str); 6] = [
     (0x01, 0x01, "compressed instructions (RVC)"),
     (0x06, 0x02, "the single-precision float ABI"),
     (0x06, 0x04, "the double-precision float ABI"),
     (0x06, 0x06, "the quad-precision float ABI"),
     (0x08, 0x08, "the reduced register set (RVE)"),
-    (0x10, 0x10, "total store ordering (TSO)"),
     (0x20, 0x20, "the RV64 ILP32 ABI"),
 ];
 
 /// What an ELF file says, before it is known to make a sensible image.
-pub(super) struct File {
+pub(super) struct File<'a> {
     pub(super) entry: u32,
-    pub(super) segments: Vec<Segment>,
+    /// In the order of the file.
+    pub(super) ranges: Vec<Range<'a>>,
     pub(super) symbols: Vec<Symbol>,
 }
 
 /// Reads a static RV32IM executable.
-pub(super) fn read(bytes: &[u8]) -> Result<File, ProgramError> {
-    let header = read_header(bytes)?;
-    let segments = read_segments(bytes, &header)?;
+pub(super) fn read(bytes: &[u8]) -> Result<File<'_>, ProgramError> {
+    let header = read_any_header(bytes)?;
+    check_flags(header.e_flags)?;
+    let ranges = read_ranges(bytes, &header)?;
     let symbols = read_symbols(bytes, &header).unwrap_or_default();
-    Ok(File { entry: header.e_entry, segments, symbols })
+    Ok(File { entry: header.e_entry, ranges, symbols })
 }
 
 /// The bytes at an offset, if the file has them.
@@ -63,15 +66,6 @@ fn get(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
 
 fn truncated(bytes: &[u8], what: String, end_offset: u64) -> ProgramError {
     ProgramError::Truncated { what, end_offset, file_bytes: bytes.len() as u64 }
-}
-
-fn read_header(bytes: &[u8]) -> Result<header32::Header, ProgramError> {
-    let header = read_any_header(bytes)?;
-    check_flags(header.e_flags)?;
-    if header.e_ehsize != HEADER_BYTES {
-        return Err(malformed("e_ehsize", header.e_ehsize, "52"));
-    }
-    Ok(header)
 }
 
 /// The header of an executable for some 32-bit RISC-V.
@@ -122,7 +116,16 @@ fn malformed(field: &'static str, found: u16, expected: &'static str) -> Program
     ProgramError::MalformedHeader { field, found: found.into(), expected }
 }
 
+/// What the flags of an ELF stand for that is not supported.
+pub(super) fn unsupported_flags(bytes: &[u8]) -> Option<ProgramError> {
+    check_flags(read_any_header(bytes).ok()?.e_flags).err()
+}
+
+/// Total store ordering.
+const FLAG_TSO: u32 = 0x10;
+
 fn check_flags(flags: u32) -> Result<(), ProgramError> {
+    let flags = flags & !FLAG_TSO;
     if flags == 0 {
         return Ok(());
     }
@@ -135,7 +138,7 @@ fn check_flags(flags: u32) -> Result<(), ProgramError> {
     Err(ProgramError::UnsupportedFlags { flags, features: features.join(" and ") })
 }
 
-fn read_segments(bytes: &[u8], header: &header32::Header) -> Result<Vec<Segment>, ProgramError> {
+fn read_ranges<'a>(bytes: &'a [u8], header: &header32::Header) -> Result<Vec<Range<'a>>, ProgramError> {
     let count = header.e_phnum;
     if count == 0 {
         return Err(ProgramError::NoSegments);
@@ -158,13 +161,19 @@ fn read_segments(bytes: &[u8], header: &header32::Header) -> Result<Vec<Segment>
         loads.push((header, data(bytes, index, header)?));
     }
     check_shared(bytes, loads.iter().map(|(_, data)| data.len() as u64).sum())?;
-    let segment = |(header, data): (&ProgramHeader, &[u8])| Segment {
+    // Linux on RISC-V lets a segment be read that may be written, and the architecture has no pages of the other kind.
+    let permissions = |header: &ProgramHeader| Permissions {
+        read: header.is_read() || header.is_write(),
+        write: header.is_write(),
+        execute: header.is_executable(),
+    };
+    let range = |(header, data): (&ProgramHeader, &'a [u8])| Range {
         address: header.p_vaddr as u32,
         memory_bytes: header.p_memsz as u32,
-        data: data.to_vec(),
-        permissions: Permissions { read: header.is_read(), write: header.is_write(), execute: header.is_executable() },
+        data,
+        permissions: permissions(header),
     };
-    Ok(loads.into_iter().map(segment).collect())
+    Ok(loads.into_iter().map(range).collect())
 }
 
 fn read_program_headers(bytes: &[u8], offset: u32, count: u32) -> Result<Vec<ProgramHeader>, ProgramError> {
@@ -200,11 +209,7 @@ fn no_data(bytes: &[u8], index: usize, address: u64, end_offset: u64) -> Program
 
 /// The symbols of the first symbol table, or `None` if it or its strings are missing or broken.
 fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Vec<Symbol>> {
-    if header.e_shentsize != SECTION_HEADER_BYTES {
-        return None;
-    }
-    let table = get(bytes, header.e_shoff.into(), u64::from(header.e_shnum) * u64::from(SECTION_HEADER_BYTES))?;
-    let sections = SectionHeader::parse_from(table, 0, header.e_shnum.into(), ELF32_LE).ok()?;
+    let sections = sections::headers(bytes, header)?;
     let symbols_section = sections.iter().find(|section| section.sh_type == sh::SHT_SYMTAB)?;
     let strings_section = sections.get(usize::try_from(symbols_section.sh_link).ok()?)?;
     if strings_section.sh_type != sh::SHT_STRTAB {
@@ -238,25 +243,6 @@ fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Vec<Symbol>> 
         });
     }
     Some(symbols)
-}
-
-/// The first section of this name, as it lies in the file; `None` where it is missing, broken, or compressed.
-pub(super) fn section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let header = read_any_header(bytes).ok()?;
-    if header.e_shentsize != SECTION_HEADER_BYTES {
-        return None;
-    }
-    let table = get(bytes, header.e_shoff.into(), u64::from(header.e_shnum) * u64::from(SECTION_HEADER_BYTES))?;
-    let sections = SectionHeader::parse_from(table, 0, header.e_shnum.into(), ELF32_LE).ok()?;
-    let names_section = sections.get(usize::from(header.e_shstrndx))?;
-    let names = get(bytes, names_section.sh_offset, names_section.sh_size)?;
-    let is_named = |section: &&SectionHeader| {
-        let rest = names.get(section.sh_name..).and_then(|rest| rest.strip_prefix(name.as_bytes()));
-        rest.and_then(|rest| rest.first()) == Some(&0)
-    };
-    let found = sections.iter().find(is_named)?;
-    let compressed = found.sh_flags & u64::from(sh::SHF_COMPRESSED) != 0;
-    (!compressed && found.sh_type == sh::SHT_PROGBITS).then(|| get(bytes, found.sh_offset, found.sh_size))?
 }
 
 /// What a symbol names, or `None` if it names no place in memory: imports, constants, sections, files, thread-local

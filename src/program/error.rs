@@ -35,6 +35,17 @@ pub enum ProgramError {
         found: String,
     },
 
+    /// The kernel that this library was built with is not that of RISC Zero 3.0.
+    #[error(
+        "the kernel that Tachy was built with is not that of RISC Zero 3.0 (SHA-256 {sha256}), so the program would get \
+         another image id; run its program binary, which has its own kernel, or build with `cargo update \
+         risc0-zkos-v1compat --precise 2.2.3`"
+    )]
+    OtherKernel {
+        /// SHA-256 of the kernel that there is.
+        sha256: String,
+    },
+
     /// One of the two ELFs of a RISC Zero program is no program.
     #[error("the {elf} ELF of the RISC Zero program: {error}")]
     InElf {
@@ -88,7 +99,7 @@ pub enum ProgramError {
     },
 
     /// Built for extensions or an ABI that the machines do not have.
-    #[error("e_flags {flags:#x}: compiled with {features}; build with -march=rv32im -mabi=ilp32")]
+    #[error("e_flags {flags:#x}: compiled with {features}; build with -march=rv32im -mabi=ilp32, or for riscv32im")]
     UnsupportedFlags {
         /// The ELF's `e_flags`.
         flags: u32,
@@ -145,10 +156,10 @@ pub enum ProgramError {
         memory_bytes: u32,
     },
 
-    /// Two segments hold the same address.
+    /// Two segments that were given directly hold the same address.
     #[error(
-        "segments {lower_address:#010x}..{lower_end:#010x} and {upper_address:#010x}..{upper_end:#010x} overlap; \
-         mend the linker script"
+        "segments {lower_address:#010x}..{lower_end:#010x} and {upper_address:#010x}..{upper_end:#010x} overlap; give \
+         each address one segment"
     )]
     OverlappingSegments {
         /// Where the lower segment starts.

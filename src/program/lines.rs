@@ -1,79 +1,82 @@
-//! Source lines of code addresses, from the line tables that a compiler left in an ELF (DWARF 2 to 5). Execution must
-//! not depend on them, and nothing is read before someone asks.
+//! Source lines of code addresses, from the line tables that a compiler left in an ELF (DWARF 2 to 5).
 //!
 //! Only `.debug_line` is read, program by program, and the names that it refers to: a look-up takes time in proportion
-//! to the file and no recursion, whatever the file says. Trees of entries, as `.debug_info` has them, could be nested
-//! without end. gimli decodes; all its errors mean that there is no line.
-
-use std::fmt;
+//! to the file and no recursion, whatever the file says. gimli decodes; all its errors mean that there is no line.
 
 use gimli::{
     AttributeValue, DebugLine, DebugLineOffset, EndianSlice, IncompleteLineProgram, LineInstruction, LineProgramHeader,
     LittleEndian,
 };
 
-use super::elf::section;
+use super::source::SourceLine;
 use crate::printable::printable;
 
-type Bytes<'a> = EndianSlice<'a, LittleEndian>;
+pub(super) type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
 /// An address of a 32-bit program.
-const ADDRESS_BYTES: u8 = 4;
+pub(super) const ADDRESS_BYTES: u8 = 4;
 
 /// Longer names of files and folders are cut.
 const MAX_NAME_BYTES: usize = 1024;
 
 /// Line programs whose header is larger are passed over.
-const MAX_HEADER_BYTES: u32 = 256 << 10;
+const MAX_HEADER_BYTES: u64 = 256 << 10;
 
-/// A place in someone's source. Displayed like `src/main.rs:12`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceLine {
-    /// The file as the compiler named it, its folder before it where the line table has one. What is no printable UTF-8
-    /// is U+FFFD.
-    pub file: String,
-    /// The line, from 1; 0 where the compiler says that there is none.
-    pub line: u64,
+/// What a line table says about an address.
+pub(super) struct Found {
+    /// Where the line program that has it begins.
+    pub(super) program_offset: usize,
+    /// The line, if its file has a name.
+    pub(super) line: Option<SourceLine>,
 }
 
-impl fmt::Display for SourceLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
-}
-
-/// The source line of the instruction at `address`, if the ELF file has debug information that says so.
+/// Looks an address up in `.debug_line`. Code that was inlined counts as where it was written.
 ///
-/// Code that was inlined counts as where it was written. The whole line table is read for each call, but for line programs
-/// with headers of more than 256 KiB, of 64-bit DWARF, or that name files along the way, as compilers do not.
-pub fn source_line(elf: &[u8], address: u32) -> Option<SourceLine> {
-    let table = section(elf, ".debug_line")?;
-    let names = Names { strings: section(elf, ".debug_str"), line_strings: section(elf, ".debug_line_str") };
+/// Line programs with headers of more than 256 KiB, or that name files along the way, are passed over: no compiler makes
+/// them.
+pub(super) fn find(table: &[u8], address: u32, names: &Names<'_>) -> Option<Found> {
     let mut offset = 0;
     loop {
         let unit = table.get(offset..)?;
-        let &unit_bytes = unit.first_chunk()?;
-        let found = has_usual_header(unit).then(|| search(table, offset, address.into(), &names)).flatten();
+        let extent = Extent::read(unit)?;
+        let found = has_usual_header(unit).then(|| search(table, offset, address.into(), names)).flatten();
         if let Some(line) = found {
             // Where the address is found, the search ends, whether its file has a name or not.
-            return line;
+            return Some(Found { program_offset: offset, line });
         }
-        // The size of 64-bit DWARF reaches beyond any table, and ends the search.
-        offset = offset.checked_add(4)?.checked_add(u32::from_le_bytes(unit_bytes) as usize)?;
+        offset = offset.checked_add(extent.header_bytes)?.checked_add(extent.bytes)?;
+    }
+}
+
+/// How far something reaches that begins with its length: 4 bytes, or in 64-bit DWARF ffffffff and 8 bytes.
+struct Extent {
+    header_bytes: usize,
+    bytes: usize,
+    /// The size of offsets in it.
+    offset_bytes: usize,
+}
+
+impl Extent {
+    fn read(unit: &[u8]) -> Option<Extent> {
+        let short = u32::from_le_bytes(*unit.first_chunk()?);
+        if short == u32::MAX {
+            let long = u64::from_le_bytes(*unit.get(4..)?.first_chunk()?);
+            return Some(Extent { header_bytes: 12, bytes: usize::try_from(long).ok()?, offset_bytes: 8 });
+        }
+        // The numbers below are reserved.
+        (short < 0xffff_fff0).then_some(Extent { header_bytes: 4, bytes: short as usize, offset_bytes: 4 })
     }
 }
 
 /// Whether the header of a line program, which ends where it says, is of a size that a compiler makes: decoded, it can
-/// take a hundred times its bytes. The headers of 64-bit DWARF are none that 32-bit programs have.
-fn has_usual_header(unit: &[u8]) -> bool {
-    if unit.first_chunk().is_none_or(|&bytes| u32::from_le_bytes(bytes) >= 0xffff_fff0) {
-        return false;
-    }
-    let at = |index: usize| unit.get(index).copied().map(usize::from);
+/// take a hundred times its bytes.
+pub(super) fn has_usual_header(unit: &[u8]) -> bool {
+    let Some(Extent { header_bytes, offset_bytes, .. }) = Extent::read(unit) else { return false };
     // Version 5 says the sizes of addresses and segment selectors before that of the header.
-    let start = if at(4) == Some(5) { 8 } else { 6 };
-    let bytes = unit.get(start..start + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
-    bytes.is_some_and(|bytes| bytes <= MAX_HEADER_BYTES)
+    let start = header_bytes + if unit.get(header_bytes) == Some(&5) { 4 } else { 2 };
+    let Some(bytes) = unit.get(start..start + offset_bytes) else { return false };
+    let size = bytes.iter().rev().fold(0, |size: u64, &byte| size << 8 | u64::from(byte));
+    size <= MAX_HEADER_BYTES
 }
 
 /// A row of the line table: it is about all addresses up to the next row's.
@@ -123,14 +126,15 @@ fn defines_files(program: &IncompleteLineProgram<Bytes<'_>>) -> bool {
 }
 
 /// Where names lie that are not in the line table itself.
-struct Names<'a> {
-    strings: Option<&'a [u8]>,
-    line_strings: Option<&'a [u8]>,
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) strings: Option<&'a [u8]>,
+    pub(super) line_strings: Option<&'a [u8]>,
 }
 
 impl Names<'_> {
     /// A file with its folder, if that is not where the compiler ran.
-    fn file(&self, header: &LineProgramHeader<Bytes<'_>>, index: u64) -> Option<String> {
+    pub(super) fn file(&self, header: &LineProgramHeader<Bytes<'_>>, index: u64) -> Option<String> {
         let file = header.file(index)?;
         let name = self.text(&file.path_name())?;
         let folder = (file.directory_index() != 0).then(|| file.directory(header)).flatten();
@@ -140,14 +144,19 @@ impl Names<'_> {
     }
 
     /// A name, wherever it is kept.
-    fn text(&self, value: &AttributeValue<Bytes<'_>>) -> Option<String> {
+    pub(super) fn text(&self, value: &AttributeValue<Bytes<'_>>) -> Option<String> {
         let bytes = match value {
             AttributeValue::String(bytes) => bytes.slice(),
             AttributeValue::DebugStrRef(offset) => self.strings?.get(offset.0..)?,
             AttributeValue::DebugLineStrRef(offset) => self.line_strings?.get(offset.0..)?,
             _ => return None,
         };
-        let bytes = bytes.get(..MAX_NAME_BYTES).unwrap_or(bytes);
-        Some(printable(bytes.split(|&byte| byte == 0).next()?, &[]))
+        text(bytes)
     }
+}
+
+/// The text that begins there and ends with a zero.
+pub(super) fn text(bytes: &[u8]) -> Option<String> {
+    let bytes = bytes.get(..MAX_NAME_BYTES).unwrap_or(bytes);
+    Some(printable(bytes.split(|&byte| byte == 0).next()?, &[]))
 }

@@ -1,13 +1,16 @@
 //! Names for addresses, for people who read traces and profiles. Execution must not depend on them.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
+use super::demangle::demangled;
 use super::{Segment, segment_at};
 
 /// A name that the program's author gave to an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symbol {
-    /// The name as the linker wrote it (mangled); bytes that are no printable UTF-8 are U+FFFD.
+    /// The name as the linker wrote it, which [`Symbol::demangled`] makes readable; bytes that are no printable UTF-8 are
+    /// U+FFFD.
     pub name: String,
     /// Where it starts.
     pub address: u32,
@@ -15,6 +18,16 @@ pub struct Symbol {
     pub size_bytes: u32,
     /// What it names.
     pub kind: SymbolKind,
+}
+
+impl Symbol {
+    /// The name as its source has it, if a compiler of Rust or C++ mangled it: `<m::Thing<u32>>::load`, without hashes.
+    /// Every other name is returned as it is.
+    ///
+    /// It is worked out at each call. Names whose readable form exceeds 4 KiB stay mangled.
+    pub fn demangled(&self) -> Cow<'_, str> {
+        demangled(&self.name)
+    }
 }
 
 /// What a symbol names.

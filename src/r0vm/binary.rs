@@ -10,11 +10,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::kernel::kernel_elf;
 use super::{SUSPEND_MODE_ADDRESS, SUSPEND_PC_ADDRESS, USER_END, USER_ENTRY_ADDRESS};
-use crate::program::{Permissions, Program, ProgramError, Range, Risc0Elf, Segment};
-
-/// The kernel of RISC Zero 3.0, as its tools put it into program binaries.
-pub const KERNEL_ELF: &[u8] = risc0_zkos_v1compat::V1COMPAT_ELF;
+use crate::program::{Overlay, Permissions, Program, ProgramError, Range, Risc0Elf};
 
 const MAGIC: [u8; 4] = *b"R0BF";
 const VERSION: u32 = 1;
@@ -98,7 +96,7 @@ impl<'a> Binary<'a> {
         let words = [(USER_ENTRY_ADDRESS, user.entry), (SUSPEND_PC_ADDRESS, kernel.entry), (SUSPEND_MODE_ADDRESS, 1)];
         let words = words.map(|(address, word)| (address, word.to_le_bytes()));
         for (address, word) in &words {
-            overlay.put(Range { address: *address, memory_bytes: 4, data: word });
+            overlay.put(Range { address: *address, memory_bytes: 4, data: word, permissions: Permissions::RWX });
         }
         let code = user.code.into_iter().chain(kernel.code).collect();
         let symbols = user.symbols.into_iter().chain(kernel.symbols).collect();
@@ -160,50 +158,6 @@ fn check_header(header: &[u8]) -> Result<(), ProgramError> {
     Err(ProgramError::UnsupportedAbi { found: format!("{kind:?} {version}") })
 }
 
-/// Disjoint ranges, sorted, onto which others are laid.
-#[derive(Default)]
-struct Overlay<'a>(Vec<Range<'a>>);
-
-impl<'a> Overlay<'a> {
-    /// Lays a range over what is there, its zeros included.
-    fn put(&mut self, new: Range<'a>) {
-        if new.memory_bytes == 0 {
-            return;
-        }
-        let (start, end) = (u64::from(new.address), end_of(&new));
-        let first = self.0.partition_point(|range| end_of(range) <= start);
-        let last = self.0.partition_point(|range| u64::from(range.address) < end);
-        let covered = self.0.get(first..last).unwrap_or_default();
-        let below = covered.first().and_then(|lowest| part(lowest, 0, start));
-        let above = covered.last().and_then(|highest| part(highest, end, u64::MAX));
-        self.0.splice(first..last, below.into_iter().chain([new]).chain(above));
-    }
-
-    fn segments(self) -> Vec<Segment> {
-        let segment = |Range { address, memory_bytes, data }| Segment {
-            address,
-            memory_bytes,
-            data: data.to_vec(),
-            permissions: Permissions::RWX,
-        };
-        self.0.into_iter().map(segment).collect()
-    }
-}
-
-fn end_of(range: &Range<'_>) -> u64 {
-    u64::from(range.address) + u64::from(range.memory_bytes)
-}
-
-/// The part of a range between two addresses, if there is any; it may be empty, which is nothing to a program.
-fn part<'a>(range: &Range<'a>, start: u64, end: u64) -> Option<Range<'a>> {
-    let address = u64::from(range.address);
-    let (start, end) = (start.max(address), end.min(end_of(range)));
-    let memory_bytes = u32::try_from(end.checked_sub(start)?).ok()?;
-    let data_end = range.data.len().min((end - address) as usize);
-    let data = range.data.get((start - address) as usize..data_end).unwrap_or_default();
-    Some(Range { address: start as u32, memory_bytes, data })
-}
-
 impl Program {
     /// Reads a RISC Zero program binary (it begins with `R0BF`), for machine r0vm.
     ///
@@ -218,13 +172,14 @@ impl Program {
         Binary::parse(bytes)?.load()
     }
 
-    /// Reads the ELF of a user program for RISC Zero 3.0, and puts [`KERNEL_ELF`] under it.
+    /// Reads the ELF of a user program for RISC Zero 3.0, and puts [`KERNEL_ELF`](super::KERNEL_ELF) under it.
     ///
     /// # Errors
     ///
-    /// As of [`Program::from_risc0`].
+    /// As of [`Program::from_risc0`]; and [`ProgramError::OtherKernel`] where this library was built with another
+    /// kernel than that of RISC Zero 3.0, under which the program would have another image id.
     pub fn from_risc0_elf(user_elf: &[u8]) -> Result<Program, ProgramError> {
-        Binary { user_elf, kernel_elf: KERNEL_ELF }.load()
+        Binary { user_elf, kernel_elf: kernel_elf()? }.load()
     }
 }
 

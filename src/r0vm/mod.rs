@@ -11,23 +11,27 @@ mod ecall;
 mod events;
 mod image;
 mod image_id;
+mod kernel;
 pub(crate) mod layout;
 mod receipt;
 mod report;
 mod sealer;
 mod segment;
+mod served;
 mod tree;
 
-pub use binary::{Binary, KERNEL_ELF};
+pub use binary::Binary;
 pub use claim::Claim;
 pub use digest::{Digest, ParseDigestError, tagged_struct};
 pub(crate) use events::TraceCallback;
 pub use events::{TraceEvent, TraceEvents};
 pub use image::Image;
+pub use kernel::KERNEL_ELF;
 pub use receipt::ReceiptClaim;
 pub use report::{CallCount, Exit, Report, SegmentCycles};
 pub(crate) use sealer::{Records, Sealer, SegmentSink, Unsealed};
 pub use segment::{PartialImage, PovwJob, PovwNonce, Segment, SegmentRecord, TouchedPage};
+pub(crate) use served::served_ecall;
 pub use tachy_runtime::{PageContent, poseidon2};
 pub use tree::Tree;
 

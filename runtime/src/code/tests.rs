@@ -81,9 +81,7 @@ fn pages_that_are_sealed_in_part_are_never_written_again() {
     let page = system_page_bytes();
     let first = memory.used_bytes();
     let mut module = memory.module.lock().expect("nobody else has it");
-    let function = module.declare_anonymous_function(&Signature::new(CallConv::SystemV)).expect("a function");
-    let code = vec![0; 3 * page - 1];
-    module.define_function_bytes(function, 1, &code, &[]).expect("three pages are opened");
+    define(&mut module, &vec![0; 3 * page - 1]).expect("three pages are opened");
     let finalize = || module.finalize_definitions().map_err(Box::new);
     let batch = memory.arena.mapping.with_hole(first + page, page, finalize);
     drop(module);

@@ -6,7 +6,7 @@
 
 use goblin::elf::program_header as ph;
 
-use super::super::{ProgramError, Symbol};
+use super::super::{Permissions, ProgramError, Range, Symbol};
 use super::{PN_XNUM, PROGRAM_HEADER_BYTES, SECTION_HEADER_BYTES, check_shared, get, malformed, no_data};
 use super::{read_any_header, read_program_headers, read_symbols, truncated};
 
@@ -20,19 +20,12 @@ const SH_INFO_OFFSET: usize = 28;
 /// What an ELF file says, by the rules of RISC Zero's loader.
 pub(crate) struct Risc0Elf<'a> {
     pub(crate) entry: u32,
-    /// In the order of the file, as they are to be written over each other.
+    /// In the order of the file, as they are to be written over each other, in whole words. All may be done with all of
+    /// memory.
     pub(crate) ranges: Vec<Range<'a>>,
     /// Those that are flagged as executable: the first address and one past the last. What runs does not depend on it.
     pub(crate) code: Vec<(u32, u64)>,
     pub(crate) symbols: Vec<Symbol>,
-}
-
-/// What an ELF puts into memory, in whole words; what the data does not fill is zero.
-#[derive(Clone, Copy)]
-pub(crate) struct Range<'a> {
-    pub(crate) address: u32,
-    pub(crate) memory_bytes: u32,
-    pub(crate) data: &'a [u8],
 }
 
 impl<'a> Risc0Elf<'a> {
@@ -111,5 +104,5 @@ fn load<'a>(bytes: &'a [u8], index: usize, header: &ph::ProgramHeader, end: u32)
         0 => &[],
         _ => get(bytes, p_offset, data_bytes).ok_or_else(|| no_data(bytes, index, p_vaddr, p_offset + data_bytes))?,
     };
-    Ok(Range { address: p_vaddr as u32, memory_bytes: memory_bytes as u32, data })
+    Ok(Range { address: p_vaddr as u32, memory_bytes: memory_bytes as u32, data, permissions: Permissions::RWX })
 }
