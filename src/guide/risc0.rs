@@ -31,6 +31,10 @@
 //! Without [`Env::segments`](crate::Env::segments) nothing is hashed and no segment is made: execution is all that
 //! happens.
 //!
+//! Random bytes follow from a seed, which the system draws when the host is built.
+//! [`HostEnv::random_seed`](crate::host::HostEnv::random_seed) tells it, and
+//! [`HostEnvBuilder::random_seed`](crate::host::HostEnvBuilder::random_seed) repeats a run with it.
+//!
 //! # A system call of one's own
 //!
 //! A guest may call the host by any name. A closure answers with bytes for bytes; where it keeps state, or answers by

@@ -109,6 +109,12 @@ pub enum HostError {
         /// What may.
         limit_bytes: u64,
     },
+    /// The system gave no random bytes to be the seed of the guest's.
+    #[error("the system gave no random bytes for the guest's seed")]
+    Seed {
+        /// What it said.
+        source: io::Error,
+    },
     /// A setting that makes no sense.
     #[error("{what} is {found}, expected {expected}")]
     Configuration {
