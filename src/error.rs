@@ -42,7 +42,7 @@ pub enum Error {
         source: SinkError,
     },
     /// One of the guest's streams failed.
-    #[error("the guest's {stream} failed at {place}: {source}")]
+    #[error("the guest's {stream} failed at {place}")]
     Stream {
         /// "stdin", "stdout" or "stderr".
         stream: &'static str,
@@ -70,8 +70,16 @@ pub enum Error {
         /// Why not, and what it expects.
         reason: String,
     },
-    /// The host refused what the guest asked of it; a guest's panic is one of its reasons.
-    #[error("{source}, at {place}")]
+    /// The guest panicked, and said why.
+    #[error("the guest panicked: {message}, at {place}")]
+    GuestPanic {
+        /// The guest's words, at most 1 MiB; what is no UTF-8, and what a terminal would obey, is replaced.
+        message: String,
+        /// The system call that says so, in the guest's own code and not in its kernel's; it was not done.
+        place: Place,
+    },
+    /// The host refused what the guest asked of it.
+    #[error("the host refuses the guest's call at {place}")]
     Host {
         /// The ecall; it was not done.
         place: Place,
@@ -99,8 +107,8 @@ pub enum Error {
         /// The step; it was not done.
         place: Place,
     },
-    /// An instruction took more cycles than fit into a segment.
-    #[error("segments of 2^{po2} cycles are too small for the instruction before {place}; use a larger po2")]
+    /// An instruction took more cycles than fit into a segment; larger ones may hold it.
+    #[error("segments of 2^{po2} cycles are too small for the instruction before {place}")]
     SegmentTooSmall {
         /// Base-2 logarithm of their cycles.
         po2: u32,
@@ -111,7 +119,7 @@ pub enum Error {
     #[error(transparent)]
     Memory(#[from] MapError),
     /// The system gave no thread.
-    #[error("the system gave no thread to hash segments: {source}")]
+    #[error("the system gave no thread to hash segments")]
     Thread {
         /// What it said.
         #[source]
@@ -167,7 +175,8 @@ impl Error {
         ("stream", "one of the guest's streams failed"),
         ("arguments", "the guest's arguments do not fit on its stack"),
         ("boot", "the machine cannot start this program"),
-        ("host", "the host refused what the guest asked, or the guest panicked"),
+        ("guest-panic", "the guest panicked"),
+        ("host", "the host refused what the guest asked"),
         ("bigint", "a big-integer ecall makes no sense"),
         ("machine", "the machine has no meaning for what the program did"),
         ("segment-too-small", "an instruction takes more cycles than a segment has"),
@@ -191,6 +200,7 @@ impl Error {
             Error::Stream { .. } => "stream",
             Error::Arguments { .. } => "arguments",
             Error::Boot { .. } => "boot",
+            Error::GuestPanic { .. } => "guest-panic",
             Error::Host { source, .. } => match **source {
                 HostError::OutputLimit { .. } => "output-limit",
                 HostError::Stream { .. } => "stream",
@@ -218,6 +228,7 @@ impl Error {
             Error::Cancelled { place }
             | Error::Sink { place, .. }
             | Error::Stream { place, .. }
+            | Error::GuestPanic { place, .. }
             | Error::Host { place, .. }
             | Error::BigInt { place, .. }
             | Error::Machine { place, .. }
@@ -365,7 +376,7 @@ impl fmt::Display for LimitError {
             Limit::Cycles { used, limit } => write!(f, "Session limit exceeded: {used} >= {limit}")?,
             Limit::Time(millis) => write!(f, "time limit of {}.{:03} s reached", millis / 1000, millis % 1000)?,
         }
-        write!(f, " at {}; raise it to go on", self.place)
+        write!(f, " at {}", self.place)
     }
 }
 
@@ -411,6 +422,7 @@ mod tests {
             Error::Boot { machine: MachineKind::Bare, reason: String::new() },
             Error::Thread { source: io::ErrorKind::Other.into() },
             Error::BigInt { reason: String::new(), place: PLACE },
+            Error::GuestPanic { message: String::new(), place: PLACE },
             Error::Host { place: PLACE, source: Box::new(HostError::UnknownSyscall { name: String::new() }) },
             Error::Machine { machine: MachineKind::R0vm, what: "", word: 0, place: PLACE },
             Error::SegmentTooSmall { po2: 13, place: PLACE },
@@ -424,7 +436,7 @@ mod tests {
         for error in &all {
             match error {
                 Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
-                Error::Broken { .. } => {}
+                Error::Broken { .. } | Error::GuestPanic { .. } => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
                 Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } | Error::Internal { .. } => {}
                 Error::Machine { .. } | Error::SegmentTooSmall { .. } | Error::Host { .. } | Error::Thread { .. } => {}

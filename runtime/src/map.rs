@@ -5,11 +5,9 @@ use std::ptr::{self, NonNull};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use thiserror::Error;
 
-/// The operating system refused memory.
+/// The operating system refused memory: a higher limit (`ulimit -v`, a cgroup's) or fewer executors may help.
 #[derive(Debug, Error)]
-#[error(
-    "the system refused to {action} {bytes} bytes of address space: {source}; raise the limit (ulimit -v, cgroup) or run fewer executors"
-)]
+#[error("the system refused to {action} {bytes} bytes of address space")]
 pub struct MapError {
     /// What was asked for: "reserve", "protect" or "allocate".
     pub action: &'static str,

@@ -48,7 +48,7 @@ fn exit_code(kind: &str) -> u8 {
         "difference" | "internal" => DIFFER,
         "memory-limit" => 71,
         "step-limit" | "output-limit" | "time-limit" | "cycle-limit" | "segment-too-small" => 72,
-        "trap" | "machine" | "bigint" | "host" => 73,
+        "trap" | "machine" | "bigint" | "host" | "guest-panic" => 73,
         "output" | "sink" | "stream" => 74,
         "cancelled" => INTERRUPTED,
         _ => UNAVAILABLE,
@@ -164,7 +164,7 @@ impl Failure {
         };
         let message = match error {
             Error::Cancelled { place: Place { pc, step } } => format!("interrupted at pc {pc:#010x}, step {step}"),
-            error => error.to_string(),
+            error => chain(error),
         };
         Failure { place: error.place(), address, quiet, ..Failure::new(error.kind(), message) }
     }
@@ -179,6 +179,20 @@ impl Failure {
         let _ = writeln!(anstream::stderr(), "{name}tachy:{name:#} {}", self.message);
         exit_code(self.kind)
     }
+}
+
+/// An error and those behind it, each once.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut link = std::error::Error::source(error);
+    while let Some(source) = link {
+        let said = source.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        link = source.source();
+    }
+    text
 }
 
 /// A function and a line of its source, as far as the program's file names them.
