@@ -1,23 +1,28 @@
 //! What goes wrong: its name, its words and the program's exit code.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
-use tachy::{Error, MachineKind, Place, ProgramError};
+use tachy::host::HostError;
+use tachy::{Error, Limit, LimitError, MachineKind, Place, ProgramError};
+
+use super::hints;
+use super::interrupt::{self, Stop};
+use super::waiting;
 
 /// Exit code for a command line that makes no sense.
 pub(super) const USAGE: u8 = 64;
 /// Exit code when the engines differ, or something else is wrong with Tachy itself.
 pub(super) const DIFFER: u8 = 70;
 /// Exit code after Ctrl-C, as of any program that a shell sees end by SIGINT.
-pub(super) const INTERRUPTED: u8 = 130;
+const INTERRUPTED: u8 = 130;
 /// Exit code for what cannot be done here or not yet.
 const UNAVAILABLE: u8 = 69;
 
 /// Exit codes, for the help.
-const CODES: [(u8, &str); 11] = [
+const CODES: [(u8, &str); 13] = [
     (0, "all went well; or, with run, the guest's own code"),
     (USAGE, "the command line makes no sense"),
     (65, "the program is bad"),
@@ -28,7 +33,9 @@ const CODES: [(u8, &str); 11] = [
     (72, "step, output, time or cycle limit"),
     (73, "the guest trapped, panicked, or asked for what there is not"),
     (74, "input or output failed"),
+    (129, "ended by SIGHUP, as when its terminal goes away"),
     (INTERRUPTED, "interrupted with Ctrl-C; a second one ends everything at once"),
+    (143, "ended by SIGTERM"),
 ];
 
 /// Kinds of failures that the library does not know.
@@ -63,8 +70,8 @@ pub(super) fn help(examples: &str) -> String {
         let _ = writeln!(text, "  {code:>3}  {meaning}");
     }
     text.push_str(
-        "A trace whose reader goes away ends quietly, with 0. With run, a guest's code of 64 to 74, or 130, looks like one \
-         of ours; --json tells them apart.\n\nKinds of errors in JSON, with their exit codes:\n",
+        "A trace whose reader goes away ends quietly, with 0. With run, a guest's code of 64 to 74, or 129 and above, \
+         looks like one of ours; --json tells them apart.\n\nKinds of errors in JSON, with their exit codes:\n",
     );
     for (kind, meaning) in Error::KINDS.iter().chain(&OWN_KINDS) {
         let _ = writeln!(text, "  {kind:<17} {}  {meaning}", exit_code(kind));
@@ -104,11 +111,19 @@ impl Failure {
 
     /// Something to read is missing.
     pub(super) fn input(what: &str, path: &Path, error: &io::Error) -> Failure {
+        if let Some(stop) = Stop::behind(error) {
+            let message = format!("{} while it waited for {what} {}", stop.verb(), path.display());
+            return Failure::new(stop_kind(stop), message);
+        }
         Failure::new("input", format!("cannot read {what} {}: {error}", path.display()))
     }
 
     /// Something of ours could not be written.
     pub(super) fn output(what: &str, error: &io::Error) -> Failure {
+        if let Some(stop) = Stop::behind(error) {
+            let message = format!("{} while nobody took what goes to {what}", stop.verb());
+            return Failure::new(stop_kind(stop), message);
+        }
         let quiet = error.kind() == io::ErrorKind::BrokenPipe;
         Failure { quiet, ..Failure::new("output", format!("cannot write {what}: {error}")) }
     }
@@ -118,9 +133,9 @@ impl Failure {
         Failure::new("contender", message.to_owned())
     }
 
-    /// The engines did not do the same.
-    pub(super) fn differ(message: &str) -> Failure {
-        Failure::new("difference", format!("{message}; `tachy diff` shows where they differ"))
+    /// The engines did not do the same; this command shows where.
+    pub(super) fn differ(message: &str, command: &str) -> Failure {
+        Failure::new("difference", format!("{message}; `{command}` shows where they differ"))
     }
 
     /// A guest of machine `r0vm` ended in a way that has no meaning.
@@ -145,9 +160,16 @@ impl Failure {
         Failure::new("program", message)
     }
 
+    /// The system gives no seed.
+    pub(super) fn no_seed(error: &impl Display) -> Failure {
+        let message = format!("the system gave no random bytes for the guest: {error}; give --random-seed");
+        Failure::new("input", message)
+    }
+
     /// Ctrl-C came while no session of ours ran.
     pub(super) fn interrupted() -> Failure {
-        Failure::new("cancelled", "interrupted".to_owned())
+        let signal = interrupt::signal().map_or_else(|| "interrupted".to_owned(), |signal| Stop::Signal(signal).verb());
+        Failure::new("cancelled", signal)
     }
 
     /// The library says so.
@@ -162,11 +184,33 @@ impl Failure {
             Error::Trap(trap) => Some(trap.address),
             _ => None,
         };
-        let message = match error {
-            Error::Cancelled { place: Place { pc, step } } => format!("interrupted at pc {pc:#010x}, step {step}"),
-            error => chain(error),
+        let signal = interrupt::signal().map(Stop::Signal);
+        let stop = match error {
+            Error::Cancelled { .. } => signal,
+            error => Stop::behind(error),
         };
-        Failure { place: error.place(), address, quiet, ..Failure::new(error.kind(), message) }
+        if let Some((stop, place)) = stop.zip(error.place()) {
+            return Failure::stopped(stop, place, waited_for(error));
+        }
+        Failure { place: error.place(), address, quiet, ..Failure::new(error.kind(), hints::explained(error)) }
+    }
+
+    /// A run was asked to stop, and perhaps waited for something then.
+    fn stopped(stop: Stop, place: Place, waited_for: Option<String>) -> Failure {
+        let mut message = match stop {
+            Stop::Signal(_) => format!("{} at {place}", stop.verb()),
+            Stop::Time(limit) => {
+                let limit = Limit::Time(limit.as_millis().try_into().unwrap_or(u64::MAX));
+                LimitError { limit, place }.to_string()
+            }
+        };
+        if let Some(stream) = waited_for {
+            message += &format!(", where it waited for {stream}");
+        }
+        if let Stop::Time(_) = stop {
+            message += &format!("; {}", hints::raise(Limit::Time(0)));
+        }
+        Failure { place: Some(place), ..Failure::new(stop_kind(stop), message) }
     }
 
     /// Says it on standard error, and gives the exit code.
@@ -176,23 +220,45 @@ impl Failure {
         }
         // If this fails, there is nobody left to tell.
         let name = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-        let _ = writeln!(anstream::stderr(), "{name}tachy:{name:#} {}", self.message);
-        exit_code(self.kind)
+        let _ = waiting::takes_message(io::stderr())
+            .and_then(|()| writeln!(anstream::stderr(), "{name}tachy:{name:#} {}", self.message));
+        match interrupt::signal() {
+            Some(signal) if self.kind == "cancelled" => interrupt::exit_code(signal),
+            _ => exit_code(self.kind),
+        }
     }
 }
 
-/// An error and those behind it, each once.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut link = std::error::Error::source(error);
-    while let Some(source) = link {
-        let said = source.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        link = source.source();
+/// The library's name for how a run ends that was asked to stop.
+fn stop_kind(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Signal(_) => "cancelled",
+        Stop::Time(_) => "time-limit",
     }
-    text
+}
+
+/// What a run waited for when it was asked to stop.
+fn waited_for(error: &Error) -> Option<String> {
+    match error {
+        Error::Stream { stream: "stdin", .. } => Some(descriptor_text(0)),
+        Error::Stream { stream: "stdout", .. } => Some(descriptor_text(1)),
+        Error::Stream { .. } => Some(descriptor_text(2)),
+        Error::Host { source, .. } => match **source {
+            HostError::Stream { descriptor, .. } => Some(descriptor_text(descriptor)),
+            _ => None,
+        },
+        Error::Sink { .. } => Some("whoever reads the trace".to_owned()),
+        _ => None,
+    }
+}
+
+fn descriptor_text(descriptor: u32) -> String {
+    match descriptor {
+        0 => "its standard input".to_owned(),
+        1 => "whoever reads its standard output".to_owned(),
+        2 => "whoever reads its standard error".to_owned(),
+        descriptor => format!("its file descriptor {descriptor}"),
+    }
 }
 
 /// A function and a line of its source, as far as the program's file names them.

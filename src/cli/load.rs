@@ -1,6 +1,6 @@
 //! A program read from its file, for the machine that it is meant for. It must not know how it is run.
 
-use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 
 use tachy::program::{SourceLine, source_line};
@@ -9,6 +9,7 @@ use tachy::{MachineKind, Program, ProgramError};
 
 use super::failure::Failure;
 use super::values::Machine;
+use super::waiting::{self, Waiting};
 
 /// What a RISC Zero program binary begins with.
 const PROGRAM_BINARY: &[u8] = b"R0BF";
@@ -23,7 +24,7 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Reads a program, and says which machine it is for.
     pub(super) fn read(path: &Path, machine: Machine) -> Result<Loaded, Failure> {
-        let bytes = fs::read(path).map_err(|error| Failure::input("the program", path, &error))?;
+        let bytes = read(path).map_err(|error| Failure::input("the program", path, &error))?;
         let machine = match machine {
             Machine::Auto if bytes.starts_with(PROGRAM_BINARY) => MachineKind::R0vm,
             Machine::Auto | Machine::Bare => MachineKind::Bare,
@@ -45,6 +46,13 @@ impl Loaded {
             Err(_) => source_line(&self.bytes, address),
         }
     }
+}
+
+/// All of a file, which may be a pipe.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    Waiting::new(waiting::open(path)?).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A program binary, a user program that still needs a kernel, or a kernel by itself.

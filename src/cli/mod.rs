@@ -9,12 +9,14 @@ mod diff;
 mod drive;
 mod failure;
 mod guest;
+mod hints;
 mod info;
 mod interrupt;
 mod load;
 mod place;
 mod progress;
 mod r0vm;
+mod repeat;
 mod report;
 mod run;
 mod shell;
@@ -22,6 +24,7 @@ mod streams;
 mod text;
 mod trace;
 mod values;
+mod waiting;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -90,6 +93,8 @@ pub(crate) fn main() -> ExitCode {
 /// (`NO_COLOR`).
 fn print(text: &str) -> Result<(), Failure> {
     let mut stream = anstream::stdout().lock();
-    let written = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+    let written = waiting::takes_message(std::io::stdout())
+        .and_then(|()| stream.write_all(text.as_bytes()))
+        .and_then(|()| stream.flush());
     written.map_err(|error| Failure::output("standard output", &error))
 }

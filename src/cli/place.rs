@@ -6,6 +6,7 @@ use tachy::{Cause, Error, MachineKind, Place, Session};
 
 use super::failure::{CodePlace, Failure};
 use super::load::Loaded;
+use super::repeat::Repeat;
 use super::text::symbol;
 
 /// Where R0VM's kernel finds the address of the system call that it was entered for.
@@ -13,14 +14,16 @@ const MEPC_ADDRESS: u32 = 0xffff_0200;
 
 impl Failure {
     /// A run ended with this: says also which code that was.
-    pub(super) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>) -> Failure {
+    pub(super) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>, repeat: &Repeat) -> Failure {
         let mut failure = Failure::library(error);
         let Some(Place { pc, step }) = failure.place else { return failure };
         *failure.code = CodePlace::new(loaded, pc);
         let mut more = Vec::new();
         more.extend(failure.code.text("in"));
         if session.machine() == MachineKind::R0vm && loaded.program.user_entry().is_some() && pc >= USER_END {
-            more.extend(CodePlace::new(loaded, session.word(MEPC_ADDRESS)).text("called from"));
+            let caller_pc = session.word(MEPC_ADDRESS);
+            let caller = CodePlace::new(loaded, caller_pc).text("called from");
+            more.push(caller.unwrap_or_else(|| format!("called from {caller_pc:#010x}")));
             if matches!(error, Error::Trap(trap) if trap.cause == Cause::IllegalInstruction) {
                 more.push("the kernel gives up there on a system call that it does not know or allow".to_owned());
             }
@@ -30,10 +33,11 @@ impl Failure {
                 more.push(format!("at `{}`", disassemble(session.word(pc), pc, session.machine().variant())));
             }
             let from = step.saturating_sub(20);
-            more.push(format!("`tachy trace --from {from}` shows the steps before it"));
+            let command = repeat.command("trace", &[format!("--from={from}")]);
+            more.push(format!("`{command}`{} shows the steps before it", repeat.note()));
         }
         if matches!(error, Error::Difference(_)) {
-            more.push("`tachy diff` shows both rows".to_owned());
+            more.push(format!("`{}`{} shows both rows", repeat.command("diff", &[]), repeat.note()));
         }
         if !more.is_empty() {
             failure.message.push_str("\n  ");

@@ -11,11 +11,14 @@ use tachy::{Engine, MachineKind, Session, Stats, r0vm};
 use super::args::{GuestArgs, ReportArgs};
 use super::failure::Failure;
 use super::guest::Guest;
+use super::interrupt;
 use super::load::Loaded;
 use super::r0vm::facts::{self, CallFacts, ExitFacts, R0vmFacts};
-use super::streams::create;
+use super::r0vm::seed::Seed;
+use super::streams::{create, say};
 use super::text::{count, grouped};
 use super::values::Target;
+use super::waiting::Waiting;
 
 /// The JSON object of a run. It is filled as the run goes, so that it is true whatever happens.
 #[derive(Serialize, Default)]
@@ -154,6 +157,7 @@ pub(super) struct Report {
     stats: Option<(Duration, Stats)>,
     /// What it came to on machine `r0vm`.
     r0vm: Option<r0vm::Report>,
+    seed: Option<Seed>,
 }
 
 impl Report {
@@ -170,6 +174,7 @@ impl Report {
             wants_stats: args.stats,
             stats: None,
             r0vm: None,
+            seed: None,
         })
     }
 
@@ -184,8 +189,9 @@ impl Report {
         if self.json.is_some() {
             let Loaded { program, machine, .. } = &guest.loaded;
             self.facts.program_digest = Some(blake3::Hash::from(program.digest()).to_string());
-            self.facts.r0vm = (*machine == MachineKind::R0vm).then(|| R0vmFacts::of(program));
+            self.facts.r0vm = (*machine == MachineKind::R0vm).then(|| R0vmFacts::of(program, guest.seed));
         }
+        self.seed = Some(guest.seed);
     }
 
     /// Takes down how far a session has come.
@@ -223,12 +229,12 @@ impl Report {
 
     /// Tells everything, and hands back how it ended.
     pub(super) fn close(mut self, result: Result<u8, Failure>) -> Result<u8, Failure> {
+        interrupt::end();
         if let Err(failure) = &result {
             self.facts.error = Some(ErrorFacts::new(failure));
         }
         if let Some((time, stats)) = self.stats.filter(|_| self.wants_stats) {
-            // Statistics that nobody can read are not worth an error.
-            let _ = io::stderr().write_all(stats_text(self.facts.steps, time, &stats, self.r0vm.as_ref()).as_bytes());
+            say(&stats_text(self.facts.steps, time, &stats, self.r0vm.as_ref(), self.seed));
             self.facts.stats = Some(StatsFacts { calls: self.r0vm.as_ref().map(CallFacts::from), ..stats.into() });
         }
         let written = self.json.map_or(Ok(()), |file| write_json(&self.facts, &file));
@@ -238,12 +244,13 @@ impl Report {
 }
 
 /// Writes one object on one line.
-pub(super) fn write_json(object: &impl Serialize, mut file: &File) -> Result<(), Failure> {
+pub(super) fn write_json(object: &impl Serialize, file: &File) -> Result<(), Failure> {
     let text = serde_json::to_string(object).map_err(io::Error::from);
-    text.and_then(|text| file.write_all((text + "\n").as_bytes())).map_err(|error| Failure::output("JSON", &error))
+    let written = text.and_then(|text| Waiting::new(file).write_all((text + "\n").as_bytes()));
+    written.map_err(|error| Failure::output("JSON", &error))
 }
 
-fn stats_text(steps: u64, time: Duration, stats: &Stats, r0vm: Option<&r0vm::Report>) -> String {
+fn stats_text(steps: u64, time: Duration, stats: &Stats, r0vm: Option<&r0vm::Report>, seed: Option<Seed>) -> String {
     let seconds = time.as_secs_f64();
     let rate = if seconds > 0.0 { steps as f64 / seconds / 1e6 } else { 0.0 };
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
@@ -268,7 +275,7 @@ fn stats_text(steps: u64, time: Duration, stats: &Stats, r0vm: Option<&r0vm::Rep
     ];
     lines
         .into_iter()
-        .chain(r0vm.map(facts::stats).unwrap_or_default())
+        .chain(r0vm.map(|report| facts::stats(report, seed)).unwrap_or_default())
         .map(|(name, value)| format!("{name:<14} {value}\n"))
         .collect()
 }

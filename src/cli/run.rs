@@ -7,7 +7,9 @@ use super::args::{EngineArgs, GuestArgs, ReportArgs};
 use super::drive::{Drive, ResumeArg};
 use super::failure::{self, Failure};
 use super::guest::Guest;
+use super::interrupt;
 use super::progress::Progress;
+use super::r0vm::seed::Seed;
 use super::report::{Report, engine_name};
 
 const EXAMPLES: &str = "  tachy run guests/bin/fib.elf -- 20
@@ -33,13 +35,14 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn main(&self) -> Result<u8, Failure> {
+        interrupt::begin(self.guest.conditions.limits().time);
         let mut report = Report::open(&self.report, &self.guest, engine_name(self.engine.engine()))?;
         let result = self.run(&mut report);
         report.close(result)
     }
 
     fn run(&self, report: &mut Report) -> Result<u8, Failure> {
-        let guest = Guest::read(&self.guest)?;
+        let guest = Guest::read(&self.guest, Seed::drawn)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
         let progress = Progress::on_terminal(report.takes_stdout());
@@ -51,7 +54,7 @@ impl Run {
         });
         drop(drive);
         report.session(&session);
-        result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
+        result.map_err(|stopped| stopped.failure(&guest, &session))?;
         guest.finish(session.report().as_ref())?;
         // A shell sees eight bits of any code.
         Ok(session.exit_code().unwrap_or(0) as u8)

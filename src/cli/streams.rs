@@ -8,6 +8,7 @@ use std::path::Path;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::values::Target;
+use super::waiting::{self, Waiting};
 
 /// What a guest reads and writes.
 pub(super) struct Streams {
@@ -37,14 +38,20 @@ impl Streams {
 }
 
 /// Opens something that the guest reads.
-pub(super) fn open_input(path: &Path) -> Result<File, Failure> {
+pub(super) fn open_input(path: &Path) -> Result<Waiting<File>, Failure> {
     let refused = |error: io::Error| Failure::input("the input", path, &error);
-    let file = File::open(path).map_err(refused)?;
+    let file = waiting::open(path).map_err(refused)?;
     // A folder can be opened, and fails only when it is read.
     match file.metadata().map_err(refused)?.is_dir() {
         true => Err(refused(io::ErrorKind::IsADirectory.into())),
-        false => Ok(file),
+        false => Ok(Waiting::new(file)),
     }
+}
+
+/// Opens something that takes what the guest writes.
+pub(super) fn create_output(path: &Path) -> Result<Waiting<File>, Failure> {
+    let file = waiting::create(path).map_err(|error| Failure::output(&path.display().to_string(), &error))?;
+    Ok(Waiting::new(file))
 }
 
 /// Opens where something of ours goes, if anywhere.
@@ -53,16 +60,29 @@ pub(super) fn create(target: Target<'_>) -> Result<Option<File>, Failure> {
         Target::Nowhere => Ok(None),
         Target::Stdout => stdout().map(Some),
         Target::File(path) => {
-            let file = File::create(path);
+            let file = waiting::create(path);
             file.map(Some).map_err(|error| Failure::output(&path.display().to_string(), &error))
         }
     }
+}
+
+/// Standard input without a buffer: what a guest leaves there is for whoever reads next.
+pub(super) fn stdin() -> Result<File, Failure> {
+    let stream = io::stdin().as_fd().try_clone_to_owned();
+    stream.map(File::from).map_err(|error| Failure::input("the input", Path::new("-"), &error))
 }
 
 /// Standard output without a buffer: what a guest writes, it writes now.
 pub(super) fn stdout() -> Result<File, Failure> {
     let stream = io::stdout().as_fd().try_clone_to_owned();
     stream.map(File::from).map_err(|error| Failure::output("standard output", &error))
+}
+
+/// Says something on standard error. What nobody can read is not worth an error.
+pub(super) fn say(text: &str) {
+    if let Ok(stream) = stderr() {
+        let _ = Waiting::new(stream).write_all(text.as_bytes());
+    }
 }
 
 /// Standard error, likewise.

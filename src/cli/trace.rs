@@ -12,10 +12,13 @@ use super::args::{EngineArgs, GuestArgs, ReportArgs};
 use super::drive::{Drive, ResumeArg, Stopped};
 use super::failure::{self, Failure};
 use super::guest::Guest;
+use super::interrupt;
 use super::progress::Progress;
+use super::r0vm::seed::Seed;
 use super::report::{Report, engine_name};
 use super::streams::create;
 use super::values::{Target, number, target};
+use super::waiting::Waiting;
 
 const EXAMPLES: &str = "  tachy trace guests/bin/fib.elf -- 5
   tachy trace --from 1000 --to 1010 --effects effects.csv guests/bin/sha256.elf
@@ -79,13 +82,14 @@ impl Trace {
         if self.to.is_some_and(|to| to < self.from) {
             return Err(Failure::usage("--to lies before --from"));
         }
+        interrupt::begin(self.guest.conditions.limits().time);
         let mut report = Report::open(&self.report, &self.guest, engine_name(self.engine.engine()))?;
         let result = self.trace(&mut report, stdout_users > 0);
         report.close(result)
     }
 
     fn trace(&self, report: &mut Report, stdout_taken: bool) -> Result<u8, Failure> {
-        let guest = Guest::read(&self.guest)?;
+        let guest = Guest::read(&self.guest, Seed::drawn)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
         let progress = Progress::on_terminal(stdout_taken);
@@ -108,7 +112,7 @@ impl Trace {
         if let Some(digest) = digest {
             report.facts.digests = digest.digest().into();
         }
-        result.map_err(|stopped| stopped.failure(&guest.loaded, &session))?;
+        result.map_err(|stopped| stopped.failure(&guest, &session))?;
         finished.and_then(|()| guest.finish(session.report().as_ref())).map(|()| 0)
     }
 
@@ -152,9 +156,10 @@ impl Trace {
         };
         let is_file = |file: &File| file.metadata().is_ok_and(|metadata| metadata.is_file());
         let seekable = matches!(self.rows_target(), Target::File(_)) && binary.as_ref().is_some_and(is_file);
+        let [text, effects, binary] = [text, effects, binary].map(|file| file.map(Waiting::new));
         let text = match (text, effects) {
             (None, None) => None,
-            (rows, effects) => Some(CsvSink::new(rows, effects).map_err(|error| Failure::output("CSV", &error))?),
+            (rows, effects) => Some(CsvSink::new(rows, effects).map_err(|error| Failure::output("the trace", &error))?),
         };
         Ok(Tables { text, binary: binary.map(|file| FileSink::new(file, program)), seekable })
     }
@@ -162,8 +167,8 @@ impl Trace {
 
 /// Where rows and effects go.
 struct Tables {
-    text: Option<CsvSink<File, File>>,
-    binary: Option<FileSink<File>>,
+    text: Option<CsvSink<Waiting<File>, Waiting<File>>>,
+    binary: Option<FileSink<Waiting<File>>>,
     /// The file of rows is one of ours from its first byte on, so that its header can be completed.
     seekable: bool,
 }

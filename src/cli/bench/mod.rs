@@ -7,7 +7,6 @@ mod measure;
 mod table;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -15,8 +14,9 @@ use serde::Serialize;
 
 use super::args::{ConditionArgs, JsonArg};
 use super::failure::{self, Failure};
+use super::interrupt;
 use super::report::{ErrorFacts, write_json};
-use super::streams::create;
+use super::streams::{create, say};
 use super::values::Target;
 use against::{Against, against};
 use measure::{Program, measure};
@@ -73,6 +73,7 @@ impl Bench {
         let json = create(self.json.target())?;
         let mut facts = Facts { runs: self.runs, programs: Vec::new(), error: None };
         let result = self.measure(&mut facts.programs);
+        interrupt::end();
         facts.error = result.as_ref().err().map(ErrorFacts::new);
         let written = json.map_or(Ok(()), |file| write_json(&facts, &file));
         // What was measured before something went wrong is shown all the same.
@@ -82,8 +83,8 @@ impl Bench {
 
     fn show(&self, text: &str) -> Result<(), Failure> {
         if matches!(self.json.target(), Target::Stdout) {
-            // The object says the same; a person who cannot be told is not worth an error.
-            let _ = io::stderr().write_all(text.as_bytes());
+            // The object says the same.
+            say(text);
             return Ok(());
         }
         super::print(text)

@@ -2,7 +2,7 @@
 //! a session came to.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,9 @@ use tachy::r0vm::Segment;
 use tachy::trace::SinkError;
 
 use super::super::failure::Failure;
-use super::super::streams::{Streams, open_input};
+use super::super::streams::{Streams, create_output, open_input};
 use super::args::R0vmArgs;
+use super::seed::Seed;
 
 /// What segments' files are called, before their number.
 const SEGMENT_NAME: &str = "segment-";
@@ -23,6 +24,7 @@ pub(in super::super) fn surroundings(
     options: &R0vmArgs,
     args: &[OsString],
     streams: Streams,
+    seed: Seed,
 ) -> Result<Env<'static>, Failure> {
     let mut host = HostEnv::builder();
     let Streams { stdin, stdout, stderr, kernel, is_quiet, progress } = streams;
@@ -53,7 +55,7 @@ pub(in super::super) fn surroundings(
     if let Some(po2) = options.po2 {
         host.segment_limit_po2(po2);
     }
-    host.session_limit(options.limit_cycles);
+    host.session_limit(options.limit_cycles).random_seed(seed.to_bytes());
     let env = Env::new().host(host.build().map_err(|error| Failure::usage(&error.to_string()))?);
     Ok(match &options.segments {
         _ if options.execute_only => env,
@@ -70,11 +72,6 @@ pub(in super::super) fn surroundings(
             })
         }
     })
-}
-
-/// Opens a file that takes what the guest writes.
-fn create_output(path: &Path) -> Result<File, Failure> {
-    File::create(path).map_err(|error| Failure::output(&path.display().to_string(), &error))
 }
 
 /// Makes the folder. Segments of another run would pass for this one's, so there must be none.
