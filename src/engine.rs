@@ -463,6 +463,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             Refusal::OutputLimit => self.limit_error(Limit::Output(limits.output_bytes.unwrap_or(u64::MAX))),
             Refusal::Stream(stream, source) => Error::Stream { stream, place, source },
             Refusal::Host(source) => Error::Host { place, source },
+            Refusal::GuestPanic(message, pc) => Error::GuestPanic { message, place: Place { pc, ..place } },
             Refusal::BigInt(error) => Error::BigInt { reason: error.to_string(), place },
             Refusal::Illegal(what, word) => Error::Machine { machine: M::KIND, what, word, place },
             Refusal::CycleLimit { used, limit } => self.limit_error(Limit::Cycles { used, limit }),

@@ -58,8 +58,10 @@ impl<'env> Env<'env> {
         self
     }
 
-    /// What the guest reads from descriptor 0. A read waits until it has what the guest asked for or the stream ends,
-    /// so that a run does not depend on how input arrives. For machine `bare`.
+    /// What the guest of machine `bare` reads from descriptor 0. Each of its reads is one read of the stream, as read(2)
+    /// is: it gives what is there, and waits only where nothing is. The number of bytes is an effect of the step, so a
+    /// replay needs no stream. But a run depends on the pieces in which its input arrives: to repeat one from a pipe or a
+    /// socket, keep the bytes and give them as a slice both times. A slice fills each read as far as it goes.
     pub fn stdin(mut self, stream: impl Read + Send + 'env) -> Self {
         self.stdin = Some(Input::new(stream));
         self

@@ -74,7 +74,7 @@ pub enum Error {
         place: Place,
     },
     /// One of the guest's streams failed.
-    #[error("the guest's {stream} failed at {place}: {source}")]
+    #[error("the guest's {stream} failed at {place}")]
     Stream {
         /// "stdin", "stdout" or "stderr".
         stream: &'static str,
@@ -102,8 +102,16 @@ pub enum Error {
         /// Why not, and what it expects.
         reason: String,
     },
-    /// The host refused what the guest asked of it; a guest's panic is one of its reasons.
-    #[error("{source}, at {place}")]
+    /// The guest panicked, and said why.
+    #[error("the guest panicked: {message}, at {place}")]
+    GuestPanic {
+        /// The guest's words, at most 1 MiB; what is no UTF-8, and what a terminal would obey, is replaced.
+        message: String,
+        /// The system call that says so, in the guest's own code and not in its kernel's; it was not done.
+        place: Place,
+    },
+    /// The host refused what the guest asked of it.
+    #[error("the host refuses the guest's call at {place}")]
     Host {
         /// The ecall; it was not done.
         place: Place,
@@ -131,8 +139,8 @@ pub enum Error {
         /// The step; it was not done.
         place: Place,
     },
-    /// An instruction took more cycles than fit into a segment.
-    #[error("segments of 2^{po2} cycles are too small for the instruction before {place}; use a larger po2")]
+    /// An instruction took more cycles than fit into a segment; larger ones may hold it.
+    #[error("segments of 2^{po2} cycles are too small for the instruction before {place}")]
     SegmentTooSmall {
         /// Base-2 logarithm of their cycles.
         po2: u32,
@@ -143,7 +151,7 @@ pub enum Error {
     #[error(transparent)]
     Memory(#[from] MapError),
     /// The system gave no thread.
-    #[error("the system gave no thread to hash segments: {source}")]
+    #[error("the system gave no thread to hash segments")]
     Thread {
         /// What it said.
         #[source]
@@ -203,7 +211,8 @@ impl Error {
         ("stream", "one of the guest's streams failed"),
         ("arguments", "the guest's arguments do not fit on its stack"),
         ("boot", "the machine cannot start this program"),
-        ("host", "the host refused what the guest asked, or the guest panicked"),
+        ("guest-panic", "the guest panicked"),
+        ("host", "the host refused what the guest asked"),
         ("bigint", "a big-integer ecall makes no sense"),
         ("machine", "the machine has no meaning for what the program did"),
         ("segment-too-small", "an instruction takes more cycles than a segment has"),
@@ -231,6 +240,7 @@ impl Error {
             Error::Stream { .. } => "stream",
             Error::Arguments { .. } => "arguments",
             Error::Boot { .. } => "boot",
+            Error::GuestPanic { .. } => "guest-panic",
             Error::Host { source, .. } => match **source {
                 HostError::OutputLimit { .. } => "output-limit",
                 HostError::Stream { .. } => "stream",
@@ -262,6 +272,7 @@ impl Error {
             | Error::Unfinished { place }
             | Error::Forked { place }
             | Error::Stream { place, .. }
+            | Error::GuestPanic { place, .. }
             | Error::Host { place, .. }
             | Error::BigInt { place, .. }
             | Error::Machine { place, .. }
@@ -409,7 +420,7 @@ impl fmt::Display for LimitError {
             Limit::Cycles { used, limit } => write!(f, "Session limit exceeded: {used} >= {limit}")?,
             Limit::Time(millis) => write!(f, "time limit of {}.{:03} s reached", millis / 1000, millis % 1000)?,
         }
-        write!(f, " at {}; raise it to go on", self.place)
+        write!(f, " at {}", self.place)
     }
 }
 
@@ -459,6 +470,7 @@ mod tests {
             Error::Boot { machine: MachineKind::Bare, reason: String::new() },
             Error::Thread { source: io::ErrorKind::Other.into() },
             Error::BigInt { reason: String::new(), place: PLACE },
+            Error::GuestPanic { message: String::new(), place: PLACE },
             Error::Host { place: PLACE, source: Box::new(HostError::UnknownSyscall { name: String::new() }) },
             Error::Machine { machine: MachineKind::R0vm, what: "", word: 0, place: PLACE },
             Error::SegmentTooSmall { po2: 13, place: PLACE },
@@ -472,7 +484,7 @@ mod tests {
         for error in &all {
             match error {
                 Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
-                Error::Broken { .. } => {}
+                Error::Broken { .. } | Error::GuestPanic { .. } => {}
                 Error::Segment { .. } | Error::Event { .. } | Error::Unfinished { .. } | Error::Forked { .. } => {}
                 Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
                 Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } | Error::Internal { .. } => {}

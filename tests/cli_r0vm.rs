@@ -112,8 +112,11 @@ fn a_program_binary_runs_with_its_input() {
 fn json_has_what_the_library_reports() {
     let folder = Folder::new();
     let input = folder.words(&[2, 6, 500]);
-    let outcome = tachy(&format!("run --json --stats --po2 14 --input {input} {}", risc0("recursion")));
+    let seed = "0123456789abcdef".repeat(4);
+    let options = format!("--json --po2 14 --random-seed {seed} --input {input}");
+    let outcome = tachy(&format!("run --stats {options} {}", risc0("recursion")));
     let facts = outcome.json();
+    assert_eq!(facts["random_seed"], json!(seed));
 
     let program = Program::from_risc0(&fs::read(risc0("recursion")).expect("a guest")).expect("a program");
     let executor = Executor::builder().machine(MachineKind::R0vm).build(&program).expect("an executor");
@@ -152,7 +155,7 @@ fn json_has_what_the_library_reports() {
     }
 
     // Only the time differs where nothing is hashed, and there is no claim.
-    let executed = tachy(&format!("run --json --po2 14 --execute-only --input {input} {}", risc0("recursion")));
+    let executed = tachy(&format!("run --execute-only {options} {}", risc0("recursion")));
     let (mut facts, mut executed) = (facts, executed.json());
     for facts in [&mut facts, &mut executed] {
         let facts = facts.as_object_mut().expect("an object");

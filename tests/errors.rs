@@ -121,6 +121,7 @@ fn errors(engine: Engine) -> Vec<Error> {
             Env::new().host(unknown),
             off,
         ),
+        end(&panicking(), engine, limits, Env::new().host(dividing_by_zero()), off),
         // Modes are 0 and 1.
         end(&machine_call(&[(17, 5), (5, 2)]), engine, limits, Env::new(), off),
         end(&machine_call(&[(17, 99)]), engine, limits, Env::new(), off),
@@ -137,6 +138,17 @@ fn errors(engine: Engine) -> Vec<Error> {
         end(&machine_call(&[(17, 0), (10, 0)]), engine, limits, Env::new().trace_callback(|_| Err("full".into())), off),
         unfinished,
     ]
+}
+
+/// Divides by what it reads, in Rust.
+fn panicking() -> Case {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/panic.bin");
+    let bytes = std::fs::read(path).expect("the guests are in the repository");
+    Case::new(Program::from_risc0(&bytes).expect("a good binary")).on(MachineKind::R0vm)
+}
+
+fn dividing_by_zero() -> HostEnv<'static> {
+    HostEnv::builder().write_slice(&[0u32]).build().expect("a host")
 }
 
 /// A program that ends well.
@@ -160,4 +172,42 @@ fn every_kind_of_error_is_met() {
         let elsewhere = ELSEWHERE.iter().map(|(kind, _)| *kind);
         assert_eq!(met.union(&built).copied().chain(elsewhere).collect::<BTreeSet<_>>(), listed, "{engine:?}");
     }
+}
+
+/// A panic is told at the guest's own call, not at its kernel's.
+#[test]
+fn a_guests_panic_is_told_where_the_guest_called() {
+    let case = panicking();
+    for engine in [Engine::Interpreter, Engine::Jit, Engine::Crosscheck] {
+        let env = Env::new().host(dividing_by_zero());
+        let mut session = executor(&case, engine, Limits::default()).start(env).expect("it starts");
+        let error = session.run(&mut NullSink::off()).expect_err("it panics");
+        let Error::GuestPanic { message, place } = &error else { panic!("{engine:?}: {error:?}") };
+        assert_eq!(message, "attempt to divide by zero", "{engine:?}");
+        assert!(place.pc < 0xc000_0000 && session.pc() >= 0xc000_0000, "{engine:?}: {place}");
+        assert_eq!((session.word(place.pc), place.step), (0x73, session.steps()), "{engine:?}");
+        assert_eq!(error.to_string(), format!("the guest panicked: {message}, at {place}"));
+        assert!(matches!(session.run(&mut NullSink::off()), Err(Error::Ended { .. })), "{engine:?}");
+    }
+}
+
+/// Whoever prints an error and those behind it reads nothing twice.
+#[test]
+fn an_error_and_its_sources_say_a_thing_once() {
+    let mut links = 0;
+    for error in errors(Engine::Interpreter) {
+        // What a sink says is part of what is said of it.
+        if matches!(error, Error::Sink { .. }) {
+            continue;
+        }
+        let (mut said, mut link) = (error.to_string(), std::error::Error::source(&error));
+        while let Some(source) = link {
+            let text = source.to_string();
+            assert!(!text.is_empty() && !said.contains(&text), "{said:?}, then {text:?}");
+            said = text;
+            link = source.source();
+            links += 1;
+        }
+    }
+    assert!(links >= 2, "a stream and a host have something behind them");
 }

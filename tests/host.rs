@@ -438,13 +438,23 @@ fn a_panic_carries_the_guests_words() {
 fn random_bytes_follow_from_the_seed() {
     let random = |env: &mut HostEnv<'_>, bytes| Fake::default().call(env, "SYS_RANDOM", &[], bytes);
     let drawn = |env: &mut HostEnv<'_>| random(env, 32).expect("there are enough").0;
-    let (first, again) = (drawn(&mut plain()), drawn(&mut plain()));
-    assert_eq!(first, again, "a run can be repeated");
-    let mut seeded = HostEnv::builder().random_seed([1; 32]).build().expect("it is built");
-    let (one, two) = (drawn(&mut seeded), drawn(&mut seeded));
-    assert!(one != first && one != two);
+    let (mut first, mut other) = (plain(), plain());
+    assert_ne!(drawn(&mut first), drawn(&mut other), "each run has a seed of its own");
+    // It tells its seed, and with that another does the same.
+    let seed = first.random_seed().expect("it has one");
+    let with_seed = |seed| HostEnv::builder().random_seed(seed).build().expect("it is built");
+    let (mut again, mut third) = (with_seed(seed), with_seed(seed));
+    let (one, two) = (drawn(&mut again), drawn(&mut again));
+    assert_eq!([drawn(&mut third), drawn(&mut third)], [one.clone(), two.clone()]);
+    assert_eq!(drawn(&mut first), two, "a run can be repeated");
+    assert!(one != two && again.random_seed() == Some(seed));
+    // BLAKE3 without input, keyed with the seed.
+    let mut expected = [0; 32];
+    blake3::Hasher::new_keyed(&[1; 32]).finalize_xof().fill(&mut expected);
+    assert_eq!(drawn(&mut with_seed([1; 32])), expected);
     let mut given = HostEnv::builder().random(&b"abcdef"[..]).build().expect("it is built");
     assert_eq!(random(&mut given, 4).expect("there are six"), (b"abcd".to_vec(), 4, 0));
+    assert_eq!(given.random_seed(), None);
     assert_refused!(random(&mut given, 4), HostError::Callback { name, .. } if name == "SYS_RANDOM");
 }
 

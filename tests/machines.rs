@@ -177,7 +177,7 @@ fn guests_of_r0vm_run_alike_in_both_engines() {
             (Engine::Jit, JitOptions::default()),
         ] {
             let executor = Executor::builder().machine(MachineKind::R0vm).engine(engine).jit(jit).build(&program);
-            let host = HostEnv::builder().write_slice(words).build().expect("a host");
+            let host = HostEnv::builder().random_seed([0; 32]).write_slice(words).build().expect("a host");
             let mut segments = 0;
             let count = |_: &tachy::r0vm::Segment| {
                 segments += 1;
@@ -208,7 +208,7 @@ fn guests_of_both_machines_compute_the_same() {
         executor.run(env, &mut NullSink::off()).expect("it ends well");
         let builder = Executor::builder().machine(MachineKind::R0vm);
         let executor = builder.build(&r0vm.expect("a good binary")).expect("an executor");
-        let host = HostEnv::builder().write_slice(&[word]).build().expect("a host");
+        let host = HostEnv::builder().random_seed([0; 32]).write_slice(&[word]).build().expect("a host");
         let session = executor.run(Env::new().host(host), &mut NullSink::off()).expect("it ends well");
         let journal = session.report().and_then(|report| report.journal).map(|journal| journal.bytes);
         assert_eq!(journal, Some(printed), "{guest}");

@@ -96,7 +96,12 @@ fn guests_of_r0vm_at_random_steps() {
         let case = Case::new(program.expect("a good binary")).on(MachineKind::R0vm);
         let session_at = |engine, step| {
             let builder = Executor::builder().machine(MachineKind::R0vm).engine(engine).jit(JitOptions::eager());
-            let host = HostEnv::builder().write_slice(words).segment_limit_po2(po2).build().expect("a host");
+            let host = HostEnv::builder()
+                .random_seed([0; 32])
+                .write_slice(words)
+                .segment_limit_po2(po2)
+                .build()
+                .expect("a host");
             let executor = builder.build(&case.program).expect("good settings");
             executor.state_at(Env::new().host(host), step).expect("no trap before the end")
         };

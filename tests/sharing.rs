@@ -184,7 +184,7 @@ fn sessions_of_r0vm_share_code() {
         let builder = Executor::builder().machine(MachineKind::R0vm).jit(JitOptions::eager());
         let executor = builder.build(&program).expect("an executor");
         let translated = [0, 1, 2].map(|_| {
-            let host = HostEnv::builder().write_slice(words).build().expect("a host");
+            let host = HostEnv::builder().random_seed([0; 32]).write_slice(words).build().expect("a host");
             let session = executor.run(Env::new().host(host), &mut NullSink::off()).expect("it ends");
             session.stats().translated_instructions
         });

@@ -21,7 +21,7 @@ fn executor(name: &str, engine: Engine) -> Executor {
 }
 
 fn env(words: &[u32]) -> Env<'static> {
-    Env::new().host(HostEnv::builder().write_slice(words).segment_limit_po2(14).build().unwrap())
+    Env::new().host(HostEnv::builder().random_seed([0; 32]).write_slice(words).segment_limit_po2(14).build().unwrap())
 }
 
 /// Events, kept in order.
@@ -93,7 +93,7 @@ fn events_account_for_paging_and_for_every_row() {
     ];
     for (name, words, po2) in guests {
         let (kept, mut rows) = (Kept::default(), VecSink::default());
-        let host = HostEnv::builder().write_slice(words).segment_limit_po2(po2).build().unwrap();
+        let host = HostEnv::builder().random_seed([0; 32]).write_slice(words).segment_limit_po2(po2).build().unwrap();
         let session = executor(name, Engine::Jit).run(Env::new().host(host).trace_callback(kept.callback()), &mut rows);
         let report = session.unwrap().report().unwrap();
         let (mut paging, mut starts) = (0, Vec::new());

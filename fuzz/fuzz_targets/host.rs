@@ -77,6 +77,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = from_bytes::<(Vec<u8>, Vec<f32>, [bool; 3])>(bytes);
     let Some((&count, rest)) = bytes.split_first() else { return };
     let mut env = HostEnv::builder()
+        .random_seed([0; 32])
         .write_slice(rest)
         .args(["one", "two"])
         .env_var("HOME", "nowhere")

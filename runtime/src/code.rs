@@ -42,7 +42,7 @@ pub enum CodeError {
     Map(#[from] MapError),
     /// cranelift-jit refused the batch: of what is published here, because the system refused to make its pages writable
     /// or executable. The memory is closed from here on.
-    #[error("publishing code failed: {0}")]
+    #[error("publishing code failed")]
     Module(#[from] Box<ModuleError>),
     /// An earlier batch failed, so that the memory takes no more code: drop it and start another.
     #[error("code memory takes no more code, since an earlier batch failed")]

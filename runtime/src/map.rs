@@ -11,7 +11,7 @@ pub use limit::MemoryLimit;
 
 /// The operating system refused memory.
 #[derive(Debug, Error)]
-#[error("the system refused to {action} {bytes} bytes of memory: {source}; {limit}")]
+#[error("the system refused to {action} {bytes} bytes of memory; {limit}")]
 pub struct MapError {
     /// What was asked for: "reserve", "protect" or "allocate".
     pub action: &'static str,

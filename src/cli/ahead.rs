@@ -7,19 +7,21 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
+use super::waiting::Waiting;
+
 /// What is read at once.
 const BUFFER_BYTES: usize = 1 << 16;
 
 /// A file that is read ahead.
 pub(super) struct Ahead {
-    reader: BufReader<File>,
+    reader: BufReader<Waiting<File>>,
     is_regular: bool,
 }
 
 impl Ahead {
     pub(super) fn new(file: File) -> Ahead {
         let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
-        Ahead { reader: BufReader::with_capacity(BUFFER_BYTES, file), is_regular }
+        Ahead { reader: BufReader::with_capacity(BUFFER_BYTES, Waiting::new(file)), is_regular }
     }
 }
 

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tachy::{Builder, Engine, Executor, JitOptions, Limits, MachineKind};
 
 use super::r0vm::args::R0vmArgs;
+use super::repeat::option;
 use super::values::{Machine, Target, bytes, number, seconds, target, threshold};
 
 /// A program, its surroundings and its limits.
@@ -21,8 +22,16 @@ pub(super) struct GuestArgs {
     #[arg(last = true, value_name = "ARG")]
     pub(super) args: Vec<OsString>,
 
-    /// What the guest reads as its standard input, ours (-) unless it is named; on machine r0vm, what it takes with
-    /// env::read
+    /// What the guest reads as its standard input; on machine r0vm, what it takes with env::read; - is our own
+    ///
+    /// Without it a guest on machine bare reads our standard input. On machine r0vm it finds an empty one, as with RISC
+    /// Zero's own tools.
+    ///
+    /// On machine bare a read gives what is there and waits only where nothing is, as read(2) does: a program that needs
+    /// more asks again. From a pipe or a terminal the same bytes may thus come in other pieces, and make another run; a
+    /// file repeats exactly. On machine r0vm a read waits until it is filled or the input ends.
+    ///
+    /// A guest that waits for input can be stopped by --limit-time, Ctrl-C, SIGTERM and SIGHUP.
     #[arg(long, value_name = "FILE", visible_alias = "input")]
     pub(super) stdin: Option<PathBuf>,
 
@@ -70,7 +79,8 @@ struct LimitArgs {
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     limit_output: Option<u64>,
 
-    /// Stop soon after this time, at no particular step; fractions allowed
+    /// Stop soon after this time, at no particular step, also where the guest waits for input or for whoever reads its
+    /// output; fractions allowed
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     limit_time: Option<Duration>,
 }
@@ -123,6 +133,13 @@ impl ConditionArgs {
         let values = values.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
         let flags = flags.into_iter().filter(|(_, given)| *given).map(|(name, _)| name.to_owned());
         values.chain(flags).map(OsString::from).collect()
+    }
+
+    /// The machine as an option, if one was asked for.
+    pub(super) fn machine_option(&self) -> Option<OsString> {
+        let value = self.machine.machine.to_possible_value()?;
+        let name = Some(value.get_name()).filter(|_| !matches!(self.machine.machine, Machine::Auto));
+        name.map(|name| option("--machine", name))
     }
 
     /// The machine that was asked for.

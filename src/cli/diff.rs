@@ -1,7 +1,6 @@
 //! `tachy diff`: both engines in lockstep.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
 
 use clap::Args;
 use tachy::diff::{DiffOptions, Report as Comparison, Verdict, compare_in};
@@ -12,14 +11,16 @@ use tachy::trace::Row;
 use tachy::{Error, MachineKind, Program, Status};
 
 use super::args::{GuestArgs, ReportArgs};
-use super::failure::{DIFFER, Failure, INTERRUPTED};
+use super::failure::{DIFFER, Failure};
 use super::files::Files;
 use super::guest::{Guest, GuestFiles};
 use super::help::{AGREED, Scope, help};
 use super::interrupt;
 use super::r0vm::facts::ExitFacts;
+use super::r0vm::seed::Seed;
 use super::report::{DifferenceFacts, ErrorFacts, Report};
-use super::text::{code_line, count, grouped, initial_word, quoted};
+use super::streams::say;
+use super::text::{code_line, count, grouped, initial_word};
 
 /// Instructions shown after the one that differs.
 const INSTRUCTIONS_AFTER: u32 = 4;
@@ -42,6 +43,7 @@ pub(super) struct Diff {
 
 impl Diff {
     pub(super) fn main(&self) -> Result<u8, Failure> {
+        interrupt::begin(self.guest.conditions.limits().time);
         let mut files = Files::new();
         let guest = GuestFiles::claim(&self.guest, &mut files)?;
         let mut report = Report::claim(&self.report, &self.guest, &mut files, "both")?;
@@ -51,7 +53,7 @@ impl Diff {
     }
 
     fn diff(&self, report: &mut Report, files: GuestFiles) -> Result<u8, Failure> {
-        let mut guest = Guest::read(&self.guest, files)?;
+        let mut guest = Guest::read(&self.guest, files, || Ok(Seed::FIXED))?;
         report.guest(&guest);
         let options = DiffOptions {
             machine: guest.loaded.machine,
@@ -59,8 +61,9 @@ impl Diff {
             jit: self.guest.conditions.jit(),
             ..DiffOptions::default()
         };
-        let env = guest.quiet_env()?.cancel_handle(interrupt::handle());
+        let env = guest.quiet_env()?;
         let comparison = compare_in(&guest.loaded.program, &options, env).map_err(|error| Failure::library(&error))?;
+        interrupt::end();
         take_down(report, &comparison);
         let written = guest.write_journal(comparison.r0vm.as_ref());
         written.and(guest.commit())?;
@@ -74,16 +77,16 @@ impl Diff {
         let (code, text) = match &comparison.verdict {
             Verdict::Agree(end) => {
                 let exit = comparison.r0vm.as_ref().and_then(|report| report.exit);
-                let is_interrupted = matches!(end, Err(Error::Cancelled { .. }));
-                (if is_interrupted { INTERRUPTED } else { 0 }, agreement(comparison.rows, end, exit))
+                (interrupted(end).unwrap_or(0), agreement(comparison.rows, end, exit))
             }
             Verdict::Differ(difference) => {
-                (DIFFER, difference_text(difference, &guest.loaded.program, guest.loaded.machine, &own_command()))
+                let command = guest.repeat(comparison.r0vm.as_ref(), false).command("diff", &[]);
+                (DIFFER, difference_text(difference, &guest.loaded.program, guest.loaded.machine, &command))
             }
         };
         if report.takes_stdout() {
-            // The object says the same; a person who cannot be told is not worth an error.
-            let _ = io::stderr().write_all(text.as_bytes());
+            // The object says the same.
+            say(&text);
         } else {
             super::print(&text)?;
         }
@@ -114,14 +117,25 @@ fn agreement(rows: u64, end: &Result<Status, Error>, exit: Option<Exit>) -> Stri
     let verb = if rows == 1 { "agrees" } else { "agree" };
     let rows = count(rows, "row");
     match end {
-        Err(error @ Error::Cancelled { .. }) => format!("{rows} {verb} so far: {}\n", Failure::library(error).message),
-        Err(error) if error.kind() == "time-limit" => format!("{rows} {verb} so far: {error}\n"),
-        Err(error) => format!("{rows} {verb}, and both end alike: {error}\n"),
+        Err(error) => {
+            let failure = Failure::library(error);
+            let how = match failure.kind {
+                "cancelled" | "time-limit" => " so far",
+                _ => ", and both end alike",
+            };
+            format!("{rows} {verb}{how}: {}\n", failure.message)
+        }
         Ok(status) => match exit {
             Some(Exit::Paused(code)) => format!("{rows} {verb}, paused with code {code}\n"),
             _ => format!("{rows} {verb}, {}\n", status_text(status)),
         },
     }
+}
+
+/// The exit code of a comparison that a signal ended.
+fn interrupted(end: &Result<Status, Error>) -> Option<u8> {
+    let is_cancelled = end.as_ref().is_err_and(|error| Failure::library(error).kind == "cancelled");
+    interrupt::signal().filter(|_| is_cancelled).map(interrupt::exit_code)
 }
 
 fn status_text(status: &Status) -> String {
@@ -130,12 +144,6 @@ fn status_text(status: &Status) -> String {
         Status::Paused { code } => format!("pause {code}"),
         Status::Reached => "stopped".to_owned(),
     }
-}
-
-/// The command that was given to the shell, or one that means the same.
-fn own_command() -> String {
-    let words: Vec<String> = std::env::args_os().map(|word| quoted(&word)).collect();
-    words.join(" ")
 }
 
 fn difference_text(difference: &Difference, program: &Program, machine: MachineKind, command: &str) -> String {

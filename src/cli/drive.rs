@@ -1,13 +1,12 @@
-//! A session driven to its end: past pauses that are to be resumed, watched for Ctrl-C, with its progress shown.
-//! Neither of the two changes what a run computes.
+//! A session driven to its end: past pauses that are to be resumed, with its progress shown, which does not change what a
+//! run computes.
 
 use clap::Args;
 use tachy::r0vm::Report;
 use tachy::{Error, MachineKind, Session, Sink, Status};
 
 use super::failure::Failure;
-use super::interrupt;
-use super::load::Loaded;
+use super::guest::Guest;
 use super::progress::{Progress, Watch};
 use super::values::number;
 
@@ -50,9 +49,12 @@ pub(super) enum Stopped {
 
 impl Stopped {
     /// What to say about it.
-    pub(super) fn failure(self, loaded: &Loaded, session: &Session<'_>) -> Failure {
+    pub(super) fn failure(self, guest: &Guest<'_>, session: &Session<'_>) -> Failure {
         match self {
-            Stopped::Run(error) => Failure::run(&error, loaded, session),
+            Stopped::Run(error) => {
+                let repeat = guest.repeat(session.report().as_ref(), session.stats().ecalls > 0);
+                Failure::run(&error, &guest.loaded, session, &repeat)
+            }
             Stopped::Pause(failure) => failure,
         }
     }
@@ -61,7 +63,6 @@ impl Stopped {
 impl Drive {
     /// Watches this session from now on.
     pub(super) fn new(session: &Session<'_>, progress: &Progress, resume: &ResumeArg) -> Drive {
-        interrupt::watch(session.cancel_handle());
         Drive { _watch: progress.watch(session.cancel_handle()), resumes: resume.resume.unwrap_or(0) }
     }
 

@@ -1,19 +1,24 @@
 //! What goes wrong: its name, its words and the program's exit code.
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use tachy::host::HostError;
 use tachy::program::Frame;
-use tachy::{Error, MachineKind, Place, ProgramError};
+use tachy::{Error, Limit, LimitError, MachineKind, Place, ProgramError};
+
+use super::explain;
+use super::interrupt::{self, Stop};
+use super::waiting;
 
 /// Exit code for a command line that makes no sense.
 pub(super) const USAGE: u8 = 64;
 /// Exit code when the engines differ, or something else is wrong with Tachy itself.
 pub(super) const DIFFER: u8 = 70;
 /// Exit code after Ctrl-C, as of any program that a shell sees end by SIGINT.
-pub(super) const INTERRUPTED: u8 = 130;
+const INTERRUPTED: u8 = 130;
 /// Exit code of a guest that paused and was not resumed, whatever code it gave.
 pub(super) const PAUSED: u8 = 75;
 /// Exit code where whoever read our output has gone away, as of any program that a shell sees end by SIGPIPE.
@@ -22,7 +27,7 @@ const UNREAD: u8 = 141;
 const UNAVAILABLE: u8 = 69;
 
 /// Exit codes besides 0, for the help.
-pub(super) const CODES: [(u8, &str); 12] = [
+pub(super) const CODES: [(u8, &str); 14] = [
     (USAGE, "the command line makes no sense, or an output would destroy an input or another output"),
     (65, "the program is bad"),
     (66, "the program or the input is missing or cannot be read"),
@@ -33,8 +38,10 @@ pub(super) const CODES: [(u8, &str); 12] = [
     (73, "the guest trapped, panicked, or asked for what there is not"),
     (74, "input or output failed"),
     (PAUSED, "the guest paused; --resume makes it go on"),
+    (129, "ended by SIGHUP, as when its terminal goes away"),
     (INTERRUPTED, "interrupted with Ctrl-C; a second one ends everything at once"),
     (UNREAD, "whoever read the output has gone away; nothing is said"),
+    (143, "ended by SIGTERM"),
 ];
 
 /// Kinds of failures that the library does not know.
@@ -54,7 +61,7 @@ pub(super) fn exit_code(kind: &str) -> u8 {
         "difference" | "internal" => DIFFER,
         "memory-limit" => 71,
         "step-limit" | "output-limit" | "time-limit" | "cycle-limit" | "segment-too-small" => 72,
-        "trap" | "machine" | "bigint" | "host" => 73,
+        "trap" | "machine" | "bigint" | "host" | "guest-panic" => 73,
         "output" | "sink" | "segment" | "event" | "stream" => 74,
         "cancelled" => INTERRUPTED,
         _ => UNAVAILABLE,
@@ -93,11 +100,19 @@ impl Failure {
 
     /// Something to read is missing.
     pub(super) fn input(what: &str, path: &Path, error: &io::Error) -> Failure {
+        if let Some(stop) = Stop::behind(error) {
+            let message = format!("{} while it waited for {what} {}", stop.verb(), path.display());
+            return Failure::new(stop_kind(stop), message);
+        }
         Failure::new("input", format!("cannot read {what} {}: {error}", path.display()))
     }
 
     /// Something of ours could not be written.
     pub(super) fn output(what: &str, error: &io::Error) -> Failure {
+        if let Some(stop) = Stop::behind(error) {
+            let message = format!("{} while nobody took what goes to {what}", stop.verb());
+            return Failure::new(stop_kind(stop), message);
+        }
         let quiet = error.kind() == io::ErrorKind::BrokenPipe;
         Failure { quiet, ..Failure::new("output", format!("cannot write {what}: {error}")) }
     }
@@ -107,9 +122,9 @@ impl Failure {
         Failure::new("contender", message.to_owned())
     }
 
-    /// The engines did not do the same.
-    pub(super) fn differ(message: &str) -> Failure {
-        Failure::new("difference", format!("{message}; `tachy diff` shows where they differ"))
+    /// The engines did not do the same; this command shows where.
+    pub(super) fn differ(message: &str, command: &str) -> Failure {
+        Failure::new("difference", format!("{message}; `{command}` shows where they differ"))
     }
 
     /// The program was refused.
@@ -135,9 +150,16 @@ impl Failure {
         Failure::new("program", message)
     }
 
+    /// The system gives no seed.
+    pub(super) fn no_seed(error: &impl Display) -> Failure {
+        let message = format!("the system gave no random bytes for the guest: {error}; give --random-seed");
+        Failure::new("input", message)
+    }
+
     /// Ctrl-C came while no session of ours ran.
     pub(super) fn interrupted() -> Failure {
-        Failure::new("cancelled", "interrupted".to_owned())
+        let signal = interrupt::signal().map_or_else(|| "interrupted".to_owned(), |signal| Stop::Signal(signal).verb());
+        Failure::new("cancelled", signal)
     }
 
     /// The library says so.
@@ -156,11 +178,33 @@ impl Failure {
             Error::Trap(trap) => Some(trap.address),
             _ => None,
         };
-        let message = match error {
-            Error::Cancelled { place: Place { pc, step } } => format!("interrupted at pc {pc:#010x}, step {step}"),
-            error => chain(error),
+        let signal = interrupt::signal().map(Stop::Signal);
+        let stop = match error {
+            Error::Cancelled { .. } => signal,
+            error => Stop::behind(error),
         };
-        Failure { place: error.place(), address, quiet, ..Failure::new(error.kind(), message) }
+        if let Some((stop, place)) = stop.zip(error.place()) {
+            return Failure::stopped(stop, place, waited_for(error));
+        }
+        Failure { place: error.place(), address, quiet, ..Failure::new(error.kind(), explain::explained(error)) }
+    }
+
+    /// A run was asked to stop, and perhaps waited for something then.
+    fn stopped(stop: Stop, place: Place, waited_for: Option<String>) -> Failure {
+        let mut message = match stop {
+            Stop::Signal(_) => format!("{} at {place}", stop.verb()),
+            Stop::Time(limit) => {
+                let limit = Limit::Time(limit.as_millis().try_into().unwrap_or(u64::MAX));
+                LimitError { limit, place }.to_string()
+            }
+        };
+        if let Some(stream) = waited_for {
+            message += &format!(", where it waited for {stream}");
+        }
+        if let Stop::Time(_) = stop {
+            message += &format!("; {}", explain::raise(Limit::Time(0)));
+        }
+        Failure { place: Some(place), ..Failure::new(stop_kind(stop), message) }
     }
 
     /// Says it on standard error, and gives the exit code.
@@ -170,23 +214,45 @@ impl Failure {
         }
         // If this fails, there is nobody left to tell.
         let name = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-        let _ = writeln!(anstream::stderr(), "{name}tachy:{name:#} {}", self.message);
-        exit_code(self.kind)
+        let _ = waiting::takes_message(io::stderr())
+            .and_then(|()| writeln!(anstream::stderr(), "{name}tachy:{name:#} {}", self.message));
+        match interrupt::signal() {
+            Some(signal) if self.kind == "cancelled" => interrupt::exit_code(signal),
+            _ => exit_code(self.kind),
+        }
     }
 }
 
-/// An error and what it comes from, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let own = error.to_string();
-        if !text.ends_with(&own) {
-            text = format!("{text}: {own}");
-        }
-        source = error.source();
+/// The library's name for how a run ends that was asked to stop.
+fn stop_kind(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Signal(_) => "cancelled",
+        Stop::Time(_) => "time-limit",
     }
-    text
+}
+
+/// What a run waited for when it was asked to stop.
+fn waited_for(error: &Error) -> Option<String> {
+    match error {
+        Error::Stream { stream: "stdin", .. } => Some(descriptor_text(0)),
+        Error::Stream { stream: "stdout", .. } => Some(descriptor_text(1)),
+        Error::Stream { .. } => Some(descriptor_text(2)),
+        Error::Host { source, .. } => match **source {
+            HostError::Stream { descriptor, .. } => Some(descriptor_text(descriptor)),
+            _ => None,
+        },
+        Error::Sink { .. } => Some("whoever reads the trace".to_owned()),
+        _ => None,
+    }
+}
+
+fn descriptor_text(descriptor: u32) -> String {
+    match descriptor {
+        0 => "its standard input".to_owned(),
+        1 => "whoever reads its standard output".to_owned(),
+        2 => "whoever reads its standard error".to_owned(),
+        descriptor => format!("its file descriptor {descriptor}"),
+    }
 }
 
 /// A function and a line of its source, as far as the program's file names them.
@@ -217,6 +283,6 @@ mod tests {
         // These have no other name for their code, so that a typing mistake would go unseen.
         let unavailable = Error::KINDS.iter().filter(|(kind, _)| exit_code(kind) == UNAVAILABLE);
         let names: Vec<&str> = unavailable.map(|(kind, _)| *kind).collect();
-        assert_eq!(names, ["unfinished", "boot", "thread", "host-memory", "ended", "broken"]);
+        assert_eq!(names, ["forked", "unfinished", "boot", "thread", "host-memory", "ended", "broken"]);
     }
 }

@@ -5,19 +5,24 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use tachy::r0vm::Report;
-use tachy::{Engine, Env, MachineKind, Session, Status};
+use tachy::{CancelHandle, Engine, Env, MachineKind, Session, Status};
 
 use super::args::{GuestArgs, argv};
 use super::failure::{Failure, PAUSED};
 use super::files::{Files, Input};
+use super::interrupt;
 use super::load::Loaded;
 use super::output::{Output, Writer};
 use super::progress::Progress;
 use super::r0vm::args::R0vmArgs;
+use super::r0vm::facts;
 use super::r0vm::host::surroundings;
+use super::r0vm::seed::Seed;
 use super::r0vm::segments::{Folder, SEGMENT_NAME};
-use super::streams::{Sink, Source, Streams, stderr, stdout};
+use super::repeat::Repeat;
+use super::streams::{Sink, Source, Streams, say, stderr, stdin, stdout};
 use super::values::target;
+use super::waiting::Waiting;
 
 /// The files that a guest's options name: inputs opened, outputs not yet touched.
 pub(super) struct GuestFiles {
@@ -66,6 +71,8 @@ pub(super) struct Guest<'a> {
     stdin: Option<Input>,
     read_fd: Vec<(u32, Input)>,
     write_fd: Vec<(u32, Output)>,
+    /// What its random bytes follow from.
+    pub(super) seed: Seed,
     /// Where its journal goes, if it has one and it is wanted.
     journal: Output,
     journal_writer: Option<Writer>,
@@ -73,16 +80,19 @@ pub(super) struct Guest<'a> {
 }
 
 impl<'a> Guest<'a> {
-    /// Reads the program.
-    pub(super) fn read(args: &'a GuestArgs, files: GuestFiles) -> Result<Guest<'a>, Failure> {
+    /// Reads the program. Random bytes follow from the seed that was given, or else from this one.
+    pub(super) fn read(
+        args: &'a GuestArgs,
+        files: GuestFiles,
+        seed: impl FnOnce() -> Result<Seed, Failure>,
+    ) -> Result<Guest<'a>, Failure> {
         let GuestFiles { program, stdin, read_fd, write_fd, mut journal, segments } = files;
+        args.r0vm.contradiction(args.stdin.is_some())?;
         let loaded = Loaded::read(program, args.conditions.machine())?;
         args.r0vm.check(loaded.machine)?;
-        if args.stdin.is_some() && args.r0vm.reads(0) {
-            return Err(Failure::usage("--input and --read-fd 0 both say what the guest reads there: give one"));
-        }
+        let seed = args.r0vm.random_seed().map_or_else(seed, Ok)?;
         let journal_writer = journal.open_if_wanted()?;
-        Ok(Guest { args, loaded, stdin, read_fd, write_fd, journal, journal_writer, segments })
+        Ok(Guest { args, loaded, stdin, read_fd, write_fd, seed, journal, journal_writer, segments })
     }
 
     /// A session at its first step, whose streams `progress` gives way to. Where our own output takes stdout, the
@@ -95,10 +105,11 @@ impl<'a> Guest<'a> {
     ) -> Result<Session<'static>, Failure> {
         let builder = self.args.conditions.builder(engine, self.loaded.machine);
         let executor = builder.build(&self.loaded.program).map_err(|error| Failure::library(&error))?;
+        let cancel = self.begin();
         let mut write_fd: Vec<Sink> = Vec::new();
         for (descriptor, output) in &mut self.write_fd {
             match stdout_taken && output.is_stdout() {
-                true => write_fd.push((*descriptor, Box::new(stderr()?))),
+                true => write_fd.push((*descriptor, Box::new(Waiting::new(stderr()?)))),
                 false => write_fd.push((*descriptor, Box::new(output.open()?))),
             }
         }
@@ -112,11 +123,12 @@ impl<'a> Guest<'a> {
             segments: self.segments.take(),
             progress: progress.clone(),
         };
-        executor.start(self.env(streams)?).map_err(|error| Failure::library(&error))
+        executor.start(self.env(streams)?.cancel_handle(cancel)).map_err(|error| Failure::library(&error))
     }
 
     /// Surroundings with the same input and without output, but for segments.
     pub(super) fn quiet_env(&mut self) -> Result<Env<'static>, Failure> {
+        let cancel = self.begin();
         let mut write_fd: Vec<Sink> = Vec::new();
         write_fd.extend(self.write_fd.iter().map(|(descriptor, _)| (*descriptor, Box::new(io::sink()) as _)));
         let streams = Streams {
@@ -126,14 +138,20 @@ impl<'a> Guest<'a> {
             segments: self.segments.take(),
             ..Streams::none()
         };
-        self.env(streams)
+        Ok(self.env(streams)?.cancel_handle(cancel))
     }
 
-    /// What the guest reads as its standard input: ours, unless something else is named.
+    /// Signals and the limit on time end the run from now on.
+    fn begin(&self) -> CancelHandle {
+        interrupt::begin(self.args.conditions.limits().time)
+    }
+
+    /// What the guest reads as its standard input: on machine `r0vm` nothing unless it is named, as RISC Zero does it.
     fn input(&mut self, progress: &Progress) -> Result<Box<dyn Read + Send>, Failure> {
         Ok(match self.stdin.take() {
             Some(input) if input.path().as_os_str() != "-" => input.stream()?,
-            _ => progress.before(io::stdin()),
+            None if self.loaded.machine == MachineKind::R0vm => Box::new(io::empty()),
+            _ => progress.before(Waiting::new(stdin()?)),
         })
     }
 
@@ -145,7 +163,18 @@ impl<'a> Guest<'a> {
 
     fn env(&self, streams: Streams) -> Result<Env<'static>, Failure> {
         let GuestArgs { program, args, r0vm, .. } = self.args;
-        env(self.loaded.machine, program, args, r0vm, streams)
+        env(self.loaded.machine, program, args, r0vm, streams, self.seed)
+    }
+
+    /// The commands that do again what it did; it may have read what it finds without being told.
+    pub(super) fn repeat(&self, report: Option<&Report>, may_have_read: bool) -> Repeat {
+        let reads_ours = match &self.args.stdin {
+            Some(path) => path.as_os_str() == "-",
+            None => may_have_read && self.loaded.machine != MachineKind::R0vm,
+        };
+        let is_given = self.args.r0vm.random_seed().is_some();
+        let seed = Some(self.seed).filter(|_| is_given || report.is_some_and(facts::is_random));
+        Repeat::of_guest(self.args, reads_ours, seed)
     }
 
     /// What is left to do after the last step on machine `r0vm`: the journal, and a word about a pause. The exit code of a
@@ -153,8 +182,7 @@ impl<'a> Guest<'a> {
     pub(super) fn finish(&self, status: Status, report: Option<&Report>) -> Result<Option<u8>, Failure> {
         self.write_journal(report)?;
         let Status::Paused { code } = status else { return Ok(None) };
-        // What nobody can read is not worth an error.
-        let _ = writeln!(io::stderr(), "tachy: the guest paused with code {code}; with --resume it goes on");
+        say(&format!("tachy: the guest paused with code {code}; with --resume it goes on\n"));
         Ok(Some(PAUSED))
     }
 
@@ -180,9 +208,10 @@ pub(super) fn env(
     args: &[OsString],
     r0vm: &R0vmArgs,
     streams: Streams,
+    seed: Seed,
 ) -> Result<Env<'static>, Failure> {
     match machine {
-        MachineKind::R0vm => surroundings(r0vm, args, streams),
+        MachineKind::R0vm => surroundings(r0vm, args, streams, seed),
         _ => {
             let Streams { stdin, stdout, stderr, .. } = streams;
             Ok(Env::new().args(argv(program, args)).stdin(stdin).stdout(stdout).stderr(stderr))

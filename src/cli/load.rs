@@ -11,6 +11,7 @@ use tachy::{MachineKind, Program, ProgramError};
 use super::failure::Failure;
 use super::files::Input;
 use super::values::Machine;
+use super::waiting::Waiting;
 
 /// What a RISC Zero program binary begins with.
 const PROGRAM_BINARY: &[u8] = b"R0BF";
@@ -63,13 +64,14 @@ impl Loaded {
 }
 
 /// All of a program's file, or its beginning where that shows that it is none: what is no program may be endless.
-fn bytes(path: &Path, mut file: File) -> Result<Vec<u8>, Failure> {
+fn bytes(path: &Path, file: File) -> Result<Vec<u8>, Failure> {
     let refused = |error: io::Error| Failure::input("the program", path, &error);
     let mut bytes = Vec::new();
     let metadata = file.metadata().map_err(refused)?;
     if metadata.is_file() && metadata.len() > LIMIT_PROGRAM_BYTES {
         return Err(Failure::large_program(path, LIMIT_PROGRAM_BYTES));
     }
+    let mut file = Waiting::new(file);
     file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(refused)?;
     if bytes.starts_with(ELF) || bytes.starts_with(PROGRAM_BINARY) {
         file.take(LIMIT_PROGRAM_BYTES).read_to_end(&mut bytes).map_err(refused)?;

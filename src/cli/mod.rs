@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod diff;
 mod drive;
+mod explain;
 mod failure;
 mod files;
 mod guest;
@@ -20,6 +21,7 @@ mod output;
 mod place;
 mod progress;
 mod r0vm;
+mod repeat;
 mod report;
 mod run;
 mod shell;
@@ -27,6 +29,7 @@ mod streams;
 mod text;
 mod trace;
 mod values;
+mod waiting;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -108,6 +111,8 @@ fn tip(error: &clap::Error) -> Option<String> {
 /// (`NO_COLOR`).
 fn print(text: &str) -> Result<(), Failure> {
     let mut stream = anstream::stdout().lock();
-    let written = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+    let written = waiting::takes_message(std::io::stdout())
+        .and_then(|()| stream.write_all(text.as_bytes()))
+        .and_then(|()| stream.flush());
     written.map_err(|error| Failure::output("standard output", &error))
 }

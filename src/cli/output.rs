@@ -15,6 +15,7 @@ use tempfile::TempPath;
 
 use super::failure::Failure;
 use super::streams::{stderr, stdout};
+use super::waiting::{self, Waiting};
 
 /// Symbolic links that are followed, as many as Linux follows.
 const LINKS: usize = 40;
@@ -103,7 +104,7 @@ impl Output {
             Place::Stdout | Place::Descriptor(_, 1) => stdout()?,
             Place::Descriptor(_, 2) => stderr()?,
             Place::Descriptor(path, _) => self.told(OpenOptions::new().append(true).open(path))?,
-            Place::Device(path) => self.told(OpenOptions::new().write(true).open(path))?,
+            Place::Device(path) => self.told(waiting::create(path))?,
             Place::Refused(error) => return Err(Failure::output(&self.name, error)),
             Place::File { path, old } => {
                 let (file, temporary) = self.told(beside(path, old.as_ref()))?;
@@ -112,7 +113,7 @@ impl Output {
             }
             Place::Nowhere => return Err(Failure::output(&self.name, &ErrorKind::NotFound.into())),
         };
-        Ok(Writer { file: Arc::new(file), torn: Arc::clone(&self.torn) })
+        Ok(Writer { file: Arc::new(Waiting::new(file)), torn: Arc::clone(&self.torn) })
     }
 
     fn told<T>(&self, result: io::Result<T>) -> Result<T, Failure> {
@@ -183,14 +184,14 @@ fn plain(error: io::Error) -> io::Error {
 /// Writes to an output. Clones write to the same place, one behind the other.
 #[derive(Clone)]
 pub(super) struct Writer {
-    file: Arc<File>,
+    file: Arc<Waiting<File>>,
     torn: Arc<AtomicBool>,
 }
 
 impl Writer {
     /// What is written to, to ask what it is.
     pub(super) fn file(&self) -> &File {
-        &self.file
+        self.file.get_ref()
     }
 
     fn watched<T>(&self, result: io::Result<T>) -> io::Result<T> {
@@ -203,16 +204,16 @@ impl Writer {
 
 impl Write for Writer {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.watched((&*self.file).write(data))
+        self.watched(self.file.lent().write(data))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.watched((&*self.file).flush())
+        self.watched(self.file.lent().flush())
     }
 }
 
 impl Seek for Writer {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.watched((&*self.file).seek(position))
+        self.watched(self.file.lent().seek(position))
     }
 }

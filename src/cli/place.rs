@@ -7,11 +7,12 @@ use tachy::{Cause, Error, Place, Session};
 use super::failure::{CodePlace, Failure};
 use super::hints::hints;
 use super::load::Loaded;
+use super::repeat::Repeat;
 use super::text::symbol;
 
 impl Failure {
     /// A run ended with this: says also which code that was.
-    pub(super) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>) -> Failure {
+    pub(super) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>, repeat: &Repeat) -> Failure {
         let mut failure = Failure::library(error);
         let Some(Place { pc, step }) = failure.place else { return failure };
         // What the kernel does for the user program is the user program's doing.
@@ -34,10 +35,11 @@ impl Failure {
                 more.push(format!("at `{}`", disassemble(session.word(pc), pc, session.machine().variant())));
             }
             let from = step.saturating_sub(20);
-            more.push(format!("`tachy trace --from {from}` shows the steps before it"));
+            let command = repeat.command("trace", &[format!("--from={from}")]);
+            more.push(format!("`{command}`{} shows the steps before it", repeat.note()));
         }
         if matches!(error, Error::Difference(_)) {
-            more.push("`tachy diff` shows both rows".to_owned());
+            more.push(format!("`{}`{} shows both rows", repeat.command("diff", &[]), repeat.note()));
         }
         let lines = [more.join("; ")].into_iter().chain(hints(error, loaded, session));
         for line in lines.filter(|line| !line.is_empty()) {

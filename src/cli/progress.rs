@@ -16,9 +16,12 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tachy::CancelHandle;
 
 use super::text::{count, grouped};
+use super::waiting::Waiting;
 
 /// A run that takes less shows nothing.
 const SILENCE: Duration = Duration::from_secs(1);
+/// For who sits before a guest that waits.
+const WAITS: &str = "tachy: the guest reads its standard input, which is this terminal: type, and end it with Ctrl-D";
 /// How often the line is drawn.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// The stack of the thread, whatever `RUST_MIN_STACK` says.
@@ -78,16 +81,18 @@ impl Progress {
 
     /// A stream of the guest's that the line gives way to, if both are on terminals.
     pub(super) fn beside(&self, stream: File) -> Box<dyn Write + Send> {
+        let stream = Waiting::new(stream);
         match &self.0 {
-            Some(line) if stream.is_terminal() => Box::new(Beside { stream, line: line.clone() }),
+            Some(line) if stream.is_terminal() => Box::new(Beside { stream, line: line.clone(), is_told: false }),
             _ => Box::new(stream),
         }
     }
 
-    /// The guest's input, likewise: what is typed shall not stand behind our line.
-    pub(super) fn before(&self, stream: io::Stdin) -> Box<dyn Read + Send> {
+    /// Our input as the guest's, likewise: what is typed shall not stand behind our line. Who sits at a terminal is told,
+    /// once, that the guest waits there, unless the guest has asked for something itself.
+    pub(super) fn before(&self, stream: Waiting<File>) -> Box<dyn Read + Send> {
         match &self.0 {
-            Some(line) if stream.is_terminal() => Box::new(Beside { stream, line: line.clone() }),
+            Some(line) if stream.is_terminal() => Box::new(Beside { stream, line: line.clone(), is_told: false }),
             _ => Box::new(stream),
         }
     }
@@ -147,12 +152,13 @@ impl Drop for Watch {
 }
 
 /// A stream of the guest's on our terminal.
-struct Beside<S> {
-    stream: S,
+struct Beside {
+    stream: Waiting<File>,
     line: Arc<Mutex<Line>>,
+    is_told: bool,
 }
 
-impl<S: Write> Write for Beside<S> {
+impl Write for Beside {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let mut line = lock(&self.line);
         line.clear();
@@ -168,10 +174,15 @@ impl<S: Write> Write for Beside<S> {
     }
 }
 
-impl<S: Read> Read for Beside<S> {
+impl Read for Beside {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut line = lock(&self.line);
         line.clear();
+        if line.is_free && !self.is_told && !self.stream.is_ready() {
+            // Who cannot be told waits without a word.
+            let _ = writeln!(io::stderr(), "{WAITS}");
+            self.is_told = true;
+        }
         line.is_free = false;
         drop(line);
         let read = self.stream.read(buffer);

@@ -12,9 +12,12 @@ use super::args::{GuestArgs, ReportArgs};
 use super::failure::Failure;
 use super::files::Files;
 use super::guest::Guest;
+use super::interrupt;
 use super::load::Loaded;
 use super::output::{Output, Writer};
 use super::r0vm::facts::{self, CallFacts, ExitFacts, R0vmFacts};
+use super::r0vm::seed::Seed;
+use super::streams::say;
 use super::text::{count, grouped};
 use super::values::Target;
 
@@ -177,6 +180,7 @@ pub(super) struct Report {
     stats: Option<(Duration, Stats)>,
     /// What it came to on machine `r0vm`.
     r0vm: Option<r0vm::Report>,
+    seed: Option<Seed>,
 }
 
 impl Report {
@@ -199,6 +203,7 @@ impl Report {
             wants_stats: args.stats,
             stats: None,
             r0vm: None,
+            seed: None,
         })
     }
 
@@ -224,8 +229,9 @@ impl Report {
         if self.wants_json() {
             let Loaded { program, machine, .. } = &guest.loaded;
             self.facts.program_digest = Some(blake3::Hash::from(program.digest()).to_string());
-            self.facts.r0vm = (*machine == MachineKind::R0vm).then(|| R0vmFacts::of(program));
+            self.facts.r0vm = (*machine == MachineKind::R0vm).then(|| R0vmFacts::of(program, guest.seed));
         }
+        self.seed = Some(guest.seed);
     }
 
     /// Takes down how far a session has come.
@@ -263,12 +269,12 @@ impl Report {
 
     /// Tells everything, and hands back how it ended.
     pub(super) fn close(mut self, result: Result<u8, Failure>) -> Result<u8, Failure> {
+        interrupt::end();
         if let Err(failure) = &result {
             self.facts.error = Some(ErrorFacts::new(failure));
         }
         if let Some((time, stats)) = self.stats.filter(|_| self.wants_stats) {
-            // Statistics that nobody can read are not worth an error.
-            let _ = io::stderr().write_all(stats_text(self.facts.steps, time, &stats, self.r0vm.as_ref()).as_bytes());
+            say(&stats_text(self.facts.steps, time, &stats, self.r0vm.as_ref(), self.seed));
             self.facts.stats = Some(StatsFacts { calls: self.r0vm.as_ref().map(CallFacts::from), ..stats.into() });
         }
         let written = self.json_writer.map_or(Ok(()), |mut writer| write_json(&self.facts, &mut writer));
@@ -284,7 +290,7 @@ pub(super) fn write_json(object: &impl Serialize, writer: &mut Writer) -> Result
     text.and_then(|text| writer.write_all((text + "\n").as_bytes())).map_err(|error| Failure::output("JSON", &error))
 }
 
-fn stats_text(steps: u64, time: Duration, stats: &Stats, r0vm: Option<&r0vm::Report>) -> String {
+fn stats_text(steps: u64, time: Duration, stats: &Stats, r0vm: Option<&r0vm::Report>, seed: Option<Seed>) -> String {
     let seconds = time.as_secs_f64();
     let rate = if seconds > 0.0 { steps as f64 / seconds / 1e6 } else { 0.0 };
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
@@ -309,7 +315,7 @@ fn stats_text(steps: u64, time: Duration, stats: &Stats, r0vm: Option<&r0vm::Rep
     ];
     lines
         .into_iter()
-        .chain(r0vm.map(facts::stats).unwrap_or_default())
+        .chain(r0vm.map(|report| facts::stats(report, seed)).unwrap_or_default())
         .map(|(name, value)| format!("{name:<14} {value}\n"))
         .collect()
 }

@@ -9,7 +9,9 @@ use super::failure::Failure;
 use super::files::Files;
 use super::guest::{Guest, GuestFiles};
 use super::help::{Scope, help};
+use super::interrupt;
 use super::progress::Progress;
+use super::r0vm::seed::Seed;
 use super::report::{Report, engine_name};
 
 const EXAMPLES: &str = "  tachy run guests/bin/fib.elf -- 20
@@ -35,6 +37,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn main(&self) -> Result<u8, Failure> {
+        interrupt::begin(self.guest.conditions.limits().time);
         let mut files = Files::new();
         let guest = GuestFiles::claim(&self.guest, &mut files)?;
         let mut report = Report::claim(&self.report, &self.guest, &mut files, engine_name(self.engine.engine()))?;
@@ -44,7 +47,7 @@ impl Run {
     }
 
     fn run(&self, report: &mut Report, files: GuestFiles) -> Result<u8, Failure> {
-        let mut guest = Guest::read(&self.guest, files)?;
+        let mut guest = Guest::read(&self.guest, files, Seed::drawn)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
         let progress = Progress::on_terminal(report.takes_stdout());
@@ -56,7 +59,7 @@ impl Run {
         });
         drop(drive);
         report.session(&session);
-        let result = result.map_err(|stopped| stopped.failure(&guest.loaded, &session));
+        let result = result.map_err(|stopped| stopped.failure(&guest, &session));
         let result = result.and_then(|status| guest.finish(status, session.report().as_ref()));
         let code = result.and_then(|code| guest.commit().map(|()| code))?;
         // A shell sees eight bits of any code.

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::r0vm::segments::Folder;
+use super::waiting::{self, Waiting};
 
 /// A descriptor that a guest reads, and one that it writes.
 pub(super) type Source = (u32, Box<dyn Read + Send>);
@@ -46,9 +47,10 @@ impl Streams {
 }
 
 /// Opens something that the guest reads.
+/// Nothing is waited for: a named pipe whose writer is still to come is waited for where it is read.
 pub(super) fn open_input(what: &str, path: &Path) -> Result<File, Failure> {
     let refused = |error: io::Error| Failure::input(what, path, &error);
-    let file = File::open(path).map_err(refused)?;
+    let file = waiting::open(path).map_err(refused)?;
     // A folder can be opened, and fails only when it is read.
     match file.metadata().map_err(refused)?.is_dir() {
         true => Err(refused(io::ErrorKind::IsADirectory.into())),
@@ -56,10 +58,23 @@ pub(super) fn open_input(what: &str, path: &Path) -> Result<File, Failure> {
     }
 }
 
+/// Standard input without a buffer: what a guest leaves there is for whoever reads next.
+pub(super) fn stdin() -> Result<File, Failure> {
+    let stream = io::stdin().as_fd().try_clone_to_owned();
+    stream.map(File::from).map_err(|error| Failure::input("the input", Path::new("-"), &error))
+}
+
 /// Standard output without a buffer: what a guest writes, it writes now.
 pub(super) fn stdout() -> Result<File, Failure> {
     let stream = io::stdout().as_fd().try_clone_to_owned();
     stream.map(File::from).map_err(|error| Failure::output("standard output", &error))
+}
+
+/// Says something on standard error. What nobody can read is not worth an error.
+pub(super) fn say(text: &str) {
+    if let Ok(stream) = stderr() {
+        let _ = Waiting::new(stream).write_all(text.as_bytes());
+    }
 }
 
 /// Standard error, likewise.

@@ -14,8 +14,10 @@ use super::failure::Failure;
 use super::files::Files;
 use super::guest::{Guest, GuestFiles};
 use super::help::{Scope, help};
+use super::interrupt;
 use super::output::{Output, Writer};
 use super::progress::Progress;
+use super::r0vm::seed::Seed;
 use super::report::{Report, engine_name};
 use super::values::{Target, number, target};
 
@@ -81,6 +83,7 @@ impl Trace {
         if self.to.is_some_and(|to| to < self.from) {
             return Err(Failure::usage("--to lies before --from"));
         }
+        interrupt::begin(self.guest.conditions.limits().time);
         let mut files = Files::new();
         let guest = GuestFiles::claim(&self.guest, &mut files)?;
         let mut report = Report::claim(&self.report, &self.guest, &mut files, engine_name(self.engine.engine()))?;
@@ -99,7 +102,7 @@ impl Trace {
         effects: Output,
         stdout_taken: bool,
     ) -> Result<u8, Failure> {
-        let mut guest = Guest::read(&self.guest, files)?;
+        let mut guest = Guest::read(&self.guest, files, Seed::drawn)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
         let progress = Progress::on_terminal(stdout_taken);
@@ -121,7 +124,7 @@ impl Trace {
         if let Some(digest) = digest {
             report.facts.digests = digest.digest().into();
         }
-        let result = result.map_err(|stopped| stopped.failure(&guest.loaded, &session));
+        let result = result.map_err(|stopped| stopped.failure(&guest, &session));
         if let (Ok(Status::Exited { .. } | Status::Paused { .. }), true) = (&result, self.from > session.steps()) {
             self.tell_of_no_rows(session.steps());
         }
@@ -188,7 +191,7 @@ impl Trace {
         }
         let text = match (text, effects) {
             (None, None) => None,
-            (rows, effects) => Some(CsvSink::new(rows, effects).map_err(|error| Failure::output("CSV", &error))?),
+            (rows, effects) => Some(CsvSink::new(rows, effects).map_err(|error| Failure::output("the trace", &error))?),
         };
         Ok(Tables { text, binary: binary.map(|writer| FileSink::new(writer, program)), outputs })
     }

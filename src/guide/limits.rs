@@ -20,6 +20,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! While a stream of the caller's waits, nobody looks at time: a stream that may wait for ever has to give up by itself, with
+//! an error.
+//!
 //! A [`CancelHandle`](crate::CancelHandle) stops a run from another thread, or from a handler of signals; it, too,
 //! leaves a session that can go on.
 //!

@@ -34,6 +34,10 @@
 //! needs beside the segments: the [`claim`](crate::r0vm::Report::claim), the journal, the assumptions that the guest used
 //! and the Keccak batches that are to be proven.
 //!
+//! Random bytes follow from a seed, which the system draws when the host is built.
+//! [`HostEnv::random_seed`](crate::host::HostEnv::random_seed) tells it, and
+//! [`HostEnvBuilder::random_seed`](crate::host::HostEnvBuilder::random_seed) repeats a run with it.
+//!
 //! # A system call of one's own
 //!
 //! A guest may call the host by any name. A closure answers with bytes for bytes; where it keeps state, or answers by

@@ -31,6 +31,8 @@ pub struct HostEnvBuilder<'env> {
     /// Descriptors that the guest can read, and write, so far.
     sources: BTreeSet<u32>,
     targets: BTreeSet<u32>,
+    /// Whether the guest's random bytes are to follow from a seed of the system's.
+    draws_seed: bool,
     /// The first setting that makes no sense.
     fault: Option<HostError>,
 }
@@ -48,25 +50,39 @@ impl<'env> HostEnvBuilder<'env> {
             channels: BTreeMap::new(),
             assumptions: Assumptions::default(),
             keccak: Keccak::new(keccak::DEFAULT_PO2),
-            random: Input::new(seeded([0; 32])),
+            random: Input::new(io::empty()),
+            random_seed: None,
             kernel_output: Output::new(io::sink()),
             kept: Kept::new(DEFAULT_KEPT_BYTES),
             results: (0, 0),
             counts: BTreeMap::new(),
         };
-        HostEnvBuilder { env, input: Vec::new(), sources: BTreeSet::new(), targets: BTreeSet::new(), fault: None }
+        HostEnvBuilder {
+            env,
+            input: Vec::new(),
+            sources: BTreeSet::new(),
+            targets: BTreeSet::new(),
+            draws_seed: true,
+            fault: None,
+        }
     }
 
     /// The host; the builder is as new afterwards.
     ///
     /// # Errors
-    /// [`HostError::Configuration`]: the first setting that makes no sense.
+    /// [`HostError::Configuration`]: the first setting that makes no sense. [`HostError::Seed`]: the system gives no random
+    /// bytes, and neither [`Self::random_seed`] nor [`Self::random`] was called.
     pub fn build(&mut self) -> Result<HostEnv<'env>, HostError> {
         if !self.input.is_empty() {
             let input = std::mem::take(&mut self.input);
             self.read_fd(STDIN, Cursor::new(input));
         }
-        let HostEnvBuilder { env, fault, .. } = std::mem::replace(self, HostEnvBuilder::new());
+        let HostEnvBuilder { mut env, draws_seed, fault, .. } = std::mem::replace(self, HostEnvBuilder::new());
+        if draws_seed && fault.is_none() {
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).map_err(|error| HostError::Seed { source: error.into() })?;
+            (env.random, env.random_seed) = (Input::new(seeded(seed)), Some(seed));
+        }
         fault.map_or(Ok(env), Err)
     }
 
@@ -114,7 +130,7 @@ impl<'env> HostEnvBuilder<'env> {
     }
 
     /// What the guest reads from a descriptor, which can be given once. A read goes on until it has what was asked for or
-    /// the stream ends.
+    /// the stream ends, as RISC Zero's does, so that a run does not depend on the pieces in which input arrives.
     pub fn read_fd(&mut self, descriptor: u32, reader: impl Read + Send + 'env) -> &mut Self {
         if !self.sources.insert(descriptor) {
             self.refuse("a descriptor to read", descriptor, "one input for each descriptor".to_owned());
@@ -235,16 +251,20 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Where the guest's random bytes come from. By default they are those of [`Self::random_seed`] with zeros, so that
-    /// a run can be repeated; a guest that needs secrets needs another source.
+    /// Where the guest's random bytes come from. By default they are those of [`Self::random_seed`] with a seed that the
+    /// system draws when the host is built.
     pub fn random(&mut self, source: impl Read + Send + 'env) -> &mut Self {
-        self.env.random = Input::new(source);
+        (self.env.random, self.env.random_seed, self.draws_seed) = (Input::new(source), None, false);
         self
     }
 
-    /// Has the guest's random bytes follow from a seed: they are the output of BLAKE3 without input, keyed with it.
+    /// Has the guest's random bytes follow from a seed: they are the output of BLAKE3 without input, keyed with it. With
+    /// the same seed a run repeats exactly; [`HostEnv::random_seed`] gives the one that was drawn. Whoever knows the seed
+    /// knows the bytes.
     pub fn random_seed(&mut self, seed: [u8; 32]) -> &mut Self {
-        self.random(seeded(seed))
+        self.random(seeded(seed));
+        self.env.random_seed = Some(seed);
+        self
     }
 
     /// Limits the journal, those of a session's parts together; 100 MiB by default.

@@ -37,6 +37,7 @@ pub struct HostEnv<'env> {
     pub(super) assumptions: Assumptions,
     pub(super) keccak: Keccak<'env>,
     pub(super) random: Input<'env>,
+    pub(super) random_seed: Option<[u8; 32]>,
     pub(super) kernel_output: Output<'env>,
     pub(super) kept: Kept,
     /// a0 and a1 of the last system call.
@@ -78,6 +79,12 @@ impl<'env> HostEnv<'env> {
     /// Digest that the guest finds as its input; zero by default.
     pub fn input_digest(&self) -> Digest {
         self.input_digest.unwrap_or_default()
+    }
+
+    /// The seed from which the guest's random bytes follow: the one that was set, or else the one that the system drew.
+    /// None where they come from a source of the caller's.
+    pub fn random_seed(&self) -> Option<[u8; 32]> {
+        self.random_seed
     }
 
     /// The journal so far, whether it will be kept or not.

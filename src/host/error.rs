@@ -19,8 +19,9 @@ pub enum HostError {
         /// The guest's words, at most 1 MiB; what is no UTF-8, and what a terminal would obey, is replaced.
         message: String,
     },
-    /// A system call that this host does not have.
-    #[error("unknown system call {name:?}; the caller can add one with `slice_io` or `io_callback`")]
+    /// A system call that this host does not have; [`slice_io`](super::HostEnvBuilder::slice_io) and
+    /// [`io_callback`](super::HostEnvBuilder::io_callback) add one.
+    #[error("unknown system call {name:?}")]
     UnknownSyscall {
         /// Its name, as far as names go.
         name: String,
@@ -47,10 +48,9 @@ pub enum HostError {
         /// The buffer's size.
         bytes: usize,
     },
-    /// Nothing is there to read from or to write to.
-    #[error(
-        "the guest {verb} file descriptor {descriptor}, which is not open for that; open it when the host is built"
-    )]
+    /// Nothing is there to read from or to write to; [`read_fd`](super::HostEnvBuilder::read_fd) and
+    /// [`write_fd`](super::HostEnvBuilder::write_fd) open a descriptor.
+    #[error("the guest {verb} file descriptor {descriptor}, which is not open for that")]
     Descriptor {
         /// "reads from" or "writes to".
         verb: &'static str,
@@ -58,7 +58,7 @@ pub enum HostError {
         descriptor: u32,
     },
     /// A stream of the caller's failed.
-    #[error("file descriptor {descriptor} failed: {source}")]
+    #[error("file descriptor {descriptor} failed")]
     Stream {
         /// The number.
         descriptor: u32,
@@ -66,19 +66,16 @@ pub enum HostError {
         source: io::Error,
     },
     /// A callback of the caller's failed.
-    #[error("the host's callback for {name:?} failed: {source}")]
+    #[error("the host's callback for {name:?} failed")]
     Callback {
         /// The system call's name.
         name: String,
         /// Its own error.
         source: CallbackError,
     },
-    /// No assumption of the caller's is what the guest wants verified.
-    #[error(
-        "no assumption has the claim {} and the control root {}; add one when the host is built",
-        hex(claim),
-        hex(control_root)
-    )]
+    /// No assumption of the caller's is what the guest wants verified;
+    /// [`add_assumption`](super::HostEnvBuilder::add_assumption) adds one.
+    #[error("no assumption has the claim {} and the control root {}", hex(claim), hex(control_root))]
     NoAssumption {
         /// Digest of the claim.
         claim: Digest,
@@ -108,6 +105,12 @@ pub enum HostError {
         bytes: u64,
         /// What may.
         limit_bytes: u64,
+    },
+    /// The system gave no random bytes to be the seed of the guest's.
+    #[error("the system gave no random bytes for the guest's seed")]
+    Seed {
+        /// What it said.
+        source: io::Error,
     },
     /// A setting that makes no sense.
     #[error("{what} is {found}, expected {expected}")]

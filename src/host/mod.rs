@@ -10,8 +10,8 @@
 //! with the reference's vocabulary. [`words`] is the format in which values go to the guest and come back.
 //!
 //! The host must not know machines or engines; it sees a guest as a [`Guest`] and nothing more. It prints nothing, and
-//! what it answers is a function of what the caller configured and what the guest did: no clock, no randomness of its
-//! own, no variables of the process.
+//! what it answers is a function of what the caller configured, of the seed for random bytes, and of what the guest did:
+//! no clock, no variables of the process. The seed is drawn from the system when the host is built, unless it is given.
 
 mod assumptions;
 mod builder;

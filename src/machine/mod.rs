@@ -78,6 +78,8 @@ pub(crate) enum Refusal {
     Illegal(&'static str, u32),
     /// The host refused.
     Host(Box<HostError>),
+    /// The guest panicked: its words, and the address of its own call that said them.
+    GuestPanic(String, u32),
     /// A big-integer ecall does not make sense.
     BigInt(BigIntError),
     /// The limit on cycles was reached.

@@ -195,10 +195,10 @@ impl<'env> World<'env> {
         }
     }
 
-    /// Fills `buffer` from the guest's stdin until it is full or the stream ends.
+    /// Reads from the guest's stdin into `buffer` what one read of the stream gives; 0 at its end.
     pub(crate) fn read_stdin(&mut self, buffer: &mut [u8]) -> Result<usize, Refusal> {
         let stdin = &mut self.env.stdin;
-        let read = callers::call(|| fill(stdin, buffer));
+        let read = callers::call(|| read_some(stdin, buffer));
         stdin.end_step(matches!(read, Ok(Ok(_))));
         read?.map_err(|error| Refusal::Stream("stdin", error))
     }
@@ -222,19 +222,20 @@ impl<'env> World<'env> {
     }
 }
 
-/// Reads until the buffer is full or the stream ends.
-fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match stream.read(buffer.get_mut(filled..).unwrap_or_default()) {
-            Ok(0) => break,
+/// Reads once, as read(2) does: what is there, and at least a byte unless the stream has ended.
+fn read_some(stream: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    // Nothing is asked for, so nothing is waited for.
+    if buffer.is_empty() {
+        return Ok(0);
+    }
+    loop {
+        match stream.read(buffer) {
             // A stream that claims more than it was given room for is wrong, and believed no further.
-            Ok(bytes) => filled = buffer.len().min(filled.saturating_add(bytes)),
+            Ok(bytes) => return Ok(buffer.len().min(bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(filled)
 }
 
 /// Flushes what is the caller's.

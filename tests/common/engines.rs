@@ -197,7 +197,7 @@ impl End {
     pub fn of(result: Result<Status, Error>) -> End {
         match result {
             Ok(status) => End::Done(status),
-            Err(error) => End::Failed { kind: error.kind(), place: error.place(), text: error.to_string() },
+            Err(error) => End::Failed { kind: error.kind(), place: error.place(), text: super::said(&error) },
         }
     }
 }

@@ -57,6 +57,17 @@ pub fn code(words: &[u32]) -> Vec<u8> {
     elf(CODE, &[(CODE, &bytes, R | X)])
 }
 
+/// What an error says, and what those behind it say.
+pub fn said(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut link = error.source();
+    while let Some(source) = link {
+        text = format!("{text}: {source}");
+        link = source.source();
+    }
+    text
+}
+
 /// Path of a guest of the repository, as in `guest("fib")`.
 pub fn guest(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("guests/bin").join(name).with_extension("elf")

@@ -92,7 +92,7 @@ impl Process {
             .map_err(|error| Failure::contender(&format!("cannot run {name} ({shown}): {error}")))?;
         let time = started.elapsed();
         // Typed on a terminal, Ctrl-C is for the process as well, and it may end by it.
-        if interrupt::has_come() {
+        if interrupt::signal().is_some() {
             return Err(Failure::interrupted());
         }
         if status.code() != Some((exit & 0xff) as i32) {

@@ -15,6 +15,8 @@ use super::super::guest::env;
 use super::super::interrupt;
 use super::super::load::Loaded;
 use super::super::r0vm::args::R0vmArgs;
+use super::super::r0vm::seed::Seed;
+use super::super::repeat::Repeat;
 use super::super::streams::Streams;
 use super::against::{Against, Process};
 use super::stdin::Stdin;
@@ -108,13 +110,14 @@ pub(super) fn measure(
         return Err(Failure::usage("--against is for programs that others can read, too: give the program as a file"));
     }
     let options = R0vmArgs::execution();
-    let cancel = interrupt::handle();
+    let repeat = Repeat::of_program(path, args, conditions);
+    let cancel = interrupt::begin(None);
     let env = || {
         let mut streams = Streams::none();
         if let Some(file) = stdin.open()? {
             streams.stdin = Box::new(Ahead::new(file));
         }
-        let env = env(machine, path, args, &options, streams);
+        let env = env(machine, path, args, &options, streams, Seed::FIXED);
         env.map(|env| env.cancel_handle(cancel.clone()))
     };
     // On the spot, so that the run that warms up leaves nothing to compile, and what compiling took can be told apart.
@@ -125,7 +128,7 @@ pub(super) fn measure(
         let builder = conditions.builder(engine, machine).jit(jit.clone());
         let executor = builder.build(program).map_err(|error| Failure::library(&error))?;
         for sink in [NullSink::off(), NullSink::rows()] {
-            let (executor, warm_up) = (executor.clone(), run(&executor, &loaded, env()?, sink)?);
+            let (executor, warm_up) = (executor.clone(), run(&executor, &loaded, env()?, sink, &repeat)?);
             contenders.push(Contender { executor, sink, warm_up, measured: Vec::new() });
         }
     }
@@ -146,14 +149,15 @@ pub(super) fn measure(
         }
         if round > 0 {
             for contender in &mut contenders {
-                contender.measured.push(run(&contender.executor, &loaded, env()?, contender.sink)?);
+                contender.measured.push(run(&contender.executor, &loaded, env()?, contender.sink, &repeat)?);
             }
         }
     }
     let all = contenders.iter().flat_map(|contender| [&contender.warm_up].into_iter().chain(&contender.measured));
     for once in all {
         if (once.steps, once.exit) != (steps, exit) {
-            return Err(Failure::differ(&format!("{}: not all runs did the same {steps} steps", path.display())));
+            let message = format!("{}: not all runs did the same {steps} steps", path.display());
+            return Err(Failure::differ(&message, &repeat.command("diff", &[])));
         }
     }
     Ok(Program {
@@ -178,10 +182,16 @@ fn wholes(processes: Vec<Process>, times: Vec<Vec<f64>>) -> Vec<Whole> {
 }
 
 /// Runs once, from the first step to the last.
-fn run(executor: &Executor, loaded: &Loaded, env: Env<'_>, mut sink: NullSink) -> Result<Once, Failure> {
+fn run(
+    executor: &Executor,
+    loaded: &Loaded,
+    env: Env<'_>,
+    mut sink: NullSink,
+    repeat: &Repeat,
+) -> Result<Once, Failure> {
     let mut session = executor.start(env).map_err(|error| Failure::library(&error))?;
     match session.run(&mut sink) {
-        Err(error) if error.kind() != "step-limit" => Err(Failure::run(&error, loaded, &session)),
+        Err(error) if error.kind() != "step-limit" => Err(Failure::run(&error, loaded, &session, repeat)),
         _ => {
             let (steps, exit, stats) = (session.steps(), session.exit_code(), session.stats());
             Ok(Once { steps, exit, time: session.time().saturating_sub(stats.compile_time), stats })

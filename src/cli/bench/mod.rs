@@ -8,7 +8,6 @@ mod stdin;
 mod table;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -18,7 +17,9 @@ use super::args::{ConditionArgs, JsonArg};
 use super::failure::Failure;
 use super::files::{Files, Input};
 use super::help::{Scope, help};
+use super::interrupt;
 use super::report::{ErrorFacts, write_json};
+use super::streams::say;
 use super::values::{Target, attach, detached};
 use against::{Against, against};
 use measure::{Program, measure};
@@ -90,6 +91,7 @@ impl Bench {
         let writer = json.open_if_wanted()?;
         let mut facts = Facts { runs: self.runs, programs: Vec::new(), error: None };
         let result = self.measure(programs, stdin, &mut facts.programs);
+        interrupt::end();
         facts.error = result.as_ref().err().map(ErrorFacts::new);
         let written = writer.map_or(Ok(()), |mut writer| write_json(&facts, &mut writer)).and(json.commit());
         // What was measured before something went wrong is shown all the same.
@@ -99,8 +101,8 @@ impl Bench {
 
     fn show(&self, text: &str) -> Result<(), Failure> {
         if matches!(self.json.target(), Target::Stdout) {
-            // The object says the same; a person who cannot be told is not worth an error.
-            let _ = io::stderr().write_all(text.as_bytes());
+            // The object says the same.
+            say(text);
             return Ok(());
         }
         super::print(text)

@@ -8,6 +8,7 @@ use tempfile::NamedTempFile;
 
 use super::super::failure::Failure;
 use super::super::files::Input;
+use super::super::waiting::Waiting;
 
 /// What is kept of an input that can be read only once.
 const LIMIT_KEPT_BYTES: u64 = 1 << 30;
@@ -31,7 +32,7 @@ impl Stdin {
             return Ok(Stdin::File(path));
         }
         let mut kept = NamedTempFile::new().map_err(refused)?;
-        let bytes = io::copy(&mut file.take(LIMIT_KEPT_BYTES + 1), &mut kept).map_err(refused)?;
+        let bytes = io::copy(&mut Waiting::new(file).take(LIMIT_KEPT_BYTES + 1), &mut kept).map_err(refused)?;
         if bytes > LIMIT_KEPT_BYTES {
             let limit = LIMIT_KEPT_BYTES >> 20;
             return Err(refused(io::Error::other(format!("more than {limit} MiB that can be read only once"))));

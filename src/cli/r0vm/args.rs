@@ -1,5 +1,6 @@
 //! The options that machine `r0vm` has and others have not. It must not open anything.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,7 +9,9 @@ use tachy::host::Assumption;
 use tachy::r0vm::{Digest, ParseDigestError};
 
 use super::super::failure::Failure;
+use super::super::repeat::option;
 use super::super::values::{Target, number, target};
+use super::seed::Seed;
 
 /// Options that only machine `r0vm` has.
 #[derive(Args, Default)]
@@ -36,6 +39,13 @@ pub(in crate::cli) struct R0vmArgs {
     /// The digest that the guest finds as its input, 64 hexadecimal digits; zero otherwise
     #[arg(long, value_name = "DIGEST")]
     pub(super) input_digest: Option<Digest>,
+
+    /// Let the guest's random bytes follow from this seed, 64 hexadecimal digits
+    ///
+    /// Otherwise run and trace draw a seed from the system; --stats and --json show it, and with it a run repeats exactly.
+    /// Whoever knows the seed knows the bytes. diff and bench use zeros.
+    #[arg(long, value_name = "HEX")]
+    pub(super) random_seed: Option<Seed>,
 
     /// Cut the run into segments of at most 2^N cycles, 13 to 24 [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(13..=24))]
@@ -74,7 +84,7 @@ impl R0vmArgs {
 
     /// On other machines these options mean nothing.
     pub(in crate::cli) fn check(&self, machine: MachineKind) -> Result<(), Failure> {
-        let R0vmArgs { env, read_fd, write_fd, assumption, input_digest, .. } = self;
+        let R0vmArgs { env, read_fd, write_fd, assumption, input_digest, random_seed, .. } = self;
         let R0vmArgs { po2, limit_cycles, journal, segments, execute_only, .. } = self;
         let given = [
             ("--env", !env.is_empty()),
@@ -82,6 +92,7 @@ impl R0vmArgs {
             ("--write-fd", !write_fd.is_empty()),
             ("--assumption", !assumption.is_empty()),
             ("--input-digest", input_digest.is_some()),
+            ("--random-seed", random_seed.is_some()),
             ("--po2", po2.is_some()),
             ("--limit-cycles", limit_cycles.is_some()),
             ("--journal", journal.is_some()),
@@ -102,6 +113,53 @@ impl R0vmArgs {
     /// Whether a file is given for what the guest writes to this descriptor.
     pub(super) fn writes(&self, descriptor: u32) -> bool {
         self.write_fd.iter().any(|(given, _)| *given == descriptor)
+    }
+
+    /// What is said twice counts once, and the guest would see only one of both.
+    pub(in crate::cli) fn contradiction(&self, has_input: bool) -> Result<(), Failure> {
+        let names = self.env.iter().map(|(name, _)| name);
+        let input = has_input.then_some(STDIN_DESCRIPTOR);
+        let read = input.into_iter().chain(self.read_fd.iter().map(|(descriptor, _)| *descriptor));
+        let written = self.write_fd.iter().map(|(descriptor, _)| *descriptor);
+        let twice = match (first_repeated(read), first_repeated(written), first_repeated(names)) {
+            (Some(STDIN_DESCRIPTOR), _, _) if has_input => "--input and --read-fd 0".to_owned(),
+            (Some(descriptor), _, _) => format!("--read-fd {descriptor}"),
+            (_, Some(descriptor), _) => format!("--write-fd {descriptor}"),
+            (_, _, Some(name)) => format!("--env {name}"),
+            (None, None, None) => return Ok(()),
+        };
+        Err(Failure::usage(&format!("{twice} may be given once")))
+    }
+
+    /// The seed of the guest's random bytes, if one was given.
+    pub(in crate::cli) fn random_seed(&self) -> Option<Seed> {
+        self.random_seed
+    }
+
+    /// What decides what a run computes, but for the seed. What the guest writes goes nowhere.
+    pub(in crate::cli) fn command_line(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = Vec::new();
+        words.extend(self.env.iter().map(|(name, value)| option("--env", format!("{name}={value}"))));
+        words.extend(self.read_fd.iter().map(|(descriptor, path)| {
+            let mut value = OsString::from(format!("{descriptor}="));
+            value.push(path);
+            option("--read-fd", value)
+        }));
+        words.extend(
+            self.write_fd.iter().map(|(descriptor, _)| option("--write-fd", format!("{descriptor}=/dev/null"))),
+        );
+        words.extend(self.assumption.iter().map(|Assumption { claim, control_root }| {
+            let digests = [Some(*claim), *control_root].into_iter().flatten();
+            let digests: Vec<String> = digests.map(|digest| Digest::from_bytes(digest).to_string()).collect();
+            option("--assumption", digests.join(":"))
+        }));
+        let one = [
+            ("--input-digest", self.input_digest.map(|digest| digest.to_string())),
+            ("--po2", self.po2.map(|po2| po2.to_string())),
+            ("--limit-cycles", self.limit_cycles.map(|cycles| cycles.to_string())),
+        ];
+        words.extend(one.into_iter().filter_map(|(name, value)| Some(option(name, value?))));
+        words
     }
 
     /// Where the journal goes.
@@ -134,6 +192,15 @@ fn target_descriptor(text: &str) -> Result<(u32, PathBuf), String> {
     }
 }
 
+/// The first value that comes a second time.
+fn first_repeated<T: PartialEq>(values: impl Iterator<Item = T>) -> Option<T> {
+    let values: Vec<T> = values.collect();
+    let repeated = (1..values.len()).find(|&at| values.iter().take(at).any(|before| Some(before) == values.get(at)));
+    values.into_iter().nth(repeated?)
+}
+
+/// Where guests read --input.
+const STDIN_DESCRIPTOR: u32 = 0;
 /// Where guests write their journal.
 const JOURNAL_DESCRIPTOR: u32 = 3;
 

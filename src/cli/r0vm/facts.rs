@@ -8,12 +8,15 @@ use tachy::host::{AssumptionUse, KeccakRequest};
 use tachy::r0vm::{Exit, Report};
 
 use super::super::text::{count, grouped};
+use super::seed::Seed;
 
 /// What JSON has beside what it has for every machine. Cycles are of the segments that have ended, but for the user's.
 #[derive(Serialize, Default)]
 pub(in super::super) struct R0vmFacts {
     /// Not of a kernel by itself.
     image_id: Option<String>,
+    /// The seed of the guest's random bytes, whether it asked for any or not.
+    random_seed: String,
     /// Of the session, or of its last part.
     #[serde(flatten)]
     part: PartFacts,
@@ -115,8 +118,9 @@ struct SyscallFacts {
 
 impl R0vmFacts {
     /// Before the first step. Hashes all of the program.
-    pub(in super::super) fn of(program: &Program) -> R0vmFacts {
-        R0vmFacts { image_id: program.image_id().map(|id| id.to_string()), ..R0vmFacts::default() }
+    pub(in super::super) fn of(program: &Program, seed: Seed) -> R0vmFacts {
+        let image_id = program.image_id().map(|id| id.to_string());
+        R0vmFacts { image_id, random_seed: seed.to_string(), ..R0vmFacts::default() }
     }
 
     /// Takes down how far a session has come.
@@ -180,8 +184,13 @@ impl From<&Report> for CallFacts {
     }
 }
 
+/// Whether the guest asked for random bytes.
+pub(in super::super) fn is_random(report: &Report) -> bool {
+    report.syscalls.iter().any(|(name, calls, _)| name == "SYS_RANDOM" && *calls > 0)
+}
+
 /// Lines of statistics: name and value.
-pub(in super::super) fn stats(report: &Report) -> Vec<(&'static str, String)> {
+pub(in super::super) fn stats(report: &Report, seed: Option<Seed>) -> Vec<(&'static str, String)> {
     let [total, user, paging, reserved] =
         [report.total_cycles, report.user_cycles, report.paging_cycles, report.reserved_cycles].map(grouped);
     let mut lines = vec![
@@ -195,6 +204,7 @@ pub(in super::super) fn stats(report: &Report) -> Vec<(&'static str, String)> {
     for (name, calls, bytes) in &report.syscalls {
         lines.push(("system call", format!("{name}: {} with {}", grouped(*calls), count(*bytes, "byte"))));
     }
+    lines.extend(seed.map(|seed| ("random seed", seed.to_string())));
     lines
 }
 

@@ -9,12 +9,14 @@ use tachy::host::HostEnv;
 use super::super::failure::Failure;
 use super::super::streams::Streams;
 use super::args::R0vmArgs;
+use super::seed::Seed;
 
 /// The host that the options ask for.
 pub(in super::super) fn surroundings(
     options: &R0vmArgs,
     args: &[OsString],
     streams: Streams,
+    seed: Seed,
 ) -> Result<Env<'static>, Failure> {
     let mut host = HostEnv::builder();
     let Streams { stdin, stdout, stderr, kernel, read_fd, write_fd, segments, progress } = streams;
@@ -51,7 +53,7 @@ pub(in super::super) fn surroundings(
     if let Some(po2) = options.po2 {
         host.segment_limit_po2(po2);
     }
-    host.session_limit(options.limit_cycles);
+    host.session_limit(options.limit_cycles).random_seed(seed.to_bytes());
     let env = Env::new().host(host.build().map_err(|error| Failure::usage(&error.to_string()))?);
     let Some(mut folder) = segments else { return Ok(env) };
     folder.open()?;

@@ -6,7 +6,7 @@ use super::R0vm;
 use super::banks::Banks;
 use super::calls::{A0, A1, A2};
 use crate::callers;
-use crate::host::{Guest, Host};
+use crate::host::{Guest, Host, HostError};
 use crate::machine::{Flow, Refusal, World};
 use crate::r0vm::layout::*;
 use crate::surroundings::HostSide;
@@ -91,8 +91,13 @@ impl R0vm {
         bytes: u32,
     ) -> Result<Vec<u8>, Refusal> {
         let mut data = vec![0; bytes as usize];
+        // A kernel that asks for itself has no user.
+        let caller_pc = if self.user_pc == 0 { vm.pc() } else { self.user_pc };
         let (host, view) = (host_of(world)?, self.view(vm));
-        let filled = callers::call(|| host.read(&view, descriptor, &mut data))?.map_err(Refusal::host)?;
+        let filled = callers::call(|| host.read(&view, descriptor, &mut data))?.map_err(|error| match error {
+            HostError::GuestPanic { message } => Refusal::GuestPanic(message, caller_pc),
+            error => Refusal::host(error),
+        })?;
         if filled > data.len() {
             return Err(Refusal::Illegal("a host read that claims more bytes than it had room for, of", bytes));
         }

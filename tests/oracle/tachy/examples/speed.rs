@@ -27,7 +27,7 @@ const GUESTS: [(&str, &str, &[u32]); 10] = [
 ];
 
 fn tachy(executor: &Executor, words: &[u32], segments: bool) -> (u64, Duration) {
-    let host = HostEnv::builder().write_slice(words).build().expect("a host");
+    let host = HostEnv::builder().random_seed([0; 32]).write_slice(words).build().expect("a host");
     let mut env = Env::new().host(host);
     if segments {
         env = env.segments(|_| Ok(()));
@@ -55,7 +55,7 @@ fn reference(bytes: &[u8], words: &[u32]) -> (u64, Duration) {
 
 /// With a trace callback on both sides, which only counts.
 fn tachy_events(executor: &Executor, words: &[u32]) -> (u64, Duration) {
-    let host = HostEnv::builder().write_slice(words).build().expect("a host");
+    let host = HostEnv::builder().random_seed([0; 32]).write_slice(words).build().expect("a host");
     let started = Instant::now();
     let mut session = executor.start(Env::new().host(host)).expect("a session");
     let mut events = 0;
