@@ -49,9 +49,6 @@ impl Repeat {
         let mut words = vec![tachy, name.into()];
         words.extend(options.iter().map(OsString::from));
         words.extend(self.options.iter().cloned());
-        // A comparison has no input that is not named.
-        let names_input = name == "diff" && self.reads_ours && !self.options.iter().any(|word| *word == *OURS);
-        words.extend(names_input.then(|| OURS.into()));
         words.push(self.program.clone());
         if !self.args.is_empty() {
             words.push("--".into());

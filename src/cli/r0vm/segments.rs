@@ -54,12 +54,13 @@ impl Folder {
     /// Writes the next segment. A segment counts from 0 in each part of a session that paused, its file goes on counting.
     pub(super) fn write(&mut self, segment: &Segment) -> Result<(), SinkError> {
         let path = self.path.join(format!("{SEGMENT_NAME}{:08}.bin", self.next));
-        self.next += 1;
         let written = beside(&path, None).and_then(|(mut file, temporary)| {
             file.write_all(&segment.encode())?;
             temporary.persist_noclobber(&path).map_err(io::Error::from)
         });
-        written.map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+        written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        self.next += 1;
+        Ok(())
     }
 }
 
