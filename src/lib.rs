@@ -40,6 +40,7 @@ mod interpreter;
 pub mod isa;
 pub mod jit;
 mod limits;
+mod loading;
 mod machine;
 mod memory;
 mod printable;

@@ -139,17 +139,6 @@ impl Failure {
         Failure::new("program", format!("{path}: larger than {limit} MiB, the most that is read; strip it"))
     }
 
-    /// An ELF that RISC Zero's kernel cannot start as a user program.
-    pub(super) fn no_user_program(path: &Path, entry: u32) -> Failure {
-        let path = path.display();
-        let message = format!(
-            "{path}: not built for RISC Zero: it starts at {entry:#010x} and has code around 0x00010000, where the \
-             kernel keeps a program's entry; run it on machine bare, or build it for riscv32im-risc0-zkvm-elf, with \
-             its text at 0x00200800"
-        );
-        Failure::new("program", message)
-    }
-
     /// The system gives no seed.
     pub(super) fn no_seed(error: &impl Display) -> Failure {
         let message = format!("the system gave no random bytes for the guest: {error}; give --random-seed");

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use tachy::program::{Frame, NoFrames, source_frames};
-use tachy::r0vm::{Binary, USER_END, USER_ENTRY_ADDRESS};
-use tachy::{MachineKind, Program, ProgramError};
+use tachy::r0vm::{Binary, USER_END};
+use tachy::{MachineKind, Program};
 
 use super::failure::Failure;
 use super::files::Input;
@@ -36,15 +36,11 @@ impl Loaded {
         let path = &input.path().to_owned();
         let bytes = bytes(path, input.open()?)?;
         let machine = match machine {
-            Machine::Auto if bytes.starts_with(PROGRAM_BINARY) => MachineKind::R0vm,
-            Machine::Auto | Machine::Bare => MachineKind::Bare,
-            Machine::R0vm => MachineKind::R0vm,
+            Machine::Auto => None,
+            Machine::Bare => Some(MachineKind::Bare),
+            Machine::R0vm => Some(MachineKind::R0vm),
         };
-        let refused = |error| Failure::program(path, error);
-        let program = match machine {
-            MachineKind::R0vm => for_r0vm(path, &bytes)?,
-            _ => Program::from_elf(&bytes).map_err(refused)?,
-        };
+        let (program, machine) = Program::load(&bytes, machine).map_err(|error| Failure::program(path, error))?;
         Ok(Loaded { program, machine, bytes })
     }
 
@@ -79,30 +75,5 @@ fn bytes(path: &Path, file: File) -> Result<Vec<u8>, Failure> {
     match bytes.len() as u64 > LIMIT_PROGRAM_BYTES {
         true => Err(Failure::large_program(path, LIMIT_PROGRAM_BYTES)),
         false => Ok(bytes),
-    }
-}
-
-/// A program binary, a user program that still needs a kernel, or a kernel by itself.
-fn for_r0vm(path: &Path, bytes: &[u8]) -> Result<Program, Failure> {
-    let refused = |error: ProgramError| Failure::program(path, error);
-    if bytes.starts_with(PROGRAM_BINARY) {
-        return Program::from_risc0(bytes).map_err(refused);
-    }
-    let alone = Program::from_elf(bytes);
-    match alone {
-        // No user program starts here.
-        Ok(kernel) if kernel.entry() >= USER_END => Ok(kernel),
-        alone => {
-            let program = Program::from_risc0_elf(bytes).map_err(refused)?;
-            // Headers may lie where the kernel keeps the entry, and do in RISC Zero's own programs; code may not.
-            let taken = alone.is_ok_and(|alone| {
-                alone.segment_at(USER_ENTRY_ADDRESS).is_some_and(|segment| segment.permissions.execute)
-            });
-            match program.user_entry() {
-                // The kernel goes there by way of the word before it, which must lie above what no program may touch.
-                Some(entry) if taken || entry <= USER_ENTRY_ADDRESS => Err(Failure::no_user_program(path, entry)),
-                _ => Ok(program),
-            }
-        }
     }
 }

@@ -8,9 +8,6 @@ use super::args::{ConditionArgs, GuestArgs};
 use super::r0vm::seed::Seed;
 use super::text::quoted;
 
-/// The option that makes our standard input the guest's.
-const OURS: &str = "--stdin=-";
-
 /// All of a command line that decides what a run computes.
 pub(super) struct Repeat {
     options: Vec<OsString>,
@@ -146,7 +143,7 @@ mod tests {
     #[test]
     fn a_comparison_is_told_to_read_what_the_run_read() {
         let without_input = |text: String| text.split(" < ").next().map(str::to_owned).expect("there is text");
-        assert_eq!(without_input(command("diff", &["x.elf"], true)), "--from=7 --stdin=- x.elf");
+        assert_eq!(without_input(command("diff", &["x.elf"], true)), "--from=7 x.elf");
         assert_eq!(without_input(command("trace", &["x.elf"], true)), "--from=7 x.elf");
         assert_eq!(without_input(command("diff", &["--stdin=-", "x.elf"], true)), "--from=7 --stdin=- x.elf");
     }

@@ -156,6 +156,16 @@ pub enum ProgramError {
         memory_bytes: u32,
     },
 
+    /// A user program that RISC Zero's kernel cannot start.
+    #[error(
+        "not built for RISC Zero: it starts at {entry:#010x} and has code around 0x00010000, where the kernel keeps a \
+         program's entry; run it on machine bare, or build it for riscv32im-risc0-zkvm-elf, with its text at 0x00200800"
+    )]
+    NotForKernel {
+        /// Where it starts.
+        entry: u32,
+    },
+
     /// Two segments that were given directly hold the same address.
     #[error(
         "segments {lower_address:#010x}..{lower_end:#010x} and {upper_address:#010x}..{upper_end:#010x} overlap; give \
