@@ -262,7 +262,14 @@ fn a_guest_that_pauses_is_resumed() {
 
         let rows = tachy(&format!("trace --format none --json {resume} --input {input} {}", risc0("pause"))).json();
         assert_eq!((&rows["steps"], &rows["rows"]), (&facts["steps"], &facts["steps"]));
-        assert_eq!(rows["parts_before"], facts["parts_before"]);
+        let without_claims = |facts: &Value| {
+            let mut parts = facts["parts_before"].clone();
+            for part in parts.as_array_mut().expect("a list") {
+                part.as_object_mut().expect("an object").remove("claim");
+            }
+            parts
+        };
+        assert_eq!(without_claims(&rows), without_claims(&facts));
     }
     let mut names: Vec<String> = fs::read_dir(&segments)
         .expect("the folder was made")

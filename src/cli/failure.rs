@@ -22,7 +22,7 @@ const INTERRUPTED: u8 = 130;
 /// Exit code of a guest that paused and was not resumed, whatever code it gave.
 pub(super) const PAUSED: u8 = 75;
 /// Exit code where whoever read our output has gone away, as of any program that a shell sees end by SIGPIPE.
-const UNREAD: u8 = 141;
+pub(super) const UNREAD: u8 = 141;
 /// Exit code for what cannot be done here or not yet.
 const UNAVAILABLE: u8 = 69;
 

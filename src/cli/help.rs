@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tachy::Error;
 
-use super::failure::{CODES, OWN_KINDS, exit_code};
+use super::failure::{CODES, OWN_KINDS, PAUSED, UNREAD, exit_code};
 
 /// Whose help it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,10 +21,10 @@ pub(super) enum Scope {
 /// Signals give exit codes from here on.
 const SIGNALS: u8 = 128;
 
-/// Kinds that no command gives: each runs a session once.
-const LIBRARY_ALONE: [&str; 2] = ["ended", "broken"];
+/// Kinds that no command gives: each runs a session once, forks nowhere and takes no trace events.
+const LIBRARY_ALONE: [&str; 5] = ["ended", "broken", "unfinished", "forked", "event"];
 /// Kinds of errors in which both engines of `diff` may agree.
-pub(super) const AGREED: [&str; 10] = [
+pub(super) const AGREED: [&str; 11] = [
     "trap",
     "step-limit",
     "memory-limit",
@@ -32,6 +32,7 @@ pub(super) const AGREED: [&str; 10] = [
     "time-limit",
     "cycle-limit",
     "host",
+    "guest-panic",
     "bigint",
     "machine",
     "segment-too-small",
@@ -40,7 +41,7 @@ pub(super) const AGREED: [&str; 10] = [
 const OF_INFO: [&str; 4] = ["program", "usage", "input", "output"];
 /// Kinds that `bench` does not give: it takes no limit on cycles, makes no segments, and ends with a limit on steps as
 /// with any other end.
-const NOT_OF_BENCH: [&str; 4] = ["step-limit", "cycle-limit", "sink", "thread"];
+const NOT_OF_BENCH: [&str; 5] = ["step-limit", "cycle-limit", "sink", "segment", "thread"];
 
 impl Scope {
     /// Whether a command can fail in this way.
@@ -67,8 +68,10 @@ impl Scope {
     /// Whether a command ends with this.
     fn ends_with(self, code: u8, kinds: &[(&str, &str)]) -> bool {
         let differs = self == Scope::Diff && code == exit_code("difference");
-        let by_signal = code >= SIGNALS && code != exit_code("cancelled");
-        differs || by_signal || kinds.iter().any(|(kind, _)| self.exit_code(kind) == code)
+        let pauses = code == PAUSED && matches!(self, Scope::All | Scope::Run | Scope::Trace);
+        let is_signal = code >= SIGNALS && code != exit_code("cancelled");
+        let by_signal = is_signal && (code == UNREAD || self.gives("cancelled"));
+        differs || pauses || by_signal || kinds.iter().any(|(kind, _)| self.exit_code(kind) == code)
     }
 
     /// What 0 means.

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_is_told_to_read_what_the_run_read() {
+    fn a_comparison_reads_what_the_run_read() {
         let without_input = |text: String| text.split(" < ").next().map(str::to_owned).expect("there is text");
         assert_eq!(without_input(command("diff", &["x.elf"], true)), "--from=7 x.elf");
         assert_eq!(without_input(command("trace", &["x.elf"], true)), "--from=7 x.elf");

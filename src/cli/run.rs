@@ -61,7 +61,9 @@ impl Run {
         report.session(&session);
         let result = result.map_err(|stopped| stopped.failure(&guest, &session));
         let result = result.and_then(|status| guest.finish(status, session.report().as_ref()));
-        let code = result.and_then(|code| guest.commit().map(|()| code))?;
+        // Whatever went wrong, what was written is whole and gets its name.
+        let committed = guest.commit();
+        let code = result.and_then(|code| committed.map(|()| code))?;
         // A shell sees eight bits of any code.
         Ok(code.unwrap_or(session.exit_code().unwrap_or(0) as u8))
     }
