@@ -7,15 +7,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tachy_runtime::{
-    Access, Assist, BetweenSlices, HartState, Interpret, Left, PageState, ProcessLocal, ProcessNumber, Slot, Stepping,
-    Verdict, Vm, enter, page_of,
-};
+use tachy_runtime::{BetweenSlices, Interpret, Left, ProcessLocal, ProcessNumber, Stepping, Vm, enter};
 
 use crate::callers::{self, Failed, Panic};
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
 use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier};
-use crate::jit::{Caches, Hops, Natives, Reached, Resting, region_and_index};
+use crate::jit::{Caches, Hops, Natives, Resting};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{End, Machine, Refusal, World};
 use crate::r0vm::{Records, Report};
@@ -23,10 +20,12 @@ use crate::stats::Stats;
 use crate::status::Status;
 use crate::trace::{Level, Sink, SinkError};
 
+mod desk;
 mod shared;
 #[cfg(test)]
 mod tests;
 
+use desk::Desk;
 use shared::Shared;
 
 /// Native code and the interpreter come up for air after this many steps at the most: time and cancelling are seen.
@@ -582,124 +581,5 @@ impl<M: Machine, T: Tier> Interpret for Interpreter<'_, '_, M, T> {
 
     fn run<const ROWS: bool>(self, hart: &mut Stepping<'_, ROWS>) -> Leave {
         interpreter::run(hart, self.machine, self.world, self.pages, self.tier)
-    }
-}
-
-/// The engine's side of native code's questions.
-struct Desk<'a, 'env, 'control, M> {
-    machine: &'a mut M,
-    world: &'a mut World<'env>,
-    pages: &'a mut DecodedPages,
-    native: &'a Natives,
-    hops: &'a mut Hops,
-    control: &'a mut Control<'control>,
-    stats: &'a mut Stats,
-    /// The process that entered native code.
-    process: ProcessNumber,
-    /// Whether a slice was opened for native code since it was entered.
-    granted: bool,
-    /// The region that native code left for to be grown anew, by its entry.
-    regrow: Option<u32>,
-    /// Why the run must end, if native code was told so.
-    ended: Option<Ended>,
-}
-
-impl<M: Machine> Desk<'_, '_, '_, M> {
-    /// Whether regions are gone between too often, and one of the last two can be grown anew.
-    fn wants_regrowth(&mut self, vm: &HartState<'_>) -> bool {
-        // Those that entered native code are none from region to region.
-        let transfers = (self.stats.transfers + vm.transfers()).saturating_sub(self.stats.entries + 1);
-        // Where there is no room or no credit for it, that is no reason to look more rarely.
-        if self.hops.are_frequent(vm.steps(), transfers) && self.native.can_translate(vm.steps()) {
-            self.regrow = vm.transfer_pcs().into_iter().find(|&pc| self.native.may_regrow(pc));
-            if self.regrow.is_none() {
-                self.hops.tire();
-            }
-        }
-        self.regrow.is_some()
-    }
-
-    /// Whether native code may do these accesses: all of them or none.
-    fn grant(&mut self, vm: &mut HartState<'_>, accesses: &[Reached], steps: u32) -> Verdict {
-        self.stats.access_assists += 1;
-        let address_of = |vm: &HartState<'_>, reached: &Reached| match reached.register {
-            0 => reached.offset,
-            register => vm.register(Slot::x(register)).wrapping_add(reached.offset),
-        };
-        let mut price = steps as u64;
-        for (index, reached) in accesses.iter().enumerate() {
-            let (address, access) = (address_of(vm, reached), reached.access);
-            let is_store = matches!(access, Access::Store(_));
-            if is_store && vm.page_state(address).contains(PageState::CODE) && self.native.contains(address) {
-                return Verdict::Stop;
-            }
-            let Some(own) = self.machine.price(vm, address, access) else { return Verdict::Stop };
-            // What one access pays the next one on the same page need not.
-            let is_paid = |before: &Reached| {
-                page_of(address_of(vm, before)) == page_of(address)
-                    && (!is_store || matches!(before.access, Access::Store(_)))
-            };
-            if own != 0 && !accesses.iter().take(index).any(is_paid) {
-                price = price.saturating_add(own);
-            }
-        }
-        // Where the rest of the block no longer fits once all is paid, the interpreter does these steps and stops where
-        // the slice then ends.
-        if price > vm.slice_left() {
-            return Verdict::Stop;
-        }
-        for reached in accesses {
-            let (address, access) = (address_of(vm, reached), reached.access);
-            let step = vm.steps() + reached.ahead as u64;
-            // The interpreter will meet a refusal again and say what it is. What was granted before it costs nothing then.
-            if self.machine.access(vm, self.world, step, address, access).is_err() {
-                return Verdict::Stop;
-            }
-            if matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE) {
-                self.pages.forget(address);
-            }
-        }
-        Verdict::Continue
-    }
-}
-
-impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
-    fn access(&mut self, vm: &mut HartState<'_>, address: u32, access: Access, steps: u32) -> Verdict {
-        self.grant(vm, &[Reached { ahead: 0, register: 0, offset: address, access }], steps)
-    }
-
-    fn window(&mut self, vm: &mut HartState<'_>, group: u32, steps: u32) -> Verdict {
-        let (region, index) = region_and_index(group);
-        let groups = self.native.groups(region);
-        match groups.as_ref().and_then(|groups| groups.get(index)) {
-            Some(accesses) => self.grant(vm, accesses, steps),
-            // Every group is published before its code is.
-            None => {
-                self.ended = Some(Ended::Internal(format!("code asks about access group {index} of region {region}")));
-                Verdict::Stop
-            }
-        }
-    }
-
-    fn refill(&mut self, vm: &mut BetweenSlices<'_>, steps: u32) -> Verdict {
-        self.stats.refill_assists += 1;
-        if self.control.take_turns && std::mem::replace(&mut self.granted, true) {
-            return Verdict::Stop;
-        }
-        let opened = next_slice(vm, self.machine, self.world, self.control);
-        if self.control.take_turns && opened.is_ok() {
-            vm.open_slice(vm.slice_left().min(steps as u64));
-        }
-        // In a child of a fork, native code of the parent's is left at once.
-        let is_child = self.process != ProcessNumber::current();
-        match opened {
-            // Native code must not be in the middle of a region when page states change under it.
-            Ok(false) if vm.slice_left() >= steps as u64 && !is_child && !self.wants_regrowth(vm) => Verdict::Continue,
-            Ok(_) => Verdict::Stop,
-            Err(ended) => {
-                self.ended = Some(ended);
-                Verdict::Stop
-            }
-        }
     }
 }

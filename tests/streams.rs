@@ -258,26 +258,31 @@ fn output_that_fails() {
     }
 }
 
-/// An output that fails only when it is flushed fails the run, and only then.
+/// An output that fails only when it is flushed fails the run, and only then. Later runs flush it again until it is done,
+/// and then say how the program ended.
 #[test]
 fn output_that_fails_when_flushed() {
-    struct Lazy;
+    struct Lazy(usize);
     impl Write for Lazy {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             Ok(bytes.len())
         }
 
         fn flush(&mut self) -> io::Result<()> {
-            Err(io::Error::other("a tape that is stuck"))
+            self.0 += 1;
+            if self.0 <= 2 { Err(io::Error::other("a tape that is stuck")) } else { Ok(()) }
         }
     }
     for setup in every_setup() {
         let case = writer();
-        let mut session = setup.executor(&case).start(Env::new().stdout(Lazy)).expect("it starts");
-        let result = session.run(&mut NullSink::off());
-        assert!(matches!(result, Err(Error::Stream { stream: "stdout", .. })), "{result:?}");
-        // The program has ended all the same.
-        assert_eq!(session.exit_code(), Some(20));
+        let mut session = setup.executor(&case).start(Env::new().stdout(Lazy(0))).expect("it starts");
+        for _ in 0..2 {
+            let result = session.run(&mut NullSink::off());
+            assert!(matches!(result, Err(Error::Stream { stream: "stdout", .. })), "{result:?}");
+            // The program has ended all the same.
+            assert_eq!(session.exit_code(), Some(20));
+        }
+        assert_eq!(session.run(&mut NullSink::off()).expect("it is flushed"), Status::Exited { code: 20 });
         assert!(matches!(session.run(&mut NullSink::off()), Err(Error::Ended { .. })));
     }
 }

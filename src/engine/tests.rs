@@ -9,6 +9,7 @@ use crate::machine::{Bare, Budget};
 use crate::program::{Permissions, Program, Segment};
 use crate::surroundings::Surroundings;
 use crate::trace::NullSink;
+use tachy_runtime::Slot;
 
 #[test]
 fn a_broken_session_is_refused() {

@@ -286,7 +286,7 @@ fn pages_are_counted_once() {
     let mut limited = case.clone();
     limited.limits.memory_bytes = Some(3 * 1024 + 1023);
     let error = Setup::interpreter().executor(&limited).start(Env::new()).expect_err("four pages do not fit");
-    assert!(error.to_string().contains("memory limit of 3072 bytes"), "{error}");
+    assert!(error.to_string().contains("memory limit of 4095 bytes"), "{error}");
     limited.limits.memory_bytes = Some(4 * 1024);
     Setup::interpreter().executor(&limited).start(Env::new()).expect("four pages fit");
 }

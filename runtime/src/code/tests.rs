@@ -45,8 +45,8 @@ fn refused<T: Send>(call: i64, mask: i32, value: i32, what: impl FnOnce() -> T +
 fn assert_module<T>(result: Result<T, CodeError>) {
     let error = result.err().expect("the system refuses");
     assert!(matches!(&error, CodeError::Module(cause) if matches!(**cause, ModuleError::Allocation { .. })), "{error}");
-    let text = error.to_string();
-    assert!(text.starts_with("publishing code failed: ") && text.contains("os error 12"), "{text}");
+    let cause = std::error::Error::source(&error).expect("it names its cause").to_string();
+    assert!(cause.contains("os error 12"), "{error}: {cause}");
 }
 
 fn assert_closed(memory: &CodeMemory) {
