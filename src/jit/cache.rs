@@ -221,11 +221,6 @@ impl CodeCache {
         self.try_registry().is_some_and(|registry| registry.may_regrow(pc))
     }
 
-    /// Whether any of these entries is under way; not if another thread is at the registry just now.
-    pub(super) fn are_under_way(&self, pcs: &[u32]) -> bool {
-        !pcs.is_empty() && self.try_registry().is_some_and(|registry| registry.are_under_way(pcs))
-    }
-
     /// Takes back these entries of `generation`, since code in the page of `address` that they lead to is written over, and
     /// sees to it that nothing is published any more that is being made of that page.
     pub(super) fn write_over(&self, address: u32, generation: &Generation, pcs: &[u32]) {

@@ -141,7 +141,7 @@ impl Native {
     fn may_wait(&mut self, pc: u32, vm: &HartState<'_>) -> bool {
         // What is in the middle of a region under way waits for it: the same code from elsewhere on would only keep others
         // from being translated.
-        !self.cache.are_under_way(self.translations.entries_around(pc))
+        !self.translations.is_under_way(pc)
             && self.translations.may_translate(pc)
             && (!self.translations.is_repeat(pc) || self.translations.may_repeat(vm.steps()))
     }
@@ -345,7 +345,7 @@ impl Native {
         };
         let region = &reservation.region;
         payback.spend(region.instructions(), cache.level());
-        for pc in translations.add(region, growth == Growth::Anew) {
+        for pc in translations.add(reservation.number, region, growth == Growth::Anew) {
             pages.mark_code(vm, pc);
         }
         for &cut in &region.cuts {

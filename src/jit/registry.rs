@@ -7,6 +7,7 @@
 //! moved since it was made.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 use tachy_runtime::{Entry, page_of};
@@ -40,7 +41,8 @@ pub(super) enum Reserved {
 
 /// A region that nobody else will translate.
 pub(super) struct Reservation {
-    pub(super) region: Region,
+    /// Held by nobody else: the session's book of translations sees by that whether it is under way.
+    pub(super) region: Arc<Region>,
     pub(super) growth: Growth,
     /// What the dispatch table calls it.
     pub(super) number: u32,
@@ -94,11 +96,6 @@ impl Registry {
         self.generation.code.entry(pc).is_some()
     }
 
-    /// Whether any of these entries is under way.
-    pub(super) fn are_under_way(&self, pcs: &[u32]) -> bool {
-        pcs.iter().any(|pc| self.under_way.contains_key(pc))
-    }
-
     /// Whether the region at `pc` is there and may be grown anew.
     pub(super) fn may_regrow(&self, pc: u32) -> bool {
         self.is_published(pc)
@@ -128,7 +125,7 @@ impl Registry {
         let mut pages: Vec<u32> = region.pcs().map(page_of).collect();
         pages.dedup();
         let epochs = pages.into_iter().map(|page| (page, self.epoch(page))).collect();
-        Some(Reservation { region, growth, number, generation: self.generation.number, epochs })
+        Some(Reservation { region: Arc::new(region), growth, number, generation: self.generation.number, epochs })
     }
 
     /// Whether `region` has what can be entered in another region, but for the one at its own first entry.
