@@ -7,7 +7,7 @@ use tachy_runtime::{CodeMemory, HartState};
 
 use super::Translations;
 use super::access_groups::RegionGroups;
-use super::background::{Background, Unsent};
+use super::background::{Background, Slot};
 use super::cache::{CodeCache, Generation, Targets};
 use super::candidates::Candidates;
 use super::common_code::CommonCode;
@@ -146,6 +146,15 @@ impl Native {
             && (!self.translations.is_repeat(pc) || self.translations.may_repeat(vm.steps()))
     }
 
+    /// Where a region may be translated now, if there is room and credit for it.
+    fn place(&self, steps: u64, payback: &Payback) -> Option<Place> {
+        match &self.background {
+            _ if !payback.has_credit(steps) => None,
+            Some(background) => background.take_slot().map(Place::Queue),
+            None => Some(Place::Here),
+        }
+    }
+
     /// Whether a region may be translated now: there is room where it has to wait, and credit for it.
     pub(super) fn can_translate(&self, steps: u64, payback: &Payback) -> bool {
         payback.has_credit(steps) && self.background.as_ref().is_none_or(|background| background.has_room())
@@ -157,7 +166,7 @@ impl Native {
         for _ in 0..2 {
             let mut batch = Batch::new();
             let mut tried = Vec::new();
-            while self.can_translate(vm.steps(), payback)
+            while let Some(place) = self.place(vm.steps(), payback)
                 && let Some((pc, heat)) = self.candidates.take_hottest()
             {
                 if self.has_entry(pc) {
@@ -166,7 +175,7 @@ impl Native {
                 match self.reserve(pc, Growth::New, vm, pages, payback) {
                     Ok(Some(job)) => {
                         tried.push((pc, heat));
-                        if let Some(job) = self.send(job, pages) {
+                        if let Some(job) = self.send(job, place) {
                             self.translate(job, &mut batch);
                         }
                     }
@@ -202,10 +211,11 @@ impl Native {
         let started = Instant::now();
         let mut instructions = 0;
         if self.translations.may_translate(pc)
+            && let Some(place) = self.place(vm.steps(), payback)
             && let Ok(Some(job)) = self.reserve(pc, Growth::Anew, vm, pages, payback)
         {
             instructions = job.region().instructions();
-            if let Some(job) = self.send(job, pages) {
+            if let Some(job) = self.send(job, place) {
                 let mut batch = Batch::new();
                 self.translate(job, &mut batch);
                 batch.publish();
@@ -215,17 +225,11 @@ impl Native {
         instructions
     }
 
-    /// Has `job` translated in the background; gives it back where this session has to do it.
-    fn send(&self, job: Job, pages: &mut DecodedPages) -> Option<Job> {
-        let Some(background) = &self.background else { return Some(job) };
-        match background.send(job) {
-            Ok(()) => None,
-            // Another session was faster: the code is asked for again when it is as hot again.
-            Err(Unsent::Full(job)) => {
-                job.region().entry_pcs().for_each(|pc| pages.set_heat(pc, self.threshold / 2));
-                None
-            }
-            Err(Unsent::NoThread(job)) => Some(*job),
+    /// Has `job` translated in its place; gives it back where this session has to do it.
+    fn send(&self, job: Job, place: Place) -> Option<Job> {
+        match (&self.background, place) {
+            (Some(background), Place::Queue(slot)) => background.send(job, slot).err().map(|job| *job),
+            (None, _) | (_, Place::Here) => Some(job),
         }
     }
 
@@ -359,6 +363,14 @@ impl Native {
 
 /// Another thread is at the registry just now.
 struct Busy;
+
+/// Where a job is done.
+enum Place {
+    /// On the background thread.
+    Queue(Slot),
+    /// By this session itself.
+    Here,
+}
 
 /// What a region is grown from: code that ran, as far as it is warm.
 ///
