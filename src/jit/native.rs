@@ -261,9 +261,10 @@ impl Native {
         }
     }
 
-    /// There is no entry where one was expected. If none is under way either, arrivals are counted again.
-    fn miss(&self, pages: &mut DecodedPages, pc: u32) {
-        if !self.translations.contains(pc) {
+    /// There is no entry where one was expected. If none is under way either, arrivals are counted again: the code was
+    /// written over, or what was to be published never was, as where code memory is refused.
+    fn miss(&mut self, pages: &mut DecodedPages, pc: u32) {
+        if !self.translations.is_under_way(pc) {
             pages.set_heat(pc, self.threshold / 2);
         }
     }

@@ -2,6 +2,7 @@
 //! entries to take back when a word is written.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
 use rustc_hash::FxBuildHasher;
@@ -64,14 +65,30 @@ impl Page {
 /// Pcs of entries by the number of their region.
 type Regions = HashMap<u32, Box<[u32]>, FxBuildHasher>;
 
+/// A region that may be on its way to code memory.
+#[derive(Debug)]
+struct UnderWay {
+    number: u32,
+    /// From the first of its words to the last.
+    pcs: RangeInclusive<u32>,
+    /// Its job holds it.
+    region: Weak<Region>,
+}
+
+impl UnderWay {
+    fn has(&self, pc: u32) -> bool {
+        self.pcs.contains(&pc) && self.region.upgrade().is_some_and(|region| region.contains(pc))
+    }
+}
+
 /// The book, by page.
 #[derive(Debug, Default)]
 pub(crate) struct Translations {
     pages: HashMap<u32, Page, FxBuildHasher>,
     /// The pcs of the entries of each region that was not taken back, by its number.
     regions: Regions,
-    /// Regions on their way to code memory, with their numbers, and some whose way has ended. Their jobs hold them.
-    under_way: Vec<(u32, Weak<Region>)>,
+    /// Regions on their way to code memory, and some whose way has ended.
+    under_way: Vec<UnderWay>,
     /// Instructions translated where none ever was, and where some were; a block counts as some more.
     new: u64,
     repeats: u64,
@@ -114,20 +131,19 @@ impl Translations {
     /// was translated before.
     pub(super) fn is_under_way(&mut self, pc: u32) -> bool {
         self.forget_ended();
-        self.under_way.iter().filter_map(|(_, region)| region.upgrade()).any(|region| region.contains(pc))
+        self.under_way.iter().any(|region| region.has(pc))
     }
 
-    /// Forgets that regions are under way which are not, or will not be published.
     fn forget_ended(&mut self) {
-        let Translations { under_way, regions, .. } = self;
-        under_way.retain(|(number, region)| region.strong_count() > 0 && regions.contains_key(number));
+        self.under_way.retain(|region| region.region.strong_count() > 0);
     }
 
     /// Enters the region with this number, which is under way as long as its job holds it. Repeats in it are paid for
     /// elsewhere if it `is_paid`. The pcs of all pages that it has words in are returned, for their stores to be watched.
     pub(super) fn add(&mut self, number: u32, region: &Arc<Region>, is_paid: bool) -> Vec<u32> {
         self.forget_ended();
-        self.under_way.push((number, Arc::downgrade(region)));
+        let pcs = region.pcs().fold(u32::MAX..=0, |pcs, pc| pc.min(*pcs.start())..=pc.max(*pcs.end()));
+        self.under_way.push(UnderWay { number, pcs, region: Arc::downgrade(region) });
         self.regions.insert(number, region.entry_pcs().collect());
         let mut touched = Vec::new();
         for (block, placed) in
@@ -158,8 +174,12 @@ impl Translations {
         page.waited = 0;
         page.words = [0; 4];
         page.regions_max = 0;
-        let regions = std::mem::take(&mut page.regions);
-        regions.into_iter().filter_map(|number| self.regions.remove(&number)).flatten().collect()
+        let numbers = std::mem::take(&mut page.regions);
+        let Translations { regions, under_way, .. } = self;
+        let entries = numbers.into_iter().filter_map(|number| regions.remove(&number)).flatten().collect();
+        // What is under way of them will not be published.
+        under_way.retain(|region| regions.contains_key(&region.number));
+        entries
     }
 
     /// Forgets everything but how often pages were written over.
