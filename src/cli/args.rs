@@ -8,7 +8,7 @@ use clap::Args;
 use tachy::{Builder, Engine, Executor, JitOptions, Limits, MachineKind};
 
 use super::r0vm::args::R0vmArgs;
-use super::values::{Machine, Target, bytes, number, seconds, target};
+use super::values::{Machine, Target, bytes, number, seconds, target, threshold};
 
 /// A program, its surroundings and its limits.
 #[derive(Args)]
@@ -77,9 +77,9 @@ struct LimitArgs {
 /// How native code is made, for tests and measurements.
 #[derive(Args)]
 struct JitArgs {
-    /// Translate code at its Nth execution; 0: at first sight
-    #[arg(long, value_name = "N", value_parser = number, hide_short_help = true)]
-    jit_threshold: Option<u64>,
+    /// Translate code at its Nth execution, up to 32,768; 0: at first sight
+    #[arg(long, value_name = "N", value_parser = threshold, hide_short_help = true)]
+    jit_threshold: Option<u16>,
 
     /// Guest instructions translated at once, at the most
     #[arg(long, value_name = "N", value_parser = number, hide_short_help = true)]
@@ -143,7 +143,7 @@ impl ConditionArgs {
     pub(super) fn jit(&self) -> JitOptions {
         let mut options = JitOptions::default();
         if let Some(threshold) = self.jit.jit_threshold {
-            options.threshold = threshold.try_into().unwrap_or(u16::MAX);
+            options.threshold = threshold;
         }
         if let Some(instructions) = self.jit.region_instructions {
             options.region_instructions = instructions.try_into().unwrap_or(usize::MAX);

@@ -46,6 +46,11 @@ pub(super) fn number(text: &str) -> Result<u64, String> {
     u64::from_str_radix(&digits, radix).map_err(|_| format!("too large: the most is {}", u64::MAX))
 }
 
+/// How often code runs before it is translated.
+pub(super) fn threshold(text: &str) -> Result<u16, String> {
+    u16::try_from(number(text)?).ok().filter(|&times| times <= 1 << 15).ok_or("too large: the most is 32768".to_owned())
+}
+
 /// A number of bytes: a number, and perhaps K, M or G (1024 bytes and so on), also written KiB.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let plain = text.strip_suffix("iB").unwrap_or(text);
@@ -83,6 +88,8 @@ mod tests {
             assert!(bytes(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        assert_eq!((threshold("0"), threshold("32_768")), (Ok(0), Ok(1 << 15)));
+        assert!(threshold("32769").is_err() && threshold("18446744073709551615").is_err());
         for wrong in ["", "-1", "nan", "inf", "1e300", "1s"] {
             assert!(seconds(wrong).is_err(), "{wrong:?}");
         }
