@@ -13,7 +13,8 @@ pub struct JitOptions {
     /// Guest instructions in one region, at the most: 1 to 2,000. Four times as many in one that is grown anew.
     pub region_instructions: usize,
     /// Steps after which a session looks how often native code goes from region to region; where that is often, the region
-    /// it goes to is grown anew, over what is in others. 0: never.
+    /// it goes to is grown anew, over what is in others. 0: never; 1 to 1,023 count as 1,024, since native code has to ask
+    /// each time.
     pub regrow_steps: u32,
     /// Bytes of machine code kept; when they are full, all is dropped and made anew as needed. At least 1 MiB.
     pub code_bytes: usize,
@@ -29,6 +30,9 @@ pub struct JitOptions {
     /// on one state.
     pub take_turns: bool,
 }
+
+/// The fewest steps between two looks, each of which costs about as much as a hundred steps of native code.
+const REGROW_STEPS_MIN: u32 = 1 << 10;
 
 /// The largest threshold: counts that go on behind their largest do so from here.
 const THRESHOLD_MAX: u16 = 1 << 15;
@@ -60,6 +64,14 @@ impl JitOptions {
         match generation {
             0 => self.threshold,
             number => ((self.threshold.max(1) as u32) << number.min(15)).min(THRESHOLD_MAX.into()) as u16,
+        }
+    }
+
+    /// Steps between two looks at how often native code goes from region to region; 0: never.
+    pub(crate) fn steps_between_looks(&self) -> u32 {
+        match self.regrow_steps {
+            0 => 0,
+            steps => steps.max(REGROW_STEPS_MIN),
         }
     }
 
