@@ -7,12 +7,11 @@
 //! What a session must know of its own, which of its words are translated and what it wrote over, is in `native`. Shared
 //! caches are of the program as it began: a session that writes over its code goes on with caches of its own.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use cranelift_codegen::isa::OwnedTargetIsa;
-use rustc_hash::FxBuildHasher;
+use foldhash::HashMap;
 use tachy_runtime::{CodeError, CodeMemory, Function, ProgressUnit, StubCode};
 
 use super::abi::host_isa;
@@ -47,7 +46,7 @@ pub(crate) struct CodeCache {
 }
 
 /// Targets by the pc of the jump.
-pub(super) type Targets = HashMap<u32, Vec<u32>, FxBuildHasher>;
+pub(super) type Targets = HashMap<u32, Vec<u32>>;
 
 /// The caches of a program on one machine, one for each mode and level, made when they are first needed.
 pub(crate) struct Caches {

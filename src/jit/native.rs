@@ -1,5 +1,6 @@
 //! Native code of one mode as one session sees it: when to translate, where indirect jumps went, what was written over.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -277,6 +278,13 @@ impl Native {
         }
     }
 
+    /// Where indirect jumps went before this view was there.
+    pub(super) fn jumped_before(&mut self, jumps: &[(u32, Vec<u32>)]) {
+        for (from, targets) in jumps {
+            add_targets(&mut self.targets, *from, targets);
+        }
+    }
+
     /// Takes over what waits with `other`, which gives way to this one.
     pub(super) fn take_candidates(&mut self, other: Native) {
         self.candidates = other.into_candidates();
@@ -434,7 +442,7 @@ impl Tier for Native {
     fn jumped(&mut self, from: u32, to: u32) {
         let recent = &mut self.recent_jumps[from as usize / 4 % RECENT_JUMPS];
         if *recent != (from, to) && *recent != (from, ANYWHERE) {
-            let is_full = add_target(&mut self.targets, from, to);
+            let is_full = add_targets(&mut self.targets, from, &[to]);
             *recent = (from, if is_full { ANYWHERE } else { to });
         }
     }
@@ -453,23 +461,98 @@ impl Tier for Native {
 impl Drop for Native {
     /// Leaves to later sessions where indirect jumps went.
     fn drop(&mut self) {
+        let found = in_order(std::mem::take(&mut self.targets));
         let mut kept = self.cache.targets();
-        for (&from, targets) in &self.targets {
-            for &to in targets {
-                add_target(&mut kept, from, to);
-            }
+        for (from, targets) in found {
+            add_targets(&mut kept, from, &targets);
         }
     }
 }
 
-/// Takes down that the indirect jump at `from` went to `to`, as far as there is room; whether there is none for more.
-pub(super) fn add_target(targets: &mut Targets, from: u32, to: u32) -> bool {
-    if targets.len() >= JUMPS && !targets.contains_key(&from) {
-        return true;
-    }
-    let targets = targets.entry(from).or_default();
-    if targets.len() < TARGETS && !targets.contains(&to) {
-        targets.push(to);
+/// Takes down that the indirect jump at `from` went to all of `new`, as far as there is room; whether there is none for more.
+pub(super) fn add_targets(known: &mut Targets, from: u32, new: &[u32]) -> bool {
+    let has_room = known.len() < JUMPS;
+    let targets = match known.entry(from) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) if has_room => entry.insert(Vec::new()),
+        Entry::Vacant(_) => return true,
+    };
+    // What a session began with stands at the front of what it found.
+    let same = targets.iter().zip(new).take_while(|(old, new)| old == new).count();
+    for to in &new[same..] {
+        if targets.len() < TARGETS && !targets.contains(to) {
+            targets.push(*to);
+        }
     }
     targets.len() >= TARGETS
+}
+
+/// Jumps by their pcs, so that which of them find room does not depend on how a map keeps them.
+pub(super) fn in_order(targets: Targets) -> Vec<(u32, Vec<u32>)> {
+    let mut jumps: Vec<_> = targets.into_iter().collect();
+    jumps.sort_unstable_by_key(|(from, _)| *from);
+    jumps
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::hash::{Hash, Hasher};
+
+    use super::*;
+
+    #[test]
+    fn targets_are_kept_as_far_as_there_is_room() {
+        let mut known = Targets::default();
+        assert!(!add_targets(&mut known, 8, &[16, 12]));
+        assert!(!add_targets(&mut known, 8, &[16, 20, 12, 24]));
+        assert_eq!(known[&8], [16, 12, 20, 24]);
+        let many: Vec<u32> = (0..2 * TARGETS as u32).collect();
+        assert!(add_targets(&mut known, 12, &many));
+        assert_eq!(known[&12], many[..TARGETS]);
+        let full: Targets = (1..=2 * JUMPS as u32).map(|from| (4 * from, vec![from])).collect();
+        for (from, targets) in in_order(full) {
+            assert_eq!(add_targets(&mut known, from, &targets), from > 4 * JUMPS as u32 || from == 12);
+        }
+        assert!(known.len() == JUMPS && (1..=JUMPS as u32).all(|from| known.contains_key(&(4 * from))));
+    }
+
+    thread_local! {
+        static COMPARED: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// An address, the comparisons of which are counted.
+    #[derive(Debug, Clone, Copy, Eq)]
+    struct Address(u32);
+
+    impl PartialEq for Address {
+        fn eq(&self, other: &Address) -> bool {
+            COMPARED.with(|compared| compared.set(compared.get() + 1));
+            self.0 == other.0
+        }
+    }
+
+    impl Hash for Address {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    /// Addresses that fall on one place by a multiplication that everybody knows, as a guest may choose them.
+    #[test]
+    fn no_addresses_collide_on_purpose() {
+        const FACTOR: u64 = 0xf135_7aea_2e62_a9c5;
+        let collides = |pc: u32| u64::from(pc).wrapping_mul(FACTOR) >> 38 & 0x1fff == 0xaaa;
+        let addresses: Vec<u32> =
+            (0x1000_0000..0xe000_0000).step_by(4).filter(|&pc| collides(pc)).take(JUMPS).collect();
+        assert_eq!(addresses.len(), JUMPS);
+        let mut map: foldhash::HashMap<Address, u32> = foldhash::HashMap::default();
+        let before = COMPARED.with(Cell::get);
+        for &pc in &addresses {
+            map.insert(Address(pc), pc);
+        }
+        assert!(addresses.iter().all(|&pc| map.contains_key(&Address(pc))));
+        let compared = COMPARED.with(Cell::get) - before;
+        assert!(compared < 4 * JUMPS as u64, "{compared} comparisons");
+    }
 }

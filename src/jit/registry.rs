@@ -6,10 +6,9 @@
 //! translated code of a page is written over, the page's epoch moves, and a job publishes only if no page of its code has
 //! moved since it was made.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
+use foldhash::{HashMap, HashSet};
 use tachy_runtime::{Entry, page_of};
 
 use super::cache::Generation;
@@ -59,14 +58,14 @@ pub(super) struct Registry {
     /// Number of the next region; 0 is none.
     next_region: u32,
     /// Entries of regions under way, with the region's number.
-    under_way: HashMap<u32, u32, FxBuildHasher>,
+    under_way: HashMap<u32, u32>,
     /// Entries of regions that Cranelift refused, so that nobody asks again.
-    refused: HashSet<u32, FxBuildHasher>,
+    refused: HashSet<u32>,
     /// How often regions were grown anew, by their entries.
-    regrown: HashMap<u32, u8, FxBuildHasher>,
+    regrown: HashMap<u32, u8>,
     /// How often translated code of a page was written over, as far as it was; never forgotten, so that no job of an
     /// earlier generation mistakes its epoch.
-    epochs: HashMap<u32, u64, FxBuildHasher>,
+    epochs: HashMap<u32, u64>,
 }
 
 impl Registry {

@@ -1,11 +1,10 @@
 //! The book of what is translated: which words, how many of them more than once, what is still under way, and which
 //! entries to take back when a word is written.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
-use rustc_hash::FxBuildHasher;
+use foldhash::HashMap;
 use tachy_runtime::page_of;
 
 use super::region::Region;
@@ -63,7 +62,7 @@ impl Page {
 }
 
 /// Pcs of entries by the number of their region.
-type Regions = HashMap<u32, Box<[u32]>, FxBuildHasher>;
+type Regions = HashMap<u32, Box<[u32]>>;
 
 /// A region that may be on its way to code memory.
 #[derive(Debug)]
@@ -84,7 +83,7 @@ impl UnderWay {
 /// The book, by page.
 #[derive(Debug, Default)]
 pub(crate) struct Translations {
-    pages: HashMap<u32, Page, FxBuildHasher>,
+    pages: HashMap<u32, Page>,
     /// The pcs of the entries of each region that was not taken back, by its number.
     regions: Regions,
     /// Regions on their way to code memory, and some whose way has ended.

@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use rustc_hash::FxHashMap;
+use foldhash::HashMap;
 use tachy_runtime::poseidon2::{Kernel, PoseidonDigest};
 use tachy_runtime::{PAGE_BYTES, PAGES, PageContent};
 
@@ -38,13 +38,13 @@ static ZERO_DIGESTS: LazyLock<[PoseidonDigest; DEPTH as usize + 1]> = LazyLock::
 pub struct Tree {
     kernel: Kernel,
     /// By node. A node that is not here is the root of a zero subtree.
-    digests: FxHashMap<u32, PoseidonDigest>,
+    digests: HashMap<u32, PoseidonDigest>,
 }
 
 impl Tree {
     /// The tree of a memory of zeros, computed by the kernel given.
     pub fn new(kernel: Kernel) -> Tree {
-        Tree { kernel, digests: FxHashMap::default() }
+        Tree { kernel, digests: HashMap::default() }
     }
 
     /// The tree of an image.
