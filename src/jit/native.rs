@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tachy_runtime::{CodeMemory, HartState};
@@ -150,7 +151,7 @@ impl Native {
     /// Where a region may be translated now, if there is room and credit for it.
     fn place(&self, steps: u64, payback: &Payback) -> Option<Place> {
         match &self.background {
-            _ if !payback.has_credit(steps) => None,
+            _ if !self.has_credit(steps, payback) => None,
             Some(background) => background.take_slot().map(Place::Queue),
             None => Some(Place::Here),
         }
@@ -158,7 +159,11 @@ impl Native {
 
     /// Whether a region may be translated now: there is room where it has to wait, and credit for it.
     pub(super) fn can_translate(&self, steps: u64, payback: &Payback) -> bool {
-        payback.has_credit(steps) && self.background.as_ref().is_none_or(|background| background.has_room())
+        self.has_credit(steps, payback) && self.background.as_ref().is_none_or(|background| background.has_room())
+    }
+
+    fn has_credit(&self, steps: u64, payback: &Payback) -> bool {
+        payback.has_credit(steps, self.counters.beyond_price.load(Ordering::Relaxed))
     }
 
     /// Has the hottest code translated, as much as is paid for and finds room; in batches, where this session does it.
