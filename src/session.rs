@@ -221,7 +221,7 @@ impl Executor {
         let mut budget = Budget::default();
         budget.set_limit_memory(self.settings.limits.memory_bytes);
         let machine = M::boot(&self.program, &around, &mut vm.state(), &mut budget)?;
-        let JitOptions { take_turns, regrow_steps, .. } = self.settings.jit;
+        let (take_turns, regrow_steps) = (self.settings.jit.take_turns, self.settings.jit.steps_between_looks());
         let options = Options { caches, buffer_rows: self.settings.buffer_rows, take_turns, regrow_steps };
         Ok(Box::new(Hart::new(vm, machine, World::new(around, budget), options)))
     }

@@ -9,13 +9,15 @@ mod common;
 
 use std::thread;
 
-use common::cases::{every_setup, guest};
+use common::assembler::Assembler;
+use common::cases::{CODE, every_setup, guest};
 use common::engines::{Case, End, Setup};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
+use tachy::isa::Op;
 use tachy::trace::{DigestSink, TraceDigest};
-use tachy::{Env, Executor, JitOptions, Session, Stats};
+use tachy::{Env, Executor, JitOptions, NullSink, Session, Stats};
 
 /// A system call by its number, with the place of its argument that says what may be done with the memory.
 struct Call(i64, u8);
@@ -115,6 +117,36 @@ fn a_refusal_that_passes_leaves_no_mark() {
     let (found, stats) = finish(&mut session, digest);
     assert_eq!(found, expected);
     assert!(stats.regions > first, "nothing was translated when it could be: {stats:?}");
+}
+
+/// And the code itself, which waited for an entry, is tried again when it is as hot again.
+#[test]
+fn what_was_refused_is_native_when_it_can_be() {
+    // A loop that is native before, and one without end.
+    let mut asm = Assembler::new(CODE);
+    asm.li(5, 1_000);
+    let first = asm.label_here();
+    asm.i(Op::Addi, 5, 5, -1);
+    asm.branch(Op::Bne, 5, 0, first);
+    let second = asm.label_here();
+    asm.i(Op::Addi, 5, 5, 1);
+    asm.jal(0, second);
+    let case = Case::code(CODE, &asm.finish().words, Vec::new());
+    let executor = Setup::eager().threshold(20).executor(&case);
+    let mut session = executor.start(Env::new()).expect("it starts");
+    let mut sink = NullSink::off();
+    session.run_to(1_000, &mut sink).expect("it has no end");
+    let before = session.stats();
+    let refused = aside(|| refuse_code() && session.run_to(500_000, &mut sink).is_ok());
+    if !refused {
+        return;
+    }
+    let meanwhile = session.stats();
+    assert!(before.regions > 0 && meanwhile.regions == before.regions, "{before:?} {meanwhile:?}");
+    session.run_to(1_000_000, &mut sink).expect("it has no end");
+    let after = session.stats();
+    assert!(after.regions > before.regions, "{after:?}");
+    assert!(after.interpreted_steps < meanwhile.interpreted_steps + 50_000, "{after:?}");
 }
 
 /// Code memory that is full stays what it is, where there is no room for another.

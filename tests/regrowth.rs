@@ -4,7 +4,7 @@
 mod common;
 
 use common::assembler::Assembler;
-use common::cases::{CODE, every_setup, exit};
+use common::cases::{CODE, endless, every_setup, exit};
 use common::engines::{Case, Setup, assert_same};
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
@@ -170,4 +170,15 @@ fn rare_transfers_change_nothing() {
     asm.i(Op::Jalr, 0, LINK, 0);
     let stats = run(&case(asm, Permissions::RX), &regrown(1_000));
     assert_eq!(stats.regions_anew, 0, "{stats:?}");
+}
+
+/// Native code has to ask each time that the session looks, so that it does not look at each step, whatever was asked for.
+#[test]
+fn looks_are_not_too_frequent() {
+    for steps in [1, 2, 300] {
+        let mut session = regrown(steps).executor(&endless()).start(Env::new()).expect("it starts");
+        session.run_to(1_000_000, &mut NullSink::off()).expect("it has no end");
+        let stats = session.stats();
+        assert!(stats.interpreted_steps < 1_000 && stats.refill_assists <= 1_000, "{steps}: {stats:?}");
+    }
 }

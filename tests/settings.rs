@@ -4,7 +4,7 @@ use std::io;
 
 use tachy::host::{HostEnv, HostError};
 use tachy::r0vm::Digest;
-use tachy::{Env, Error, Executor, Limit, Limits, MachineKind, NullSink, Program};
+use tachy::{Env, Error, Executor, JitOptions, Limit, Limits, MachineKind, NullSink, Program};
 
 fn file(path: &str) -> Vec<u8> {
     let path = format!("{}/guests/{path}", env!("CARGO_MANIFEST_DIR"));
@@ -78,6 +78,25 @@ fn the_order_of_settings_changes_nothing() {
     is_refused(MachineKind::R0vm, Env::new().segment_po2(16).host(with(Some(15), None)), "the segments' po2");
     is_refused(MachineKind::R0vm, Env::new().host(with(Some(15), None)).segment_po2(16), "the segments' po2");
     is_refused(MachineKind::R0vm, Env::new().host(with(None, Some(one))).input_digest(Digest::ZERO), "input digest");
+}
+
+/// Every threshold that is allowed is reached in the end.
+#[test]
+fn thresholds_that_are_never_reached_are_refused() {
+    let program = Program::from_elf(&file("bin/fib.elf")).expect("a good program");
+    let executor = |threshold| {
+        let mut options = JitOptions::default();
+        (options.threshold, options.background) = (threshold, false);
+        Executor::builder().jit(options).build(&program)
+    };
+    for threshold in [(1 << 15) + 1, 65_534, 65_535] {
+        let error = executor(threshold).expect_err("counts do not go as far");
+        assert!(matches!(&error, Error::Configuration { what: "the threshold", .. }), "{error}");
+        assert!(error.to_string().contains(&threshold.to_string()), "{error}");
+    }
+    let session = executor(1 << 15).expect("it is allowed").run(Env::new().args(["fib", "25"]), &mut NullSink::off());
+    let stats = session.expect("it ends").stats();
+    assert!(stats.regions > 0, "{stats:?}");
 }
 
 #[test]

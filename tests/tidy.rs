@@ -458,6 +458,21 @@ fn the_library_prints_nothing() {
     assert_none("the library prints", findings);
 }
 
+/// A guest chooses addresses: a map whose hasher everybody knows is as slow as a guest wants it.
+#[test]
+fn hashers_are_seeded() {
+    let unseeded = ["rustc_hash", "BuildHasherDefault", "FxHash", "FxBuild", "FixedState", "DefaultHasher"];
+    let mut findings = Vec::new();
+    for file in rust_files().iter().filter(|file| !file.path.starts_with("tests/")) {
+        for (number, line) in (1..).zip(file.code().lines()) {
+            if unseeded.iter().any(|name| line.contains(name)) {
+                findings.push(format!("{}:{number}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    assert_none("a hasher that is the same in each process", findings);
+}
+
 #[test]
 fn every_file_begins_with_what_it_is_for() {
     let begins = |file: &File| file.text.starts_with("//! ");

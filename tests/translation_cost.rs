@@ -6,9 +6,12 @@
 
 mod common;
 
-use common::cases::{chain, flat, guest};
+use common::assembler::Assembler;
+use common::cases::{CODE, DATA, chain, exit, flat, guest};
 use common::engines::{Case, Setup};
-use tachy::{Env, JitOptions, NullSink, Stats};
+use tachy::isa::Op;
+use tachy::program::{Permissions, Segment};
+use tachy::{Env, JitOptions, NullSink, Program, Stats};
 
 /// Interpreted steps that take as long as one native step, an entry, a region, an instruction in it. Native code is not
 /// given more credit than it deserves here: eight native steps take as long as an interpreted one, or less.
@@ -16,6 +19,8 @@ const NATIVE_STEPS: u64 = 8;
 const ENTRY: u64 = 8;
 const REGION: u64 = 22_000;
 const INSTRUCTION: u64 = 2_400;
+/// And a byte of its code, where that is more.
+const BYTE: u64 = 64;
 /// 5 ms.
 const FREE: u64 = 1_350_000;
 
@@ -57,6 +62,45 @@ fn chains() {
     for (places, rounds) in [(40, 20_000), (200, 2_000), (400, 2_000)] {
         run(&format!("a chain of {places} in {rounds} rounds"), &chain(places, rounds));
     }
+}
+
+/// Functions in which each load says where the next one is: checks for each of them, and much more code than instructions
+/// say. That costs time as well, which has to be paid for before there is more.
+#[test]
+fn much_code_for_each_instruction() {
+    const FUNCTIONS: u32 = 150;
+    const LOADS: u32 = 200;
+    const ROUNDS: u32 = 2_000;
+    let mut asm = Assembler::new(CODE);
+    asm.li(6, ROUNDS);
+    asm.li(5, DATA);
+    let top = asm.label_here();
+    let done = asm.label();
+    let functions: Vec<_> = (0..FUNCTIONS).map(|_| asm.label()).collect();
+    functions.iter().for_each(|&function| asm.jal(1, function));
+    asm.i(Op::Addi, 6, 6, -1);
+    asm.branch(Op::Beq, 6, 0, done);
+    asm.jal(0, top);
+    asm.place(done);
+    exit(&mut asm);
+    for function in functions {
+        asm.place(function);
+        (0..LOADS).for_each(|_| asm.i(Op::Lw, 5, 5, 0));
+        asm.i(Op::Jalr, 0, 1, 0);
+    }
+    let segments = vec![
+        Segment::from_words(CODE, &asm.finish().words, Permissions::RX),
+        Segment::from_words(DATA, &[DATA], Permissions::RW),
+    ];
+    let case = Case::new(Program::from_segments(CODE, segments).expect("a test's own program"));
+    let (steps, stats) = run("functions of loads", &case);
+    let by_instructions = stats.regions * REGION + stats.translated_instructions * INSTRUCTION;
+    let by_bytes = stats.code_bytes * BYTE;
+    assert!(by_bytes > 2 * by_instructions, "{stats:?}");
+    // What is free, the share of all steps, what native code saved, and the last region.
+    let earned = 500_000 + steps / 28 + (steps - stats.interpreted_steps);
+    let last = 256 * INSTRUCTION * 3;
+    assert!(by_bytes <= earned + last, "{by_bytes} units by bytes, {earned} earned: {stats:?}");
 }
 
 #[test]

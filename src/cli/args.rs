@@ -88,7 +88,7 @@ struct LimitArgs {
 /// How native code is made, for tests and measurements.
 #[derive(Args)]
 struct JitArgs {
-    /// Translate code at its Nth execution, up to 65,535; 0: at first sight
+    /// Translate code at its Nth execution, up to 32,768; 0: at first sight
     #[arg(long, value_name = "N", value_parser = threshold, hide_short_help = true)]
     jit_threshold: Option<u16>,
 

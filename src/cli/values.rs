@@ -66,9 +66,9 @@ pub(super) fn number(text: &str) -> Result<u64, String> {
     u64::from_str_radix(&digits, radix).map_err(|_| format!("too large: the most is {}", u64::MAX))
 }
 
-/// A count that is kept in 16 bits.
+/// How often code runs before it is translated.
 pub(super) fn threshold(text: &str) -> Result<u16, String> {
-    u16::try_from(number(text)?).map_err(|_| format!("too large: the most is {}", u16::MAX))
+    u16::try_from(number(text)?).ok().filter(|&times| times <= 1 << 15).ok_or("too large: the most is 32768".to_owned())
 }
 
 /// A number of bytes: a number, and perhaps K, M or G (1024 bytes and so on), also written KiB.
@@ -122,6 +122,8 @@ mod tests {
             assert!(bytes(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        assert_eq!((threshold("0"), threshold("32_768")), (Ok(0), Ok(1 << 15)));
+        assert!(threshold("32769").is_err() && threshold("18446744073709551615").is_err());
         for wrong in ["", "-1", "nan", "inf", "1e300", "1s"] {
             assert!(seconds(wrong).is_err(), "{wrong:?}");
         }

@@ -3,10 +3,9 @@
 //!
 //! It must not know what is done with it. Nothing in it changes what a program does.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use rustc_hash::FxBuildHasher;
+use foldhash::HashMap;
 use tachy_runtime::PAGE_BYTES;
 
 /// Instructions of a page.
@@ -21,7 +20,7 @@ pub(super) type Ran = [u64; PAGE_SLOTS / 64];
 /// What is kept of all sessions that ended, by page.
 #[derive(Default)]
 pub(crate) struct Past {
-    pages: Mutex<HashMap<u32, PastPage, FxBuildHasher>>,
+    pages: Mutex<HashMap<u32, PastPage>>,
 }
 
 struct PastPage {

@@ -11,10 +11,9 @@
 //! The lowering looks at page states by a group's reaches. A region is published with its groups, so that the engine,
 //! when it is asked about one, reads which accesses are meant and works out nothing a second time.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustc_hash::FxBuildHasher;
+use foldhash::HashMap;
 use tachy_runtime::{Access, PAGE_BYTES};
 
 use super::region::Placed;
@@ -162,7 +161,7 @@ pub(crate) type RegionGroups = Arc<Vec<Vec<Reached>>>;
 
 /// The groups of all regions in one code memory, which sessions on any thread read while one publishes.
 #[derive(Default)]
-pub(crate) struct PublishedGroups(RwLock<HashMap<u32, RegionGroups, FxBuildHasher>>);
+pub(crate) struct PublishedGroups(RwLock<HashMap<u32, RegionGroups>>);
 
 impl PublishedGroups {
     /// Enters the groups of the region with this number. Comes before the region's entries are published, so that none is

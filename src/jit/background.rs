@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -17,7 +17,7 @@ use super::counters::Counters;
 use super::job::{Batch, Compiler, Job};
 
 /// Jobs that may wait: enough to fill a page of code together.
-const QUEUE: usize = 16;
+pub(super) const QUEUE: usize = 16;
 
 /// The stack of the thread. Said here, because `RUST_MIN_STACK` decides else, and too little ends the process.
 const STACK_BYTES: usize = 2 << 20;
@@ -26,11 +26,12 @@ const STACK_BYTES: usize = 2 << 20;
 #[derive(Default)]
 pub(super) struct Background {
     worker: OnceLock<Option<ProcessLocal<Worker>>>,
+    state: Arc<State>,
 }
 
 struct Worker {
     /// None once it is told to end.
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<Sender<(Job, Slot)>>,
     state: Arc<State>,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,47 +39,49 @@ struct Worker {
 /// What both sides look at.
 #[derive(Default)]
 struct State {
+    /// Slots that are taken.
     waiting: AtomicUsize,
     ending: AtomicBool,
 }
 
-/// A job that was not taken.
-pub(super) enum Unsent {
-    /// Too many wait already.
-    Full(Box<Job>),
-    /// There is no thread: the system gives none.
-    NoThread(Box<Job>),
+/// A place in the queue. It is taken before a job is made for it, so that none is made and paid for in vain, and free
+/// again when this is dropped.
+pub(super) struct Slot(Arc<State>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Background {
-    /// Whether a job sent now would be taken, as far as can be told.
+    /// Whether a slot is free just now. Another session may take it.
     pub(super) fn has_room(&self) -> bool {
-        let worker = self.worker.get().and_then(Option::as_ref);
-        worker.is_none_or(|worker| worker.state.waiting.load(Ordering::Relaxed) < QUEUE)
+        self.state.waiting.load(Ordering::Relaxed) < QUEUE
     }
 
-    /// Has `job` done some time.
-    pub(super) fn send(&self, job: Job) -> Result<(), Unsent> {
-        let start = || Worker::start().map(ProcessLocal::new);
+    /// A place in the queue, if one is free.
+    pub(super) fn take_slot(&self) -> Option<Slot> {
+        let one_more = |waiting| (waiting < QUEUE).then_some(waiting + 1);
+        let taken = self.state.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.is_ok().then(|| Slot(self.state.clone()))
+    }
+
+    /// Has `job` done some time; gives it back where there is no thread, since the system gives none.
+    pub(super) fn send(&self, job: Job, slot: Slot) -> Result<(), Box<Job>> {
+        let start = || Worker::start(&self.state).map(ProcessLocal::new);
         let worker = self.worker.get_or_init(start).as_ref().filter(|worker| !worker.is_foreign());
-        let Some((worker, jobs)) = worker.and_then(|worker| Some((worker, worker.jobs.as_ref()?))) else {
-            return Err(Unsent::NoThread(Box::new(job)));
-        };
-        worker.state.waiting.fetch_add(1, Ordering::Relaxed);
-        jobs.try_send(job).map_err(|error| {
-            worker.state.waiting.fetch_sub(1, Ordering::Relaxed);
-            match error {
-                TrySendError::Full(job) => Unsent::Full(Box::new(job)),
-                TrySendError::Disconnected(job) => Unsent::NoThread(Box::new(job)),
-            }
-        })
+        match worker.and_then(|worker| worker.jobs.as_ref()) {
+            Some(jobs) => jobs.send((job, slot)).map_err(|unsent| Box::new(unsent.0.0)),
+            None => Err(Box::new(job)),
+        }
     }
 }
 
 impl Worker {
-    fn start() -> Option<Worker> {
-        let (sender, jobs) = sync_channel(QUEUE);
-        let state = Arc::new(State::default());
+    fn start(state: &Arc<State>) -> Option<Worker> {
+        let (sender, jobs) = channel();
+        let state = state.clone();
         let seen = state.clone();
         let builder = thread::Builder::new().name("tachy-compiler".to_owned()).stack_size(STACK_BYTES);
         let thread = builder.spawn(move || work(&jobs, &seen)).ok()?;
@@ -98,11 +101,11 @@ impl Drop for Worker {
     }
 }
 
-fn work(jobs: &Receiver<Job>, state: &State) {
+fn work(jobs: &Receiver<(Job, Slot)>, state: &State) {
     let mut compiler = Compiler::new();
-    while let Ok(job) = jobs.recv() {
+    while let Ok(first) = jobs.recv() {
         // Whatever goes wrong with a batch, its jobs end their reservations, and the next one is translated.
-        let batch = AssertUnwindSafe(|| work_on_batch(job, jobs, state, &mut compiler));
+        let batch = AssertUnwindSafe(|| work_on_batch(first, jobs, state, &mut compiler));
         if catch_unwind(batch).is_err() {
             compiler = Compiler::new();
         }
@@ -113,11 +116,12 @@ fn work(jobs: &Receiver<Job>, state: &State) {
 }
 
 /// Translates jobs until they fill a page of code, none waits, or the first of them has waited for long; publishes them.
-fn work_on_batch(first: Job, jobs: &Receiver<Job>, state: &State, compiler: &mut Compiler) {
+fn work_on_batch(first: (Job, Slot), jobs: &Receiver<(Job, Slot)>, state: &State, compiler: &mut Compiler) {
     let mut batch = Batch::new();
     let mut next = Some(first);
-    while let Some(job) = next {
-        state.waiting.fetch_sub(1, Ordering::Relaxed);
+    while let Some((job, slot)) = next {
+        // It waits no longer.
+        drop(slot);
         if state.ending.load(Ordering::Relaxed) {
             return;
         }

@@ -7,13 +7,12 @@
 //! What a session must know of its own, which of its words are translated and what it wrote over, is in `native`. Shared
 //! caches are of the program as it began: a session that writes over its code goes on with caches of its own.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use cranelift_codegen::isa::OwnedTargetIsa;
+use foldhash::HashMap;
 use once_cell::race::OnceBox;
-use rustc_hash::FxBuildHasher;
 use tachy_runtime::{CodeError, CodeMemory, Function, ProcessLocal, ProgressUnit, StubCode};
 
 use super::abi::host_isa;
@@ -48,7 +47,7 @@ pub(crate) struct CodeCache {
 }
 
 /// Targets by the pc of the jump.
-pub(super) type Targets = HashMap<u32, Vec<u32>, FxBuildHasher>;
+pub(super) type Targets = HashMap<u32, Vec<u32>>;
 
 /// The caches of a program on one machine, one for each mode and level, made when they are first needed.
 pub(crate) struct Caches {
@@ -260,11 +259,6 @@ impl CodeCache {
     /// Whether the region at `pc` may be grown anew; not if another thread is at the registry just now.
     pub(super) fn may_regrow(&self, pc: u32) -> bool {
         self.try_registry().is_some_and(|registry| registry.may_regrow(pc))
-    }
-
-    /// Whether any of these entries is under way; not if another thread is at the registry just now.
-    pub(super) fn are_under_way(&self, pcs: &[u32]) -> bool {
-        !pcs.is_empty() && self.try_registry().is_some_and(|registry| registry.are_under_way(pcs))
     }
 
     /// Takes back these entries of `generation`, since code in the page of `address` that they lead to is written over, and

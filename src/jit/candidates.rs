@@ -1,9 +1,9 @@
 //! Code that is hot and waits to be translated: the hottest comes first, and what is hot is never turned away for what is
 //! colder. Pure.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use rustc_hash::FxBuildHasher;
+use foldhash::HashMap;
 
 /// Addresses that may wait, at the most.
 const WAITING: usize = 4096;
@@ -12,7 +12,7 @@ const WAITING: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     by_hotness: BTreeSet<(u16, u32)>,
-    hotness: HashMap<u32, u16, FxBuildHasher>,
+    hotness: HashMap<u32, u16>,
 }
 
 impl Candidates {

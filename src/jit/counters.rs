@@ -20,6 +20,8 @@ pub(super) struct Counters {
     pub(super) own_nanos: AtomicU64,
     /// Time that the background thread spent on it.
     pub(super) background_nanos: AtomicU64,
+    /// What regions cost beyond what was spent for them, in units of `payback`.
+    pub(super) beyond_price: AtomicU64,
     pub(super) flushes: AtomicU64,
     pub(super) invalidations: AtomicU64,
 }

@@ -43,6 +43,7 @@ impl Region {
             placed: BTreeMap::new(),
             leaders: BTreeSet::from([entry]),
             arrivals: Vec::new(),
+            is_arrival: BTreeSet::new(),
             cuts: Vec::new(),
             queue: VecDeque::from([entry]),
         };
@@ -61,8 +62,10 @@ struct Discovery<'a, C> {
     placed: BTreeMap<u32, Placed>,
     /// Addresses at which blocks begin.
     leaders: BTreeSet<u32>,
-    /// Where control arrives indirectly: return points of calls, targets of jump tables.
+    /// Where control arrives indirectly: return points of calls, targets of jump tables. Each once, in the order in which
+    /// they were found; and the same to look them up.
     arrivals: Vec<u32>,
+    is_arrival: BTreeSet<u32>,
     cuts: Vec<u32>,
     queue: VecDeque<u32>,
 }
@@ -132,11 +135,18 @@ impl<C: Code> Discovery<'_, C> {
         }
     }
 
+    /// As [`Discovery::lead`], where control arrives indirectly.
+    fn arrive(&mut self, pc: u32) {
+        self.lead(pc);
+        if self.is_arrival.insert(pc) {
+            self.arrivals.push(pc);
+        }
+    }
+
     /// A jump that keeps its return address is a call: control will come back to `next`.
     fn call_returns(&mut self, instruction: Instruction, next: u32) {
         if instruction.rd != 0 && self.code.is_warm(next) {
-            self.lead(next);
-            self.arrivals.push(next);
+            self.arrive(next);
         }
     }
 
@@ -145,8 +155,7 @@ impl<C: Code> Discovery<'_, C> {
     fn arrivals_from(&mut self, pc: u32) {
         for &target in self.code.targets(pc) {
             if target.is_multiple_of(4) && self.code.is_warm(target) {
-                self.lead(target);
-                self.arrivals.push(target);
+                self.arrive(target);
             }
         }
     }
@@ -203,7 +212,7 @@ impl<C: Code> Discovery<'_, C> {
     /// Blocks to which the indirect jump at `pc` is known to go; none if it goes to many places.
     fn known_targets(&self, pc: u32, to: &impl Fn(u32) -> Target) -> Vec<usize> {
         let targets = self.code.targets(pc);
-        let inside = targets.iter().filter(|target| self.arrivals.contains(target)).map(|&target| to(target));
+        let inside = targets.iter().filter(|target| self.is_arrival.contains(target)).map(|&target| to(target));
         let blocks = inside.filter_map(|target| match target {
             Target::Block(block) => Some(block),
             Target::Out(_) | Target::Misaligned => None,

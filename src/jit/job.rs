@@ -18,6 +18,7 @@ use super::access_groups::Reached;
 use super::cache::{CodeCache, Generation, publish_code};
 use super::counters::Counters;
 use super::lower::lower;
+use super::payback;
 use super::registry::{Growth, Reservation};
 
 /// Bytes of code that fill a page of most systems: a batch with as many goes out.
@@ -138,6 +139,9 @@ impl Batch {
         }
         match compiler.compile(&cache, &job.reservation) {
             Some(code) => {
+                let instructions = job.region().instructions();
+                let beyond = payback::beyond_price(instructions, code.bytes.len(), cache.level());
+                Counters::add(&job.counters.beyond_price, beyond);
                 self.bytes += code.bytes.len().next_multiple_of(32);
                 self.ready.push(Ready { job, cache, code });
             }

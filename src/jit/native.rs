@@ -1,13 +1,15 @@
 //! Native code of one mode as one session sees it: when to translate, where indirect jumps went, what was written over.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tachy_runtime::{CodeMemory, HartState};
 
 use super::Translations;
 use super::access_groups::RegionGroups;
-use super::background::{Background, Unsent};
+use super::background::{Background, Slot};
 use super::cache::{CodeCache, Generation, Targets};
 use super::candidates::Candidates;
 use super::common_code::CommonCode;
@@ -141,14 +143,27 @@ impl Native {
     fn may_wait(&mut self, pc: u32, vm: &HartState<'_>) -> bool {
         // What is in the middle of a region under way waits for it: the same code from elsewhere on would only keep others
         // from being translated.
-        !self.cache.are_under_way(self.translations.entries_around(pc))
+        !self.translations.is_under_way(pc)
             && self.translations.may_translate(pc)
             && (!self.translations.is_repeat(pc) || self.translations.may_repeat(vm.steps()))
     }
 
+    /// Where a region may be translated now, if there is room and credit for it.
+    fn place(&self, steps: u64, payback: &Payback) -> Option<Place> {
+        match &self.background {
+            _ if !self.has_credit(steps, payback) => None,
+            Some(background) => background.take_slot().map(Place::Queue),
+            None => Some(Place::Here),
+        }
+    }
+
     /// Whether a region may be translated now: there is room where it has to wait, and credit for it.
     pub(super) fn can_translate(&self, steps: u64, payback: &Payback) -> bool {
-        payback.has_credit(steps) && self.background.as_ref().is_none_or(|background| background.has_room())
+        self.has_credit(steps, payback) && self.background.as_ref().is_none_or(|background| background.has_room())
+    }
+
+    fn has_credit(&self, steps: u64, payback: &Payback) -> bool {
+        payback.has_credit(steps, self.counters.beyond_price.load(Ordering::Relaxed))
     }
 
     /// Has the hottest code translated, as much as is paid for and finds room; in batches, where this session does it.
@@ -157,7 +172,7 @@ impl Native {
         for _ in 0..2 {
             let mut batch = Batch::new();
             let mut tried = Vec::new();
-            while self.can_translate(vm.steps(), payback)
+            while let Some(place) = self.place(vm.steps(), payback)
                 && let Some((pc, heat)) = self.candidates.take_hottest()
             {
                 if self.has_entry(pc) {
@@ -166,7 +181,7 @@ impl Native {
                 match self.reserve(pc, Growth::New, vm, pages, payback) {
                     Ok(Some(job)) => {
                         tried.push((pc, heat));
-                        if let Some(job) = self.send(job, pages) {
+                        if let Some(job) = self.send(job, place) {
                             self.translate(job, &mut batch);
                         }
                     }
@@ -202,10 +217,11 @@ impl Native {
         let started = Instant::now();
         let mut instructions = 0;
         if self.translations.may_translate(pc)
+            && let Some(place) = self.place(vm.steps(), payback)
             && let Ok(Some(job)) = self.reserve(pc, Growth::Anew, vm, pages, payback)
         {
             instructions = job.region().instructions();
-            if let Some(job) = self.send(job, pages) {
+            if let Some(job) = self.send(job, place) {
                 let mut batch = Batch::new();
                 self.translate(job, &mut batch);
                 batch.publish();
@@ -215,17 +231,11 @@ impl Native {
         instructions
     }
 
-    /// Has `job` translated in the background; gives it back where this session has to do it.
-    fn send(&self, job: Job, pages: &mut DecodedPages) -> Option<Job> {
-        let Some(background) = &self.background else { return Some(job) };
-        match background.send(job) {
-            Ok(()) => None,
-            // Another session was faster: the code is asked for again when it is as hot again.
-            Err(Unsent::Full(job)) => {
-                job.region().entry_pcs().for_each(|pc| pages.set_heat(pc, self.threshold / 2));
-                None
-            }
-            Err(Unsent::NoThread(job)) => Some(*job),
+    /// Has `job` translated in its place; gives it back where this session has to do it.
+    fn send(&self, job: Job, place: Place) -> Option<Job> {
+        match (&self.background, place) {
+            (Some(background), Place::Queue(slot)) => background.send(job, slot).err().map(|job| *job),
+            (None, _) | (_, Place::Here) => Some(job),
         }
     }
 
@@ -257,9 +267,10 @@ impl Native {
         }
     }
 
-    /// There is no entry where one was expected. If none is under way either, arrivals are counted again.
-    fn miss(&self, pages: &mut DecodedPages, pc: u32) {
-        if !self.translations.contains(pc) {
+    /// There is no entry where one was expected. If none is under way either, arrivals are counted again: the code was
+    /// written over, or what was to be published never was, as where code memory is refused.
+    fn miss(&mut self, pages: &mut DecodedPages, pc: u32) {
+        if !self.translations.is_under_way(pc) {
             pages.set_heat(pc, self.threshold / 2);
         }
     }
@@ -269,6 +280,13 @@ impl Native {
         self.has_left = true;
         if self.cache.options().paid_by_steps {
             self.short_runs.ran(pc, steps);
+        }
+    }
+
+    /// Where indirect jumps went before this view was there.
+    pub(super) fn jumped_before(&mut self, jumps: &[(u32, Vec<u32>)]) {
+        for (from, targets) in jumps {
+            add_targets(&mut self.targets, *from, targets);
         }
     }
 
@@ -345,7 +363,7 @@ impl Native {
         };
         let region = &reservation.region;
         payback.spend(region.instructions(), cache.level());
-        for pc in translations.add(region, growth == Growth::Anew) {
+        for pc in translations.add(reservation.number, region, growth == Growth::Anew) {
             pages.mark_code(vm, pc);
         }
         for &cut in &region.cuts {
@@ -359,6 +377,14 @@ impl Native {
 
 /// Another thread is at the registry just now.
 struct Busy;
+
+/// Where a job is done.
+enum Place {
+    /// On the background thread.
+    Queue(Slot),
+    /// By this session itself.
+    Here,
+}
 
 /// What a region is grown from: code that ran, as far as it is warm.
 ///
@@ -421,7 +447,7 @@ impl Tier for Native {
     fn jumped(&mut self, from: u32, to: u32) {
         let recent = &mut self.recent_jumps[from as usize / 4 % RECENT_JUMPS];
         if *recent != (from, to) && *recent != (from, ANYWHERE) {
-            let is_full = add_target(&mut self.targets, from, to);
+            let is_full = add_targets(&mut self.targets, from, &[to]);
             *recent = (from, if is_full { ANYWHERE } else { to });
         }
     }
@@ -440,23 +466,98 @@ impl Tier for Native {
 impl Drop for Native {
     /// Leaves to later sessions where indirect jumps went.
     fn drop(&mut self) {
+        let found = in_order(std::mem::take(&mut self.targets));
         let mut kept = self.cache.targets();
-        for (&from, targets) in &self.targets {
-            for &to in targets {
-                add_target(&mut kept, from, to);
-            }
+        for (from, targets) in found {
+            add_targets(&mut kept, from, &targets);
         }
     }
 }
 
-/// Takes down that the indirect jump at `from` went to `to`, as far as there is room; whether there is none for more.
-pub(super) fn add_target(targets: &mut Targets, from: u32, to: u32) -> bool {
-    if targets.len() >= JUMPS && !targets.contains_key(&from) {
-        return true;
-    }
-    let targets = targets.entry(from).or_default();
-    if targets.len() < TARGETS && !targets.contains(&to) {
-        targets.push(to);
+/// Takes down that the indirect jump at `from` went to all of `new`, as far as there is room; whether there is none for more.
+pub(super) fn add_targets(known: &mut Targets, from: u32, new: &[u32]) -> bool {
+    let has_room = known.len() < JUMPS;
+    let targets = match known.entry(from) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) if has_room => entry.insert(Vec::new()),
+        Entry::Vacant(_) => return true,
+    };
+    // What a session began with stands at the front of what it found.
+    let same = targets.iter().zip(new).take_while(|(old, new)| old == new).count();
+    for to in &new[same..] {
+        if targets.len() < TARGETS && !targets.contains(to) {
+            targets.push(*to);
+        }
     }
     targets.len() >= TARGETS
+}
+
+/// Jumps by their pcs, so that which of them find room does not depend on how a map keeps them.
+pub(super) fn in_order(targets: Targets) -> Vec<(u32, Vec<u32>)> {
+    let mut jumps: Vec<_> = targets.into_iter().collect();
+    jumps.sort_unstable_by_key(|(from, _)| *from);
+    jumps
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::hash::{Hash, Hasher};
+
+    use super::*;
+
+    #[test]
+    fn targets_are_kept_as_far_as_there_is_room() {
+        let mut known = Targets::default();
+        assert!(!add_targets(&mut known, 8, &[16, 12]));
+        assert!(!add_targets(&mut known, 8, &[16, 20, 12, 24]));
+        assert_eq!(known[&8], [16, 12, 20, 24]);
+        let many: Vec<u32> = (0..2 * TARGETS as u32).collect();
+        assert!(add_targets(&mut known, 12, &many));
+        assert_eq!(known[&12], many[..TARGETS]);
+        let full: Targets = (1..=2 * JUMPS as u32).map(|from| (4 * from, vec![from])).collect();
+        for (from, targets) in in_order(full) {
+            assert_eq!(add_targets(&mut known, from, &targets), from > 4 * JUMPS as u32 || from == 12);
+        }
+        assert!(known.len() == JUMPS && (1..=JUMPS as u32).all(|from| known.contains_key(&(4 * from))));
+    }
+
+    thread_local! {
+        static COMPARED: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// An address, the comparisons of which are counted.
+    #[derive(Debug, Clone, Copy, Eq)]
+    struct Address(u32);
+
+    impl PartialEq for Address {
+        fn eq(&self, other: &Address) -> bool {
+            COMPARED.with(|compared| compared.set(compared.get() + 1));
+            self.0 == other.0
+        }
+    }
+
+    impl Hash for Address {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    /// Addresses that fall on one place by a multiplication that everybody knows, as a guest may choose them.
+    #[test]
+    fn no_addresses_collide_on_purpose() {
+        const FACTOR: u64 = 0xf135_7aea_2e62_a9c5;
+        let collides = |pc: u32| u64::from(pc).wrapping_mul(FACTOR) >> 38 & 0x1fff == 0xaaa;
+        let addresses: Vec<u32> =
+            (0x1000_0000..0xe000_0000).step_by(4).filter(|&pc| collides(pc)).take(JUMPS).collect();
+        assert_eq!(addresses.len(), JUMPS);
+        let mut map: foldhash::HashMap<Address, u32> = foldhash::HashMap::default();
+        let before = COMPARED.with(Cell::get);
+        for &pc in &addresses {
+            map.insert(Address(pc), pc);
+        }
+        assert!(addresses.iter().all(|&pc| map.contains_key(&Address(pc))));
+        let compared = COMPARED.with(Cell::get) - before;
+        assert!(compared < 4 * JUMPS as u64, "{compared} comparisons");
+    }
 }

@@ -15,7 +15,7 @@ use super::cache::{Caches, Targets};
 use super::common_code::CommonCode;
 use super::counters::Counters;
 use super::lull::Lull;
-use super::native::{Native, add_target};
+use super::native::{Native, add_targets, in_order};
 use super::payback::Payback;
 use crate::interpreter::{DecodedPages, Held, Tier};
 use crate::stats::Stats;
@@ -91,10 +91,8 @@ impl Natives {
         let modes = self.caches.natives(self.level, self.common.as_ref(), &self.counters).unwrap_or_default();
         let before = std::mem::replace(&mut self.modes, modes);
         self.modes.iter_mut().zip(before).for_each(|(native, before)| native.take_candidates(before));
-        let early = std::mem::take(&mut self.early);
-        for native in &mut self.modes {
-            early.iter().for_each(|(&from, targets)| targets.iter().for_each(|&to| native.jumped(from, to)));
-        }
+        let early = in_order(std::mem::take(&mut self.early));
+        self.modes.iter_mut().for_each(|native| native.jumped_before(&early));
     }
 
     /// Makes the mode with this index the current one.
@@ -231,7 +229,7 @@ impl Tier for Natives {
         match self.modes.get_mut(self.current) {
             Some(native) => native.jumped(from, to),
             None => {
-                add_target(&mut self.early, from, to);
+                add_targets(&mut self.early, from, &[to]);
             }
         }
     }

@@ -7,12 +7,14 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JitOptions {
-    /// Control must come to an address this often before the code there is translated; 0 and 1 translate at first sight.
+    /// Control must come to an address this often before the code there is translated, up to 32,768 times; 0 and 1 translate
+    /// at first sight. Each time that code memory was full it doubles, up to the same.
     pub threshold: u16,
     /// Guest instructions in one region, at the most: 1 to 2,000. Four times as many in one that is grown anew.
     pub region_instructions: usize,
     /// Steps after which a session looks how often native code goes from region to region; where that is often, the region
-    /// it goes to is grown anew, over what is in others. 0: never.
+    /// it goes to is grown anew, over what is in others. 0: never; 1 to 1,023 count as 1,024, since native code has to ask
+    /// each time.
     pub regrow_steps: u32,
     /// Bytes of machine code kept; when they are full, all is dropped and made anew as needed. At least 1 MiB.
     pub code_bytes: usize,
@@ -28,6 +30,12 @@ pub struct JitOptions {
     /// on one state.
     pub take_turns: bool,
 }
+
+/// The fewest steps between two looks, each of which costs about as much as a hundred steps of native code.
+const REGROW_STEPS_MIN: u32 = 1 << 10;
+
+/// The largest threshold: counts that go on behind their largest do so from here.
+const THRESHOLD_MAX: u16 = 1 << 15;
 
 impl Default for JitOptions {
     fn default() -> Self {
@@ -55,7 +63,15 @@ impl JitOptions {
     pub(super) fn threshold_in(&self, generation: u32) -> u16 {
         match generation {
             0 => self.threshold,
-            number => u16::try_from((self.threshold.max(1) as u64) << number.min(16)).unwrap_or(u16::MAX),
+            number => ((self.threshold.max(1) as u32) << number.min(15)).min(THRESHOLD_MAX.into()) as u16,
+        }
+    }
+
+    /// Steps between two looks at how often native code goes from region to region; 0: never.
+    pub(crate) fn steps_between_looks(&self) -> u32 {
+        match self.regrow_steps {
+            0 => 0,
+            steps => steps.max(REGROW_STEPS_MIN),
         }
     }
 
@@ -68,6 +84,10 @@ impl JitOptions {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.threshold > THRESHOLD_MAX {
+            let found = format!("{} times", self.threshold);
+            return Err(Error::Configuration { what: "the threshold", found, expected: "0 to 32,768" });
+        }
         if !(1..=2000).contains(&self.region_instructions) {
             let found = format!("{} instructions", self.region_instructions);
             return Err(Error::Configuration { what: "the region cap", found, expected: "1 to 2,000" });
@@ -77,5 +97,20 @@ impl JitOptions {
             return Err(Error::Configuration { what: "the code budget", found, expected: "1 MiB to 2 GiB" });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_double_up_to_the_largest() {
+        let of = |threshold, generation| JitOptions { threshold, ..JitOptions::default() }.threshold_in(generation);
+        assert_eq!(
+            [0, 1, 2, 7, 8, 100, u32::MAX].map(|generation| of(200, generation)),
+            [200, 400, 800, 25_600, 32_768, 32_768, 32_768]
+        );
+        assert_eq!([0, 1, 15, 16].map(|generation| of(0, generation)), [0, 2, 32_768, 32_768]);
     }
 }

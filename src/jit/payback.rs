@@ -10,6 +10,7 @@
 //!        + GAIN * native steps         what native code saved
 //!        - ENTRY * entries             and what it cost to go there
 //! spent  = REGION * regions + INSTRUCTION * instructions, of all regions that the session asked for
+//!        + BYTE * bytes of code beyond that, of each that was translated
 //! ```
 //!
 //! The session asks for another region only while it has earned more than it has spent. So, as far as the prices are
@@ -34,6 +35,26 @@ pub(super) const fn instruction(level: Level) -> u64 {
         Level::Off => 2_400,
         Level::Rows => 3_600,
     }
+}
+
+/// Units for a byte of machine code: what an instruction costs, over the bytes that it takes in code with many registers
+/// and accesses. Regions made to be large cost as much more time as they have bytes.
+const fn byte(level: Level) -> u64 {
+    match level {
+        Level::Off => 64,
+        Level::Rows => 32,
+    }
+}
+
+/// What a region of so many instructions and bytes of code costs.
+fn price(instructions: usize, code_bytes: usize, level: Level) -> u64 {
+    let by_instructions = REGION + instructions as u64 * instruction(level);
+    by_instructions.max(code_bytes as u64 * byte(level))
+}
+
+/// What a region that is translated costs beyond what was spent for it beforehand.
+pub(super) fn beyond_price(instructions: usize, code_bytes: usize, level: Level) -> u64 {
+    price(instructions, code_bytes, level) - price(instructions, 0, level)
 }
 
 /// The account of a session.
@@ -67,17 +88,19 @@ impl Payback {
         self.is_unlimited
     }
 
-    /// Whether a further region may be translated, after so many steps of the session.
-    pub(super) fn has_credit(&self, steps: u64) -> bool {
+    /// Whether a further region may be translated, after so many steps of the session. What its regions cost beyond what was
+    /// spent for them is known to who translates.
+    pub(super) fn has_credit(&self, steps: u64, beyond_price: u64) -> bool {
         // A native step takes an eighth of an interpreted one, or less.
         let saved = self.native_steps - self.native_steps / 8;
         let earned = FREE.saturating_add(steps / SHARE).saturating_add(saved);
-        self.is_unlimited || earned > self.spent.saturating_add(self.entries.saturating_mul(ENTRY))
+        self.is_unlimited
+            || earned > self.spent.saturating_add(beyond_price).saturating_add(self.entries.saturating_mul(ENTRY))
     }
 
     /// A region of so many instructions is going to be translated.
     pub(super) fn spend(&mut self, instructions: usize, level: Level) {
-        self.spent += REGION + instructions as u64 * instruction(level);
+        self.spent = self.spent.saturating_add(price(instructions, 0, level));
     }
 }
 
@@ -88,22 +111,35 @@ mod tests {
     #[test]
     fn steps_and_native_code_earn_what_regions_cost() {
         let mut account = Payback::new(false);
-        assert!(account.has_credit(0));
+        assert!(account.has_credit(0, 0));
         account.spend(256, Level::Off);
-        assert!(!account.has_credit(0), "one region of the largest size is more than what is free");
+        assert!(!account.has_credit(0, 0), "one region of the largest size is more than what is free");
         let debt = REGION + 256 * instruction(Level::Off) - FREE;
-        assert!(!account.has_credit(SHARE * debt) && account.has_credit(SHARE * (debt + 1)));
+        assert!(!account.has_credit(SHARE * debt, 0) && account.has_credit(SHARE * (debt + 1), 0));
+        assert!(!account.has_credit(SHARE * (debt + 1), 1) && account.has_credit(SHARE * (debt + 2), 1));
         account.earn(2 * debt);
-        assert!(account.has_credit(0));
+        assert!(account.has_credit(0, 0));
         // Entries that do a few steps each cost more than they save.
         (0..debt).for_each(|_| account.earn(4));
-        assert!(!account.has_credit(0));
+        assert!(!account.has_credit(0, 0));
     }
 
     #[test]
     fn an_unlimited_account_pays_everything() {
         let mut account = Payback::new(true);
         (0..1000).for_each(|_| account.spend(2000, Level::Rows));
-        assert!(account.has_credit(0));
+        assert!(account.has_credit(0, u64::MAX));
+    }
+
+    #[test]
+    fn bytes_cost_where_they_are_more_than_usual() {
+        for (level, usual, most) in [(Level::Off, 35, 200), (Level::Rows, 110, 300)] {
+            assert_eq!(
+                [1, 20, 256].map(|instructions| beyond_price(instructions, instructions * usual, level)),
+                [0; 3]
+            );
+            let large = beyond_price(256, 256 * most, level);
+            assert!(large > 256 * instruction(level), "{large}");
+        }
     }
 }

@@ -75,6 +75,7 @@ pub(crate) struct Block {
 /// What is translated as one function.
 #[derive(Debug, Clone)]
 pub(crate) struct Region {
+    /// In the order of their addresses.
     pub(crate) blocks: Vec<Block>,
     /// Indices of the blocks that can be entered from outside: the one asked for first, then where control
     /// arrives indirectly: return points of calls, known targets of indirect jumps.
@@ -92,6 +93,13 @@ impl Region {
     /// Addresses of its instructions, block by block.
     pub(crate) fn pcs(&self) -> impl Iterator<Item = u32> {
         self.blocks.iter().flat_map(|block| block.instructions.iter().map(|placed| placed.pc))
+    }
+
+    /// Whether the instruction at `pc` is one of its own.
+    pub(crate) fn contains(&self, pc: u32) -> bool {
+        let behind = self.blocks.partition_point(|block| block.pc <= pc);
+        let block = behind.checked_sub(1).map(|index| &self.blocks[index]);
+        block.is_some_and(|block| ((pc - block.pc) / 4) < block.instructions.len() as u32)
     }
 
     /// Addresses of the entries, the one asked for first.

@@ -6,9 +6,9 @@
 //! translated code of a page is written over, the page's epoch moves, and a job publishes only if no page of its code has
 //! moved since it was made.
 
-use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
+use foldhash::{HashMap, HashSet};
 use tachy_runtime::{Entry, page_of};
 
 use super::cache::Generation;
@@ -40,7 +40,8 @@ pub(super) enum Reserved {
 
 /// A region that nobody else will translate.
 pub(super) struct Reservation {
-    pub(super) region: Region,
+    /// Held by nobody else: the session's book of translations sees by that whether it is under way.
+    pub(super) region: Arc<Region>,
     pub(super) growth: Growth,
     /// What the dispatch table calls it.
     pub(super) number: u32,
@@ -57,14 +58,14 @@ pub(super) struct Registry {
     /// Number of the next region; 0 is none.
     next_region: u32,
     /// Entries of regions under way, with the region's number.
-    under_way: HashMap<u32, u32, FxBuildHasher>,
+    under_way: HashMap<u32, u32>,
     /// Entries of regions that Cranelift refused, so that nobody asks again.
-    refused: HashSet<u32, FxBuildHasher>,
+    refused: HashSet<u32>,
     /// How often regions were grown anew, by their entries.
-    regrown: HashMap<u32, u8, FxBuildHasher>,
+    regrown: HashMap<u32, u8>,
     /// How often translated code of a page was written over, as far as it was; never forgotten, so that no job of an
     /// earlier generation mistakes its epoch.
-    epochs: HashMap<u32, u64, FxBuildHasher>,
+    epochs: HashMap<u32, u64>,
 }
 
 impl Registry {
@@ -92,11 +93,6 @@ impl Registry {
 
     fn is_published(&self, pc: u32) -> bool {
         self.generation.code.entry(pc).is_some()
-    }
-
-    /// Whether any of these entries is under way.
-    pub(super) fn are_under_way(&self, pcs: &[u32]) -> bool {
-        pcs.iter().any(|pc| self.under_way.contains_key(pc))
     }
 
     /// Whether the region at `pc` is there and may be grown anew.
@@ -128,7 +124,7 @@ impl Registry {
         let mut pages: Vec<u32> = region.pcs().map(page_of).collect();
         pages.dedup();
         let epochs = pages.into_iter().map(|page| (page, self.epoch(page))).collect();
-        Some(Reservation { region, growth, number, generation: self.generation.number, epochs })
+        Some(Reservation { region: Arc::new(region), growth, number, generation: self.generation.number, epochs })
     }
 
     /// Whether `region` has what can be entered in another region, but for the one at its own first entry.

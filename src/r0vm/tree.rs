@@ -7,8 +7,8 @@
 
 use std::fmt;
 
+use foldhash::HashMap;
 use once_cell::race::OnceBox;
-use rustc_hash::FxHashMap;
 use tachy_runtime::poseidon2::{Kernel, PoseidonDigest};
 use tachy_runtime::{PAGE_BYTES, PAGES, PageContent};
 
@@ -43,13 +43,13 @@ fn zero_digests() -> &'static [PoseidonDigest; DEPTH as usize + 1] {
 pub struct Tree {
     kernel: Kernel,
     /// By node. A node that is not here is the root of a zero subtree.
-    digests: FxHashMap<u32, PoseidonDigest>,
+    digests: HashMap<u32, PoseidonDigest>,
 }
 
 impl Tree {
     /// The tree of a memory of zeros, computed by the kernel given.
     pub fn new(kernel: Kernel) -> Tree {
-        Tree { kernel, digests: FxHashMap::default() }
+        Tree { kernel, digests: HashMap::default() }
     }
 
     /// The tree of an image.

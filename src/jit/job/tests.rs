@@ -7,7 +7,7 @@ use super::*;
 use crate::decode::{Instruction, encode};
 use crate::isa::{Op, Variant};
 use crate::jit::JitOptions;
-use crate::jit::background::Background;
+use crate::jit::background::{Background, QUEUE};
 use crate::jit::discover::Code as Words;
 use crate::jit::region::Region;
 use crate::jit::registry::Reserved;
@@ -204,12 +204,37 @@ fn a_worker_that_panics_goes_on_with_the_next_region() {
     let background = Background::default();
     let mut bad = job(&cache, 0, Growth::New, &counters).unwrap();
     bad.panics = true;
-    assert!(background.send(bad).is_ok());
+    assert!(background.send(bad, background.take_slot().unwrap()).is_ok());
     while cache.registry().has_entry(entries(0)[0]) {
         thread::yield_now();
     }
-    assert!(background.send(job(&cache, 0, Growth::New, &counters).unwrap()).is_ok());
+    let good = job(&cache, 0, Growth::New, &counters).unwrap();
+    assert!(background.send(good, background.take_slot().unwrap()).is_ok());
     while published(&cache, 0) != [true; 2] {
         thread::yield_now();
     }
+}
+
+/// Who has a slot has his job done, and there are no more slots than jobs that may wait, however many sessions want one.
+#[test]
+fn slots_are_as_many_as_jobs_that_may_wait() {
+    let (cache, counters) = (Functions::new().cache(), Arc::new(Counters::default()));
+    let background = Background::default();
+    let take = || (0..QUEUE).map_while(|_| background.take_slot()).collect::<Vec<_>>();
+    let mut slots: Vec<_> = thread::scope(|scope| {
+        let sessions: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+        sessions.into_iter().flat_map(|session| session.join().unwrap()).collect()
+    });
+    assert_eq!((slots.len(), background.has_room()), (QUEUE, false));
+    // One that was not needed is free again.
+    slots.pop();
+    slots.push(background.take_slot().expect("it is free"));
+    assert!(background.take_slot().is_none());
+    for (number, slot) in (0..).zip(slots) {
+        assert!(background.send(job(&cache, number, Growth::New, &counters).unwrap(), slot).is_ok());
+    }
+    while count(&counters.regions) < QUEUE as u64 {
+        thread::yield_now();
+    }
+    assert_eq!(take().len(), QUEUE);
 }

@@ -2,10 +2,8 @@
 //!
 //! What a value is comes from that pass alone: nothing here looks at how the IR made it.
 
-use std::collections::HashMap;
-
 use cranelift_codegen::ir::{InstBuilder, Value};
-use rustc_hash::FxBuildHasher;
+use foldhash::HashMap;
 
 use super::Lowering;
 use crate::jit::values::{Base, Sum};
@@ -16,7 +14,7 @@ pub(super) struct Sums {
     /// Of registers where the block begins, as far as it has read them.
     entries: [Option<Value>; 32],
     /// Of its instructions so far.
-    pub(super) results: HashMap<usize, Value, FxBuildHasher>,
+    pub(super) results: HashMap<usize, Value>,
     /// Of sums with a constant that is not 0.
     computed: Vec<(Sum, Value)>,
 }
