@@ -141,8 +141,8 @@ impl Translations {
     /// elsewhere if it `is_paid`. The pcs of all pages that it has words in are returned, for their stores to be watched.
     pub(super) fn add(&mut self, number: u32, region: &Arc<Region>, is_paid: bool) -> Vec<u32> {
         self.forget_ended();
-        let pcs = region.pcs().fold(u32::MAX..=0, |pcs, pc| pc.min(*pcs.start())..=pc.max(*pcs.end()));
-        self.under_way.push(UnderWay { number, pcs, region: Arc::downgrade(region) });
+        let [first, last] = [region.pcs().min(), region.pcs().max()].map(Option::unwrap_or_default);
+        self.under_way.push(UnderWay { number, pcs: first..=last, region: Arc::downgrade(region) });
         self.regions.insert(number, region.entry_pcs().collect());
         let mut touched = Vec::new();
         for (block, placed) in
@@ -213,7 +213,7 @@ mod tests {
         fn fetch(&self, pc: u32) -> Option<u32> {
             let insn = |op, rd, rs1, imm| encode(Instruction { op, rd, rs1, rs2: 0, imm });
             let is_last = pc / PAGE + 1 == self.0;
-            let is_call = pc % PAGE % 8 == 0 && !is_last;
+            let is_call = pc.is_multiple_of(8) && !is_last;
             Some(if is_call { insn(Op::Jal, 1, 0, PAGE) } else { insn(Op::Jalr, 0, 1, 0) })
         }
 
