@@ -1,4 +1,4 @@
-//! The figures of README.md: both engines and, where it is installed, qemu-riscv32, on the guests that work.
+//! The figures of benches/RESULTS.md: both engines and, where it is installed, qemu-riscv32, on the guests that work.
 //!
 //!     cargo run --release --example figures [-- [ROUNDS] [GUEST...]]
 //!     cargo run --release --example figures -- warm [ROUNDS] [GUEST...]

@@ -55,7 +55,7 @@ fn a_map_that_cannot_be_written_is_left_out() {
     }
 }
 
-/// All that the standard library and dependencies read, with values that would show: README has the list.
+/// All that the standard library and dependencies read, with values that would show: docs/command-line.md has the list.
 const VARIABLES: [(&str, &str); 15] = [
     ("RUST_BACKTRACE", "full"),
     ("RUST_LIB_BACKTRACE", "1"),

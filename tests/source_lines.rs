@@ -73,13 +73,13 @@ fn a_trap_is_told_with_its_line() {
             |function: &str, line: u32| json!({"function": function, "source": format!("source/trap.c:{line}")});
         assert_eq!(facts["error"]["frames"], json!([frame("look", 5), frame("descend", 10)]));
     }
-    // The README shows it.
+    // The documentation shows it.
     let path = "tests/debug/trap-dwarf5.elf";
-    let readme = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let page = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/command-line.md")).unwrap();
     // What can be pasted names the program as it was called.
     let told = tachy(&["run", path]).2.replace(env!("CARGO_BIN_EXE_tachy"), "tachy");
     let shown = format!("$ tachy run {path}\n{told}```");
-    assert!(readme.contains(&shown), "the README does not show\n{shown}");
+    assert!(page.contains(&shown), "docs/command-line.md does not show\n{shown}");
     let limit = tachy(&["run", "--limit-steps", "0", &guest("fib").display().to_string()]).2;
     assert!(limit.ends_with("\n  in _start\n"), "{limit}");
 }
