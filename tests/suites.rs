@@ -5,7 +5,7 @@
 //! `TACHY_SUITES=DIR cargo test --test suites -- --ignored` runs every `*.elf` below the folder. A program
 //! passes if it exits with 0 and, where a file `*.signature` of the same name lies beside it, the words of memory
 //! between its symbols `begin_signature` and `end_signature` are those of the file, a word of eight hexadecimal digits
-//! a line. CONTRIBUTING.md says which suites were run, and with what result. Nothing is skipped: what cannot pass is in
+//! a line. docs/runs says which suites were run, and with what result. Nothing is skipped: what cannot pass is in
 //! [`CANNOT_PASS`], and has to fail in just that way; what has no program is in [`WITHOUT_PROGRAM`].
 
 mod common;

@@ -563,9 +563,10 @@ const NAMED_FOLDERS: [&str; 10] =
 #[test]
 fn documents_name_what_exists() {
     let mut findings = Vec::new();
-    for file in files().iter().filter(|file| {
-        file.path.ends_with(".md") && (!file.path.contains('/') || file.path.starts_with("docs/"))
-    }) {
+    for file in files()
+        .iter()
+        .filter(|file| file.path.ends_with(".md") && (!file.path.contains('/') || file.path.starts_with("docs/")))
+    {
         for (number, line) in (1..).zip(file.text.lines()) {
             for quoted in line.split('`').skip(1).step_by(2) {
                 let (path, function) = quoted.split_once("::").unwrap_or((quoted, ""));
