@@ -311,6 +311,11 @@ impl Session<'_> {
             run.set_records(None);
             ran.unwrap_or_else(|panic| panic.resume())
         });
+        if matches!(unsealed, Some(Unsealed::Elsewhere)) {
+            // The thread of the parent may have been changing it: it is never touched again, not even by a panic.
+            std::mem::forget(self.sealer.take());
+            self.lost_segments = true;
+        }
         let ran = ran.map(|ran| ran.unwrap_or_else(|panic| panic.resume()));
         let Some(unsealed) = unsealed else { return self.said(ran) };
         let place = self.place();
@@ -320,12 +325,7 @@ impl Session<'_> {
                 let what = "the thread that hashes segments has panicked".to_owned();
                 return Err(Error::Internal { what, place });
             }
-            Unsealed::Elsewhere => {
-                // The thread of the parent may have been changing it.
-                std::mem::forget(self.sealer.take());
-                self.lost_segments = true;
-                return Err(Error::Forked { place });
-            }
+            Unsealed::Elsewhere => return Err(Error::Forked { place }),
             Unsealed::Refused(index, failed) => (index, failed),
         };
         // What else went wrong came first, and is said; the segment comes again with the next run.

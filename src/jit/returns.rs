@@ -1,15 +1,14 @@
-//! Where the returns of a region may lead inside it: behind those of its calls from which they can be come to. Pure.
+//! Where the returns of a region may lead inside it: to the blocks behind the calls that reach them. Pure.
 //!
-//! A guess, and no more: what it says is compared with the address that is really returned to.
+//! This is a guess. Generated code compares it with the real return address.
 //!
 //! ```text
-//! each block gets a set of the calls from inside which it is come to, of which nobody wants more than a few:
-//!     what is called gets its call, and hands all it has on to where control goes next
-//!     behind a call within goes on what goes into it, since what is called in turn comes back
+//! each block gets the set of calls whose callee contains it, capped at a few:
+//!     the target of a call gets that call; a block hands its set on to its successors
+//!     a call inside a callee hands the set on to the block behind it, since the inner callee returns there
 //! ```
 //!
-//! Sets only grow, and stop at one more than is wanted, so that each block is visited a few times, however many calls
-//! there are.
+//! Sets only grow, and stop at one more than the cap, so each block is visited a few times, however many calls there are.
 
 use super::region::{Block, End, FEW_TARGETS, Region, Target};
 use crate::isa::Class;
@@ -32,7 +31,7 @@ pub(crate) fn known_returns(region: &Region) -> Vec<Vec<usize>> {
 
 /// What is found on the way through a region.
 struct Walk {
-    /// For each block, the blocks behind some calls from inside which it is come to.
+    /// For each block, the blocks behind the calls whose callee contains it.
     behind_calls: Vec<Vec<usize>>,
     /// Blocks whose set has grown since it was handed on.
     grown: Vec<usize>,
