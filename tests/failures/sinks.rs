@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tachy::trace::{Effect, Level, SinkError, Tee, VecSink};
+use tachy::trace::{CsvSink, Effect, FileSink, Level, SinkError, Tee, VecSink};
 use tachy::{NullSink, Row, Sink};
 
-use crate::faults::{Fault, How, Point, Recorder};
+use crate::faults::{Fault, How, Point, Recorder, Said, Taker};
 use crate::subjects::{self, ENGINES, Seen, Subject, goes_on};
 
 fn all() -> Vec<Subject> {
@@ -118,6 +118,48 @@ fn a_pair_gets_everything() {
                     assert!(session.run(&mut NullSink::off()).is_err(), "it has ended");
                 }
             }
+        }
+    }
+}
+
+/// The library's own sinks write no byte twice and leave none out, wherever their stream fails.
+#[test]
+fn files_go_on_behind_the_last_byte() {
+    /// All that a run writes through a sink, running on after each failure, and how often it failed.
+    fn written<S: Sink>(subject: &Subject, engine: &str, fault: Fault, sink: impl Fn(Taker) -> S) -> (Vec<u8>, usize) {
+        let said = Said::default();
+        let mut sink = sink(Taker::new(&said, 777, &fault));
+        let executor = subject.executor(engine);
+        let mut session = executor.start(subject.env(&Seen::outputs(), &Fault::never())).expect("it starts");
+        let mut failures = 0;
+        while let Err(error) = session.run(&mut sink) {
+            assert_eq!(error.kind(), "sink", "{engine}: {error}");
+            failures += 1;
+            assert!(failures < 100_000, "{engine}: {error}");
+        }
+        drop(sink);
+        let bytes = said.lock().expect("nobody panics").clone();
+        (bytes, failures)
+    }
+    let file = |taker| FileSink::new(taker, [7; 32]);
+    // The header is written when the sink is made; what fails there is the caller's to see.
+    let text = |taker| CsvSink::new(Some(taker), None::<Vec<u8>>).expect("the first write goes well");
+    for subject in subjects::bare() {
+        for engine in ENGINES {
+            let often = |seed| Fault::often(seed, &[(Point::Write, 3, &[How::Error])]);
+            let whole = written(&subject, engine, Fault::never(), file).0;
+            let whole_text = written(&subject, engine, Fault::never(), text).0;
+            let mut failed = 0;
+            for seed in 0..5 {
+                let (bytes, failures) = written(&subject, engine, often(seed), file);
+                assert!(bytes == whole, "{}, {engine}, seed {seed}", subject.name);
+                failed += failures;
+                let call = seed as usize * 3 + 4;
+                let (bytes, failures) = written(&subject, engine, Fault::at(Point::Write, call, How::Error), text);
+                assert!(bytes == whole_text && failures <= 1, "{}, {engine}, call {call}", subject.name);
+                failed += failures;
+            }
+            assert!(failed > 5, "{}, {engine}: {failed}", subject.name);
         }
     }
 }
