@@ -3,8 +3,8 @@
 //! A page takes 32 permutations, an inner node of the tree one.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tachy::r0vm::poseidon2::{Kernel, permute};
-use tachy::r0vm::{PageContent, Tree};
+use tachy::risc0::poseidon2::{Kernel, permute};
+use tachy::risc0::{PageContent, Tree};
 
 const PERMUTATIONS_PER_PAGE: u64 = 32;
 

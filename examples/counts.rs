@@ -17,8 +17,8 @@ use std::fs;
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
 
-use tachy::r0vm::poseidon2::Kernel;
-use tachy::r0vm::{PageContent, Tree};
+use tachy::risc0::poseidon2::Kernel;
+use tachy::risc0::{PageContent, Tree};
 use tachy::{Engine, Env, Executor, JitOptions, Limits, NullSink, Program};
 use tempfile::TempDir;
 

@@ -11,7 +11,7 @@ use crate::jit::JitOptions;
 use crate::limits::Limits;
 use crate::machine::MachineKind;
 use crate::program::Program;
-use crate::r0vm;
+use crate::risc0;
 use crate::session::{Engine, Executor};
 use crate::stats::Stats;
 use crate::status::Status;
@@ -47,7 +47,7 @@ pub struct Report {
     /// Time spent on both engines together.
     pub time: Duration,
     /// What the JIT's session came to on machine `r0vm`; none on another machine.
-    pub r0vm: Option<r0vm::Report>,
+    pub r0vm: Option<risc0::Report>,
 }
 
 /// Whether two runs agree.

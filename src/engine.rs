@@ -15,7 +15,7 @@ use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier};
 use crate::jit::{Caches, Hops, Natives, Resting};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{End, Machine, Refusal, World};
-use crate::r0vm::{Records, Report};
+use crate::risc0::{Records, Report};
 use crate::stats::Stats;
 use crate::status::Status;
 use crate::trace::{Level, Sink, SinkError};

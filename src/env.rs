@@ -7,10 +7,10 @@ use std::io::{Read, Write};
 
 use crate::callers::{Input, Output};
 use crate::error::{Error, Place};
-use crate::host::{Host, HostEnv};
 use crate::limits::CancelHandle;
 use crate::machine::MachineKind;
-use crate::r0vm::{Digest, PovwJob, Segment, SegmentSink, TraceCallback, TraceEvent};
+use crate::risc0::host::{Host, HostEnv};
+use crate::risc0::{Digest, PovwJob, Segment, SegmentSink, TraceCallback, TraceEvent};
 use crate::surroundings::{HostSide, SegmentRules, Surroundings};
 use crate::trace::SinkError;
 

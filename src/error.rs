@@ -6,9 +6,9 @@ use std::io;
 use thiserror::Error;
 
 use crate::difference::Difference;
-use crate::host::HostError;
 use crate::machine::MachineKind;
 use crate::program::ProgramError;
+use crate::risc0::host::HostError;
 use crate::trace::SinkError;
 use tachy_runtime::MapError;
 

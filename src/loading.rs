@@ -2,7 +2,7 @@
 
 use crate::machine::MachineKind;
 use crate::program::{Program, ProgramError};
-use crate::r0vm::{USER_END, USER_ENTRY_ADDRESS};
+use crate::risc0::{USER_END, USER_ENTRY_ADDRESS};
 
 /// What a program binary of RISC Zero begins with.
 const PROGRAM_BINARY: &[u8] = b"R0BF";

@@ -9,7 +9,7 @@
 //! the machine's matter), or that anything runs. `elf.rs` and its folder are the only place that knows goblin.
 
 mod demangle;
-mod elf;
+pub(crate) mod elf;
 mod error;
 mod frames;
 mod lines;
@@ -20,7 +20,6 @@ mod symbols;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use elf::Risc0Elf;
 pub use error::ProgramError;
 pub(crate) use overlay::{Overlay, Range};
 pub use source::{Frame, NoFrames, SourceLine, own_line, source_frames, source_line};

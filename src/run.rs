@@ -10,7 +10,7 @@ use crate::engine::Hart;
 use crate::error::{Error, Place};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Machine, MachineKind};
-use crate::r0vm::{Records, Report};
+use crate::risc0::{Records, Report};
 use crate::stats::Stats;
 use crate::status::Status;
 use crate::trace::{Replay, Sink};

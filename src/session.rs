@@ -19,7 +19,7 @@ use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
 use crate::memory;
 use crate::program::Program;
-use crate::r0vm::{self, Report, Sealer, TraceCallback, TraceEvents, Unsealed};
+use crate::risc0::{self, Report, Sealer, TraceCallback, TraceEvents, Unsealed};
 use crate::run::{self, Run, State};
 use crate::stats::Stats;
 use crate::status::Status;
@@ -426,7 +426,7 @@ impl Session<'_> {
     /// kernel came from. `None` where the pc is the user program's own, or no user program has called.
     pub fn served_ecall(&self) -> Option<u32> {
         let is_r0vm = self.machine() == MachineKind::R0vm;
-        is_r0vm.then(|| r0vm::served_ecall(self.pc(), |address| self.word(address))).flatten()
+        is_r0vm.then(|| risc0::served_ecall(self.pc(), |address| self.word(address))).flatten()
     }
 
     /// Where the session is.

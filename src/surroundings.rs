@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::callers::{Input, Output};
 use crate::error::Error;
-use crate::host::{Guest, Host, HostEnv, HostError};
-use crate::r0vm::{Digest, PovwJob};
+use crate::risc0::host::{Guest, Host, HostEnv, HostError};
+use crate::risc0::{Digest, PovwJob};
 
 /// See the module.
 pub(crate) struct Surroundings<'env> {

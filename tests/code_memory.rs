@@ -12,9 +12,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use common::assembler::Assembler;
 use common::cases::{exit, guest};
 use common::engines::{Case, End, Setup};
-use tachy::host::HostEnv;
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
+use tachy::risc0::host::HostEnv;
 use tachy::trace::{DigestSink, Effect, SinkError, TraceDigest};
 use tachy::{Env, Executor, MachineKind, NullSink, Program, Row, Sink, Stats};
 

@@ -7,8 +7,8 @@ use std::fs;
 
 use common::cases::guest;
 use common::engines::Setup;
-use tachy::host::{HostEnv, Journal};
-use tachy::r0vm::{Binary, Image, Tree};
+use tachy::risc0::host::{HostEnv, Journal};
+use tachy::risc0::{Binary, Image, Tree};
 use tachy::trace::{CsvSink, FileSink, VecSink};
 use tachy::{Engine, Env, Executor, MachineKind, NullSink, Program};
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use common::assembler::Assembler;
 use common::cases::{CODE, endless, toucher, writer};
 use common::engines::Case;
-use tachy::host::HostEnv;
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
+use tachy::risc0::host::HostEnv;
 use tachy::trace::{Effect, Level, Sink, SinkError};
 use tachy::{Engine, Env, Error, Executor, Limits, MachineKind, NullSink, Program, Row};
 

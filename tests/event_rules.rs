@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::assembler::Assembler;
 use tachy::decode::decode;
-use tachy::host::{Guest, Host, HostError};
 use tachy::isa::{Class, Op, Variant};
 use tachy::program::{Permissions, Segment};
-use tachy::r0vm::{TraceEvent, TraceEvents};
+use tachy::risc0::host::{Guest, Host, HostError};
+use tachy::risc0::{TraceEvent, TraceEvents};
 use tachy::trace::{SinkError, VecSink};
 use tachy::{Engine, Env, Executor, JitOptions, MachineKind, Program, Row, Session};
 

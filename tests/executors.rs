@@ -238,10 +238,13 @@ fn sessions_of_r0vm_that_are_gone_leave_nothing() {
     let program = program.expect("a good binary");
     let cycles = |count: usize| {
         for _ in 0..count {
-            let host =
-                tachy::host::HostEnv::builder().random_seed([0; 32]).write_slice(&[2u32]).build().expect("a host");
+            let host = tachy::risc0::host::HostEnv::builder()
+                .random_seed([0; 32])
+                .write_slice(&[2u32])
+                .build()
+                .expect("a host");
             let mut segments = 0;
-            let take = |_: &tachy::r0vm::Segment| {
+            let take = |_: &tachy::risc0::Segment| {
                 segments += 1;
                 Ok(())
             };

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use common::cases::guest;
 use common::engines::{Case, Setup};
 use fork::{Fork, fork, waitpid};
-use tachy::host::HostEnv;
-use tachy::r0vm::Segment;
+use tachy::risc0::Segment;
+use tachy::risc0::host::HostEnv;
 use tachy::trace::{DigestSink, Effect, Level, SinkError, TraceDigest};
 use tachy::{Env, Error, Executor, JitOptions, MachineKind, NullSink, Program, Row, Session, Sink, Status};
 
@@ -311,7 +311,7 @@ fn runs_with_segments_end_in_children() {
         Ok(request.to_vec())
     });
     for claim in 0..=255 {
-        builder.add_assumption(tachy::host::Assumption { claim: [claim; 32], control_root: None });
+        builder.add_assumption(tachy::risc0::host::Assumption { claim: [claim; 32], control_root: None });
     }
     let env = Env::new().host(builder.build().expect("a host")).segment_po2(13).segments(|_| Ok(()));
     let mut session = executor.start(env).expect("it starts");

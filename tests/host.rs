@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use tachy::host::{Assumption, Guest, Host, HostEnv, HostError, Journal, KeccakRequest};
+use tachy::risc0::host::{Assumption, Guest, Host, HostEnv, HostError, Journal, KeccakRequest};
 
 const A3: usize = 13;
 const NAME: u32 = 0x0001_0003;

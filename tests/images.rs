@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use common::rng::Rng;
 use tachy::Program;
 use tachy::program::{Permissions, Segment};
-use tachy::r0vm::poseidon2::{Kernel, PoseidonDigest, permute};
-use tachy::r0vm::{Digest, Image, PageContent, PovwNonce, SegmentRecord, TouchedPage, Tree, tagged_struct};
+use tachy::risc0::poseidon2::{Kernel, PoseidonDigest, permute};
+use tachy::risc0::{Digest, Image, PageContent, PovwNonce, SegmentRecord, TouchedPage, Tree, tagged_struct};
 
 const PRIME: u64 = 0x7800_0001;
 const PAGES: u32 = 1 << 22;

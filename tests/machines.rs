@@ -5,9 +5,9 @@ mod common;
 use common::assembler::Assembler;
 use common::engines::{Case, End, Setup, assert_same};
 use tachy::decode::{Instruction, encode};
-use tachy::host::HostEnv;
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
+use tachy::risc0::host::HostEnv;
 use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program, Status};
 
 /// Where code may lie in both machines' space.
@@ -179,7 +179,7 @@ fn guests_of_r0vm_run_alike_in_both_engines() {
             let executor = Executor::builder().machine(MachineKind::R0vm).engine(engine).jit(jit).build(&program);
             let host = HostEnv::builder().random_seed([0; 32]).write_slice(words).build().expect("a host");
             let mut segments = 0;
-            let count = |_: &tachy::r0vm::Segment| {
+            let count = |_: &tachy::risc0::Segment| {
                 segments += 1;
                 Ok(())
             };

@@ -15,7 +15,7 @@ use common::rng::Rng;
 use tachy::decode::decode;
 use tachy::isa::{Class, Op, Variant};
 use tachy::program::{Permissions, Segment};
-use tachy::r0vm::SegmentCycles;
+use tachy::risc0::SegmentCycles;
 use tachy::trace::{Effect, EffectKind, Space, VecSink};
 use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program, Row, Sink};
 

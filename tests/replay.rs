@@ -7,8 +7,8 @@ use common::cases::writer;
 use common::engines::{Case, End, Setup, assert_same};
 use common::generator::generate;
 use common::rng::Rng;
-use tachy::host::HostEnv;
 use tachy::isa::Op;
+use tachy::risc0::host::HostEnv;
 use tachy::trace::{Replay, ReplayError, VecSink};
 use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program, Session, Sink, Status};
 

@@ -1,8 +1,8 @@
 //! What a session on machine `r0vm` says of itself when it has ended: everything that a proof needs beside its segments.
 
-use tachy::host::{Assumption, HostEnv};
 use tachy::program::{Permissions, Segment};
-use tachy::r0vm::{Digest, Exit, Report};
+use tachy::risc0::host::{Assumption, HostEnv};
+use tachy::risc0::{Digest, Exit, Report};
 use tachy::{Engine, Env, Error, Executor, MachineKind, NullSink, Program, Session, Status};
 
 mod common;

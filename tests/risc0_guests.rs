@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex};
 
 use environment::{Environment, sequence};
 use guests::Case;
-use tachy::host::{Assumption, HostEnv};
-use tachy::r0vm::poseidon2::Kernel;
-use tachy::r0vm::{Digest, Exit, Image, Report, Segment, Tree, tagged_struct};
+use tachy::risc0::host::{Assumption, HostEnv};
+use tachy::risc0::poseidon2::Kernel;
+use tachy::risc0::{Digest, Exit, Image, Report, Segment, Tree, tagged_struct};
 use tachy::trace::{Effect, EffectKind, Level, Replay, SinkError};
 use tachy::{Engine, Env, Error, Executor, JitOptions, Limit, MachineKind, NullSink, Program, Row, Session, Sink};
 

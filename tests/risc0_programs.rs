@@ -6,7 +6,7 @@ mod common;
 
 use common::{R, W, X, elf, guest};
 use tachy::program::Permissions;
-use tachy::r0vm::{Binary, Image, KERNEL_ELF};
+use tachy::risc0::{Binary, Image, KERNEL_ELF};
 use tachy::{Program, ProgramError};
 
 const USER: u32 = 0x0020_0800;

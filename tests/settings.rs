@@ -2,8 +2,8 @@
 
 use std::io;
 
-use tachy::host::{HostEnv, HostError};
-use tachy::r0vm::Digest;
+use tachy::risc0::Digest;
+use tachy::risc0::host::{HostEnv, HostError};
 use tachy::{Env, Error, Executor, JitOptions, Limit, Limits, MachineKind, NullSink, Program};
 
 fn file(path: &str) -> Vec<u8> {
@@ -143,7 +143,7 @@ fn a_guest_of_r0vm_always_has_a_host() {
 
 #[test]
 fn a_host_refuses_what_would_be_lost() {
-    let refused = |builder: &mut tachy::host::HostEnvBuilder<'_>, name: &str| {
+    let refused = |builder: &mut tachy::risc0::host::HostEnvBuilder<'_>, name: &str| {
         let Err(error) = builder.build() else { panic!("{name} is built") };
         assert!(matches!(&error, HostError::Configuration { what, .. } if *what == name), "{name}: {error}");
     };

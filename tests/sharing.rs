@@ -8,9 +8,9 @@ use common::cases::{CODE, DATA, guest};
 use common::engines::{Case, Outcome, Setup, difference, final_difference, run, run_on};
 use common::generator::generate;
 use tachy::decode::{Instruction, encode};
-use tachy::host::HostEnv;
 use tachy::isa::{Op, Variant};
 use tachy::program::{Permissions, Segment};
+use tachy::risc0::host::HostEnv;
 use tachy::trace::VecSink;
 use tachy::{Env, Executor, JitOptions, MachineKind, NullSink, Program};
 

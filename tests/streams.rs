@@ -9,9 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use common::assembler::Assembler;
 use common::cases::{CODE, DATA, every_setup, exit, guest, setups, writer};
 use common::engines::{Case, Setup, final_difference, first_different_effect, first_different_row, run, run_with};
-use tachy::host::HostEnv;
 use tachy::isa::{Op, Variant};
 use tachy::program::{Permissions, Segment};
+use tachy::risc0::host::HostEnv;
 use tachy::trace::{Effect, SinkError, VecSink};
 use tachy::{Engine, Env, Error, Executor, JitOptions, MachineKind, NullSink, Program, Row, Sink, Status};
 
@@ -365,7 +365,7 @@ fn hosts_that_panic() {
             builder.build().expect("a host")
         };
         for (panics, segments_panic) in [(true, false), (false, true), (false, false)] {
-            let take = |_: &tachy::r0vm::Segment| {
+            let take = |_: &tachy::risc0::Segment| {
                 assert!(!segments_panic, "a taker of segments that panics on purpose");
                 Ok(())
             };

@@ -16,53 +16,64 @@ const UNSAFE_CROSSING: [(&str, &str); 2] =
 
 /// Crates that only these places may know.
 const OWNERS: [(&str, &[&str]); 17] = [
-    ("goblin", &["src/program/elf.rs", "src/program/elf/"]),
+    ("goblin", &["src/program/elf.rs", "src/program/elf/", "src/risc0/format/elf.rs"]),
     ("gimli", &["src/program/frames.rs", "src/program/lines.rs"]),
     ("rustc_demangle", &["src/program/demangle.rs", "src/program/demangle/"]),
     ("cpp_demangle", &["src/program/demangle.rs"]),
     ("miniz_oxide", &["src/program/elf/sections.rs", "tests/debug_sections.rs"]),
     ("ruzstd", &["src/program/elf/sections.rs", "tests/debug_sections.rs"]),
     // Terminals, signals and shells are the command line's matter.
-    ("anstream", &["src/cli/"]),
-    ("anstyle", &["src/cli/"]),
-    ("signal_hook", &["src/cli/interrupt.rs"]),
-    ("indicatif", &["src/cli/progress.rs"]),
-    ("dashu_int", &["src/machine/r0vm/bigint/evaluate.rs"]),
+    ("anstream", &["cli/src/"]),
+    ("anstyle", &["cli/src/"]),
+    ("signal_hook", &["cli/src/interrupt.rs"]),
+    ("indicatif", &["cli/src/progress.rs"]),
+    ("dashu_int", &["src/risc0/machine/bigint/evaluate.rs"]),
     ("cranelift_codegen", &["src/jit/", "runtime/src/code.rs", "runtime/src/code/"]),
     ("cranelift_frontend", &["src/jit/"]),
     ("cranelift_native", &["src/jit/"]),
     ("cranelift_jit", &["runtime/src/code.rs"]),
-    ("rustix", &["runtime/src/map.rs", "runtime/src/map/", "src/cli/waiting.rs"]),
-    ("getrandom", &["src/host/builder.rs", "src/cli/r0vm/seed.rs"]),
+    ("rustix", &["runtime/src/map.rs", "runtime/src/map/", "cli/src/waiting.rs"]),
+    ("getrandom", &["src/risc0/host/builder.rs", "cli/src/risc0/seed.rs"]),
 ];
 
 /// What each module of the library may import. A module that is not here fails the test: say where it belongs.
-const LAYERS: [(&str, &[&str]); 29] = [
+const LAYERS: [(&str, &[&str]); 27] = [
     ("isa", &[]),
     ("decode", &["isa"]),
     ("disasm", &["decode", "isa"]),
     ("printable", &[]),
     ("program", &["printable"]),
     // Where segments go, and what they are, is said by those who make them.
-    ("env", &["callers", "error", "host", "limits", "machine", "r0vm", "surroundings", "trace"]),
-    ("surroundings", &["callers", "error", "host", "r0vm"]),
+    ("env", &["callers", "error", "limits", "machine", "risc0", "surroundings", "trace"]),
+    ("surroundings", &["callers", "error", "risc0"]),
     ("callers", &["trace"]),
     ("rules", &["isa", "tachy_runtime"]),
-    ("r0vm", &["callers", "decode", "host", "isa", "program", "trace", "tachy_runtime"]),
-    ("host", &["callers", "printable"]),
+    (
+        "risc0",
+        &[
+            "callers",
+            "decode",
+            "error",
+            "isa",
+            "machine",
+            "printable",
+            "program",
+            "rules",
+            "surroundings",
+            "trace",
+            "tachy_runtime",
+        ],
+    ),
     ("limits", &[]),
-    ("loading", &["machine", "program", "r0vm"]),
+    ("loading", &["machine", "program", "risc0"]),
     ("stats", &[]),
     ("status", &[]),
     ("trace", &["decode", "isa", "tachy_runtime"]),
     // Errors say which machine it was and carry a difference of engines; both of these speak of errors in turn.
-    ("error", &["difference", "host", "machine", "program", "trace", "tachy_runtime"]),
+    ("error", &["difference", "machine", "risc0", "program", "trace", "tachy_runtime"]),
     ("difference", &["error", "status", "trace"]),
     ("memory", &["tachy_runtime"]),
-    (
-        "machine",
-        &["callers", "error", "host", "isa", "program", "r0vm", "rules", "surroundings", "trace", "tachy_runtime"],
-    ),
+    ("machine", &["callers", "error", "isa", "program", "risc0", "rules", "surroundings", "trace", "tachy_runtime"]),
     ("interpreter", &["decode", "error", "isa", "machine", "rules", "tachy_runtime"]),
     // Of the interpreter the JIT knows how often code was arrived at.
     ("jit", &["decode", "error", "interpreter", "isa", "program", "rules", "stats", "trace", "tachy_runtime"]),
@@ -75,7 +86,7 @@ const LAYERS: [(&str, &[&str]); 29] = [
             "jit",
             "limits",
             "machine",
-            "r0vm",
+            "risc0",
             "rules",
             "stats",
             "status",
@@ -83,7 +94,7 @@ const LAYERS: [(&str, &[&str]); 29] = [
             "tachy_runtime",
         ],
     ),
-    ("run", &["engine", "error", "limits", "machine", "r0vm", "stats", "status", "trace", "tachy_runtime"]),
+    ("run", &["engine", "error", "limits", "machine", "risc0", "stats", "status", "trace", "tachy_runtime"]),
     (
         "crosscheck",
         &[
@@ -93,7 +104,7 @@ const LAYERS: [(&str, &[&str]); 29] = [
             "limits",
             "machine",
             "memory",
-            "r0vm",
+            "risc0",
             "run",
             "stats",
             "status",
@@ -115,7 +126,7 @@ const LAYERS: [(&str, &[&str]); 29] = [
             "machine",
             "memory",
             "program",
-            "r0vm",
+            "risc0",
             "run",
             "stats",
             "status",
@@ -134,7 +145,7 @@ const LAYERS: [(&str, &[&str]); 29] = [
             "limits",
             "machine",
             "program",
-            "r0vm",
+            "risc0",
             "session",
             "stats",
             "status",
@@ -143,8 +154,6 @@ const LAYERS: [(&str, &[&str]); 29] = [
     ),
     // Words for people, and no code.
     ("guide", &[]),
-    // The command line is a crate of its own in front of the library.
-    ("cli", &["tachy"]),
 ];
 
 /// A text file of the repository.
@@ -344,7 +353,8 @@ fn unsafe_code_stands_in_the_runtime_and_at_the_crossing_alone() {
     }
     findings.extend(unused.iter().map(|(path, function)| format!("{path}: none in {function}, where it is expected")));
     assert_none("unsafe code outside runtime/src and the crossing", findings);
-    for (crate_root, attribute) in [("src/lib.rs", "#![deny(unsafe_code)]"), ("src/main.rs", "#![forbid(unsafe_code)]")]
+    for (crate_root, attribute) in
+        [("src/lib.rs", "#![deny(unsafe_code)]"), ("cli/src/main.rs", "#![forbid(unsafe_code)]")]
     {
         let text = fs::read_to_string(root().join(crate_root)).expect("the crate has a root");
         assert!(text.lines().any(|line| line == attribute), "{crate_root} must say {attribute}");
@@ -439,7 +449,7 @@ fn foreign_crates_are_known_where_they_belong() {
 #[test]
 fn the_library_prints_nothing() {
     let is_library = |file: &File| match file.module() {
-        Some(module) => module != "cli",
+        Some(_) => true,
         None => file.path == "src/lib.rs" || file.path.starts_with("runtime/src/"),
     };
     let mut findings = Vec::new();
@@ -556,8 +566,8 @@ fn every_guest_of_r0vm_is_documented_and_has_a_source() {
 }
 
 /// The folders whose files the documents name by path.
-const NAMED_FOLDERS: [&str; 10] =
-    [".ci/", "benches/", "docs/", "examples/", "fuzz/", "guests/", "runtime/", "src/", "tests/", "LICENSE-"];
+const NAMED_FOLDERS: [&str; 11] =
+    [".ci/", "cli/", "benches/", "docs/", "examples/", "fuzz/", "guests/", "runtime/", "src/", "tests/", "LICENSE-"];
 
 /// `src/isa.rs` in a document must exist, and of `tests/guests.rs::some_test` the test too.
 #[test]

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use tachy::host::HostEnv;
-use tachy::r0vm::{TraceEvent, TraceEvents};
+use tachy::risc0::host::HostEnv;
+use tachy::risc0::{TraceEvent, TraceEvents};
 use tachy::trace::{CountingSink, VecSink};
 use tachy::{Engine, Env, Error, Executor, JitOptions, Limits, MachineKind, NullSink, Program, Session, Sink};
 

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
-use tachy::host::words::from_bytes;
-use tachy::host::{Guest, Host, HostEnv};
+use tachy::risc0::host::words::from_bytes;
+use tachy::risc0::host::{Guest, Host, HostEnv};
 
 const NAMES: [&str; 16] = [
     "ARGC",

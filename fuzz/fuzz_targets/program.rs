@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use tachy::Program;
 use tachy::program::source_frames;
-use tachy::r0vm::KERNEL_ELF;
+use tachy::risc0::KERNEL_ELF;
 
 fuzz_target!(|bytes: &[u8]| {
     let programs = [Program::from_elf(bytes), Program::from_risc0(bytes), Program::from_risc0_elf(bytes)];

@@ -18,7 +18,7 @@ use crate::error::{Error, Limit, LimitError};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::MachineKind;
 use crate::memory;
-use crate::r0vm::Records;
+use crate::risc0::Records;
 use crate::run::{Run, State};
 use crate::status::Status;
 use crate::trace::{Level, Sink};

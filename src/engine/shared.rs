@@ -13,7 +13,7 @@ use super::{Ended, Hart};
 use crate::interpreter::DecodedPages;
 use crate::jit::{Caches, Natives};
 use crate::machine::{Machine, Refusal};
-use crate::r0vm::Records;
+use crate::risc0::Records;
 use crate::trace::Level;
 
 /// See the module.

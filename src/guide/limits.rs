@@ -41,4 +41,4 @@
 //! ```
 //!
 //! What a guest can have the host keep is limited as well: see
-//! [`HostEnvBuilder`](crate::host::HostEnvBuilder).
+//! [`HostEnvBuilder`](crate::risc0::host::HostEnvBuilder).

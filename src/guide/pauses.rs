@@ -6,7 +6,7 @@
 //! report is the last part's and has the earlier ones in it.
 //!
 //! ```
-//! use tachy::host::HostEnv;
+//! use tachy::risc0::host::HostEnv;
 //! use tachy::{Env, Executor, MachineKind, NullSink, Program, Status};
 //!
 //! let binary = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/pause.bin"))?;

@@ -3,10 +3,10 @@
 //! Machine `r0vm` runs them as RISC Zero's own executor of the 3.0 line does: the same segments, journal, cycles,
 //! claims and trace events. A program binary is read with [`Program::from_risc0`](crate::Program::from_risc0), and a
 //! user program's ELF with [`Program::from_risc0_elf`](crate::Program::from_risc0_elf), which puts the kernel under it.
-//! What the guest finds around it is a [`HostEnv`](crate::host::HostEnv), whose builder has the words of RISC Zero's.
+//! What the guest finds around it is a [`HostEnv`](crate::risc0::host::HostEnv), whose builder has the words of RISC Zero's.
 //!
 //! ```
-//! use tachy::host::{HostEnv, Journal};
+//! use tachy::risc0::host::{HostEnv, Journal};
 //! use tachy::{Env, Executor, MachineKind, NullSink, Program};
 //!
 //! let binary = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/hello.bin"))?;
@@ -31,21 +31,21 @@
 //!
 //! Without [`Env::segments`](crate::Env::segments) nothing is hashed and no segment is made: execution is all that
 //! happens. With it the callback runs on a thread of its own beside the guest, which hashes. The report has what a proof
-//! needs beside the segments: the [`claim`](crate::r0vm::Report::claim), the journal, the assumptions that the guest used
+//! needs beside the segments: the [`claim`](crate::risc0::Report::claim), the journal, the assumptions that the guest used
 //! and the Keccak batches that are to be proven.
 //!
 //! Random bytes follow from a seed, which the system draws when the host is built.
-//! [`HostEnv::random_seed`](crate::host::HostEnv::random_seed) tells it, and
-//! [`HostEnvBuilder::random_seed`](crate::host::HostEnvBuilder::random_seed) repeats a run with it.
+//! [`HostEnv::random_seed`](crate::risc0::host::HostEnv::random_seed) tells it, and
+//! [`HostEnvBuilder::random_seed`](crate::risc0::host::HostEnvBuilder::random_seed) repeats a run with it.
 //!
 //! # A system call of one's own
 //!
 //! A guest may call the host by any name. A closure answers with bytes for bytes; where it keeps state, or answers by
-//! several names, a [`SliceIo`](crate::host::SliceIo) does. A [`Host`](crate::host::Host) of one's own answers the
+//! several names, a [`SliceIo`](crate::risc0::host::SliceIo) does. A [`Host`](crate::risc0::host::Host) of one's own answers the
 //! kernel itself, in everything.
 //!
 //! ```
-//! use tachy::host::HostEnv;
+//! use tachy::risc0::host::HostEnv;
 //! use tachy::{Env, Executor, MachineKind, NullSink, Program};
 //!
 //! let binary = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/calls.bin"))?;
@@ -63,8 +63,8 @@
 //! trace callbacks, to the last one.
 //!
 //! ```
-//! use tachy::host::HostEnv;
-//! use tachy::r0vm::TraceEvent;
+//! use tachy::risc0::host::HostEnv;
+//! use tachy::risc0::TraceEvent;
 //! use tachy::{Env, Executor, MachineKind, NullSink, Program};
 //!
 //! let binary = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/recursion.bin"))?;

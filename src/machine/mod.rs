@@ -4,7 +4,6 @@
 //! engines are generic over it and ask it only on slow paths. A machine must not know which engine runs.
 
 mod bare;
-mod r0vm;
 mod world;
 
 use std::fmt;
@@ -13,15 +12,15 @@ use tachy_runtime::{Access, HartState};
 
 use crate::callers::Panic;
 use crate::error::{Cause, Error};
-use crate::host::HostError;
 use crate::isa::{Op, Variant};
 use crate::program::Program;
-use crate::r0vm::Report;
+use crate::risc0::Report;
+use crate::risc0::host::HostError;
 use crate::rules::Rules;
 use crate::surroundings::Surroundings;
 
+pub(crate) use crate::risc0::{BigIntError, R0vm};
 pub(crate) use bare::Bare;
-pub(crate) use r0vm::{BigIntError, R0vm};
 pub(crate) use world::{Budget, World};
 
 /// The machines there are.

@@ -7,7 +7,7 @@ use tachy_runtime::{HartState, PAGE_BYTES, PageState, Slot, page_of};
 use super::Refusal;
 use crate::callers;
 use crate::error::Limit;
-use crate::r0vm::{Records, SegmentRecord};
+use crate::risc0::{Records, SegmentRecord};
 use crate::surroundings::{HostSide, Surroundings};
 use crate::trace::{Effect, EffectKind, Space};
 

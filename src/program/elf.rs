@@ -6,7 +6,6 @@
 //!
 //! This file must not know what makes segments a good image; that is checked in one place for all sources.
 
-mod risc0;
 mod sections;
 
 use goblin::container::{Container, Ctx, Endian};
@@ -17,17 +16,16 @@ use goblin::elf::sym::{self, Sym};
 
 use super::{Permissions, ProgramError, Range, Symbol, SymbolKind};
 use crate::printable::printable;
-pub(crate) use risc0::Risc0Elf;
 pub(super) use sections::{Sections, Unreadable};
 
 const ELF32_LE: Ctx = Ctx { container: Container::Little, le: Endian::Little };
 const HEADER_BYTES: u16 = header32::SIZEOF_EHDR as u16;
-const PROGRAM_HEADER_BYTES: u16 = ph::program_header32::SIZEOF_PHDR as u16;
-const SECTION_HEADER_BYTES: u16 = sh::section_header32::SIZEOF_SHDR as u16;
+pub(crate) const PROGRAM_HEADER_BYTES: u16 = ph::program_header32::SIZEOF_PHDR as u16;
+pub(crate) const SECTION_HEADER_BYTES: u16 = sh::section_header32::SIZEOF_SHDR as u16;
 const SYMBOL_BYTES: usize = sym::sym32::SIZEOF_SYM;
 
 /// A value of `e_phnum` that sends the reader elsewhere for the count.
-const PN_XNUM: u16 = 0xffff;
+pub(crate) const PN_XNUM: u16 = 0xffff;
 
 /// The flags of the RISC-V ELF specification that a plain RV32IM executable has clear, and their meanings.
 /// goblin has no names for them. Total store ordering is no such flag: one hart alone sees its stores in order.
@@ -58,18 +56,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<File<'_>, ProgramError> {
 }
 
 /// The bytes at an offset, if the file has them.
-fn get(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
+pub(crate) fn get(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
     let start = usize::try_from(offset).ok()?;
     let end = usize::try_from(offset.checked_add(size)?).ok()?;
     bytes.get(start..end)
 }
 
-fn truncated(bytes: &[u8], what: String, end_offset: u64) -> ProgramError {
+pub(crate) fn truncated(bytes: &[u8], what: String, end_offset: u64) -> ProgramError {
     ProgramError::Truncated { what, end_offset, file_bytes: bytes.len() as u64 }
 }
 
 /// The header of an executable for some 32-bit RISC-V.
-fn read_any_header(bytes: &[u8]) -> Result<header32::Header, ProgramError> {
+pub(crate) fn read_any_header(bytes: &[u8]) -> Result<header32::Header, ProgramError> {
     if bytes.is_empty() {
         return Err(ProgramError::Empty);
     }
@@ -112,7 +110,7 @@ fn unsupported(what: &'static str, found: String, expected: &'static str) -> Pro
     ProgramError::Unsupported { what, found, expected }
 }
 
-fn malformed(field: &'static str, found: u16, expected: &'static str) -> ProgramError {
+pub(crate) fn malformed(field: &'static str, found: u16, expected: &'static str) -> ProgramError {
     ProgramError::MalformedHeader { field, found: found.into(), expected }
 }
 
@@ -176,7 +174,7 @@ fn read_ranges<'a>(bytes: &'a [u8], header: &header32::Header) -> Result<Vec<Ran
     Ok(loads.into_iter().map(range).collect())
 }
 
-fn read_program_headers(bytes: &[u8], offset: u32, count: u32) -> Result<Vec<ProgramHeader>, ProgramError> {
+pub(crate) fn read_program_headers(bytes: &[u8], offset: u32, count: u32) -> Result<Vec<ProgramHeader>, ProgramError> {
     let offset = u64::from(offset);
     let table_bytes = u64::from(count) * u64::from(PROGRAM_HEADER_BYTES);
     get(bytes, offset, table_bytes)
@@ -186,7 +184,7 @@ fn read_program_headers(bytes: &[u8], offset: u32, count: u32) -> Result<Vec<Pro
 
 /// Thousands of headers could each claim the whole file. No linker makes segments share bytes, so their sum is held to
 /// the file's size, and with it what loading costs.
-fn check_shared(bytes: &[u8], data_bytes: u64) -> Result<(), ProgramError> {
+pub(crate) fn check_shared(bytes: &[u8], data_bytes: u64) -> Result<(), ProgramError> {
     let file_bytes = bytes.len() as u64;
     if data_bytes > file_bytes {
         return Err(ProgramError::SharedData { data_bytes, file_bytes });
@@ -203,12 +201,12 @@ fn data<'a>(bytes: &'a [u8], index: usize, header: &ProgramHeader) -> Result<&'a
     get(bytes, p_offset, p_filesz).ok_or_else(|| no_data(bytes, index, p_vaddr, p_offset + p_filesz))
 }
 
-fn no_data(bytes: &[u8], index: usize, address: u64, end_offset: u64) -> ProgramError {
+pub(crate) fn no_data(bytes: &[u8], index: usize, address: u64, end_offset: u64) -> ProgramError {
     truncated(bytes, format!("the data of segment {address:#010x} (program header {index})"), end_offset)
 }
 
 /// The symbols of the first symbol table, or `None` if it or its strings are missing or broken.
-fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Vec<Symbol>> {
+pub(crate) fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Vec<Symbol>> {
     let sections = sections::headers(bytes, header)?;
     let symbols_section = sections.iter().find(|section| section.sh_type == sh::SHT_SYMTAB)?;
     let strings_section = sections.get(usize::try_from(symbols_section.sh_link).ok()?)?;

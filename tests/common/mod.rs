@@ -15,6 +15,15 @@ pub mod rng;
 
 use std::path::PathBuf;
 
+/// The root of the repository, whichever package the test is part of.
+pub const ROOT: &str = {
+    let manifest = env!("CARGO_MANIFEST_DIR");
+    match env!("CARGO_PKG_NAME").as_bytes() {
+        b"tachy-cli" => manifest.split_at(manifest.len() - "/cli".len()).0,
+        _ => manifest,
+    }
+};
+
 /// Flags of a segment, as ELF has them.
 pub const X: u32 = 1;
 pub const W: u32 = 2;
@@ -70,5 +79,5 @@ pub fn said(error: &dyn std::error::Error) -> String {
 
 /// Path of a guest of the repository, as in `guest("fib")`.
 pub fn guest(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("guests/bin").join(name).with_extension("elf")
+    PathBuf::from(ROOT).join("guests/bin").join(name).with_extension("elf")
 }

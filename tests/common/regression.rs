@@ -25,7 +25,7 @@ pub struct Regression {
 
 /// Where they lie.
 pub fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/regressions")
+    PathBuf::from(super::ROOT).join("tests/regressions")
 }
 
 /// All that lie in the folder, by name.

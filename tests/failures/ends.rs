@@ -51,7 +51,7 @@ fn cases() -> Vec<(&'static str, Case)> {
 fn env(case: &Case) -> Env<'static> {
     match case.machine {
         MachineKind::R0vm => {
-            let host = tachy::host::HostEnv::builder().segment_limit_po2(13).build();
+            let host = tachy::risc0::host::HostEnv::builder().segment_limit_po2(13).build();
             Env::new().host(host.expect("a host"))
         }
         _ => Env::new(),

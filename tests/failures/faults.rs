@@ -5,8 +5,8 @@ use std::io::{self, Cursor, Read, Write};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 
-use tachy::host::{CallbackError, Guest, Host, HostEnv, HostError, SliceIo};
-use tachy::r0vm::{Segment, TraceEvent};
+use tachy::risc0::host::{CallbackError, Guest, Host, HostEnv, HostError, SliceIo};
+use tachy::risc0::{Segment, TraceEvent};
 use tachy::trace::{Effect, SinkError, VecSink};
 use tachy::{Row, Sink};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tachy::host::HostEnv;
+use tachy::risc0::host::HostEnv;
 use tachy::trace::{Effect, SinkError, VecSink};
 use tachy::{CancelHandle, Env, Error, Executor, Limit, Limits, MachineKind, NullSink, Row, Session, Sink};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tachy::host::{Assumption, HostEnv};
-use tachy::r0vm::{Report, TraceEvent};
+use tachy::risc0::host::{Assumption, HostEnv};
+use tachy::risc0::{Report, TraceEvent};
 use tachy::trace::VecSink;
 use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program, Session, Status};
 
@@ -176,7 +176,7 @@ impl Subject {
         match self.own_host {
             false => Env::new().host(inner),
             true => {
-                let digest = tachy::r0vm::Digest::from_bytes(self.environment.input_digest);
+                let digest = tachy::risc0::Digest::from_bytes(self.environment.input_digest);
                 let env = Env::new().segment_po2(self.environment.po2).input_digest(digest);
                 env.custom_host(Asking { inner, fault: fault.clone() })
             }

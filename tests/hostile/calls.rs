@@ -5,9 +5,9 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tachy::host::HostEnv;
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
+use tachy::risc0::host::HostEnv;
 use tachy::{CancelHandle, Env, Error, Limits, MachineKind, NullSink, Program};
 
 use super::{CODE, DATA, MACHINES, case, crosscheck, exit};

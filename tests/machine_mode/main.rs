@@ -9,10 +9,10 @@ mod stops;
 use common::assembler::Assembler;
 use common::engines::{Case, End, Outcome, Setup, assert_same, difference, run};
 use common::rng::Rng;
-use tachy::host::{Guest, Host, HostError};
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
-use tachy::r0vm::{CallCount, Digest};
+use tachy::risc0::host::{Guest, Host, HostError};
+use tachy::risc0::{CallCount, Digest};
 use tachy::trace::{Effect, EffectKind, Space, VecSink};
 use tachy::{Env, Error, MachineKind, NullSink, Program, Row, Status};
 
@@ -349,7 +349,7 @@ fn poseidon2_compares_where_it_is_told_to() {
     };
     let mut cells: [u32; 24] =
         std::array::from_fn(|cell| if cell < 16 && cell % 2 == 0 { cell as u32 / 2 + 1 } else { 0 });
-    tachy::r0vm::poseidon2::permute(&mut cells);
+    tachy::risc0::poseidon2::permute(&mut cells);
     let digest: [u32; 8] = std::array::from_fn(|cell| cells[cell]);
     let stores = |case: &Case| {
         let outcome = assert_same("Poseidon2", case, &setups());

@@ -1,9 +1,9 @@
 //! What stops a program of R0VM from outside, and that it goes on, or does not, as it should: limits, and segments that
 //! nobody takes.
 
-use tachy::host::HostEnv;
 use tachy::isa::Op;
-use tachy::r0vm::Segment;
+use tachy::risc0::Segment;
+use tachy::risc0::host::HostEnv;
 use tachy::trace::VecSink;
 use tachy::{Env, Error, NullSink, Status};
 

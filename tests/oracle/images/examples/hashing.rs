@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use risc0_binfmt::{Page, WordAddr};
-use tachy::r0vm::{PageContent, poseidon2::Kernel};
+use tachy::risc0::{PageContent, poseidon2::Kernel};
 
 const PAGES: usize = 256;
 const ROUNDS: usize = 9;

@@ -8,16 +8,16 @@ pub mod rng;
 
 use risc0_zkp::core::digest::Digest;
 use rng::Rng;
-use tachy::r0vm::PageContent;
+use tachy::risc0::PageContent;
 
 /// The reference's digest of the same value.
-pub fn digest(ours: tachy::r0vm::Digest) -> Digest {
+pub fn digest(ours: tachy::risc0::Digest) -> Digest {
     Digest::new(ours.0)
 }
 
 /// Ours of the same value as the reference's.
-pub fn our_digest(theirs: &Digest) -> tachy::r0vm::Digest {
-    tachy::r0vm::Digest(theirs.as_words().try_into().expect("a digest has 8 words"))
+pub fn our_digest(theirs: &Digest) -> tachy::risc0::Digest {
+    tachy::risc0::Digest(theirs.as_words().try_into().expect("a digest has 8 words"))
 }
 
 /// A page of zeros, of small words, or of anything.

@@ -8,7 +8,7 @@ use oracle_images::elf::{damage, is_heavy, random};
 use oracle_images::our_digest;
 use oracle_images::rng::Rng;
 use risc0_binfmt::{AbiKind, ProgramBinary};
-use tachy::r0vm::{Binary, Digest, Image, KERNEL_ELF};
+use tachy::risc0::{Binary, Digest, Image, KERNEL_ELF};
 use tachy::{Program, ProgramError};
 
 /// The image id by the reference, which leaves the ABI to whoever runs the program: ^1.0.0 of V1Compat.

@@ -7,8 +7,8 @@ use risc0_core::field::Elem as _;
 use risc0_core::field::baby_bear::BabyBearElem;
 use risc0_zkp::core::hash::poseidon2::poseidon2_mix;
 use risc0_zkp::core::hash::sha::Impl;
-use tachy::r0vm::poseidon2::{Kernel, permute};
-use tachy::r0vm::{self, PageContent, Tree};
+use tachy::risc0::poseidon2::{Kernel, permute};
+use tachy::risc0::{self, PageContent, Tree};
 
 const PRIME: u64 = 0x7800_0001;
 
@@ -46,7 +46,7 @@ fn page_digests() {
     for kernel in Kernel::available() {
         for (index, ours) in kernel.hash_pages(&inputs).into_iter().enumerate() {
             let theirs = page(inputs[index]).digest();
-            assert_eq!(digest(r0vm::Digest(ours)), theirs, "{}, page {index}", kernel.name());
+            assert_eq!(digest(risc0::Digest(ours)), theirs, "{}, page {index}", kernel.name());
         }
     }
 }
@@ -79,11 +79,11 @@ fn tagged_structures() {
     let mut rng = Rng::new(3);
     for round in 0..200 {
         let tag: String = (0..rng.below(40)).map(|_| rng.between(32, 127) as u8 as char).collect();
-        let down: Vec<_> = (0..rng.below(5)).map(|_| r0vm::Digest(std::array::from_fn(|_| rng.word()))).collect();
+        let down: Vec<_> = (0..rng.below(5)).map(|_| risc0::Digest(std::array::from_fn(|_| rng.word()))).collect();
         let words: Vec<u32> = (0..rng.below(5)).map(|_| rng.word()).collect();
         let theirs: Vec<_> = down.iter().copied().map(digest).collect();
         let theirs = tagged_struct::<Impl>(&tag, &theirs, &words);
-        assert_eq!(r0vm::tagged_struct(&tag, &down, &words), our_digest(&theirs), "round {round}, tag {tag:?}");
-        assert_eq!(r0vm::tagged_struct(&tag, &down, &words).to_string(), theirs.to_string());
+        assert_eq!(risc0::tagged_struct(&tag, &down, &words), our_digest(&theirs), "round {round}, tag {tag:?}");
+        assert_eq!(risc0::tagged_struct(&tag, &down, &words).to_string(), theirs.to_string());
     }
 }

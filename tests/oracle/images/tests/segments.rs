@@ -8,8 +8,8 @@ use oracle_images::{digest, our_digest, random_page, random_pages};
 use risc0_binfmt::{MemoryImage, Page, Program, WordAddr};
 use risc0_circuit_rv32im::execute::testutil::{DEFAULT_SESSION_LIMIT, NullSyscall, execute, kernel};
 use risc0_circuit_rv32im::execute::{Segment, SimpleSession};
-use tachy::r0vm::poseidon2::Kernel;
-use tachy::r0vm::{PageContent, PovwNonce, SegmentRecord, TouchedPage, Tree};
+use tachy::risc0::poseidon2::Kernel;
+use tachy::risc0::{PageContent, PovwNonce, SegmentRecord, TouchedPage, Tree};
 
 fn page(content: &PageContent) -> Page {
     let mut page = Page::default();
@@ -122,8 +122,8 @@ fn random_record(rng: &mut Rng, memory: &mut BTreeMap<u32, Box<PageContent>>, in
         user_cycles: rng.word(),
         paging_cycles: rng.word(),
         pages,
-        input: tachy::r0vm::Digest(std::array::from_fn(|_| rng.word())),
-        output: rng.one_in(2).then(|| tachy::r0vm::Digest(std::array::from_fn(|_| rng.word()))),
+        input: tachy::risc0::Digest(std::array::from_fn(|_| rng.word())),
+        output: rng.one_in(2).then(|| tachy::risc0::Digest(std::array::from_fn(|_| rng.word()))),
         terminate: rng.one_in(2).then(|| (rng.word(), rng.word())),
         reads: (0..rng.below(5)).map(|_| bytes(rng)).collect(),
         writes: (0..rng.below(5)).map(|_| rng.word()).collect(),

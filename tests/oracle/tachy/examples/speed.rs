@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use oracle_reference::{Environment, binary, run};
 use serde_json::{Value, json};
-use tachy::host::HostEnv;
-use tachy::r0vm::{TraceEvent, TraceEvents};
+use tachy::risc0::host::HostEnv;
+use tachy::risc0::{TraceEvent, TraceEvents};
 use tachy::{Engine, Env, Executor, MachineKind, NullSink, Program};
 
 /// Guests with their words of input: what they are here for.

@@ -8,8 +8,8 @@ use std::io::{Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oracle_reference::{Calls, Environment, Event, Exit, Failure, FailureKind, Outcome, SegmentOutcome, sequence};
-use tachy::host::{Assumption, Guest, Host, HostEnv, HostError};
-use tachy::r0vm::{Digest, Exit as TachyExit, Report, Segment, TraceEvent, TraceEvents};
+use tachy::risc0::host::{Assumption, Guest, Host, HostEnv, HostError};
+use tachy::risc0::{Digest, Exit as TachyExit, Report, Segment, TraceEvent, TraceEvents};
 use tachy::{Cause, Engine, Env, Error, Executor, JitOptions, Limit, Limits, MachineKind, NullSink, Program, Session};
 
 /// How Tachy runs a program.

@@ -1,0 +1,134 @@
+//! The library's errors in the words of the command line: what happened, why, and which option helps. It must not know
+//! what a run is doing.
+
+use std::error::Error as _;
+use std::io;
+
+use tachy::risc0::host::HostError;
+use tachy::{Error, Limit};
+
+/// What an error says, what the errors behind it say, and what to do.
+pub(crate) fn explained(error: &Error) -> String {
+    let mut text = match error {
+        Error::Sink { place, source } if source.is::<io::Error>() => {
+            format!("cannot write the trace near {place}: {source}")
+        }
+        error => chain(error),
+    };
+    if let Some(hint) = hint(error) {
+        text = format!("{text}; {hint}");
+    }
+    text
+}
+
+/// An error and those behind it, each once.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut link = error.source();
+    while let Some(source) = link {
+        let said = source.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        link = source.source();
+    }
+    text
+}
+
+/// What to do about an error at the command line, if that can be said.
+pub(crate) fn hint(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Limit(limit) => return Some(raise(limit.limit)),
+        Error::SegmentTooSmall { .. } => "give a larger --po2",
+        Error::Configuration { .. } => "see --region-instructions",
+        Error::Memory(_) => "raise the limit on memory (ulimit -v, or the container's)",
+        Error::Thread { .. } => "raise the limit on threads (ulimit -u), or give --execute-only",
+        Error::Host { source, .. } => return of_host(source),
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Which option raises a limit.
+pub(crate) fn raise(limit: Limit) -> String {
+    let option = match limit {
+        Limit::Steps(_) => "--limit-steps",
+        Limit::Memory(_) => "--limit-memory",
+        Limit::Output(_) => "--limit-output",
+        Limit::Time(_) => "--limit-time",
+        Limit::Cycles { .. } => "--limit-cycles",
+    };
+    format!("raise {option} to get further")
+}
+
+fn of_host(error: &HostError) -> Option<String> {
+    Some(match error {
+        HostError::OutputLimit { .. } => "raise --limit-output to get further".to_owned(),
+        HostError::Descriptor { verb: "reads from", descriptor } => format!("open it with --read-fd {descriptor}=FILE"),
+        HostError::Descriptor { descriptor, .. } => format!("open it with --write-fd {descriptor}=FILE"),
+        HostError::UnknownSyscall { .. } => {
+            "the command line answers RISC Zero's own system calls, a host built on the library may answer others"
+                .to_owned()
+        }
+        HostError::NoAssumption { claim, control_root } => {
+            let [claim, root] =
+                [claim, control_root].map(|digest| tachy::risc0::Digest::from_bytes(*digest).to_string());
+            match *control_root == [0; 32] {
+                true => format!("take it for granted with --assumption {claim}"),
+                false => format!("take it for granted with --assumption {claim}:{root}"),
+            }
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tachy::Place;
+
+    const PLACE: Place = Place { pc: 0x1_0000, step: 7 };
+
+    #[test]
+    fn each_error_is_said_once_with_what_to_do() {
+        let host = |source| Error::Host { place: PLACE, source: Box::new(source) };
+        let at = "pc 0x00010000, step 7";
+        let torn = || io::Error::other("torn");
+        let errors = [
+            (
+                Error::Stream { stream: "stdin", place: PLACE, source: torn() },
+                format!("the guest's stdin failed at {at}: torn"),
+            ),
+            (
+                host(HostError::Stream { descriptor: 4, source: torn() }),
+                format!("the host refuses the guest's call at {at}: file descriptor 4 failed: torn"),
+            ),
+            (
+                host(HostError::Descriptor { verb: "reads from", descriptor: 9 }),
+                format!(
+                    "the host refuses the guest's call at {at}: the guest reads from file descriptor 9, which is not open for \
+                     that; open it with --read-fd 9=FILE"
+                ),
+            ),
+            (Error::Sink { place: PLACE, source: Box::new(torn()) }, format!("cannot write the trace near {at}: torn")),
+            (
+                Error::Segment { index: 3, place: PLACE, source: "cannot write s/segment-00000003.bin: torn".into() },
+                format!("segment 3 was refused; the run stood at {at}: cannot write s/segment-00000003.bin: torn"),
+            ),
+            (
+                Error::SegmentTooSmall { po2: 13, place: PLACE },
+                format!("segments of 2^13 cycles are too small for the instruction before {at}; give a larger --po2"),
+            ),
+        ];
+        for (error, expected) in errors {
+            assert_eq!(explained(&error), expected);
+        }
+
+        // What is to be given can be pasted.
+        for (control_root, option) in [([0; 32], "01".repeat(32)), ([2; 32], "01".repeat(32) + ":" + &"02".repeat(32))]
+        {
+            let text = explained(&host(HostError::NoAssumption { claim: [1; 32], control_root }));
+            assert!(text.ends_with(&format!("; take it for granted with --assumption {option}")), "{text}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A program read from its file, for the machine that it is meant for. It must not know how it is run.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use tachy::program::{Frame, NoFrames, source_frames};
+use tachy::risc0::{Binary, USER_END};
+use tachy::{MachineKind, Program};
+
+use crate::failure::Failure;
+use crate::files::Input;
+use crate::values::Machine;
+use crate::waiting::Waiting;
+
+/// What a RISC Zero program binary begins with.
+const PROGRAM_BINARY: &[u8] = b"R0BF";
+
+/// What an ELF begins with.
+const ELF: &[u8] = b"\x7fELF";
+/// What is read of a file before it is known to be a program.
+const HEAD_BYTES: u64 = 1 << 10;
+/// The largest file that is read, debug information and all.
+const LIMIT_PROGRAM_BYTES: u64 = 1 << 30;
+
+/// A program with the file that it came from.
+pub(crate) struct Loaded {
+    pub(crate) program: Program,
+    pub(crate) machine: MachineKind,
+    bytes: Vec<u8>,
+}
+
+impl Loaded {
+    /// Reads a program, and says which machine it is for.
+    pub(crate) fn read(input: Input, machine: Machine) -> Result<Loaded, Failure> {
+        let path = &input.path().to_owned();
+        let bytes = bytes(path, input.open()?)?;
+        let machine = match machine {
+            Machine::Auto => None,
+            Machine::Bare => Some(MachineKind::Bare),
+            Machine::R0vm => Some(MachineKind::R0vm),
+        };
+        let (program, machine) = Program::load(&bytes, machine).map_err(|error| Failure::program(path, error))?;
+        Ok(Loaded { program, machine, bytes })
+    }
+
+    /// The program's own ELF, without a kernel.
+    pub(crate) fn user_elf(&self) -> &[u8] {
+        Binary::parse(&self.bytes).map_or(&self.bytes, |binary| binary.user_elf)
+    }
+
+    /// The functions at an address with their lines, if the file knows.
+    pub(crate) fn source_frames(&self, address: u32) -> Result<Vec<Frame>, NoFrames> {
+        match Binary::parse(&self.bytes) {
+            Ok(Binary { user_elf, .. }) if address < USER_END => source_frames(user_elf, address),
+            Ok(Binary { kernel_elf, .. }) => source_frames(kernel_elf, address),
+            Err(_) => source_frames(&self.bytes, address),
+        }
+    }
+}
+
+/// All of a program's file, or its beginning where that shows that it is none: what is no program may be endless.
+fn bytes(path: &Path, file: File) -> Result<Vec<u8>, Failure> {
+    let refused = |error: io::Error| Failure::input("the program", path, &error);
+    let mut bytes = Vec::new();
+    let metadata = file.metadata().map_err(refused)?;
+    if metadata.is_file() && metadata.len() > LIMIT_PROGRAM_BYTES {
+        return Err(Failure::large_program(path, LIMIT_PROGRAM_BYTES));
+    }
+    let mut file = Waiting::new(file);
+    file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(refused)?;
+    if bytes.starts_with(ELF) || bytes.starts_with(PROGRAM_BINARY) {
+        file.take(LIMIT_PROGRAM_BYTES).read_to_end(&mut bytes).map_err(refused)?;
+    }
+    match bytes.len() as u64 > LIMIT_PROGRAM_BYTES {
+        true => Err(Failure::large_program(path, LIMIT_PROGRAM_BYTES)),
+        false => Ok(bytes),
+    }
+}

@@ -1,0 +1,219 @@
+//! One output of a command, which takes its name only when it is whole.
+//!
+//! A regular file is written under another name beside its own and renamed when the command is done: until then whatever
+//! had the name keeps it, and a write that fails leaves nothing behind. Devices, pipes and sockets are written straight
+//! into. It must not know what is written.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tempfile::TempPath;
+
+use crate::failure::Failure;
+use crate::streams::{stderr, stdout};
+use crate::waiting::{self, Waiting};
+
+/// Symbolic links that are followed, as many as Linux follows.
+const LINKS: usize = 40;
+
+/// Where an output goes.
+pub(crate) enum Place {
+    Nowhere,
+    Stdout,
+    /// A device, a pipe or a socket.
+    Device(PathBuf),
+    /// One of our own descriptors, by its number.
+    Descriptor(PathBuf, u32),
+    /// A regular file, and what it was before.
+    File {
+        path: PathBuf,
+        old: Option<Metadata>,
+    },
+    /// Nothing can be written there.
+    Refused(io::Error),
+}
+
+impl Place {
+    /// What a path stands for, behind all symbolic links.
+    pub(crate) fn of(path: &Path) -> io::Result<Place> {
+        let mut path = path.to_owned();
+        for _ in 0..LINKS {
+            if let Some(number) = descriptor(&path) {
+                return Ok(Place::Descriptor(path, number));
+            }
+            // A link to a pipe of another process leads there and has no name behind it.
+            if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+                return Ok(Place::Device(path));
+            }
+            match fs::read_link(&path) {
+                Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+                Err(_) => return Place::of_file(path),
+            }
+        }
+        // The system says that these are too many.
+        Place::of_file(path)
+    }
+
+    fn of_file(path: PathBuf) -> io::Result<Place> {
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => Err(ErrorKind::IsADirectory.into()),
+            Ok(metadata) => Ok(Place::File { path, old: Some(metadata) }),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => Err(ErrorKind::IsADirectory.into()),
+            Err(_) => Ok(Place::File { path, old: None }),
+        }
+    }
+}
+
+/// The number of the descriptor that a path names. What it is open on is no file of that path's, and is not replaced.
+fn descriptor(path: &Path) -> Option<u32> {
+    match path.to_str()? {
+        "/dev/stdin" => Some(0),
+        "/dev/stdout" => Some(1),
+        "/dev/stderr" => Some(2),
+        text => text.strip_prefix("/dev/fd/").or_else(|| text.strip_prefix("/proc/self/fd/"))?.parse().ok(),
+    }
+}
+
+/// An output: claimed, then open, then committed. If it is dropped before, it was never there.
+pub(crate) struct Output {
+    name: String,
+    place: Place,
+    temporary: Option<TempPath>,
+    /// A write to it has failed.
+    torn: Arc<AtomicBool>,
+}
+
+impl Output {
+    pub(crate) fn new(name: &str, place: Place) -> Output {
+        Output { name: name.to_owned(), place, temporary: None, torn: Arc::default() }
+    }
+
+    /// Opens it, if it goes anywhere.
+    pub(crate) fn open_if_wanted(&mut self) -> Result<Option<Writer>, Failure> {
+        self.is_wanted().then(|| self.open()).transpose()
+    }
+
+    /// Opens it. A regular file is a new one, beside the one that it replaces.
+    pub(crate) fn open(&mut self) -> Result<Writer, Failure> {
+        let file = match &self.place {
+            Place::Stdout | Place::Descriptor(_, 1) => stdout()?,
+            Place::Descriptor(_, 2) => stderr()?,
+            Place::Descriptor(path, _) => self.told(OpenOptions::new().append(true).open(path))?,
+            Place::Device(path) => self.told(waiting::create(path))?,
+            Place::Refused(error) => return Err(Failure::output(&self.name, error)),
+            Place::File { path, old } => {
+                let (file, temporary) = self.told(beside(path, old.as_ref()))?;
+                self.temporary = Some(temporary);
+                file
+            }
+            Place::Nowhere => return Err(Failure::output(&self.name, &ErrorKind::NotFound.into())),
+        };
+        Ok(Writer { file: Arc::new(Waiting::new(file)), torn: Arc::clone(&self.torn) })
+    }
+
+    fn told<T>(&self, result: io::Result<T>) -> Result<T, Failure> {
+        result.map_err(|error| Failure::output(&self.name, &error))
+    }
+
+    /// Whether it is wanted at all.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !matches!(self.place, Place::Nowhere)
+    }
+
+    /// Whether it is our standard output.
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self.place, Place::Stdout)
+    }
+
+    /// Whether it is open, and a file from its first byte on, so that one may go back in it.
+    pub(crate) fn is_file(&self) -> bool {
+        self.temporary.is_some()
+    }
+
+    /// Gives a regular file its name, unless a write to it has failed: then it goes away, and what had the name keeps it.
+    /// Whoever wrote has told of the failure.
+    pub(crate) fn commit(&mut self) -> Result<(), Failure> {
+        let (Some(temporary), Place::File { path, .. }) = (self.temporary.take(), &self.place) else { return Ok(()) };
+        if self.torn.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        temporary.persist(path).map_err(|refused| {
+            // The work of hours is not thrown away for want of a name.
+            let kept = match refused.path.keep() {
+                Ok(kept) => format!("; it is in {}", kept.display()),
+                Err(_) => String::new(),
+            };
+            Failure::output(&self.name, &io::Error::other(format!("{}{kept}", refused.error)))
+        })
+    }
+}
+
+/// A new file in the folder of `path`, with the owner and the mode of the one that it is going to replace.
+pub(crate) fn beside(path: &Path, old: Option<&Metadata>) -> io::Result<(File, TempPath)> {
+    if old.is_some() {
+        // Nobody may replace what he may not write.
+        OpenOptions::new().write(true).open(path)?;
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // Less what the umask takes away, as of any new file.
+    builder.prefix(".tachy-").suffix(".partial").permissions(Permissions::from_mode(0o666));
+    let (file, temporary) = builder.tempfile_in(folder).map_err(plain)?.into_parts();
+    if let Some(old) = old {
+        let new = file.metadata()?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            // Only some may give files away; who may not owns the new one.
+            let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
+        }
+        file.set_permissions(old.permissions())?;
+    }
+    Ok((file, temporary))
+}
+
+/// The system's own error, without the name that nobody has given.
+fn plain(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>()?.raw_os_error());
+    inner.map_or(error, io::Error::from_raw_os_error)
+}
+
+/// Writes to an output. Clones write to the same place, one behind the other.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    file: Arc<Waiting<File>>,
+    torn: Arc<AtomicBool>,
+}
+
+impl Writer {
+    /// What is written to, to ask what it is.
+    pub(crate) fn file(&self) -> &File {
+        self.file.get_ref()
+    }
+
+    fn watched<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result.as_ref().is_err_and(|error| error.kind() != ErrorKind::Interrupted) {
+            self.torn.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl Write for Writer {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.watched(self.file.lent().write(data))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.watched(self.file.lent().flush())
+    }
+}
+
+impl Seek for Writer {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.watched(self.file.lent().seek(position))
+    }
+}

@@ -1,0 +1,101 @@
+//! Where in its program a run ended, in words: the function, the line of its source, the instruction.
+
+use tachy::disasm::disassemble;
+use tachy::program::{Frame, NoFrames, own_line};
+use tachy::{Cause, Error, Place, Session};
+
+use crate::failure::{CodePlace, Failure};
+use crate::hints::hints;
+use crate::load::Loaded;
+use crate::repeat::Repeat;
+use crate::text::symbol;
+
+impl Failure {
+    /// A run ended with this: says also which code that was.
+    pub(crate) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>, repeat: &Repeat) -> Failure {
+        let mut failure = Failure::library(error);
+        let Some(Place { pc, step }) = failure.place else { return failure };
+        // What the kernel does for the user program is the user program's doing.
+        let user_pc = session.served_ecall();
+        *failure.code = CodePlace::new(loaded, user_pc.unwrap_or(pc));
+        failure.code.user_pc = user_pc;
+        let mut more = Vec::new();
+        more.extend(failure.code.text("in"));
+        if let Some(user_pc) = user_pc {
+            if more.is_empty() {
+                more.push(format!("in the user program at {user_pc:#010x}"));
+            }
+            more.extend(CodePlace::new(loaded, pc).text("the kernel is in"));
+            if matches!(error, Error::Trap(trap) if trap.cause == Cause::IllegalInstruction) {
+                more.push("the kernel gives up there on a system call that it does not know or allow".to_owned());
+            }
+        }
+        if let Error::Trap(trap) = error {
+            if trap.cause != Cause::FetchFault {
+                more.push(format!("at `{}`", disassemble(session.word(pc), pc, session.machine().variant())));
+            }
+            let from = step.saturating_sub(20);
+            let command = repeat.command("trace", &[format!("--from={from}")]);
+            more.push(format!("`{command}`{} shows the steps before it", repeat.note()));
+        }
+        if matches!(error, Error::Difference(_)) {
+            more.push(format!("`{}`{} shows both rows", repeat.command("diff", &[]), repeat.note()));
+        }
+        let lines = [more.join("; ")].into_iter().chain(hints(error, loaded, session));
+        for line in lines.filter(|line| !line.is_empty()) {
+            failure.message.push_str("\n  ");
+            failure.message.push_str(&line);
+        }
+        failure
+    }
+}
+
+impl CodePlace {
+    fn new(loaded: &Loaded, address: u32) -> CodePlace {
+        let (frames, no_line) = match loaded.source_frames(address) {
+            Ok(frames) => (frames, None),
+            // That a file has none, or not for hand-written code, is no surprise.
+            Err(NoFrames::NoDebugInformation | NoFrames::NotCovered { .. }) => (Vec::new(), None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        // The symbols may have been stripped, and the debug information not.
+        let function = || frames.last().and_then(|frame| frame.function.clone());
+        CodePlace {
+            symbol: symbol(&loaded.program, address).or_else(function),
+            source: own_line(&frames).map(|line| line.to_string()),
+            frames,
+            no_line,
+            user_pc: None,
+        }
+    }
+
+    fn text(&self, how: &str) -> Option<String> {
+        let mut text = match (&self.symbol, &self.source) {
+            (Some(symbol), Some(source)) => format!("{how} {symbol} ({source})"),
+            (Some(place), None) | (None, Some(place)) => format!("{how} {place}"),
+            (None, None) => return self.no_line_text(),
+        };
+        // One function alone has been said already.
+        if let [_, _, ..] = self.frames[..] {
+            let frames: Vec<String> = self.frames.iter().filter_map(frame_text).collect();
+            text.push_str(&format!("; inlined: {}", frames.join(", in ")));
+        }
+        if let Some(no_line) = self.no_line_text() {
+            text = format!("{text}; {no_line}");
+        }
+        Some(text)
+    }
+
+    fn no_line_text(&self) -> Option<String> {
+        self.no_line.as_ref().map(|why| format!("no line is known: {why}"))
+    }
+}
+
+/// A function and its line, as far as they are known.
+fn frame_text(frame: &Frame) -> Option<String> {
+    match (&frame.function, &frame.line) {
+        (Some(function), Some(line)) => Some(format!("{function} ({line})")),
+        (Some(function), None) => Some(function.clone()),
+        (None, line) => line.as_ref().map(|line| line.to_string()),
+    }
+}

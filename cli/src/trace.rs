@@ -1,0 +1,222 @@
+//! `tachy trace`: a program and its rows.
+
+use std::io::{self, IsTerminal, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use tachy::risc0::Report as Part;
+use tachy::trace::{CountingSink, CsvSink, DigestSink, FileSink, Tee};
+use tachy::{NullSink, Session, Status};
+
+use crate::args::{EngineArgs, GuestArgs, ReportArgs};
+use crate::drive::{Drive, ResumeArg, Stopped};
+use crate::failure::Failure;
+use crate::files::Files;
+use crate::guest::{Guest, GuestFiles};
+use crate::help::{Scope, help};
+use crate::interrupt;
+use crate::output::{Output, Writer};
+use crate::progress::Progress;
+use crate::report::{Report, engine_name};
+use crate::risc0::seed::Seed;
+use crate::values::{Target, number, target};
+
+const EXAMPLES: &str = "  tachy trace guests/bin/fib.elf -- 5
+  tachy trace --from 1000 --to 1010 --effects effects.csv guests/bin/sha256.elf
+  tachy trace --format rows -o fib.rows guests/bin/fib.elf -- 5
+  tachy trace --format none --json guests/bin/fib.elf -- 20
+";
+
+/// Run a program and write down every step
+#[derive(Args)]
+#[command(after_long_help = help(Scope::Trace, EXAMPLES))]
+pub(crate) struct Trace {
+    #[command(flatten)]
+    engine: EngineArgs,
+
+    /// How rows are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Csv)]
+    format: Format,
+
+    /// First step to write down; if the program ends before it, there are no rows, and a word on standard error says so
+    #[arg(long, value_name = "STEP", value_parser = number, default_value_t = 0)]
+    from: u64,
+
+    /// Stop before this step
+    #[arg(long, value_name = "STEP", value_parser = number)]
+    to: Option<u64>,
+
+    /// Write rows to FILE, not to standard output (where they send the guest's output to standard error)
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Write effects to FILE, as CSV: what steps did outside their rows
+    #[arg(long, value_name = "FILE")]
+    effects: Option<PathBuf>,
+
+    #[command(flatten)]
+    report: ReportArgs,
+    #[command(flatten)]
+    guest: GuestArgs,
+    #[command(flatten)]
+    resume: ResumeArg,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Lines of text with a header line
+    Csv,
+    /// 32 bytes a row, after a header of 96; not onto a terminal
+    Rows,
+    /// Not at all: rows are made and dropped
+    None,
+}
+
+impl Trace {
+    pub(crate) fn main(&self) -> Result<u8, Failure> {
+        let stdout_users = self.stdout_users();
+        if stdout_users > 1 {
+            return Err(Failure::usage(
+                "rows, effects, JSON and journal cannot share standard output: give some a FILE",
+            ));
+        }
+        if self.to.is_some_and(|to| to < self.from) {
+            return Err(Failure::usage("--to lies before --from"));
+        }
+        interrupt::begin(self.guest.conditions.limits().time);
+        let mut files = Files::new();
+        let guest = GuestFiles::claim(&self.guest, &mut files)?;
+        let mut report = Report::claim(&self.report, &self.guest, &mut files, engine_name(self.engine.engine()))?;
+        let rows = files.output("--output", self.rows_target())?;
+        let effects = files.output("--effects", target(self.effects.as_deref()))?;
+        report.begin()?;
+        let result = self.trace(&mut report, guest, rows, effects, stdout_users > 0);
+        report.close(result)
+    }
+
+    fn trace(
+        &self,
+        report: &mut Report,
+        files: GuestFiles,
+        rows: Output,
+        effects: Output,
+        stdout_taken: bool,
+    ) -> Result<u8, Failure> {
+        let mut guest = Guest::read(&self.guest, files, Seed::drawn)?;
+        self.resume.check(guest.loaded.machine)?;
+        report.guest(&guest);
+        let progress = Progress::on_terminal(stdout_taken);
+        let mut session = guest.start(self.engine.engine(), stdout_taken, &progress)?;
+        let mut tables = self.open_tables(rows, effects, guest.loaded.program.digest())?;
+        let mut digest = report.wants_json().then(DigestSink::default);
+        let mut counts = CountingSink::default();
+
+        let sink = &mut Tee::new(Tee::new(&mut tables.text, &mut tables.binary), Tee::new(&mut digest, &mut counts));
+        let mut drive = Drive::new(&session, &progress, &self.resume);
+        let result = self.run(&mut drive, &mut session, sink, &mut |part| {
+            report.part(part);
+            guest.write_journal(Some(part))
+        });
+        drop(drive);
+        let finished = tables.finish();
+        report.session(&session);
+        report.facts.rows = counts.rows;
+        if let Some(digest) = digest {
+            report.facts.digests = digest.digest().into();
+        }
+        let result = result.map_err(|stopped| stopped.failure(&guest, &session));
+        if let (Ok(Status::Exited { .. } | Status::Paused { .. }), true) = (&result, self.from > session.steps()) {
+            self.tell_of_no_rows(session.steps());
+        }
+        let result = result.and_then(|status| finished.map(|()| status));
+        let result = result.and_then(|status| guest.finish(status, session.report().as_ref()));
+        let committed = guest.commit();
+        result.and_then(|code| committed.map(|()| code.unwrap_or(0)))
+    }
+
+    /// Runs up to the first step wanted without a trace, and then with one.
+    fn run(
+        &self,
+        drive: &mut Drive,
+        session: &mut Session<'_>,
+        sink: &mut dyn tachy::Sink,
+        part: &mut dyn FnMut(&Part) -> Result<(), Failure>,
+    ) -> Result<Status, Stopped> {
+        if self.from > 0
+            && let status @ (Status::Exited { .. } | Status::Paused { .. }) =
+                drive.run_to(session, self.from, &mut NullSink::off(), part)?
+        {
+            return Ok(status);
+        }
+        drive.run_to(session, self.to.unwrap_or(u64::MAX), sink, part)
+    }
+
+    fn rows_target(&self) -> Target<'_> {
+        match (self.format, &self.output) {
+            (Format::None, _) => Target::Nowhere,
+            (_, None) => Target::Stdout,
+            (_, path) => target(path.as_deref()),
+        }
+    }
+
+    /// How many of our tables and reports go to standard output.
+    fn stdout_users(&self) -> usize {
+        let targets =
+            [self.rows_target(), target(self.effects.as_deref()), self.report.json.target(), self.guest.r0vm.journal()];
+        targets.iter().filter(|target| matches!(target, Target::Stdout)).count()
+    }
+
+    /// The program ended before the first step that was wanted. Its end is no failure, but an empty table looks like one.
+    fn tell_of_no_rows(&self, steps: u64) {
+        // What nobody can read is not worth an error.
+        let _ = writeln!(
+            io::stderr(),
+            "tachy: no rows: the program ended after {steps} steps, before --from {}",
+            self.from
+        );
+    }
+
+    fn open_tables(&self, rows: Output, effects: Output, program: [u8; 32]) -> Result<Tables, Failure> {
+        let mut outputs = [rows, effects];
+        let [rows, effects] = &mut outputs;
+        let (rows, effects) = (rows.open_if_wanted()?, effects.open_if_wanted()?);
+        let (text, binary) = match self.format {
+            Format::Csv => (rows, None),
+            Format::Rows | Format::None => (None, rows),
+        };
+        if binary.as_ref().is_some_and(|writer| writer.file().is_terminal()) {
+            return Err(Failure::usage(
+                "rows of 32 bytes are nothing for a terminal: write them to a file with -o FILE",
+            ));
+        }
+        let text = match (text, effects) {
+            (None, None) => None,
+            (rows, effects) => Some(CsvSink::new(rows, effects).map_err(|error| Failure::output("the trace", &error))?),
+        };
+        Ok(Tables { text, binary: binary.map(|writer| FileSink::new(writer, program)), outputs })
+    }
+}
+
+/// Where rows and effects go.
+struct Tables {
+    text: Option<CsvSink<Writer, Writer>>,
+    binary: Option<FileSink<Writer>>,
+    /// Rows, effects.
+    outputs: [Output; 2],
+}
+
+impl Tables {
+    /// Ends the tables and gives them their names, as far as they are whole.
+    fn finish(&mut self) -> Result<(), Failure> {
+        let text = self.text.as_mut().map_or(Ok(()), CsvSink::finish);
+        let [rows, effects] = &mut self.outputs;
+        let binary = match &mut self.binary {
+            // A file of ours from its first byte on: its header can be completed.
+            Some(binary) if rows.is_file() => binary.finish(),
+            Some(binary) => binary.finish_stream(),
+            None => Ok(()),
+        };
+        let finished = text.and(binary).map_err(|error| Failure::output("the trace", &error));
+        finished.and(rows.commit()).and(effects.commit())
+    }
+}

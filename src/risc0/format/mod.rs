@@ -1,0 +1,40 @@
+//! RISC Zero's formats: program binaries, ELF files by its loader's rules, memory images and their Merkle tree, segments
+//! and claims, as RISC Zero 3.0 defines them. RISC Zero's own crates read the bytes that are made here.
+//!
+//! The authority is risc0-binfmt 3.0.5 and risc0-circuit-rv32im 4.0.5. A format must not know how instructions run, what
+//! they cost, or where a segment ends.
+
+mod binary;
+mod claim;
+mod digest;
+mod elf;
+mod image;
+mod image_id;
+mod kernel;
+pub(crate) mod layout;
+mod receipt;
+mod segment;
+mod tree;
+
+pub use binary::Binary;
+pub use claim::Claim;
+pub use digest::{Digest, ParseDigestError, tagged_struct};
+pub use image::Image;
+pub(super) use image_id::image_id;
+pub use kernel::KERNEL_ELF;
+pub use receipt::ReceiptClaim;
+pub(super) use receipt::output_digest;
+pub use segment::{PartialImage, PovwJob, PovwNonce, Segment, SegmentRecord, TouchedPage};
+pub use tree::Tree;
+
+/// The user program's entry is stored as a word here, where the kernel reads it.
+pub const USER_ENTRY_ADDRESS: u32 = 0x0001_0000;
+
+/// User programs lie below this address.
+pub const USER_END: u32 = 0xc000_0000;
+
+/// Where a segment's last step leaves the pc for the next one to begin with.
+pub const SUSPEND_PC_ADDRESS: u32 = 0xffff_0210;
+
+/// Where it leaves the mode: 0 for user mode, anything else for machine mode.
+pub const SUSPEND_MODE_ADDRESS: u32 = 0xffff_0214;

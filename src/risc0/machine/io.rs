@@ -1,0 +1,191 @@
+//! Machine ecalls `read` and `write`: the kernel speaks with the host.
+
+use tachy_runtime::HartState;
+
+use super::R0vm;
+use super::banks::Banks;
+use super::calls::{A0, A1, A2};
+use crate::callers;
+use crate::machine::{Flow, Refusal, World};
+use crate::risc0::host::{Guest, Host, HostError};
+use crate::risc0::layout::*;
+use crate::surroundings::HostSide;
+
+/// The most that one call moves.
+const TRANSFER_BYTES: u32 = 1024;
+/// Words that one cycle moves.
+const GROUP_WORDS: u32 = 4;
+
+/// The guest as its host sees it. Memory is up to date, the banks' words included.
+struct View<'a, 'vm> {
+    vm: &'a HartState<'vm>,
+    banks: &'a Banks,
+    user_cycles: u64,
+    user_pc: u32,
+}
+
+impl Guest for View<'_, '_> {
+    fn register(&self, number: u8) -> u32 {
+        self.banks.user(self.vm, number)
+    }
+
+    fn word(&self, address: u32) -> u32 {
+        self.vm.word(address)
+    }
+
+    fn bytes(&self, address: u32, buffer: &mut [u8]) {
+        let bytes = u32::try_from(buffer.len()).ok().and_then(|bytes| self.vm.bytes(address, bytes));
+        if let Some(bytes) = bytes {
+            buffer.copy_from_slice(bytes);
+        }
+    }
+
+    fn user_cycles(&self) -> u64 {
+        self.user_cycles
+    }
+
+    fn pc(&self) -> u32 {
+        self.user_pc
+    }
+}
+
+impl R0vm {
+    fn view<'a, 'vm>(&'a self, vm: &'a mut HartState<'vm>) -> View<'a, 'vm> {
+        self.banks.write_out(vm);
+        // The ecall's own first cycle counts already.
+        View { vm, banks: &self.banks, user_cycles: self.user_cycles(vm) + 1, user_pc: self.user_pc }
+    }
+
+    /// Two cycles, and one for each byte or group of words that is stored.
+    pub(super) fn host_read(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
+        check_range("a host read of too many bytes: a2 =", buffer, bytes)?;
+        if bytes > 0 && buffer < LOWEST {
+            return Err(Refusal::Illegal("a host read into", buffer));
+        }
+        let data = match self.answer.take() {
+            Some(data) => data,
+            None => self.ask(vm, world, descriptor, bytes)?,
+        };
+        world.write_register(vm, A0, data.len() as u32);
+        let cycles = match self.store_bytes(vm, world, buffer, &data) {
+            Ok(cycles) => cycles,
+            Err(refusal) => {
+                self.answer = Some(data);
+                return Err(refusal);
+            }
+        };
+        self.segment.reads.push(data);
+        self.charge(vm, 1 + cycles);
+        // The host may take its time.
+        vm.end_slice();
+        Ok(Flow::Next)
+    }
+
+    /// What the host has to say, `bytes` bytes of it at the most.
+    fn ask(
+        &self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        descriptor: u32,
+        bytes: u32,
+    ) -> Result<Vec<u8>, Refusal> {
+        let mut data = vec![0; bytes as usize];
+        // A kernel that asks for itself has no user.
+        let caller_pc = if self.user_pc == 0 { vm.pc() } else { self.user_pc };
+        let (host, view) = (host_of(world)?, self.view(vm));
+        let filled = callers::call(|| host.read(&view, descriptor, &mut data))?.map_err(|error| match error {
+            HostError::GuestPanic { message } => Refusal::GuestPanic(message, caller_pc),
+            error => Refusal::host(error),
+        })?;
+        if filled > data.len() {
+            return Err(Refusal::Illegal("a host read that claims more bytes than it had room for, of", bytes));
+        }
+        data.truncate(filled);
+        Ok(data)
+    }
+
+    /// Stores what the host gave: bytes up to a word's beginning, words in groups, and the bytes that are left. How many
+    /// of these there were.
+    fn store_bytes(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        mut address: u32,
+        mut data: &[u8],
+    ) -> Result<u64, Refusal> {
+        let mut cycles = 0;
+        let head = data.len().min((address.wrapping_neg() & 3) as usize);
+        let (bytes, rest) = data.split_at(head);
+        for &byte in bytes {
+            self.store_byte(vm, world, address, byte)?;
+            address = address.wrapping_add(1);
+            cycles += 1;
+        }
+        data = rest;
+        while data.len() >= 4 {
+            for unit in 0..GROUP_WORDS {
+                match data.split_first_chunk() {
+                    Some((&word, rest)) => {
+                        self.store_word(vm, world, address, u32::from_le_bytes(word))?;
+                        address = address.wrapping_add(4);
+                        data = rest;
+                    }
+                    None => self.store_word(vm, world, UNUSED_WORDS + 4 * unit, 0)?,
+                }
+            }
+            cycles += 1;
+        }
+        for &byte in data {
+            self.store_byte(vm, world, address, byte)?;
+            address = address.wrapping_add(1);
+            cycles += 1;
+        }
+        Ok(cycles)
+    }
+
+    fn store_byte(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        address: u32,
+        byte: u8,
+    ) -> Result<(), Refusal> {
+        let word = self.load_word(vm, world, address)?;
+        let shift = address % 4 * 8;
+        self.store_word(vm, world, address, word & !(0xff << shift) | (byte as u32) << shift)
+    }
+
+    /// Two cycles; what is written is looked at, not loaded.
+    pub(super) fn host_write(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
+        check_range("a host write of too many bytes: a2 =", buffer, bytes)?;
+        let view = self.view(vm);
+        let mut data = vec![0; bytes as usize];
+        view.bytes(buffer, &mut data);
+        let host = host_of(world)?;
+        let answer = callers::call(|| host.write(&view, descriptor, &data))?.map_err(Refusal::host)?;
+        self.segment.writes.push(answer);
+        world.write_register(vm, A0, answer);
+        self.charge(vm, 1);
+        vm.end_slice();
+        Ok(Flow::Next)
+    }
+}
+
+/// Who answers.
+fn host_of<'a, 'env>(world: &'a mut World<'env>) -> Result<&'a mut HostSide<'env>, Refusal> {
+    world
+        .env
+        .host
+        .as_mut()
+        .ok_or(Refusal::Illegal("a question to its host, of which the session has none; descriptor", 0))
+}
+
+/// A buffer may not wrap around, nor be longer than a call can move.
+fn check_range(what: &'static str, buffer: u32, bytes: u32) -> Result<(), Refusal> {
+    match buffer.checked_add(bytes) {
+        Some(_) if bytes <= TRANSFER_BYTES => Ok(()),
+        _ => Err(Refusal::Illegal(what, bytes)),
+    }
+}

@@ -1,0 +1,195 @@
+//! Memory as the machine itself uses it, and what each first touch takes.
+//!
+//! Each segment begins with stores into the page of the registers, so that accesses to registers never pay.
+
+use std::collections::BTreeMap;
+
+use tachy_runtime::{HartState, PAGE_BYTES, PAGES, PageContent, PageState, page_of};
+
+use super::{COUNTED, R0vm, USER_FETCH, USER_READ, USER_WRITE};
+use crate::error::{Error, LimitError, Place};
+use crate::machine::{Budget, Refusal, World};
+use crate::program::Program;
+use crate::risc0::layout::*;
+use crate::trace::{EffectKind, Space};
+
+/// Fills memory with the program's image. Every page that it has counts.
+pub(super) fn fill(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<(), Error> {
+    for segment in program.segments() {
+        let end = segment.address as u64 + segment.memory_bytes as u64;
+        for page in page_of(segment.address)..end.div_ceil(PAGE_BYTES as u64).min(PAGES as u64) as u32 {
+            let state = vm.page_state(page * PAGE_BYTES);
+            if !state.contains(COUNTED) {
+                let place = Place { pc: program.entry(), step: 0 };
+                let limit = budget.memory_limit();
+                budget.take_pages(1).map_err(|_| LimitError { limit, place })?;
+                vm.set_page_state(page * PAGE_BYTES, state.with(COUNTED));
+            }
+        }
+        if let Some(target) = vm.bytes_mut(segment.address, segment.data.len() as u32) {
+            target.copy_from_slice(&segment.data);
+        }
+    }
+    // A kernel by itself starts in machine mode at its entry.
+    if program.user_entry().is_none() {
+        vm.set_word(SUSPEND_PC, program.entry());
+        vm.set_word(SUSPEND_MODE, 1);
+    }
+    Ok(())
+}
+
+impl R0vm {
+    /// Brings a page in for `step`, unless this segment has.
+    pub(super) fn page_in(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        step: u64,
+        page: u32,
+    ) -> Result<(), Refusal> {
+        if !self.paging.is_loaded(page) {
+            let address = page * PAGE_BYTES;
+            let state = vm.page_state(address);
+            if !state.contains(COUNTED) {
+                world.budget.take_pages(1)?;
+                vm.set_page_state(address, state.with(COUNTED));
+            }
+            let cycles = self.paging.load(page);
+            self.charge_paging(vm, world, step, EffectKind::PageIn, page, cycles);
+        }
+        self.open(vm, page);
+        Ok(())
+    }
+
+    /// Marks a page for `step` as one that must be written out at the end of the segment, unless it is.
+    pub(super) fn page_out(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        step: u64,
+        page: u32,
+    ) -> Result<(), Refusal> {
+        self.page_in(vm, world, step, page)?;
+        if !self.paging.is_dirty(page) {
+            self.segment.keep(page, || copy_page(vm, page));
+            let cycles = self.paging.make_dirty(page);
+            self.charge_paging(vm, world, step, EffectKind::PageOut, page, cycles);
+            self.open(vm, page);
+        }
+        Ok(())
+    }
+
+    fn charge_paging(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        step: u64,
+        kind: EffectKind,
+        page: u32,
+        cycles: u32,
+    ) {
+        self.segment.paging_cycles += cycles as u64;
+        vm.charge(cycles as u64);
+        world.record_paging(vm, step, kind, page, cycles);
+    }
+
+    /// Lets the engines do alone what this page has been paid for.
+    fn open(&self, vm: &mut HartState<'_>, page: u32) {
+        let address = page * PAGE_BYTES;
+        // Below the lowest address instructions may do nothing; in the system page each access is the machine's.
+        if address < LOWEST || page == SYSTEM_PAGE {
+            return;
+        }
+        let user = address < KERNEL_START;
+        let mut state = vm.page_state(address).with(PageState::READ).with(PageState::FETCH);
+        if user {
+            state = state.with(USER_READ).with(USER_FETCH);
+        }
+        if self.paging.is_dirty(page) && !state.contains(PageState::CODE) {
+            state = state.with(PageState::WRITE);
+            if user {
+                state = state.with(USER_WRITE);
+            }
+        }
+        vm.set_page_state(address, state);
+    }
+
+    /// Closes every page of the segment: the next one has to pay anew.
+    pub(super) fn close_pages(&mut self, vm: &mut HartState<'_>) {
+        for &page in self.paging.touched() {
+            let state = vm.page_state(page * PAGE_BYTES);
+            let kept = state.0 & (PageState::CODE.0 | COUNTED.0);
+            vm.set_page_state(page * PAGE_BYTES, PageState(kept));
+        }
+        self.paging.clear();
+    }
+
+    /// The word at `address & !3`, as the host may look at it: nothing is paid.
+    pub(super) fn peek(&self, vm: &mut HartState<'_>, address: u32) -> u32 {
+        if page_of(address) == SYSTEM_PAGE {
+            self.banks.write_out(vm);
+        }
+        vm.word(address)
+    }
+
+    /// Loads the word at `address & !3` for a system instruction.
+    pub(super) fn load_word(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        address: u32,
+    ) -> Result<u32, Refusal> {
+        self.page_in(vm, world, vm.steps(), page_of(address))?;
+        let word = self.peek(vm, address);
+        world.record(vm, EffectKind::Read, Space::Memory, address & !3, word, word);
+        Ok(word)
+    }
+
+    /// Stores a word at `address & !3` for a system instruction.
+    pub(super) fn store_word(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        address: u32,
+        word: u32,
+    ) -> Result<(), Refusal> {
+        self.page_out(vm, world, vm.steps(), page_of(address))?;
+        let before = self.peek(vm, address);
+        if let Some(stored) = &mut self.stored {
+            stored.push((address & !3, before));
+        }
+        vm.set_word(address, word);
+        world.record(vm, EffectKind::Write, Space::Memory, address & !3, before, word);
+        if page_of(address) == SYSTEM_PAGE {
+            let before = vm.registers();
+            self.banks.read_back(vm);
+            world.record_registers(vm, &before);
+        }
+        if vm.page_state(address).contains(PageState::CODE) {
+            world.code_written.push(address & !3);
+        }
+        Ok(())
+    }
+
+    /// Takes back what a system instruction has stored, each word with what it was before.
+    pub(super) fn take_back(&mut self, vm: &mut HartState<'_>, stored: Vec<(u32, u32)>) {
+        for (address, before) in stored.into_iter().rev() {
+            vm.set_word(address, before);
+            if page_of(address) == SYSTEM_PAGE {
+                self.banks.read_back(vm);
+            }
+        }
+    }
+}
+
+/// A page as it is now.
+pub(super) fn copy_page(vm: &HartState<'_>, page: u32) -> Box<PageContent> {
+    let mut copy: Box<PageContent> = bytemuck::zeroed_box();
+    if let Some(bytes) = vm.bytes(page * PAGE_BYTES, PAGE_BYTES) {
+        copy.copy_from_slice(bytes);
+    }
+    copy
+}
+
+/// Pages before they were first written in a segment, by number.
+pub(super) type KeptPages = BTreeMap<u32, Box<PageContent>>;

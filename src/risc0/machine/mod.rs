@@ -1,0 +1,271 @@
+//! Machine `r0vm`: RISC Zero's R0VM 3.0, step for step and cycle for cycle as its own executor has it.
+//!
+//! Two modes with a bank of registers each, which are memory too; an x0 that is a register like others; pages that
+//! cost cycles at their first touch and first write in a segment; and segments that end at an exact cycle. A step is one
+//! cycle; what costs more is taken from the slice, so that the engines stop where the segment does.
+//!
+//! Here are permissions and the engines' questions. Costs are in `paging` and `memory`, registers in `banks`, the ends of
+//! segments in `segments`, system instructions in `calls`. Source: the crate risc0-circuit-rv32im 4.0.5.
+
+mod accelerators;
+mod banks;
+mod bigint;
+mod calls;
+mod io;
+mod memory;
+mod paging;
+mod segments;
+mod sha2;
+
+use tachy_runtime::{Access, HartState, PageState, page_of};
+
+use crate::error::{Cause, Error};
+use crate::isa::{Op, Variant};
+use crate::machine::{Between, Budget, Flow, Machine, MachineKind, Refusal, World};
+use crate::program::Program;
+use crate::risc0::host::HostOutput;
+use crate::risc0::layout::*;
+use crate::risc0::{CallCount, Digest, Exit, Report};
+use crate::rules::Rules;
+use crate::surroundings::{HostSide, Surroundings};
+
+use banks::Banks;
+use calls::ECALL_NAMES;
+use paging::Paging;
+use segments::{Segment, Totals};
+
+pub(crate) use bigint::BigIntError;
+
+/// What user mode may do without help, beside the engines' bits, which are machine mode's.
+const USER_READ: PageState = PageState(0x10);
+const USER_WRITE: PageState = PageState(0x20);
+const USER_FETCH: PageState = PageState(0x40);
+/// This page counts already.
+const COUNTED: PageState = PageState(0x80);
+
+/// Index of a mode in [`R0vm::RULES`].
+const USER: usize = 0;
+const MACHINE: usize = 1;
+
+/// See the module.
+pub(crate) struct R0vm {
+    /// The mode word: 0 is user mode, anything else machine mode.
+    mode: u32,
+    banks: Banks,
+    paging: Paging,
+    segment: Segment,
+    totals: Totals,
+    /// The step at which the session began, or went on after a pause: its cycles are counted from there.
+    first_step: u64,
+    /// Cycles that system instructions took beyond their step since then.
+    extra_cycles: u64,
+    /// Machine ecalls carried out, by a7.
+    calls: [CallCount; ECALL_NAMES.len()],
+    /// What the machine ecall under way has stored: addresses, and what was there before.
+    stored: Option<Vec<(u32, u32)>>,
+    /// What the host has answered to a read that a limit then stopped: it is not asked twice.
+    answer: Option<Vec<u8>>,
+    /// Where the user's last ecall or trap was.
+    user_pc: u32,
+    /// What the program gave when it terminated: a0, a1.
+    terminated: Option<(u32, u32)>,
+    /// The eight words it gave with that.
+    output: Option<[u32; 8]>,
+    /// What it left with the library's host when it ended.
+    left: Option<HostOutput>,
+}
+
+impl Machine for R0vm {
+    const KIND: MachineKind = MachineKind::R0vm;
+    const VARIANT: Variant = Variant::R0vm;
+    const RULES: &'static [Rules] = &[
+        Rules {
+            variant: Variant::R0vm,
+            read: USER_READ,
+            write: USER_WRITE,
+            fetch: USER_FETCH,
+            fetch_range: Some((LOWEST, KERNEL_START - 1)),
+            shunt: true,
+        },
+        Rules {
+            variant: Variant::R0vm,
+            read: PageState::READ,
+            write: PageState::WRITE,
+            fetch: PageState::FETCH,
+            fetch_range: Some((LOWEST, MACHINE_BANK - 1)),
+            shunt: true,
+        },
+    ];
+
+    fn mode(&self) -> usize {
+        if self.mode == 0 { USER } else { MACHINE }
+    }
+
+    fn boot(
+        program: &Program,
+        env: &Surroundings<'_>,
+        vm: &mut HartState<'_>,
+        budget: &mut Budget,
+    ) -> Result<R0vm, Error> {
+        memory::fill(program, vm, budget)?;
+        let pc = vm.word(SUSPEND_PC);
+        if pc < LOWEST {
+            return Err(Error::Boot {
+                machine: MachineKind::R0vm,
+                reason: format!("its image begins at {pc:#010x}, below {LOWEST:#010x} where no code may lie"),
+            });
+        }
+        let mode = vm.word(SUSPEND_MODE);
+        vm.set_pc(pc);
+        Ok(R0vm {
+            mode,
+            banks: Banks::read(vm, mode != 0),
+            paging: Paging::new()?,
+            segment: Segment::new(&env.segments)?,
+            totals: Totals::default(),
+            first_step: 0,
+            extra_cycles: 0,
+            calls: Default::default(),
+            stored: None,
+            answer: None,
+            user_pc: 0,
+            terminated: None,
+            output: None,
+            left: None,
+        })
+    }
+
+    fn access(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        step: u64,
+        address: u32,
+        access: Access,
+    ) -> Result<(), Refusal> {
+        let (fault, misaligned) = match access {
+            Access::Load(_) => (Cause::LoadFault, Cause::LoadMisaligned),
+            Access::Store(_) => (Cause::StoreFault, Cause::StoreMisaligned),
+            Access::Fetch => (Cause::FetchFault, Cause::InstructionMisaligned),
+        };
+        if !self.may_touch(address) {
+            return Err(Refusal::Trap(fault, address));
+        }
+        let page = page_of(address);
+        if page == SYSTEM_PAGE {
+            self.banks.write_out(vm);
+        }
+        // The word comes in before the alignment is looked at; a program can come to a misaligned pc and run there.
+        self.page_in(vm, world, step, page)?;
+        if access != Access::Fetch && !address.is_multiple_of(access.align_bytes()) {
+            return Err(Refusal::Trap(misaligned, address));
+        }
+        if matches!(access, Access::Store(_)) {
+            self.page_out(vm, world, step, page)?;
+        }
+        Ok(())
+    }
+
+    fn price(&self, vm: &HartState<'_>, address: u32, access: Access) -> Option<u64> {
+        let page = page_of(address);
+        let interpreted =
+            !self.may_touch(address) || page == SYSTEM_PAGE || !address.is_multiple_of(access.align_bytes());
+        if interpreted {
+            return None;
+        }
+        debug_assert!(vm.page_state(address).0 != 0 || !self.paging.is_loaded(page));
+        let write = if matches!(access, Access::Store(_)) { self.paging.dirty_cycles(page) } else { 0 };
+        Some((self.paging.load_cycles(page) + write) as u64)
+    }
+
+    fn stored(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>, address: u32) -> bool {
+        let system = page_of(address) == SYSTEM_PAGE;
+        if system {
+            let before = vm.registers();
+            self.banks.read_back(vm);
+            world.record_registers(vm, &before);
+        }
+        system
+    }
+
+    // Native code takes x0 for 0. That it is something else takes a program that stores into the bank itself.
+    fn allows_native(&self, vm: &HartState<'_>) -> bool {
+        vm.register(tachy_runtime::Slot::x(0)) == 0
+    }
+
+    fn between(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Between, Refusal> {
+        self.between_steps(vm, world)
+    }
+
+    fn system(&mut self, op: Op, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
+        let before = world.effects.len();
+        let done = match (op, self.mode) {
+            (Op::Ebreak, _) => Err(Refusal::Trap(Cause::Breakpoint, vm.pc())),
+            (Op::Mret, _) => self.return_to_user(vm, world),
+            (_, 0) => self.user_ecall(vm, world),
+            _ => self.machine_ecall(vm, world),
+        };
+        match &done {
+            // A trap is written down when it is clear whether there is a handler.
+            Ok(_) | Err(Refusal::Trap(..)) => {}
+            // It may be done again, under another limit: nothing stays but what it has paid for.
+            Err(refusal) if refusal.is_limit() => world.keep_page_effects(before),
+            Err(_) => world.record_instruction(vm, before),
+        }
+        done
+    }
+
+    fn refused(&mut self, refusal: Refusal, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
+        match refusal {
+            Refusal::Trap(cause, address) => self.trap(cause, address, vm, world),
+            other => Err(other),
+        }
+    }
+
+    fn report(&self, vm: &HartState<'_>, world: &World<'_>) -> Option<Report> {
+        let own = world.env.host.as_ref().and_then(HostSide::own);
+        Some(Report {
+            earlier: Vec::new(),
+            steps: vm.steps() - self.first_step,
+            input: world.env.segments.input,
+            povw: world.env.segments.povw,
+            segments: self.totals.segments,
+            user_cycles: self.user_cycles(vm),
+            paging_cycles: self.totals.paging_cycles,
+            reserved_cycles: self.totals.reserved_cycles,
+            total_cycles: self.totals.total_cycles,
+            each: self.totals.each.clone(),
+            exit: self.terminated.map(|(a0, _)| Exit::new(a0)),
+            output: self.output.map(Digest),
+            ecalls: ECALL_NAMES.into_iter().zip(self.calls).collect(),
+            journal: self.left.as_ref().and_then(|left| left.journal.clone()),
+            assumptions: self.left.as_ref().map_or(Vec::new(), |left| left.assumptions.clone()),
+            keccaks: self.left.as_ref().map_or(Vec::new(), |left| left.keccaks.clone()),
+            syscalls: own.map_or(Vec::new(), |host| {
+                host.counts().map(|(name, count)| (name.to_owned(), count.calls, count.bytes)).collect()
+            }),
+            roots: None,
+        })
+    }
+
+    fn resume(&mut self, vm: &mut HartState<'_>, _: &mut World<'_>) -> bool {
+        if !matches!(self.terminated.map(|(a0, _)| Exit::new(a0)), Some(Exit::Paused(_))) {
+            return false;
+        }
+        self.begin_part(vm);
+        true
+    }
+
+    fn end(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
+        let committed = self.output.is_some_and(|output| output != [0; 8]);
+        self.left = world.env.host.as_mut().and_then(HostSide::own_mut).map(|host| host.finish(committed));
+        self.last_segment(vm, world)
+    }
+}
+
+impl R0vm {
+    /// Whether an instruction may fetch, load or store at `address` in the current mode.
+    fn may_touch(&self, address: u32) -> bool {
+        address >= LOWEST && (self.mode != 0 || address < KERNEL_START)
+    }
+}

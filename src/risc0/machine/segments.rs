@@ -1,0 +1,226 @@
+//! Segments: when one ends, what is done between two, and what is written down of each for a prover.
+//!
+//! A segment begins with *resume*, which hands the program eight input words, and ends with *suspend*, which leaves pc,
+//! mode and registers in memory. Before each instruction the session's limit is looked at, then the segment's.
+
+use tachy_runtime::{HartState, PageContent};
+
+use super::R0vm;
+use super::memory::{KeptPages, copy_page};
+use crate::error::Error;
+use crate::machine::{Between, Refusal, World};
+use crate::risc0::layout::*;
+use crate::risc0::{Digest, PovwJob, SegmentCycles, SegmentRecord, TouchedPage};
+use crate::surroundings::SegmentRules;
+
+/// Cycles over all segments that have ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) segments: u64,
+    pub(crate) each: Vec<SegmentCycles>,
+    pub(crate) paging_cycles: u64,
+    pub(crate) reserved_cycles: u64,
+    pub(crate) total_cycles: u64,
+}
+
+/// The segment under way.
+pub(super) struct Segment {
+    po2: u32,
+    input: [u32; 8],
+    povw: Option<PovwJob>,
+    /// Whether records are kept for a prover.
+    records: bool,
+    /// Whether it has begun: a limit may stop that, too.
+    resumed: bool,
+    /// Steps and extra cycles of the session when it began.
+    first_step: u64,
+    first_extra: u64,
+    pub(super) paging_cycles: u64,
+    kept: KeptPages,
+    pub(super) reads: Vec<Vec<u8>>,
+    pub(super) writes: Vec<u32>,
+}
+
+impl Segment {
+    /// The first of a session.
+    pub(super) fn new(rules: &SegmentRules) -> Result<Segment, Error> {
+        Ok(Segment {
+            po2: rules.check_po2()?,
+            input: rules.input.0,
+            povw: rules.povw,
+            records: rules.records,
+            resumed: false,
+            first_step: 0,
+            first_extra: 0,
+            paging_cycles: PAGING_START_CYCLES as u64,
+            kept: KeptPages::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+        })
+    }
+
+    /// Keeps what a page held before it is first written, if anyone wants to know.
+    pub(super) fn keep(&mut self, page: u32, copy: impl FnOnce() -> Box<PageContent>) {
+        if self.records {
+            self.kept.entry(page).or_insert_with(copy);
+        }
+    }
+
+    /// Whether paging alone has taken more than a segment has. The instruction that did so is the last one: what the check
+    /// before the next one says no longer depends on the pages that this one still names.
+    pub(super) fn is_overdrawn(&self) -> bool {
+        self.paging_cycles >> self.po2 != 0
+    }
+
+    /// Cycles at which it ends.
+    fn threshold(&self) -> u64 {
+        let margin = if self.po2 >= 15 { MARGIN_CYCLES } else { MARGIN_SMALL_CYCLES };
+        (1 << self.po2) - margin
+    }
+}
+
+impl R0vm {
+    /// User cycles of the session so far.
+    pub(super) fn user_cycles(&self, vm: &HartState<'_>) -> u64 {
+        vm.steps() - self.first_step + self.extra_cycles
+    }
+
+    /// User cycles of the segment so far.
+    fn segment_user_cycles(&self, vm: &HartState<'_>) -> u64 {
+        (vm.steps() - self.segment.first_step) + (self.extra_cycles - self.segment.first_extra)
+    }
+
+    /// All cycles of the segment so far, those that its end will take included.
+    fn segment_cycles(&self, vm: &HartState<'_>) -> u64 {
+        self.segment_user_cycles(vm) + self.segment.paging_cycles + RESERVED_CYCLES
+    }
+
+    /// Takes cycles that an instruction needs beyond its step.
+    pub(super) fn charge(&mut self, vm: &mut HartState<'_>, cycles: u64) {
+        self.extra_cycles += cycles;
+        vm.charge(cycles);
+    }
+
+    /// See [`crate::machine::Machine::between`].
+    pub(super) fn between_steps(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Between, Refusal> {
+        let mut acted = false;
+        if !self.segment.resumed {
+            self.resume(vm, world)?;
+            acted = true;
+        }
+        let used = self.user_cycles(vm);
+        let limit = world.budget.limit_cycles.unwrap_or(u64::MAX);
+        if used >= limit {
+            return Err(Refusal::CycleLimit { used, limit });
+        }
+        let threshold = self.segment.threshold();
+        if self.segment_cycles(vm) > threshold {
+            if self.segment_cycles(vm) >= 1 << self.segment.po2 {
+                return Err(Refusal::SegmentTooSmall(self.segment.po2));
+            }
+            self.suspend(vm, world)?;
+            let po2 = self.segment.po2;
+            self.finish(vm, world, po2, threshold as u32)?;
+            self.resume(vm, world)?;
+            acted = true;
+        }
+        // An instruction may begin while the threshold is not passed, and one always may after a split.
+        let steps = (threshold + 1).saturating_sub(self.segment_cycles(vm)).max(1);
+        Ok(Between { steps: steps.min(limit - used), acted })
+    }
+
+    /// Goes on after a pause, as a session of its own: segments and cycles are counted anew.
+    pub(super) fn begin_part(&mut self, vm: &HartState<'_>) {
+        self.first_step = vm.steps();
+        self.extra_cycles = 0;
+        self.totals = Totals::default();
+        self.calls = Default::default();
+        (self.terminated, self.output, self.left) = (None, None, None);
+    }
+
+    /// Begins a segment.
+    fn resume(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
+        self.segment.first_step = vm.steps();
+        self.segment.first_extra = self.extra_cycles;
+        let [pc, mode] = [SUSPEND_PC, SUSPEND_MODE].map(|address| self.load_word(vm, world, address));
+        let (pc, mode) = (pc?, mode?);
+        if pc < LOWEST {
+            return Err(Refusal::Illegal("a segment that begins at", pc));
+        }
+        vm.set_pc(pc);
+        self.mode = mode;
+        self.banks.switch(vm, mode != 0);
+        for (index, word) in self.segment.input.into_iter().enumerate() {
+            self.store_word(vm, world, GLOBAL_INPUT + 4 * index as u32, word)?;
+        }
+        self.segment.resumed = true;
+        Ok(())
+    }
+
+    /// Leaves pc, mode and registers in memory.
+    fn suspend(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
+        let pc = vm.pc();
+        self.store_word(vm, world, SUSPEND_PC, pc)?;
+        self.store_word(vm, world, SUSPEND_MODE, self.mode)?;
+        self.banks.write_out(vm);
+        self.page_out(vm, world, vm.steps(), SYSTEM_PAGE)
+    }
+
+    /// The program has terminated: ends the last segment, which is as small as it can be.
+    pub(super) fn last_segment(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
+        self.suspend(vm, world)?;
+        let po2 = self.segment_cycles(vm).next_power_of_two().ilog2();
+        self.finish(vm, world, po2, 0)
+    }
+
+    /// Hands the segment over and clears the way for the next.
+    fn finish(
+        &mut self,
+        vm: &mut HartState<'_>,
+        world: &mut World<'_>,
+        po2: u32,
+        threshold: u32,
+    ) -> Result<(), Refusal> {
+        let (user_cycles, paging_cycles) = (self.segment_user_cycles(vm), self.segment.paging_cycles);
+        let [user, paging] = [user_cycles, paging_cycles].map(|cycles| u32::try_from(cycles).unwrap_or(u32::MAX));
+        let pages = self.page_records(vm);
+        let record = SegmentRecord {
+            index: self.totals.segments,
+            po2,
+            threshold,
+            user_cycles: user,
+            paging_cycles: paging,
+            pages,
+            input: Digest(self.segment.input),
+            output: self.output.map(Digest),
+            terminate: self.terminated,
+            reads: std::mem::take(&mut self.segment.reads),
+            writes: std::mem::take(&mut self.segment.writes),
+            povw_nonce: self.segment.povw.map(|job| job.nonce(self.totals.segments as u32)),
+        };
+        self.totals.segments += 1;
+        self.totals.each.push(SegmentCycles { po2, user_cycles: user, paging_cycles: paging });
+        self.totals.paging_cycles += paging_cycles;
+        self.totals.total_cycles += 1 << po2;
+        self.totals.reserved_cycles += (1u64 << po2).saturating_sub(user_cycles + paging_cycles);
+        self.segment.paging_cycles = PAGING_START_CYCLES as u64;
+        self.segment.resumed = false;
+        self.close_pages(vm);
+        world.segment(record)
+    }
+
+    /// What the segment touched, for a prover; nothing if there is none.
+    fn page_records(&mut self, vm: &HartState<'_>) -> Vec<TouchedPage> {
+        if !self.segment.records {
+            return Vec::new();
+        }
+        let mut kept = std::mem::take(&mut self.segment.kept);
+        let mut pages: Vec<u32> = self.paging.touched().to_vec();
+        pages.sort_unstable();
+        let record = |page| match kept.remove(&page) {
+            Some(before) => TouchedPage { page, before, after: Some(copy_page(vm, page)) },
+            None => TouchedPage { page, before: copy_page(vm, page), after: None },
+        };
+        pages.into_iter().map(record).collect()
+    }
+}

@@ -1,0 +1,131 @@
+//! What `tachy` says about a trap beyond the trap: what it most likely comes from, and where in the user program it
+//! belongs. Traps with no such cause are told without one.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::common::{R, W, X, elf};
+use serde_json::{Value, json};
+use tachy::decode::{Instruction, encode};
+use tachy::isa::Op;
+
+const CODE: u32 = 0x1_0000;
+/// Where the text of RISC Zero's guests lies.
+const GUEST: u32 = 0x0020_0800;
+
+/// Runs a program; what came of it on standard error, and on standard output.
+fn run(options: &[&str], program: &[u8]) -> (String, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("program");
+    fs::write(&path, program).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tachy"));
+    let output = command.arg("run").args(options).arg(path).stdin(Stdio::null()).output().expect("tachy starts");
+    assert_eq!(output.status.code(), Some(73), "{output:?}");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (text(output.stderr), text(output.stdout))
+}
+
+/// A program of these words at an address.
+fn at(address: u32, words: &[u32]) -> Vec<u8> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    elf(address, &[(address, &bytes, R | X)])
+}
+
+fn op(op: Op, rd: u8, rs1: u8, rs2: u8, imm: i32) -> u32 {
+    let imm = imm as u32;
+    encode(Instruction { op, rd, rs1, rs2, imm })
+}
+
+const SP: u8 = 2;
+
+/// Hints stand in lines of their own, behind the trap and its place.
+fn hints(stderr: &str) -> Vec<&str> {
+    stderr.lines().skip(2).map(str::trim).collect()
+}
+
+#[test]
+fn a_stack_that_is_used_up() {
+    let endless = [op(Op::Addi, SP, SP, 0, -2000), op(Op::Sw, 0, SP, 1, 8), op(Op::Jal, 0, 0, 0, -8)];
+    let (stderr, _) = run(&["--machine", "bare"], &at(CODE, &endless));
+    let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
+    assert!(hint.starts_with("the stack (8 MiB, down to 0xef800000) is used up: sp is 0xef7ff"), "{stderr}");
+    // There no stack is set up before the program does.
+    let (stderr, _) = run(&["--machine", "r0vm"], &at(GUEST, &endless));
+    let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
+    assert!(hint.starts_with("sp is 0xfffff830, outside of 0x00010000..0xc0000000: the stack"), "{stderr}");
+    let started: Vec<u32> = [op(Op::Lui, SP, 0, 0, 0x0020_0000)].into_iter().chain(endless).collect();
+    let (stderr, _) = run(&["--machine", "r0vm"], &at(GUEST, &started));
+    let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
+    assert!(hint.starts_with("sp is 0x0000") && hint.ends_with("is used up, or was never set up"), "{stderr}");
+
+    // Addresses that are wrong by themselves.
+    for address in [16, 2044] {
+        for machine in ["bare", "r0vm"] {
+            let start = if machine == "bare" { CODE } else { GUEST };
+            let words = [op(Op::Lui, SP, 0, 0, 0x0020_0000), op(Op::Sw, 0, 0, 1, address)];
+            let (stderr, _) = run(&["--machine", machine], &at(start, &words));
+            assert!(hints(&stderr).is_empty(), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn guests_of_risc_zero_on_bare() {
+    let words = [op(Op::Lui, SP, 0, 0, 0x0020_0000), op(Op::Addi, SP, SP, 0, 0x400), op(Op::Sw, 0, SP, 1, -4)];
+    let (stderr, _) = run(&[], &at(GUEST, &words));
+    let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
+    assert!(hint.contains("like a guest of RISC Zero") && hint.contains("--machine r0vm"), "{stderr}");
+    // The same somewhere else is a program's own mistake.
+    let (stderr, _) = run(&[], &at(CODE, &words));
+    assert!(hints(&stderr).is_empty(), "{stderr}");
+}
+
+#[test]
+fn programs_built_for_another_machine() {
+    // c.addi sp,-16 and c.swsp ra,12(sp).
+    let mut compressed = at(GUEST, &[0xc606_1141]);
+    compressed[36] = 1;
+    let (stderr, _) = run(&["--machine", "r0vm"], &compressed);
+    let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
+    assert!(hint.contains("compressed instructions (RVC); build with -march=rv32im"), "{stderr}");
+    // Without the flag nothing is known.
+    compressed[36] = 0;
+    assert!(hints(&run(&["--machine", "r0vm"], &compressed).0).is_empty());
+
+    // OpenVM's guests end with a word of custom-0.
+    for (machine, start) in [("bare", CODE), ("r0vm", GUEST)] {
+        let (stderr, _) = run(&["--machine", machine], &at(start, &[0x0000_000b]));
+        let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
+        assert!(hint.contains("someone's own extension, as guests of OpenVM have them"), "{stderr}");
+    }
+    // A function of it, in a program with other troubles.
+    let path = PathBuf::from(crate::common::ROOT).join("tests/debug/trap-dwarf5.elf");
+    let mut named = fs::read(path).expect("it lies in the repository");
+    for at in 0..named.len() - 8 {
+        if named[at..].starts_with(b"descend\0") {
+            named[at..at + 7].copy_from_slice(b"openvm\0");
+        }
+    }
+    let (stderr, _) = run(&[], &named);
+    let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
+    assert!(hint.contains("a guest of OpenVM, which Tachy does not run"), "{stderr}");
+}
+
+/// The kernel fails at what the user program asked of it: that is the place to look at.
+#[test]
+fn errors_in_the_kernel_are_placed_in_the_user_program() {
+    // A system call that there is not.
+    let unknown = [op(Op::Addi, 5, 0, 0, 99), op(Op::Ecall, 0, 0, 0, 0)];
+    let program = at(GUEST, &unknown);
+    let (stderr, stdout) = run(&["--machine", "r0vm", "--json"], &program);
+    assert!(stderr.contains("\n  in the user program at 0x00200804; the kernel is in "), "{stderr}");
+    let facts: Value = serde_json::from_str(&stdout).expect("an object");
+    assert_eq!(facts["error"]["user_pc"], json!(GUEST + 4));
+    assert!(facts["error"]["pc"].as_u64().is_some_and(|pc| pc >= 0xc000_0000), "{facts}");
+    // A trap of the program's own is in no kernel.
+    let data = elf(GUEST, &[(GUEST, &op(Op::Lw, 1, 0, 0, 4).to_le_bytes(), R | X), (0x30_0000, &[0; 4], R | W)]);
+    let (_, stdout) = run(&["--machine", "r0vm", "--json"], &data);
+    let facts: Value = serde_json::from_str(&stdout).expect("an object");
+    assert_eq!((facts["error"].get("user_pc"), &facts["error"]["pc"]), (None, &json!(GUEST)));
+}
