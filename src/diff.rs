@@ -2,6 +2,7 @@
 //!
 //! The comparison itself is the crosscheck's. This module must not look into it.
 
+use std::any::Any;
 use std::time::{Duration, Instant};
 
 use crate::difference::Difference;
@@ -9,9 +10,8 @@ use crate::env::Env;
 use crate::error::Error;
 use crate::jit::JitOptions;
 use crate::limits::Limits;
-use crate::machine::MachineKind;
+use crate::machine_kind::MachineKind;
 use crate::program::Program;
-use crate::risc0;
 use crate::session::{Engine, Executor};
 use crate::stats::Stats;
 use crate::status::Status;
@@ -46,8 +46,8 @@ pub struct Report {
     pub stats: Stats,
     /// Time spent on both engines together.
     pub time: Duration,
-    /// What the JIT's session came to on machine `r0vm`; none on another machine.
-    pub r0vm: Option<risc0::Report>,
+    /// The machine's own report of the JIT's session, if it makes one.
+    pub(crate) machine_report: Option<Box<dyn Any>>,
 }
 
 /// Whether two runs agree.
@@ -80,16 +80,19 @@ pub fn compare_in(program: &Program, options: &DiffOptions, env: Env<'_>) -> Res
     let builder = Executor::builder().engine(Engine::Crosscheck).machine(options.machine).limits(options.limits);
     let executor = builder.jit(options.jit.clone()).build(program)?;
     let mut counts = CountingSink::default();
-    let (end, stats, r0vm) = match executor.start(env) {
-        Ok(mut session) => (session.run(&mut counts), session.stats(), session.report()),
+    let (end, stats, machine_report) = match executor.start(env) {
+        Ok(mut session) => (session.run(&mut counts), session.stats(), session.machine_report()),
         // Met before the first step, where no engine has a part in it: a result like any other.
         Err(error @ Error::Limit(_)) => (Err(error), Stats::default(), None),
         Err(error) => return Err(error),
     };
     let verdict = match end {
         Err(error @ Error::Memory(_)) => return Err(error),
-        Err(Error::Difference(difference)) => Verdict::Differ(difference),
+        Err(error) => match Difference::take(error) {
+            Ok(difference) => Verdict::Differ(difference),
+            Err(error) => Verdict::Agree(Err(error)),
+        },
         end => Verdict::Agree(end),
     };
-    Ok(Report { rows: counts.rows, effects: counts.effects, verdict, stats, time: started.elapsed(), r0vm })
+    Ok(Report { rows: counts.rows, effects: counts.effects, verdict, stats, time: started.elapsed(), machine_report })
 }

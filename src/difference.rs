@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use crate::error::{Error, Place};
+use crate::error::{DifferenceError, Error, Place};
+pub use crate::overhear::Output;
 use crate::status::Status;
 use crate::trace::{Effect, Row};
 
@@ -30,6 +31,35 @@ pub struct Difference {
 }
 
 impl std::error::Error for Difference {}
+
+impl Difference {
+    /// The difference that ended a run, if that is why it ended.
+    pub fn of(error: &Error) -> Option<&Difference> {
+        match error {
+            Error::Difference(error) => error.source.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// The difference that ended a run.
+    ///
+    /// # Errors
+    /// Any other error, unchanged.
+    pub fn take(error: Error) -> Result<Box<Difference>, Error> {
+        match error {
+            Error::Difference(DifferenceError { place, source }) => {
+                source.downcast().map_err(|source| Error::Difference(DifferenceError { place, source }))
+            }
+            error => Err(error),
+        }
+    }
+}
+
+impl From<Difference> for Error {
+    fn from(difference: Difference) -> Error {
+        Error::Difference(DifferenceError { place: difference.place, source: Box::new(difference) })
+    }
+}
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,19 +98,4 @@ pub struct Side {
     pub stdout: Output,
     /// What it wrote to stderr.
     pub stderr: Output,
-}
-
-/// A stream of output, as far as two of them must be told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Output {
-    /// Bytes written.
-    pub bytes: u64,
-    /// BLAKE3 of them.
-    pub digest: blake3::Hash,
-}
-
-impl fmt::Display for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes, BLAKE3 {}", self.bytes, self.digest)
-    }
 }

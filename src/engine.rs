@@ -10,32 +10,30 @@ use std::time::{Duration, Instant};
 use tachy_runtime::{BetweenSlices, Interpret, Left, ProcessLocal, ProcessNumber, Stepping, Vm, enter};
 
 use crate::callers::{self, Failed, Panic};
-use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
-use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier};
+use crate::error::{Cause, Error, Limit, LimitError, MachineFailure, Place, Trap};
+use crate::interpreter::{self, DecodedPages, Leave, NoTier, Tier};
 use crate::jit::{Caches, Hops, Natives, Resting};
 use crate::limits::{CancelHandle, Limits};
-use crate::machine::{End, Machine, Refusal, World};
-use crate::risc0::{Records, Report};
+use crate::machine::{Context, End, ExecutionContext, Machine, StepError, Surroundings};
 use crate::stats::Stats;
 use crate::status::Status;
 use crate::trace::{Level, Sink, SinkError};
 
-mod desk;
+mod assist_host;
+mod run;
 mod shared;
 #[cfg(test)]
 mod tests;
 
-use desk::Desk;
+use assist_host::AssistHost;
 use shared::Shared;
 
 /// Native code and the interpreter come up for air after this many steps at the most: time and cancelling are seen.
 const SLICE_STEPS: u64 = 1 << 20;
 
 /// What a hart's engines are made with.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Options {
-    /// Compiled code, or none: the interpreter alone.
-    pub(crate) caches: Option<Arc<Caches>>,
     pub(crate) buffer_rows: usize,
     /// Whether native code leaves after each block.
     pub(crate) take_turns: bool,
@@ -44,10 +42,10 @@ pub(crate) struct Options {
 }
 
 /// A hart, its machine, its surroundings and its engines.
-pub(crate) struct Hart<'env, M> {
+pub(crate) struct Hart<'env, M: Machine> {
     pub(crate) vm: Vm,
     machine: M,
-    world: World<'env>,
+    context: Context<'env, M>,
     /// Of this process; a child of a fork begins with something new.
     shared: ProcessLocal<Shared>,
     hops: Hops,
@@ -112,7 +110,7 @@ enum Ended {
     /// At the stop step.
     Stop,
     Halt(Halt),
-    Refused(Refusal),
+    Refused(StepError),
     /// Parts that do not fit together.
     Internal(String),
 }
@@ -123,18 +121,24 @@ impl Ended {
     }
 
     fn is_panic(&self) -> bool {
-        matches!(self, Ended::Halt(Halt::Panic(_)) | Ended::Refused(Refusal::Panic(_)))
+        matches!(self, Ended::Halt(Halt::Panic(_)) | Ended::Refused(StepError::Panic(_)))
     }
 }
 
 impl<'env, M: Machine> Hart<'env, M> {
-    pub(crate) fn new(mut vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
-        let Options { caches, buffer_rows, take_turns, regrow_steps } = options;
+    pub(crate) fn new(
+        mut vm: Vm,
+        machine: M,
+        context: Context<'env, M>,
+        caches: Option<Arc<Caches>>,
+        options: Options,
+    ) -> Self {
+        let Options { buffer_rows, take_turns, regrow_steps } = options;
         let shared = ProcessLocal::new(Shared::new::<M>(caches, &mut vm.state()));
         Hart {
             vm,
             machine,
-            world,
+            context,
             shared,
             hops: Hops::new(regrow_steps),
             buffer_rows,
@@ -189,9 +193,9 @@ impl<'env, M: Machine> Hart<'env, M> {
             return self.run_again_at_the_end(limits, sink);
         }
         self.set_level(level)?;
-        self.world.budget.set_limit_memory(limits.memory_bytes);
-        self.world.budget.limit_cycles = limits.cycles;
-        self.world.set_limit_output(limits.output_bytes);
+        self.context.budget.set_limit_memory(limits.memory_bytes);
+        self.context.budget.limit_cycles = limits.cycles;
+        self.context.set_limit_output(limits.output_bytes);
         let started = Instant::now();
         let mut control = Control {
             stop_step: until.min(limits.steps.unwrap_or(u64::MAX)),
@@ -207,7 +211,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         };
         self.under_way = true;
         let ended = self.run_slices(&mut control);
-        self.over |= matches!(&ended, Ended::Refused(refusal) if !refusal.is_limit());
+        self.over |= matches!(&ended, Ended::Refused(error) if !error.is_limit());
         // Whatever happened, what was done is delivered. A step that can never be done has left what it began.
         let delivered = self.deliver_all(&mut control);
         let flushed = self.flush();
@@ -224,7 +228,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             Ended::Stop if self.vm.steps() >= until => Ok(Status::Reached),
             Ended::Stop => Err(self.limit_error(Limit::Steps(limits.steps.unwrap_or(u64::MAX)))),
             Ended::Halt(halt) => Err(self.halted(halt, limits)),
-            Ended::Refused(refusal) => Err(self.refused(refusal, limits)),
+            Ended::Refused(error) => Err(self.refused(error, limits)),
             Ended::Internal(what) => Err(Error::Internal { what, place: self.place() }),
         }
     }
@@ -233,19 +237,19 @@ impl<'env, M: Machine> Hart<'env, M> {
     fn deliver_all(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
         // A step that can never be done has left what it began.
         let done = if self.exit.is_some() || self.over { u64::MAX } else { self.vm.steps() };
-        deliver(&mut self.vm.between_slices(), &mut self.world, done, control)
+        deliver(&mut self.vm.between_slices(), &mut self.context, done, control)
     }
 
     /// Forgets the rows that a sink has refused, since this run writes nothing down.
     fn drop_refused(&mut self) {
         let steps = self.vm.steps();
         self.vm.between_slices().clear_rows();
-        self.world.effects.retain(|effect| effect.step >= steps);
+        self.context.effects.retain(|effect| effect.step >= steps);
     }
 
     /// Flushes the streams, or notes that it is still to be done.
     fn flush(&mut self) -> Result<(), Ended> {
-        let flushed = self.world.flush().map_err(Ended::Refused);
+        let flushed = self.context.surroundings.flush().map_err(Ended::Refused);
         self.unflushed = flushed.is_err();
         flushed
     }
@@ -300,7 +304,7 @@ impl<'env, M: Machine> Hart<'env, M> {
     /// Whether a failure has left something undone that the next run does.
     pub(crate) fn owes(&self) -> bool {
         let is_over = self.is_over();
-        let effects = self.world.effects.iter().any(|effect| is_over || effect.step < self.vm.steps());
+        let effects = self.context.effects.iter().any(|effect| is_over || effect.step < self.vm.steps());
         self.vm.row_count() > 0 || effects || self.unflushed || self.unsaid.is_some()
     }
 
@@ -311,7 +315,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             if let Some(ended) = self.enter_child() {
                 return ended;
             }
-            if (reopen || self.vm.slice_over() || self.world.effects_full())
+            if (reopen || self.vm.slice_over() || self.context.effects_full())
                 && let Some(ended) = self.reopen(control)
             {
                 return ended;
@@ -344,9 +348,9 @@ impl<'env, M: Machine> Hart<'env, M> {
             }
             match self.interpret() {
                 Leave::Exit(end) => return self.end(end),
-                Leave::Refused(refusal) => {
-                    if let Err(refusal) = self.machine.refused(refusal, &mut self.vm.state(), &mut self.world) {
-                        return Ended::Refused(refusal);
+                Leave::Refused(error) => {
+                    if let Err(error) = self.machine.refused(error, &mut self.vm.state(), &mut self.context) {
+                        return Ended::Refused(error);
                     }
                 }
                 Leave::SliceEnd | Leave::Arrived => {}
@@ -359,15 +363,15 @@ impl<'env, M: Machine> Hart<'env, M> {
         let (status, ended) = match end {
             End::Exited(code) => (Some(Status::Exited { code }), Ended::Exit(Status::Exited { code })),
             End::Paused(code) => (Some(Status::Paused { code }), Ended::Exit(Status::Paused { code })),
-            End::Unknown(word) => (None, Ended::Refused(Refusal::Illegal("an end of the program with", word))),
+            End::Failed(error) => (None, Ended::Refused(StepError::Machine(error))),
         };
         self.exit = status;
         self.over = status.is_none();
-        match self.machine.end(&mut self.vm.state(), &mut self.world) {
+        match self.machine.end(&mut self.vm.state(), &mut self.context) {
             Ok(()) => ended,
-            Err(refusal) => {
+            Err(error) => {
                 self.unsaid = Some(ended);
-                Ended::Refused(refusal)
+                Ended::Refused(error)
             }
         }
     }
@@ -384,7 +388,7 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Opens the next slice; how the run ends, if there is none.
     fn reopen(&mut self, control: &mut Control<'_>) -> Option<Ended> {
-        match next_slice(&mut self.vm.between_slices(), &mut self.machine, &mut self.world, control) {
+        match next_slice(&mut self.vm.between_slices(), &mut self.machine, &mut self.context, control) {
             Err(ended) => Some(ended),
             Ok(_) if self.vm.slice_over() => Some(Ended::Stop),
             // The sink may have forked.
@@ -394,14 +398,14 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Interprets at least one step, until the slice ends or native code can take over.
     fn interpret(&mut self) -> Leave {
-        let Hart { vm, machine, world, shared, .. } = self;
+        let Hart { vm, machine, context, shared, .. } = self;
         let Shared { pages, native, .. } = &mut **shared;
         let step = vm.steps();
         let rests = native.as_mut().is_some_and(|native| native.rests(step));
         let leave = match native {
-            None => vm.interpret(Interpreter { machine, world, pages, tier: &mut Alone }),
-            Some(native) if rests => vm.interpret(Interpreter { machine, world, pages, tier: &mut Resting(native) }),
-            Some(tier) => vm.interpret(Interpreter { machine, world, pages, tier }),
+            None => vm.interpret(Interpreter { machine, context, pages, tier: &mut NoTier }),
+            Some(native) if rests => vm.interpret(Interpreter { machine, context, pages, tier: &mut Resting(native) }),
+            Some(tier) => vm.interpret(Interpreter { machine, context, pages, tier }),
         };
         self.stats.interpreted_steps += vm.steps() - step;
         leave
@@ -409,16 +413,17 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Runs native code from the context's pc until it leaves.
     fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
-        let Hart { vm, machine, world, shared, hops, stats, .. } = self;
+        let Hart { vm, machine, context, shared, hops, stats, .. } = self;
         let Shared { pages, native: natives, .. } = &mut **shared;
         let Some(native) = &*natives else { return Ok(()) };
         let Some(code) = native.code() else { return Ok(()) };
         let (granted, regrow, ended) = Default::default();
         let (entered, before) = (vm.pc(), vm.steps());
         let process = ProcessNumber::current();
-        let mut desk = Desk { machine, world, pages, native, hops, control, stats, process, granted, regrow, ended };
-        let left = enter(vm, code, &mut desk).map_err(|error| Ended::Internal(error.to_string()))?;
-        let (regrow, ended) = (desk.regrow, desk.ended);
+        let mut host =
+            AssistHost { machine, context, pages, native, hops, control, stats, process, granted, regrow, ended };
+        let left = enter(vm, code, &mut host).map_err(|error| Ended::Internal(error.to_string()))?;
+        let (regrow, ended) = (host.regrow, host.ended);
         if let Some(native) = natives {
             let vm = &mut vm.state();
             native.ran(entered, vm.steps() - before);
@@ -451,45 +456,33 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    fn refused(&self, refusal: Refusal, limits: &Limits) -> Error {
+    fn refused(&self, error: StepError, limits: &Limits) -> Error {
         let place = self.place();
-        match refusal {
-            Refusal::Trap(cause, address) => {
+        match error {
+            StepError::Trap(cause, address) => {
                 let insn = if cause == Cause::FetchFault { 0 } else { self.vm.word(place.pc) };
                 Trap { cause, place, insn, address }.into()
             }
-            Refusal::MemoryLimit => self.limit_error(Limit::Memory(limits.memory_bytes.unwrap_or(u64::MAX))),
-            Refusal::OutputLimit => self.limit_error(Limit::Output(limits.output_bytes.unwrap_or(u64::MAX))),
-            Refusal::Stream(stream, source) => Error::Stream { stream, place, source },
-            Refusal::Host(source) => Error::Host { place, source },
-            Refusal::GuestPanic(message, pc) => Error::GuestPanic { message, place: Place { pc, ..place } },
-            Refusal::BigInt(error) => Error::BigInt { reason: error.to_string(), place },
-            Refusal::Illegal(what, word) => Error::Machine { machine: M::KIND, what, word, place },
-            Refusal::CycleLimit { used, limit } => self.limit_error(Limit::Cycles { used, limit }),
-            Refusal::SegmentTooSmall(po2) => Error::SegmentTooSmall { po2, place },
-            Refusal::Segments => Error::Segment { index: 0, place, source: "no more are taken".into() },
-            Refusal::Panic(panic) => panic.resume(),
+            StepError::MemoryLimit => self.limit_error(Limit::Memory(limits.memory_bytes.unwrap_or(u64::MAX))),
+            StepError::OutputLimit => self.limit_error(Limit::Output(limits.output_bytes.unwrap_or(u64::MAX))),
+            StepError::Stream(stream, source) => Error::Stream { stream, place, source },
+            StepError::GuestPanic(message, pc) => Error::GuestPanic { message, place: Place { pc, ..place } },
+            StepError::Machine(error) => MachineFailure { machine: M::KIND, place, error }.into(),
+            StepError::Internal(what) => Error::Internal { what, place },
+            StepError::CycleLimit { used, limit } => self.limit_error(Limit::Cycles { used, limit }),
+            StepError::Stopped => Error::Segment { index: 0, place, source: "no more are taken".into() },
+            StepError::Panic(panic) => panic.resume(),
         }
-    }
-
-    /// Has records of segments sent there in the next run.
-    pub(crate) fn set_records(&mut self, records: Option<Records>) {
-        self.world.records = records;
     }
 
     /// Makes a program go on that only paused; whether it does.
     pub(crate) fn resume(&mut self) -> bool {
         let resumed = matches!(self.exit, Some(Status::Paused { .. }))
-            && self.machine.resume(&mut self.vm.state(), &mut self.world);
+            && self.machine.resume(&mut self.vm.state(), &mut self.context);
         if resumed {
             self.exit = None;
         }
         resumed
-    }
-
-    /// What a session on R0VM came to so far; none on other machines.
-    pub(crate) fn report(&self) -> Option<Report> {
-        self.machine.report(&self.vm, &self.world)
     }
 
     /// Where the hart is.
@@ -513,9 +506,9 @@ impl<'env, M: Machine> Hart<'env, M> {
     /// Counters so far.
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.stats;
-        stats.ecalls = self.world.ecalls;
-        stats.ecalls_unknown = self.world.ecalls_unknown;
-        stats.pages = self.world.budget.pages;
+        stats.ecalls = self.context.ecalls;
+        stats.ecalls_unknown = self.context.ecalls_unknown;
+        stats.pages = self.context.budget.pages;
         if let Some(native) = &self.shared.native {
             native.report(&mut stats);
         }
@@ -528,35 +521,35 @@ impl<'env, M: Machine> Hart<'env, M> {
 fn next_slice<M: Machine>(
     vm: &mut BetweenSlices<'_>,
     machine: &mut M,
-    world: &mut World<'_>,
+    context: &mut Context<'_, M>,
     control: &mut Control<'_>,
 ) -> Result<bool, Ended> {
-    deliver(vm, world, vm.steps(), control)?;
+    deliver(vm, context, vm.steps(), control)?;
     control.look(vm.steps())?;
     let left = control.stop_step.saturating_sub(vm.steps());
     if left == 0 {
         vm.open_slice(0);
         return Ok(false);
     }
-    let between = machine.between(vm, world).map_err(Ended::Refused)?;
+    let between = machine.between(vm, context).map_err(Ended::Refused)?;
     vm.open_slice(left.min(between.steps).min(control.slice_steps));
     Ok(between.acted)
 }
 
 /// Hands over the rows in the buffer and the effects of all steps before `step`. Where the sink refuses them, the run
 /// ends and they stay, to be the first that the next run shows. What was done for a step that is not done yet waits for it.
-fn deliver(
+fn deliver<S>(
     vm: &mut BetweenSlices<'_>,
-    world: &mut World<'_>,
+    context: &mut ExecutionContext<S>,
     step: u64,
     control: &mut Control<'_>,
 ) -> Result<(), Ended> {
-    let effects = world.effects.partition_point(|effect| effect.step < step);
+    let effects = context.effects.partition_point(|effect| effect.step < step);
     if control.sink_failed || (vm.row_count() == 0 && effects == 0) {
         return Ok(());
     }
     let first_step = vm.steps() - vm.row_count() as u64;
-    let own = world.effects.get(..effects).unwrap_or_default();
+    let own = context.effects.get(..effects).unwrap_or_default();
     let given = callers::give(|| control.sink.rows(first_step, vm.rows(), own));
     control.sink_failed = given.is_err();
     given.map_err(|failed| match failed {
@@ -564,14 +557,14 @@ fn deliver(
         Failed::Panic(panic) => Ended::Halt(Halt::Panic(panic)),
     })?;
     vm.clear_rows();
-    world.effects.drain(..effects);
+    context.effects.drain(..effects);
     Ok(())
 }
 
 /// The interpreter with all that it acts on beside the hart.
-struct Interpreter<'a, 'env, M, T> {
+struct Interpreter<'a, 'env, M: Machine, T> {
     machine: &'a mut M,
-    world: &'a mut World<'env>,
+    context: &'a mut Context<'env, M>,
     pages: &'a mut DecodedPages,
     tier: &'a mut T,
 }
@@ -580,6 +573,6 @@ impl<M: Machine, T: Tier> Interpret for Interpreter<'_, '_, M, T> {
     type Output = Leave;
 
     fn run<const ROWS: bool>(self, hart: &mut Stepping<'_, ROWS>) -> Leave {
-        interpreter::run(hart, self.machine, self.world, self.pages, self.tier)
+        interpreter::run(hart, self.machine, self.context, self.pages, self.tier)
     }
 }

@@ -5,10 +5,8 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::difference::Difference;
-use crate::machine::MachineKind;
+use crate::machine_kind::MachineKind;
 use crate::program::ProgramError;
-use crate::risc0::host::HostError;
 use crate::trace::SinkError;
 use tachy_runtime::MapError;
 
@@ -110,43 +108,9 @@ pub enum Error {
         /// The system call that says so, in the guest's own code and not in its kernel's; it was not done.
         place: Place,
     },
-    /// The host refused what the guest asked of it.
-    #[error("the host refuses the guest's call at {place}")]
-    Host {
-        /// The ecall; it was not done.
-        place: Place,
-        /// The host's reason.
-        #[source]
-        source: Box<HostError>,
-    },
-    /// A big-integer ecall that makes no sense.
-    #[error("{reason}, at {place}")]
-    BigInt {
-        /// What is wrong with it.
-        reason: String,
-        /// The ecall; it was not done.
-        place: Place,
-    },
-    /// The machine has no meaning for what the program did.
-    #[error("machine {machine} cannot carry out {what} {word:#010x} at {place}")]
-    Machine {
-        /// The machine.
-        machine: MachineKind,
-        /// What was wrong.
-        what: &'static str,
-        /// The word that says how.
-        word: u32,
-        /// The step; it was not done.
-        place: Place,
-    },
-    /// An instruction took more cycles than fit into a segment; larger ones may hold it.
-    #[error("segments of 2^{po2} cycles are too small for the instruction before {place}")]
-    SegmentTooSmall {
-        /// Base-2 logarithm of their cycles.
-        po2: u32,
-        /// The step after it.
-        place: Place,
-    },
+    /// The machine could not carry out a step.
+    #[error(transparent)]
+    Machine(#[from] MachineFailure),
     /// The system refused memory.
     #[error(transparent)]
     Memory(#[from] MapError),
@@ -159,7 +123,7 @@ pub enum Error {
     },
     /// The JIT and the interpreter did not do the same; found by [`crate::Engine::Crosscheck`].
     #[error(transparent)]
-    Difference(Box<Difference>),
+    Difference(DifferenceError),
     /// The session already ended, or its next step can never be done. Its last result stands.
     #[error("the session has already ended at {place}")]
     Ended {
@@ -241,14 +205,7 @@ impl Error {
             Error::Arguments { .. } => "arguments",
             Error::Boot { .. } => "boot",
             Error::GuestPanic { .. } => "guest-panic",
-            Error::Host { source, .. } => match **source {
-                HostError::OutputLimit { .. } => "output-limit",
-                HostError::Stream { .. } => "stream",
-                _ => "host",
-            },
-            Error::BigInt { .. } => "bigint",
-            Error::Machine { .. } => "machine",
-            Error::SegmentTooSmall { .. } => "segment-too-small",
+            Error::Machine(failure) => failure.error.kind(),
             Error::Thread { .. } => "thread",
             Error::Memory(_) => "host-memory",
             Error::Difference(_) => "difference",
@@ -265,6 +222,7 @@ impl Error {
             Error::Trap(trap) => Some(trap.place),
             Error::Limit(limit) => Some(limit.place),
             Error::Difference(difference) => Some(difference.place),
+            Error::Machine(failure) => Some(failure.place),
             Error::Cancelled { place }
             | Error::Sink { place, .. }
             | Error::Segment { place, .. }
@@ -273,10 +231,6 @@ impl Error {
             | Error::Forked { place }
             | Error::Stream { place, .. }
             | Error::GuestPanic { place, .. }
-            | Error::Host { place, .. }
-            | Error::BigInt { place, .. }
-            | Error::Machine { place, .. }
-            | Error::SegmentTooSmall { place, .. }
             | Error::Internal { place, .. }
             | Error::Ended { place }
             | Error::Broken { place } => Some(*place),
@@ -367,6 +321,67 @@ impl fmt::Display for Trap {
     }
 }
 
+/// A step that the machine could not carry out, for a reason that is the machine's own.
+#[derive(Debug)]
+pub struct MachineFailure {
+    /// The machine.
+    pub machine: MachineKind,
+    /// The step; it was not done.
+    pub place: Place,
+    /// The machine's reason.
+    pub error: Box<dyn MachineError>,
+}
+
+impl std::error::Error for MachineFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl fmt::Display for MachineFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.error, self.place)
+    }
+}
+
+/// A machine's own reason why it cannot carry out a step.
+pub trait MachineError: std::error::Error + Send + Sync + 'static {
+    /// Short name of the kind: one of [`Error::KINDS`].
+    fn kind(&self) -> &'static str;
+
+    /// Whether the step can be done under another limit. It is undone until then.
+    fn is_limit(&self) -> bool {
+        false
+    }
+
+    /// Whether program and input alone decide that it happens, so that every run of them ends here.
+    fn is_deterministic(&self) -> bool;
+}
+
+impl dyn MachineError {
+    /// The error as the machine's own type.
+    pub fn downcast_ref<E: MachineError>(&self) -> Option<&E> {
+        (self as &dyn std::error::Error).downcast_ref()
+    }
+}
+
+/// A difference between the engines, by what it says. [`Difference::of`](crate::difference::Difference::of) gives all of
+/// it.
+#[derive(Debug)]
+pub struct DifferenceError {
+    /// The first step that differs.
+    pub place: Place,
+    pub(crate) source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl std::error::Error for DifferenceError {}
+
+impl fmt::Display for DifferenceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
 /// A limit a run can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limit {
@@ -425,82 +440,4 @@ impl fmt::Display for LimitError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::difference::{Output, Side};
-    use std::collections::BTreeSet;
-
-    const PLACE: Place = Place { pc: 0, step: 0 };
-
-    fn difference() -> Difference {
-        let output = Output { bytes: 0, digest: blake3::hash(b"") };
-        let side = || Side {
-            row: None,
-            effects: Vec::new(),
-            end: None,
-            steps: 0,
-            pc: 0,
-            registers: [0; 32],
-            stdout: output,
-            stderr: output,
-        };
-        let (what, before, context) = (Vec::new(), [0; 32], Vec::new());
-        Difference { place: PLACE, what, before, context, word: None, jit: side(), interpreter: side() }
-    }
-
-    /// One error of every kind. The match is there to fail when a kind is added: add it to the list too.
-    fn one_of_each() -> Vec<Error> {
-        let limit = |limit| Error::Limit(LimitError { limit, place: PLACE });
-        let all = vec![
-            Error::Program(ProgramError::Empty),
-            Error::Trap(Trap { cause: Cause::Breakpoint, place: PLACE, insn: 0, address: 0 }),
-            limit(Limit::Steps(0)),
-            limit(Limit::Memory(0)),
-            limit(Limit::Output(0)),
-            limit(Limit::Time(0)),
-            limit(Limit::Cycles { used: 0, limit: 0 }),
-            Error::Cancelled { place: PLACE },
-            Error::Sink { place: PLACE, source: "full".into() },
-            Error::Segment { index: 0, place: PLACE, source: "full".into() },
-            Error::Event { place: PLACE, source: "full".into() },
-            Error::Unfinished { place: PLACE },
-            Error::Forked { place: PLACE },
-            Error::Stream { stream: "stdin", place: PLACE, source: io::ErrorKind::Other.into() },
-            Error::Arguments { bytes: 0, limit_bytes: 0 },
-            Error::Boot { machine: MachineKind::Bare, reason: String::new() },
-            Error::Thread { source: io::ErrorKind::Other.into() },
-            Error::BigInt { reason: String::new(), place: PLACE },
-            Error::GuestPanic { message: String::new(), place: PLACE },
-            Error::Host { place: PLACE, source: Box::new(HostError::UnknownSyscall { name: String::new() }) },
-            Error::Machine { machine: MachineKind::R0vm, what: "", word: 0, place: PLACE },
-            Error::SegmentTooSmall { po2: 13, place: PLACE },
-            Error::Memory(MapError::allocation(0)),
-            Error::Difference(Box::new(difference())),
-            Error::Ended { place: PLACE },
-            Error::Broken { place: PLACE },
-            Error::Internal { what: String::new(), place: PLACE },
-            Error::Configuration { what: "", found: String::new(), expected: "" },
-        ];
-        for error in &all {
-            match error {
-                Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
-                Error::Broken { .. } | Error::GuestPanic { .. } => {}
-                Error::Segment { .. } | Error::Event { .. } | Error::Unfinished { .. } | Error::Forked { .. } => {}
-                Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
-                Error::Boot { .. } | Error::BigInt { .. } | Error::Configuration { .. } | Error::Internal { .. } => {}
-                Error::Machine { .. } | Error::SegmentTooSmall { .. } | Error::Host { .. } | Error::Thread { .. } => {}
-                Error::Limit(limit) => match limit.limit {
-                    Limit::Steps(_) | Limit::Memory(_) | Limit::Output(_) | Limit::Time(_) => {}
-                    Limit::Cycles { .. } => {}
-                },
-            }
-        }
-        all
-    }
-
-    #[test]
-    fn the_list_of_kinds_is_complete() {
-        let kinds: BTreeSet<&str> = one_of_each().iter().map(Error::kind).collect();
-        assert_eq!(kinds, Error::KINDS.iter().map(|(kind, _)| *kind).collect());
-    }
-}
+mod tests;

@@ -24,7 +24,10 @@
     clippy::unimplemented
 )]
 #![deny(clippy::indexing_slicing)]
+// What machines may use and `bare` does not.
+#![cfg_attr(not(feature = "risc0"), allow(dead_code))]
 
+mod bare;
 mod callers;
 mod crosscheck;
 pub mod decode;
@@ -41,23 +44,26 @@ pub mod jit;
 mod limits;
 mod loading;
 mod machine;
+mod machine_kind;
+mod machines;
 mod memory;
+mod overhear;
 mod printable;
 pub mod program;
+#[cfg(feature = "risc0")]
 pub mod risc0;
 mod rules;
 mod run;
 mod session;
 mod stats;
 mod status;
-mod surroundings;
 pub mod trace;
 
 pub use env::Env;
-pub use error::{Cause, Error, Limit, LimitError, Place, Trap};
+pub use error::{Cause, DifferenceError, Error, Limit, LimitError, MachineError, MachineFailure, Place, Trap};
 pub use jit::JitOptions;
 pub use limits::{CancelHandle, Limits};
-pub use machine::MachineKind;
+pub use machine_kind::MachineKind;
 pub use program::{Program, ProgramError};
 pub use session::{Builder, Engine, Executor, Session};
 pub use stats::Stats;

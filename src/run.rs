@@ -2,15 +2,14 @@
 //!
 //! Machines are resolved statically below this line and are all alike above it. Nothing here decides anything.
 
+use std::any::Any;
 use std::time::Duration;
 
 use tachy_runtime::Vm;
 
-use crate::engine::Hart;
 use crate::error::{Error, Place};
 use crate::limits::{CancelHandle, Limits};
-use crate::machine::{Machine, MachineKind};
-use crate::risc0::{Records, Report};
+use crate::machine_kind::MachineKind;
 use crate::stats::Stats;
 use crate::status::Status;
 use crate::trace::{Replay, Sink};
@@ -21,9 +20,6 @@ pub(crate) trait Run: Send {
     fn run(&mut self, until: u64, limits: &Limits, cancel: &CancelHandle, sink: &mut dyn Sink)
     -> Result<Status, Error>;
 
-    /// Has records of segments sent there in the next run.
-    fn set_records(&mut self, records: Option<Records>);
-
     /// Whether the program has ended, or its next step can never be done.
     fn is_over(&self) -> bool;
 
@@ -32,6 +28,9 @@ pub(crate) trait Run: Send {
 
     /// Makes a program go on that only paused; whether it does.
     fn resume(&mut self) -> bool;
+
+    /// What it came to so far: the machine's own report, if it makes one.
+    fn report(&self) -> Option<Box<dyn Any>>;
 
     /// Where it stands.
     fn state(&self) -> &dyn State;
@@ -45,73 +44,8 @@ pub(crate) trait State {
     fn exit_code(&self) -> Option<u32>;
     fn spent(&self) -> Duration;
     fn stats(&self) -> Stats;
-    fn report(&self) -> Option<Report>;
-}
-
-impl<M: Machine> Run for Hart<'_, M> {
-    fn run(
-        &mut self,
-        until: u64,
-        limits: &Limits,
-        cancel: &CancelHandle,
-        sink: &mut dyn Sink,
-    ) -> Result<Status, Error> {
-        Hart::run(self, until, limits, cancel, sink)
-    }
-
-    fn set_records(&mut self, records: Option<Records>) {
-        Hart::set_records(self, records);
-    }
-
-    fn is_over(&self) -> bool {
-        Hart::is_over(self)
-    }
-
-    fn owes(&self) -> bool {
-        Hart::owes(self)
-    }
-
-    fn resume(&mut self) -> bool {
-        Hart::resume(self)
-    }
-
-    fn state(&self) -> &dyn State {
-        self
-    }
-}
-
-impl<M: Machine> State for Hart<'_, M> {
-    fn machine(&self) -> MachineKind {
-        M::KIND
-    }
-
-    fn vm(&self) -> &Vm {
-        &self.vm
-    }
-
-    fn place(&self) -> Place {
-        Hart::place(self)
-    }
-
-    fn exit_code(&self) -> Option<u32> {
-        Hart::exit_code(self)
-    }
-
-    fn spent(&self) -> Duration {
-        Hart::spent(self)
-    }
-
-    fn stats(&self) -> Stats {
-        Hart::stats(self)
-    }
-
-    fn report(&self) -> Option<Report> {
-        Hart::report(self)
-    }
-}
-
-/// The state now, to follow rows from here up to step `until`.
-pub(crate) fn replay(state: &dyn State, until: u64) -> Replay {
-    let place = state.place();
-    Replay::new(state.machine().variant(), place.step, place.pc, state.vm().registers(), until)
+    /// Whether a trap may go on in a handler of the guest's, without a step.
+    fn handles_traps(&self) -> bool;
+    /// The state now, to follow rows from here up to step `until`.
+    fn replay(&self, until: u64) -> Replay;
 }

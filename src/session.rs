@@ -3,28 +3,24 @@
 //! An [`Executor`] is a program with a choice of engine, machine and limits; a [`Session`] is one run of it. What a
 //! session computes is a function of program, input and limits alone, never of the engine.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachy_runtime::Vm;
-
-use crate::callers::{self, Failed};
-use crate::crosscheck::{Crosscheck, Streams};
-use crate::engine::{Hart, Options};
-use crate::env::{Env, Settled};
+use crate::engine::Options;
+use crate::env::Env;
 use crate::error::{Error, Place};
 use crate::jit::{Caches, JitOptions, SharedCaches};
 use crate::limits::{CancelHandle, Limits};
-use crate::machine::{Bare, Budget, Machine, MachineKind, R0vm, World};
+use crate::machine_kind::MachineKind;
+use crate::machines::{self, Setup, Started};
 use crate::memory;
 use crate::program::Program;
-use crate::risc0::{self, Report, Sealer, TraceCallback, TraceEvents, Unsealed};
-use crate::run::{self, Run, State};
+use crate::run::{Run, State};
 use crate::stats::Stats;
 use crate::status::Status;
-use crate::surroundings::Surroundings;
-use crate::trace::{Effect, Level, NullSink, Replay, Row, Sink, SinkError};
+use crate::trace::{NullSink, Replay, Sink};
 
 /// Which engine runs a program. All do exactly the same to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -100,14 +96,8 @@ impl Builder {
             return Err(Error::Configuration { what: "the row buffer", found: format!("{rows} rows"), expected });
         }
         self.0.jit.check()?;
-        if self.0.limits.cycles.is_some() && self.0.machine != MachineKind::R0vm {
-            let found = format!("given on machine {}", self.0.machine);
-            return Err(Error::Configuration { what: "the limit on cycles", found, expected: "machine r0vm" });
-        }
-        let rules = match self.0.machine {
-            MachineKind::Bare => Bare::RULES,
-            MachineKind::R0vm => R0vm::RULES,
-        };
+        check_cycles(&self.0.limits, self.0.machine)?;
+        let rules = self.0.machine.rules();
         let caches = (self.0.engine != Engine::Interpreter).then(|| Caches::new(&self.0.jit, rules, program));
         Ok(Executor {
             program: program.clone(),
@@ -173,57 +163,22 @@ impl Executor {
     /// [`Error::Configuration`] for an environment that is not the machine's or contradicts itself. Else when the machine
     /// cannot start the program, its memory exceeds the limit, or the system refuses memory.
     pub fn start<'env>(&self, env: Env<'env>) -> Result<Session<'env>, Error> {
-        let Settled { surroundings, cancel, segments, events, limit_cycles } = env.settle(self.settings.machine)?;
-        let run: Box<dyn Run + 'env> = match self.settings.engine {
-            Engine::Jit | Engine::Interpreter => {
-                self.boot(surroundings, self.caches.as_deref().map(SharedCaches::get))?
-            }
-            Engine::Crosscheck => {
-                let (leader, follower, streams) = Streams::split(surroundings);
-                let jit = self.boot(leader, self.caches.as_deref().map(SharedCaches::get))?;
-                Box::new(Crosscheck::new(jit, self.boot(follower, None)?, streams))
-            }
+        env.check_twice()?;
+        let Settings { engine, machine, limits, jit, buffer_rows } = &*self.settings;
+        let setup = Setup {
+            program: &self.program,
+            caches: self.caches.as_deref().map(SharedCaches::get),
+            is_crosscheck: *engine == Engine::Crosscheck,
+            options: Options {
+                buffer_rows: *buffer_rows,
+                take_turns: jit.take_turns,
+                regrow_steps: jit.steps_between_looks(),
+            },
+            limit_memory_bytes: limits.memory_bytes,
         };
-        let mut limits = self.settings.limits;
-        limits.cycles = [limits.cycles, limit_cycles].into_iter().flatten().min();
-        let sealer = segments.map(|sink| Sealer::new(&self.program, sink));
-        let events = TraceEvents::to_all(events);
-        Ok(Session {
-            run,
-            limits,
-            cancel,
-            sealer,
-            events,
-            sink_is_done: false,
-            lost_segments: false,
-            unsaid: None,
-            earlier: Vec::new(),
-        })
-    }
-
-    fn boot<'env>(
-        &self,
-        around: Surroundings<'env>,
-        caches: Option<Arc<Caches>>,
-    ) -> Result<Box<dyn Run + 'env>, Error> {
-        match self.settings.machine {
-            MachineKind::Bare => self.boot_on::<Bare>(around, caches),
-            MachineKind::R0vm => self.boot_on::<R0vm>(around, caches),
-        }
-    }
-
-    fn boot_on<'env, M: Machine>(
-        &self,
-        around: Surroundings<'env>,
-        caches: Option<Arc<Caches>>,
-    ) -> Result<Box<dyn Run + 'env>, Error> {
-        let mut vm = Vm::new()?;
-        let mut budget = Budget::default();
-        budget.set_limit_memory(self.settings.limits.memory_bytes);
-        let machine = M::boot(&self.program, &around, &mut vm.state(), &mut budget)?;
-        let (take_turns, regrow_steps) = (self.settings.jit.take_turns, self.settings.jit.steps_between_looks());
-        let options = Options { caches, buffer_rows: self.settings.buffer_rows, take_turns, regrow_steps };
-        Ok(Box::new(Hart::new(vm, machine, World::new(around, budget), options)))
+        let Started { run, limit_cycles } = machines::start(*machine, env.settings, &setup)?;
+        let cycles = [limits.cycles, limit_cycles].into_iter().flatten().min();
+        Ok(Session { run, limits: Limits { cycles, ..*limits }, cancel: env.cancel })
     }
 
     /// The complete state before step `step`: a session that stands there, or at the program's end if that comes first.
@@ -258,18 +213,6 @@ pub struct Session<'env> {
     run: Box<dyn Run + 'env>,
     limits: Limits,
     cancel: CancelHandle,
-    /// Hashes segments and hands them over, where someone takes them.
-    sealer: Option<Sealer<'env>>,
-    /// Makes events of the rows of every run, where someone takes them.
-    events: Option<TraceEvents<TraceCallback<'env>>>,
-    /// Whether the caller's sink has the rows of which an event was refused.
-    sink_is_done: bool,
-    /// Whether this is a child of the process whose thread has the segments of the run in which it forked.
-    lost_segments: bool,
-    /// How the program ended, if a segment that was refused has kept that from the caller.
-    unsaid: Option<Result<Status, Error>>,
-    /// What the parts came to that ended with a pause, after which the program went on.
-    earlier: Vec<Report>,
 }
 
 impl Session<'_> {
@@ -293,80 +236,8 @@ impl Session<'_> {
     /// # Panics
     /// As [`Session::run`].
     pub fn run_to(&mut self, step: u64, sink: &mut dyn Sink) -> Result<Status, Error> {
-        if self.limits.cycles.is_some() && self.machine() != MachineKind::R0vm {
-            let found = format!("given on machine {}", self.machine());
-            return Err(Error::Configuration { what: "the limit on cycles", found, expected: "machine r0vm" });
-        }
-        if self.lost_segments {
-            return Err(Error::Forked { place: self.place() });
-        }
-        let Session { run, limits, cancel, sealer, events, sink_is_done, .. } = self;
-        let Some(sealer) = sealer else {
-            return run_with_events(run.as_mut(), step, limits, cancel, events, sink_is_done, sink);
-        };
-        let (ran, unsealed) = sealer.beside(|records| {
-            run.set_records(Some(records));
-            // A panic, too, must leave nobody who could still send records: the thread waits for them.
-            let ran = callers::call(|| run_with_events(run.as_mut(), step, limits, cancel, events, sink_is_done, sink));
-            run.set_records(None);
-            ran.unwrap_or_else(|panic| panic.resume())
-        });
-        if matches!(unsealed, Some(Unsealed::Elsewhere)) {
-            // The thread of the parent may have been changing it: it is never touched again, not even by a panic.
-            std::mem::forget(self.sealer.take());
-            self.lost_segments = true;
-        }
-        let ran = ran.map(|ran| ran.unwrap_or_else(|panic| panic.resume()));
-        let Some(unsealed) = unsealed else { return self.said(ran) };
-        let place = self.place();
-        let (index, failed) = match unsealed {
-            Unsealed::Thread(source) => return Err(Error::Thread { source }),
-            Unsealed::Broken => {
-                let what = "the thread that hashes segments has panicked".to_owned();
-                return Err(Error::Internal { what, place });
-            }
-            Unsealed::Elsewhere => return Err(Error::Forked { place }),
-            Unsealed::Refused(index, failed) => (index, failed),
-        };
-        // What else went wrong came first, and is said; the segment comes again with the next run.
-        match (ran, failed) {
-            (Some(ran), Failed::Panic(panic)) => {
-                self.leave_unsaid(ran);
-                panic.resume()
-            }
-            (Some(Err(error)), Failed::Error(_)) if !matches!(error, Error::Segment { .. } | Error::Ended { .. }) => {
-                Err(error)
-            }
-            (Some(ran), Failed::Error(source)) => {
-                self.leave_unsaid(ran);
-                Err(Error::Segment { index, place, source })
-            }
-            (None, Failed::Panic(panic)) => panic.resume(),
-            (None, Failed::Error(source)) => Err(Error::Segment { index, place, source }),
-        }
-    }
-
-    /// Keeps how the program ended for the next run to say.
-    fn leave_unsaid(&mut self, ran: Result<Status, Error>) {
-        let is_the_end = match &ran {
-            Ok(status) => *status != Status::Reached,
-            // A program that has ended well has another end than this.
-            Err(_) if self.exit_code().is_some() => false,
-            Err(Error::Sink { .. } | Error::Event { .. } | Error::Segment { .. } | Error::Ended { .. }) => false,
-            Err(_) => self.run.is_over(),
-        };
-        if is_the_end {
-            self.unsaid.get_or_insert(ran);
-        }
-    }
-
-    /// How a run ended, or an earlier one if nobody has said that yet.
-    fn said(&mut self, ran: Option<Result<Status, Error>>) -> Result<Status, Error> {
-        match ran {
-            Some(Err(Error::Ended { place })) => self.unsaid.take().unwrap_or(Err(Error::Ended { place })),
-            Some(ran) => ran,
-            None => Err(Error::Internal { what: "nothing was run".to_owned(), place: self.place() }),
-        }
+        check_cycles(&self.limits, self.machine())?;
+        self.run.run(step, &self.limits, &self.cancel, sink)
     }
 
     /// Makes a program of machine `r0vm` go on that has paused. Segments and cycles are then counted from 0 again, and so
@@ -377,21 +248,11 @@ impl Session<'_> {
     /// over: one more run does that.
     pub fn resume(&mut self) -> Result<(), Error> {
         let place = self.place();
-        if self.run.owes() || self.unsaid.is_some() || self.sealer.as_ref().is_some_and(Sealer::owes) {
+        if self.run.owes() {
             return Err(Error::Unfinished { place });
         }
-        let report = self.report();
         match self.run.resume() {
-            true => {
-                self.earlier.extend(report.map(|report| Report { earlier: Vec::new(), ..report }));
-                if let Some(events) = &mut self.events {
-                    events.begin_part();
-                }
-                if let Some(sealer) = &mut self.sealer {
-                    sealer.begin_part();
-                }
-                Ok(())
-            }
+            true => Ok(()),
             false => Err(Error::Ended { place }),
         }
     }
@@ -409,7 +270,7 @@ impl Session<'_> {
     /// The state now, as something that rows and effects move on: a sink that follows this session, or a recorded
     /// trace of it, up to step `until`, and checks every operand it is shown.
     pub fn replay(&self, until: u64) -> Replay {
-        run::replay(self.state(), until)
+        self.state().replay(until)
     }
 
     /// Steps done so far: the number of the next step.
@@ -420,13 +281,6 @@ impl Session<'_> {
     /// Address of the next instruction.
     pub fn pc(&self) -> u32 {
         self.state().vm().pc()
-    }
-
-    /// Of machine `r0vm`, the address of the user program's ecall that the kernel is serving: where an error in the
-    /// kernel came from. `None` where the pc is the user program's own, or no user program has called.
-    pub fn served_ecall(&self) -> Option<u32> {
-        let is_r0vm = self.machine() == MachineKind::R0vm;
-        is_r0vm.then(|| risc0::served_ecall(self.pc(), |address| self.word(address))).flatten()
     }
 
     /// Where the session is.
@@ -464,12 +318,9 @@ impl Session<'_> {
         self.state().spent()
     }
 
-    /// What the session came to on machine `r0vm`: cycles, segments, journal; none on another machine.
-    pub fn report(&self) -> Option<Report> {
-        let mut report = self.state().report()?;
-        report.earlier.clone_from(&self.earlier);
-        report.roots = self.sealer.as_ref().and_then(Sealer::roots);
-        Some(report)
+    /// The machine's own report, if it makes one.
+    pub(crate) fn machine_report(&self) -> Option<Box<dyn Any>> {
+        self.run.report()
     }
 
     /// How the session ran.
@@ -488,43 +339,14 @@ impl Session<'_> {
     }
 }
 
-/// Has the rows of a run made into events, too, if someone takes them.
-fn run_with_events(
-    run: &mut (dyn Run + '_),
-    step: u64,
-    limits: &Limits,
-    cancel: &CancelHandle,
-    events: &mut Option<TraceEvents<TraceCallback<'_>>>,
-    sink_is_done: &mut bool,
-    sink: &mut dyn Sink,
-) -> Result<Status, Error> {
-    let Some(events) = events else { return run.run(step, limits, cancel, sink) };
-    let mut both = WithEvents { wants_rows: sink.level() != Level::Off, sink, sink_is_done, events };
-    let ran = run.run(step, limits, cancel, &mut both);
-    match ran {
-        // The sink has them; what was refused is an event.
-        Err(Error::Sink { place, source }) if *both.sink_is_done => Err(Error::Event { place, source }),
-        ran => ran,
-    }
-}
-
-/// A sink, and behind it the callbacks that take events. Each gets everything once, whoever fails when.
-struct WithEvents<'a, 'env> {
-    sink: &'a mut dyn Sink,
-    wants_rows: bool,
-    sink_is_done: &'a mut bool,
-    events: &'a mut TraceEvents<TraceCallback<'env>>,
-}
-
-impl Sink for WithEvents<'_, '_> {
-    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
-        if self.wants_rows && !*self.sink_is_done {
-            self.sink.rows(first_step, rows, effects)?;
+/// Refuses a limit on cycles on a machine that counts none.
+fn check_cycles(limits: &Limits, machine: MachineKind) -> Result<(), Error> {
+    match limits.cycles.is_some() && !machine.counts_cycles() {
+        true => {
+            let found = format!("given on machine {machine}");
+            Err(Error::Configuration { what: "the limit on cycles", found, expected: "machine r0vm" })
         }
-        *self.sink_is_done = true;
-        self.events.rows(first_step, rows, effects)?;
-        *self.sink_is_done = false;
-        Ok(())
+        false => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tachy::program::{Permissions, Segment};
 use tachy::risc0::host::{Assumption, HostEnv};
-use tachy::risc0::{Digest, Exit, Report};
+use tachy::risc0::{Digest, Exit, MachineError, Report};
 use tachy::{Engine, Env, Error, Executor, MachineKind, NullSink, Program, Session, Status};
 
 mod common;
@@ -133,7 +133,7 @@ fn an_end_of_an_unknown_kind_is_an_error() {
         });
         let mut session = executor.expect("good settings").start(env).expect("it starts");
         let error = session.run(&mut NullSink::off()).expect_err("it has no good end");
-        assert!(matches!(&error, Error::Machine { word: 0x0003_0002, .. }), "{engine:?}: {error}");
+        assert!(matches!(error.risc0(), Some(MachineError::Illegal { word: 0x0003_0002, .. })), "{engine:?}: {error}");
         assert_eq!((session.exit_code(), report(&session).exit), (None, Some(Exit::Unknown(0x0003_0002))));
         assert!(report(&session).claim().is_none());
         assert!(matches!(session.run(&mut NullSink::off()), Err(Error::Ended { .. })));

@@ -36,124 +36,53 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("getrandom", &["src/risc0/host/builder.rs", "cli/src/risc0/seed.rs"]),
 ];
 
-/// What each module of the library may import. A module that is not here fails the test: say where it belongs.
-const LAYERS: [(&str, &[&str]); 27] = [
-    ("isa", &[]),
-    ("decode", &["isa"]),
-    ("disasm", &["decode", "isa"]),
-    ("printable", &[]),
-    ("program", &["printable"]),
-    // Where segments go, and what they are, is said by those who make them.
-    ("env", &["callers", "error", "limits", "machine", "risc0", "surroundings", "trace"]),
-    ("surroundings", &["callers", "error", "risc0"]),
-    ("callers", &["trace"]),
-    ("rules", &["isa", "tachy_runtime"]),
-    (
-        "risc0",
-        &[
-            "callers",
-            "decode",
-            "error",
-            "isa",
-            "machine",
-            "printable",
-            "program",
-            "rules",
-            "surroundings",
-            "trace",
-            "tachy_runtime",
-        ],
-    ),
-    ("limits", &[]),
-    ("loading", &["machine", "program", "risc0"]),
-    ("stats", &[]),
-    ("status", &[]),
-    ("trace", &["decode", "isa", "tachy_runtime"]),
-    // Errors say which machine it was and carry a difference of engines; both of these speak of errors in turn.
-    ("error", &["difference", "machine", "risc0", "program", "trace", "tachy_runtime"]),
-    ("difference", &["error", "status", "trace"]),
-    ("memory", &["tachy_runtime"]),
-    ("machine", &["callers", "error", "isa", "program", "risc0", "rules", "surroundings", "trace", "tachy_runtime"]),
-    ("interpreter", &["decode", "error", "isa", "machine", "rules", "tachy_runtime"]),
-    // Of the interpreter the JIT knows how often code was arrived at.
-    ("jit", &["decode", "error", "interpreter", "isa", "program", "rules", "stats", "trace", "tachy_runtime"]),
-    (
-        "engine",
-        &[
-            "callers",
-            "error",
-            "interpreter",
-            "jit",
-            "limits",
-            "machine",
-            "risc0",
-            "rules",
-            "stats",
-            "status",
-            "trace",
-            "tachy_runtime",
-        ],
-    ),
-    ("run", &["engine", "error", "limits", "machine", "risc0", "stats", "status", "trace", "tachy_runtime"]),
-    (
-        "crosscheck",
-        &[
-            "callers",
-            "difference",
-            "error",
-            "limits",
-            "machine",
-            "memory",
-            "risc0",
-            "run",
-            "stats",
-            "status",
-            "surroundings",
-            "trace",
-            "tachy_runtime",
-        ],
-    ),
-    (
-        "session",
-        &[
-            "callers",
-            "crosscheck",
-            "engine",
-            "env",
-            "error",
-            "jit",
-            "limits",
-            "machine",
-            "memory",
-            "program",
-            "risc0",
-            "run",
-            "stats",
-            "status",
-            "surroundings",
-            "trace",
-            "tachy_runtime",
-        ],
-    ),
-    (
-        "diff",
-        &[
-            "difference",
-            "env",
-            "error",
-            "jit",
-            "limits",
-            "machine",
-            "program",
-            "risc0",
-            "session",
-            "stats",
-            "status",
-            "trace",
-        ],
-    ),
-    // Words for people, and no code.
-    ("guide", &[]),
+/// The modules of the library from the ground up: each may import only those above it in this list. A module is found by
+/// the longest name here that its path begins with; one that is not here fails the test.
+const ORDER: [&str; 31] = [
+    // Tables, plain data, words.
+    "isa",
+    "decode",
+    "disasm",
+    "printable",
+    "stats",
+    "status",
+    "limits",
+    "machine_kind",
+    "program",
+    "trace",
+    "callers",
+    "rules",
+    "memory",
+    // How a run ends, and what of it can be seen.
+    "error",
+    "overhear",
+    "difference",
+    "run",
+    // What runs: machines below engines, and each machine apart from the others.
+    "machine",
+    "interpreter",
+    "jit",
+    "engine",
+    "crosscheck",
+    "bare",
+    "risc0",
+    "machines",
+    // The doors.
+    "loading",
+    "env",
+    "session",
+    "diff",
+    "risc0::api",
+    "guide",
+];
+
+/// Modules that must not know each other although the order would allow it.
+const APART: [(&str, &[&str]); 5] = [
+    ("bare", &["jit", "interpreter", "engine", "crosscheck"]),
+    ("risc0", &["bare", "jit", "interpreter", "engine", "crosscheck"]),
+    ("jit", &["machine", "run", "difference", "overhear"]),
+    ("interpreter", &["run", "difference", "overhear"]),
+    ("crosscheck", &["interpreter", "jit", "machine"]),
 ];
 
 /// A text file of the repository.
@@ -173,10 +102,10 @@ impl File {
         self.is_rust() && !self.path.starts_with("guests/") && !self.path.starts_with("tests/debug/source/")
     }
 
-    /// The module of the library that the file belongs to; none for the crates' roots and for other crates.
-    fn module(&self) -> Option<&str> {
-        let name = self.path.strip_prefix("src/")?.split('/').next()?.trim_end_matches(".rs");
-        (name != "lib" && name != "main").then_some(name)
+    /// The path of the file's module in the library, as in `risc0::api::env`; none for the crates' roots and other crates.
+    fn module(&self) -> Option<String> {
+        let path = self.path.strip_prefix("src/")?.trim_end_matches(".rs").trim_end_matches("/mod");
+        (path != "lib").then(|| path.replace('/', "::"))
     }
 
     /// The text with comments and what stands in quotes blanked out, line by line as it was.
@@ -392,37 +321,49 @@ fn is_argued(lines: &[&str], code: &[&str], index: usize) -> bool {
     comment.is_some_and(|last| (0..=last).rev().take_while(is_comment).any(|line| lines[line].contains("SAFETY: ")))
 }
 
+/// The place in [`ORDER`] of the module that a path is in.
+fn level(path: &str) -> Option<usize> {
+    let is_in = |module: &str| path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    (0..ORDER.len()).filter(|&level| is_in(ORDER[level])).max_by_key(|&level| ORDER[level].len())
+}
+
 #[test]
 fn modules_import_only_what_lies_below_them() {
-    let layers: BTreeMap<&str, &[&str]> = LAYERS.into_iter().collect();
+    let apart: BTreeMap<&str, &[&str]> = APART.into_iter().collect();
     let mut findings = Vec::new();
+    let mut seen = [false; ORDER.len()];
     for file in rust_files() {
-        let Some(module) = file.module() else { continue };
+        let Some(path) = file.module() else { continue };
+        let Some(own) = level(&path) else {
+            findings.push(format!("{}: {path} has no place in the order", file.path));
+            continue;
+        };
+        seen[own] = true;
         // Unit tests set up what they test from wherever it takes.
         if file.path.ends_with("/tests.rs") {
             continue;
         }
-        let Some(allowed) = layers.get(module) else {
-            findings.push(format!("{}: module {module} is in no layer", file.path));
-            continue;
-        };
+        let module = ORDER[own];
+        let foreign = apart.get(module).copied().unwrap_or_default();
         for (number, line) in (1..).zip(file.code().lines()) {
-            for (word, rest) in words(line) {
-                let import = match word {
-                    "crate" => rest.strip_prefix("::").and_then(|rest| words(rest).next()).map(|(name, _)| name),
-                    "tachy_runtime" | "tachy" => Some(word),
-                    _ => None,
-                };
-                if import.is_some_and(|import| import != module && !allowed.contains(&import)) {
-                    findings.push(format!("{}:{number}: {module} knows {}", file.path, import.unwrap_or_default()));
-                }
-                if word == "crate" && (rest.starts_with("::{") || rest.starts_with("::*")) {
+            for (_, rest) in words(line).filter(|(word, _)| *word == "crate") {
+                if rest.starts_with("::{") || rest.starts_with("::*") {
                     findings.push(format!("{}:{number}: import by module, for this test to see", file.path));
+                }
+                let import = rest.strip_prefix("::").and_then(|rest| words(rest).next()).map(|(name, _)| name);
+                // What the root exports again is for callers.
+                let Some(imported) = import.and_then(level) else { continue };
+                if imported > own {
+                    findings.push(format!("{}:{number}: {module} lies below {}", file.path, ORDER[imported]));
+                }
+                if foreign.contains(&ORDER[imported]) {
+                    findings.push(format!("{}:{number}: {module} knows {}", file.path, ORDER[imported]));
                 }
             }
         }
     }
-    assert_none("imports against the layers", findings);
+    findings.extend((0..ORDER.len()).filter(|&level| !seen[level]).map(|level| format!("no module {}", ORDER[level])));
+    assert_none("imports against the order", findings);
 }
 
 #[test]

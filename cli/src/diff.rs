@@ -65,7 +65,7 @@ impl Diff {
         let comparison = compare_in(&guest.loaded.program, &options, env).map_err(|error| Failure::library(&error))?;
         interrupt::end();
         take_down(report, &comparison);
-        let written = guest.write_journal(comparison.r0vm.as_ref());
+        let written = guest.write_journal(comparison.risc0());
         written.and(guest.commit())?;
         if let Verdict::Agree(Err(error)) = &comparison.verdict {
             let failure = Failure::library(error);
@@ -76,11 +76,11 @@ impl Diff {
         }
         let (code, text) = match &comparison.verdict {
             Verdict::Agree(end) => {
-                let exit = comparison.r0vm.as_ref().and_then(|report| report.exit);
+                let exit = comparison.risc0().and_then(|report| report.exit);
                 (interrupted(end).unwrap_or(0), agreement(comparison.rows, end, exit))
             }
             Verdict::Differ(difference) => {
-                let command = guest.repeat(comparison.r0vm.as_ref(), false).command("diff", &[]);
+                let command = guest.repeat(comparison.risc0(), false).command("diff", &[]);
                 (DIFFER, difference_text(difference, &guest.loaded.program, guest.loaded.machine, &command))
             }
         };
@@ -110,7 +110,7 @@ fn take_down(report: &mut Report, comparison: &Comparison) {
             facts.difference = Some(DifferenceFacts { step: difference.place.step, what: difference.what.clone() });
         }
     }
-    report.r0vm(comparison.r0vm.clone());
+    report.r0vm(comparison.risc0().cloned());
 }
 
 fn agreement(rows: u64, end: &Result<Status, Error>, exit: Option<Exit>) -> String {

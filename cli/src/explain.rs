@@ -4,6 +4,7 @@
 use std::error::Error as _;
 use std::io;
 
+use tachy::risc0::MachineError;
 use tachy::risc0::host::HostError;
 use tachy::{Error, Limit};
 
@@ -37,13 +38,16 @@ fn chain(error: &Error) -> String {
 
 /// What to do about an error at the command line, if that can be said.
 pub(crate) fn hint(error: &Error) -> Option<String> {
+    match error.risc0() {
+        Some(MachineError::Host(error)) => return of_host(error),
+        Some(MachineError::SegmentTooSmall { .. }) => return Some("give a larger --po2".to_owned()),
+        _ => {}
+    }
     let hint = match error {
         Error::Limit(limit) => return Some(raise(limit.limit)),
-        Error::SegmentTooSmall { .. } => "give a larger --po2",
         Error::Configuration { .. } => "see --region-instructions",
         Error::Memory(_) => "raise the limit on memory (ulimit -v, or the container's)",
         Error::Thread { .. } => "raise the limit on threads (ulimit -u), or give --execute-only",
-        Error::Host { source, .. } => return of_host(source),
         _ => return None,
     };
     Some(hint.to_owned())
@@ -85,13 +89,16 @@ fn of_host(error: &HostError) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tachy::Place;
+    use tachy::{MachineFailure, MachineKind, Place};
 
     const PLACE: Place = Place { pc: 0x1_0000, step: 7 };
 
     #[test]
     fn each_error_is_said_once_with_what_to_do() {
-        let host = |source| Error::Host { place: PLACE, source: Box::new(source) };
+        let machine = |error| -> Error {
+            MachineFailure { machine: MachineKind::R0vm, place: PLACE, error: Box::new(error) }.into()
+        };
+        let host = |error| machine(MachineError::Host(error));
         let at = "pc 0x00010000, step 7";
         let torn = || io::Error::other("torn");
         let errors = [
@@ -116,8 +123,10 @@ mod tests {
                 format!("segment 3 was refused; the run stood at {at}: cannot write s/segment-00000003.bin: torn"),
             ),
             (
-                Error::SegmentTooSmall { po2: 13, place: PLACE },
-                format!("segments of 2^13 cycles are too small for the instruction before {at}; give a larger --po2"),
+                machine(MachineError::SegmentTooSmall { po2: 13 }),
+                format!(
+                    "segments of 2^13 cycles are too small for the instruction that ends at {at}; give a larger --po2"
+                ),
             ),
         ];
         for (error, expected) in errors {

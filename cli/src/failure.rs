@@ -156,11 +156,10 @@ impl Failure {
         let stream = match error {
             Error::Sink { source, .. } | Error::Segment { source, .. } => source.downcast_ref::<io::Error>(),
             Error::Stream { source, .. } => Some(source),
-            Error::Host { source, .. } => match &**source {
-                HostError::Stream { source, .. } => Some(source),
+            error => match error.host() {
+                Some(HostError::Stream { source, .. }) => Some(source),
                 _ => None,
             },
-            _ => None,
         };
         let quiet = stream.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
         let address = match error {
@@ -226,12 +225,11 @@ fn waited_for(error: &Error) -> Option<String> {
         Error::Stream { stream: "stdin", .. } => Some(descriptor_text(0)),
         Error::Stream { stream: "stdout", .. } => Some(descriptor_text(1)),
         Error::Stream { .. } => Some(descriptor_text(2)),
-        Error::Host { source, .. } => match **source {
-            HostError::Stream { descriptor, .. } => Some(descriptor_text(descriptor)),
+        Error::Sink { .. } => Some("whoever reads the trace".to_owned()),
+        error => match error.host() {
+            Some(HostError::Stream { descriptor, .. }) => Some(descriptor_text(*descriptor)),
             _ => None,
         },
-        Error::Sink { .. } => Some("whoever reads the trace".to_owned()),
-        _ => None,
     }
 }
 

@@ -178,6 +178,9 @@ fn ignored_signals() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tachy::risc0::MachineError;
+    use tachy::risc0::host::HostError;
+    use tachy::{MachineFailure, MachineKind};
 
     #[test]
     fn a_request_is_found_behind_what_failed_with_it() {
@@ -187,8 +190,10 @@ mod tests {
         let place = tachy::Place { pc: 0, step: 0 };
         let stream = tachy::Error::Stream { stream: "stdin", place, source: failed() };
         assert_eq!(Stop::behind(&stream), Some(stop));
-        let host = Box::new(tachy::risc0::host::HostError::Stream { descriptor: 4, source: failed() });
-        assert_eq!(Stop::behind(&tachy::Error::Host { place, source: host }), Some(stop));
+        let host = HostError::Stream { descriptor: 4, source: failed() };
+        let error = Box::new(MachineError::Host(host));
+        let failure = MachineFailure { machine: MachineKind::R0vm, place, error };
+        assert_eq!(Stop::behind(&tachy::Error::from(failure)), Some(stop));
         assert_eq!(Stop::behind(&io::Error::other("another")), None);
         assert_eq!(stop.to_string(), "stopped by the time limit of 1.5 s");
     }

@@ -3,7 +3,7 @@
 use super::compare::{Done, Finding, Portion, compare};
 use crate::error::Error;
 use crate::limits::{CancelHandle, Limits};
-use crate::run::{self, Run, State};
+use crate::run::{Run, State};
 use crate::status::Status;
 use crate::trace::{Effect, Level, Row, Sink, SinkError, VecSink};
 
@@ -66,7 +66,7 @@ impl<'env> Follower<'env> {
 
     /// Does the steps of `jit`, and compares.
     fn follow(&mut self, jit: Portion<'_>) -> Option<Found> {
-        let mut replay = run::replay(self.state(), u64::MAX);
+        let mut replay = self.state().replay(u64::MAX);
         self.run_to(jit.end());
         let own = Portion { first_step: jit.first_step, rows: &self.own.rows, effects: &self.own.effects };
         // What a step has begun that is not done is the end's business.

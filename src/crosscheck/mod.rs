@@ -8,23 +8,22 @@
 
 mod compare;
 mod follower;
-mod streams;
 
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
+
 use crate::difference::{Difference, Output, Side, Word};
 use crate::error::{Error, Limit, LimitError};
 use crate::limits::{CancelHandle, Limits};
-use crate::machine::MachineKind;
 use crate::memory;
-use crate::risc0::Records;
+use crate::overhear::Streams;
 use crate::run::{Run, State};
 use crate::status::Status;
 use crate::trace::{Level, Sink};
 use compare::Done;
 use follower::{Check, Follower, Found};
-pub(crate) use streams::Streams;
 
 const MEMORY: &str = "memory";
 
@@ -42,7 +41,7 @@ pub(crate) struct Crosscheck<'env> {
 }
 
 impl<'env> Crosscheck<'env> {
-    /// Both at the same step, with the surroundings that [`Streams::split`] made.
+    /// Both at the same step, with surroundings that were split for them.
     pub(crate) fn new(jit: Box<dyn Run + 'env>, interpreter: Box<dyn Run + 'env>, streams: Streams) -> Self {
         Crosscheck {
             leader: jit,
@@ -70,7 +69,7 @@ impl<'env> Crosscheck<'env> {
         let mut what = Vec::new();
         // A trap on its way to R0VM's handler is no step. A failure may stop the JIT behind one; the interpreter takes it
         // with the next step.
-        let may_be_ahead = end.is_err() && !is_the_guests(end) && jit.machine() == MachineKind::R0vm;
+        let may_be_ahead = end.is_err() && !is_the_guests(end) && jit.handles_traps();
         let [place, other] = [jit.place(), interpreter.place()];
         if may_be_ahead && place.step == other.step && place.pc != other.pc {
             return what;
@@ -88,8 +87,8 @@ impl<'env> Crosscheck<'env> {
         }
         // A stream that failed may have taken some of what its step, which was not done, wrote.
         if !matches!(end, Err(Error::Stream { .. })) {
-            let [stdout, stderr] = self.streams.jit.outputs();
-            let [others_stdout, others_stderr] = self.streams.interpreter.outputs();
+            let [stdout, stderr] = self.streams.leader.outputs();
+            let [others_stdout, others_stderr] = self.streams.follower.outputs();
             check("stdout".into(), stdout == others_stdout);
             check("stderr".into(), stderr == others_stderr);
         }
@@ -124,8 +123,8 @@ impl<'env> Crosscheck<'env> {
             before,
             context,
             word: address.map(word),
-            jit: side(jit, finding.jit, jit_end, self.streams.jit.outputs()),
-            interpreter: side(interpreter, finding.interpreter, interpreter_end, self.streams.interpreter.outputs()),
+            jit: side(jit, finding.jit, jit_end, self.streams.leader.outputs()),
+            interpreter: side(interpreter, finding.interpreter, interpreter_end, self.streams.follower.outputs()),
         }
     }
 }
@@ -155,11 +154,7 @@ impl Run for Crosscheck<'_> {
         let found = self.found.take();
         let Some(found) = found.or_else(|| self.compare_states(&end)) else { return end };
         self.over = true;
-        Err(Error::Difference(Box::new(self.difference(found, end))))
-    }
-
-    fn set_records(&mut self, records: Option<Records>) {
-        self.leader.set_records(records);
+        Err(self.difference(found, end).into())
     }
 
     fn is_over(&self) -> bool {
@@ -175,6 +170,10 @@ impl Run for Crosscheck<'_> {
         resumed && self.follower.resume()
     }
 
+    fn report(&self) -> Option<Box<dyn Any>> {
+        self.leader.report()
+    }
+
     fn state(&self) -> &dyn State {
         self.leader.state()
     }
@@ -184,8 +183,8 @@ impl Run for Crosscheck<'_> {
 /// other end comes from outside: a pause, a clock, a stream.
 fn is_the_guests(end: &Result<Status, Error>) -> bool {
     match end {
-        Ok(Status::Exited { .. } | Status::Paused { .. })
-        | Err(Error::Trap(_) | Error::Machine { .. } | Error::BigInt { .. }) => true,
+        Ok(Status::Exited { .. } | Status::Paused { .. }) | Err(Error::Trap(_)) => true,
+        Err(Error::Machine(failure)) => failure.error.is_deterministic(),
         Err(Error::Limit(LimitError { limit, .. })) => !matches!(limit, Limit::Time(_)),
         _ => false,
     }

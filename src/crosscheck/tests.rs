@@ -3,14 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
+use crate::bare::{Bare, GuestStreams, Settings};
 use crate::decode::{Instruction, encode};
 use crate::difference::Difference;
 use crate::engine::{Hart, Options};
 use crate::isa::Op;
 use crate::jit::{Caches, JitOptions};
-use crate::machine::{Bare, Budget, Machine, World};
+use crate::machine::{Budget, ExecutionContext, Machine, Surroundings};
 use crate::program::{Permissions, Program, Segment};
-use crate::surroundings::Surroundings;
 use crate::trace::{Effect, NullSink, Row, SinkError, VecSink};
 use tachy_runtime::Vm;
 
@@ -58,20 +58,25 @@ fn exits() -> Vec<u32> {
     vec![li(17, 93), ecall()]
 }
 
-fn hart<'env>(program: &Program, env: Surroundings<'env>, jit: Option<JitOptions>) -> Box<dyn Run + 'env> {
+fn no_streams() -> GuestStreams<'static> {
+    Settings::default().into()
+}
+
+fn hart<'env>(program: &Program, env: GuestStreams<'env>, jit: Option<JitOptions>) -> Box<dyn Run + 'env> {
     let (mut vm, mut budget) = (Vm::new().unwrap(), Budget::default());
     let machine = Bare::boot(program, &env, &mut vm.state(), &mut budget).unwrap();
     let caches = jit.map(|options| Caches::new(&options, Bare::RULES, program).into());
-    Box::new(Hart::new(
+    Box::new(Hart::<Bare>::new(
         vm,
         machine,
-        World::new(env, budget),
-        Options { caches, buffer_rows: BUFFER_ROWS, take_turns: false, regrow_steps: 0 },
+        ExecutionContext::new(env, budget),
+        caches,
+        Options { buffer_rows: BUFFER_ROWS, take_turns: false, regrow_steps: 0 },
     ))
 }
 
 fn crosscheck(jit: &Program, interpreter: &Program) -> Crosscheck<'static> {
-    let (env, own, streams) = Streams::split(Surroundings::default());
+    let (env, own, streams) = no_streams().split();
     Crosscheck::new(hart(jit, env, Some(JitOptions::eager())), hart(interpreter, own, None), streams)
 }
 
@@ -80,9 +85,8 @@ fn difference(jit: &Program, interpreter: &Program) -> (Difference, Vec<Row>) {
     let (limits, cancel) = (Limits::default(), CancelHandle::default());
     let mut sink = VecSink::default();
     let mut both = crosscheck(jit, interpreter);
-    let Err(Error::Difference(found)) = both.run(u64::MAX, &limits, &cancel, &mut sink) else {
-        panic!("no difference");
-    };
+    let error = both.run(u64::MAX, &limits, &cancel, &mut sink).unwrap_err();
+    let found = Difference::take(error).expect("it is a difference");
     // It is over, whatever is asked for.
     assert!(matches!(both.run(u64::MAX, &limits, &cancel, &mut sink), Err(Error::Ended { .. })));
 
@@ -92,7 +96,7 @@ fn difference(jit: &Program, interpreter: &Program) -> (Difference, Vec<Row>) {
     assert_eq!(again.to_string(), found.to_string());
 
     let mut alone = VecSink::default();
-    let _ = hart(interpreter, Surroundings::default(), None).run(u64::MAX, &limits, &cancel, &mut alone);
+    let _ = hart(interpreter, no_streams(), None).run(u64::MAX, &limits, &cancel, &mut alone);
     assert_eq!(sink.rows, alone.rows[..found.place.step as usize], "what agrees is passed on, and no more");
     (*found, alone.rows)
 }
@@ -105,7 +109,7 @@ fn equal_programs_agree() {
     let mut both = crosscheck(&program, &program);
     assert!(matches!(both.run(u64::MAX, &limits, &cancel, &mut sink), Ok(Status::Exited { code: 4 })));
     let mut alone = VecSink::default();
-    hart(&program, Surroundings::default(), None).run(u64::MAX, &limits, &cancel, &mut alone).unwrap();
+    hart(&program, no_streams(), None).run(u64::MAX, &limits, &cancel, &mut alone).unwrap();
     assert_eq!((sink.rows, sink.effects), (alone.rows, alone.effects));
 }
 
@@ -173,7 +177,7 @@ fn a_state_that_rows_do_not_show_is_compared_at_a_pause() {
     assert!(matches!(paused, Ok(Status::Reached)), "{paused:?}");
 
     // The other went a step further.
-    let (env, own, streams) = Streams::split(Surroundings::default());
+    let (env, own, streams) = no_streams().split();
     let mut ahead = hart(&program, own, None);
     ahead.run(1, &limits, &cancel, &mut NullSink::off()).unwrap();
     let mut both = Crosscheck::new(hart(&program, env, None), ahead, streams);

@@ -12,8 +12,7 @@ use tachy_runtime::{HartState, ProcessLocal};
 use super::{Ended, Hart};
 use crate::interpreter::DecodedPages;
 use crate::jit::{Caches, Natives};
-use crate::machine::{Machine, Refusal};
-use crate::risc0::Records;
+use crate::machine::{Machine, Surroundings};
 use crate::trace::Level;
 
 /// See the module.
@@ -50,8 +49,7 @@ impl<M: Machine> Hart<'_, M> {
             return None;
         }
         self.renew_in_child();
-        let records = self.world.records.as_ref();
-        records.is_some_and(Records::is_elsewhere).then_some(Ended::Refused(Refusal::Segments))
+        self.context.surroundings.enter_child().err().map(Ended::Refused)
     }
 
     /// In a child of a fork, begins with code of this process's own.

@@ -2,12 +2,12 @@
 //! code is of another level.
 
 use super::*;
+use crate::bare::{Bare, GuestStreams, Settings};
 use crate::decode::{Instruction, encode};
 use crate::isa::Op;
 use crate::jit::JitOptions;
-use crate::machine::{Bare, Budget};
+use crate::machine::Budget;
 use crate::program::{Permissions, Program, Segment};
-use crate::surroundings::Surroundings;
 use crate::trace::NullSink;
 use tachy_runtime::Slot;
 
@@ -16,10 +16,10 @@ fn a_broken_session_is_refused() {
     // A jump to itself.
     let segment = Segment::from_words(0x1_0000, &[0x6f], Permissions::RX);
     let program = Program::from_segments(0x1_0000, vec![segment]).unwrap();
-    let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), Surroundings::default());
+    let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), GuestStreams::from(Settings::default()));
     let machine = Bare::boot(&program, &env, &mut vm.state(), &mut budget).unwrap();
-    let options = Options { caches: None, buffer_rows: 256, take_turns: false, regrow_steps: 0 };
-    let mut hart = Hart::new(vm, machine, World::new(env, budget), options);
+    let options = Options { buffer_rows: 256, take_turns: false, regrow_steps: 0 };
+    let mut hart = Hart::<Bare>::new(vm, machine, ExecutionContext::new(env, budget), None, options);
     let (limits, cancel, mut sink) = (Limits::default(), CancelHandle::default(), NullSink::off());
     assert!(matches!(hart.run(5, &limits, &cancel, &mut sink), Ok(Status::Reached)));
     // As a panic of the engine's leaves it.
@@ -40,11 +40,11 @@ fn insn(op: Op, rd: u8, rs1: u8, rs2: u8, imm: i32) -> u32 {
 fn hart() -> Hart<'static, Bare> {
     let words = [insn(Op::Addi, 5, 5, 0, 1), insn(Op::Beq, 0, 0, 0, -4)];
     let program = Program::from_segments(CODE, vec![Segment::from_words(CODE, &words, Permissions::RX)]).unwrap();
-    let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), Surroundings::default());
+    let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), GuestStreams::from(Settings::default()));
     let machine = Bare::boot(&program, &env, &mut vm.state(), &mut budget).unwrap();
     let caches = Caches::new(&JitOptions::eager(), Bare::RULES, &program);
-    let options = Options { caches: Some(caches.into()), buffer_rows: 256, take_turns: false, regrow_steps: 0 };
-    Hart::new(vm, machine, World::new(env, budget), options)
+    let options = Options { buffer_rows: 256, take_turns: false, regrow_steps: 0 };
+    Hart::<Bare>::new(vm, machine, ExecutionContext::new(env, budget), Some(caches.into()), options)
 }
 
 fn run(hart: &mut Hart<'static, Bare>, until: u64, mut sink: NullSink) -> Result<Status, Error> {

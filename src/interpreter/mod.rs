@@ -15,7 +15,7 @@ pub(crate) use past::Past;
 
 use crate::error::Cause;
 use crate::isa::{Class, Op};
-use crate::machine::{End, Flow, Machine, Refusal, World};
+use crate::machine::{Context, End, ExecutionContext, Flow, Machine, StepError};
 use crate::rules::Rules;
 
 /// Who watches the interpreter to run something else where it can.
@@ -32,9 +32,9 @@ pub(crate) trait Tier {
 }
 
 /// Nobody watches: the interpreter alone.
-pub(crate) struct Alone;
+pub(crate) struct NoTier;
 
-impl Tier for Alone {
+impl Tier for NoTier {
     #[inline(always)]
     fn arrive(&mut self, _: &mut DecodedPages, _: Held, _: u32) -> bool {
         false
@@ -56,14 +56,14 @@ pub(crate) enum Leave {
     /// The program ended; the last step is done.
     Exit(End),
     /// The next step cannot be done.
-    Refused(Refusal),
+    Refused(StepError),
 }
 
 /// Runs from the context's pc on until something says stop. With `ROWS`, each step writes a row.
 pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
     vm: &mut Stepping<'_, ROWS>,
     machine: &mut M,
-    world: &mut World<'_>,
+    context: &mut Context<'_, M>,
     pages: &mut DecodedPages,
     tier: &mut T,
 ) -> Leave {
@@ -80,8 +80,8 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
         if !vm.page_state(pc).contains(rules.fetch) {
             vm.set_pc(pc);
             let step = vm.steps();
-            if let Err(refusal) = machine.access(&mut vm.lend(), world, step, pc, Access::Fetch) {
-                return Leave::Refused(refusal);
+            if let Err(error) = machine.access(&mut vm.lend(), context, step, pc, Access::Fetch) {
+                return Leave::Refused(error);
             }
             asks_always = !vm.page_state(pc).contains(rules.fetch);
             if asks_always {
@@ -91,13 +91,13 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
         let held = arrived.take().unwrap_or_else(|| pages.hold(pc));
         loop {
             let from = pc;
-            let done = step::<M, T, ROWS>(vm, machine, world, pages, tier, rules, held, from);
+            let done = step::<M, T, ROWS>(vm, machine, context, pages, tier, rules, held, from);
             let (op, now, next) = match done {
                 Ok(Done::Next(op, now, next)) => (op, now, next),
                 Ok(Done::Leave(leave)) => return leave,
-                Err(refusal) => {
+                Err(error) => {
                     vm.set_pc(from);
-                    return Leave::Refused(refusal);
+                    return Leave::Refused(error);
                 }
             };
             pc = next;
@@ -128,46 +128,46 @@ enum Done {
     Leave(Leave),
 }
 
-/// Does the step at `pc`, in the page `held`. On a refusal nothing was done.
+/// Does the step at `pc`, in the page `held`. On a error nothing was done.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
 fn step<M: Machine, T: Tier, const ROWS: bool>(
     vm: &mut Stepping<'_, ROWS>,
     machine: &mut M,
-    world: &mut World<'_>,
+    context: &mut Context<'_, M>,
     pages: &mut DecodedPages,
     tier: &mut T,
     rules: &'static Rules,
     held: Held,
     pc: u32,
-) -> Result<Done, Refusal> {
+) -> Result<Done, StepError> {
     let mut now = pages.get(held, pc);
     if now.code == Code::Unknown {
         now = pages.decode(held, pc, &mut vm.lend());
     }
     let Code::Op(op) = now.code else {
-        return Err(Refusal::Trap(Cause::IllegalInstruction, pc));
+        return Err(StepError::Trap(Cause::IllegalInstruction, pc));
     };
     let row = Row { pc, insn: vm.word(pc), rs1: vm.register(now.rs1), rs2: vm.register(now.rs2), ..ROW_ZERO };
     let fall = pc.wrapping_add(4);
     let mut step = Step { row, next: fall, leave: false };
-    if execute(op, now, &mut step, vm, machine, world, pages, tier, rules)? == By::Machine {
+    if execute(op, now, &mut step, vm, machine, context, pages, tier, rules)? == By::Machine {
         vm.set_pc(pc);
-        let flow = machine.system(op, &mut vm.lend(), world)?;
-        forget_written(world, pages, tier);
+        let flow = machine.system(op, &mut vm.lend(), context)?;
+        forget_written(context, pages, tier);
         vm.count(step.row);
-        let leave = match flow {
-            Flow::Next if world.effects_full() => Leave::Arrived,
+        let (next, leave) = match flow {
+            Flow::Next if context.effects_full() => (fall, Leave::Arrived),
             Flow::Next => return Ok(Done::Next(op, now, fall)),
-            Flow::Jump(_) => Leave::Arrived,
-            Flow::Exit(end) => Leave::Exit(end),
+            Flow::Jump(target) => (target, Leave::Arrived),
+            Flow::Exit(end) => (fall, Leave::Exit(end)),
         };
-        vm.set_pc(if let Flow::Jump(target) = flow { target } else { fall });
+        vm.set_pc(next);
         return Ok(Done::Leave(leave));
     }
     // Loads and stores do not look where they go: that matters where a program could come to a misaligned pc.
     if !step.next.is_multiple_of(4) && !matches!(op.line().class, Class::Load | Class::Store) {
-        return Err(Refusal::Trap(Cause::InstructionMisaligned, step.next));
+        return Err(StepError::Trap(Cause::InstructionMisaligned, step.next));
     }
     vm.set_register(now.rd, step.row.rd);
     vm.count(step.row);
@@ -215,11 +215,11 @@ fn execute<M: Machine, T: Tier>(
     step: &mut Step,
     vm: &mut HartState<'_>,
     machine: &mut M,
-    world: &mut World<'_>,
+    context: &mut Context<'_, M>,
     pages: &mut DecodedPages,
     tier: &mut T,
     rules: &'static Rules,
-) -> Result<By, Refusal> {
+) -> Result<By, StepError> {
     let Row { pc, rs1: a, rs2: b, .. } = step.row;
     let imm = now.imm;
     let row = &mut step.row;
@@ -258,14 +258,14 @@ fn execute<M: Machine, T: Tier>(
         Op::Rem => row.rd = if b == 0 { a } else { (a as i32).wrapping_rem(b as i32) as u32 },
         Op::Remu => row.rd = a.checked_rem(b).unwrap_or(a),
 
-        Op::Lb => row.rd = load(row, imm, 1, vm, machine, world, rules)? as u8 as i8 as u32,
-        Op::Lbu => row.rd = load(row, imm, 1, vm, machine, world, rules)? as u8 as u32,
-        Op::Lh => row.rd = load(row, imm, 2, vm, machine, world, rules)? as u16 as i16 as u32,
-        Op::Lhu => row.rd = load(row, imm, 2, vm, machine, world, rules)? as u16 as u32,
-        Op::Lw => row.rd = load(row, imm, 4, vm, machine, world, rules)?,
-        Op::Sb => step.leave = store(row, imm, 1, vm, machine, world, pages, tier, rules)?,
-        Op::Sh => step.leave = store(row, imm, 2, vm, machine, world, pages, tier, rules)?,
-        Op::Sw => step.leave = store(row, imm, 4, vm, machine, world, pages, tier, rules)?,
+        Op::Lb => row.rd = load(row, imm, 1, vm, machine, context, rules)? as u8 as i8 as u32,
+        Op::Lbu => row.rd = load(row, imm, 1, vm, machine, context, rules)? as u8 as u32,
+        Op::Lh => row.rd = load(row, imm, 2, vm, machine, context, rules)? as u16 as i16 as u32,
+        Op::Lhu => row.rd = load(row, imm, 2, vm, machine, context, rules)? as u16 as u32,
+        Op::Lw => row.rd = load(row, imm, 4, vm, machine, context, rules)?,
+        Op::Sb => step.leave = store(row, imm, 1, vm, machine, context, pages, tier, rules)?,
+        Op::Sh => step.leave = store(row, imm, 2, vm, machine, context, pages, tier, rules)?,
+        Op::Sw => step.leave = store(row, imm, 4, vm, machine, context, pages, tier, rules)?,
 
         Op::Beq => branch(step, imm, a == b),
         Op::Bne => branch(step, imm, a != b),
@@ -303,13 +303,13 @@ fn load<M: Machine>(
     bytes: u32,
     vm: &mut HartState<'_>,
     machine: &mut M,
-    world: &mut World<'_>,
+    context: &mut Context<'_, M>,
     rules: &'static Rules,
-) -> Result<u32, Refusal> {
+) -> Result<u32, StepError> {
     let address = row.rs1.wrapping_add(imm);
     if !vm.page_state(address).contains(rules.read) || !address.is_multiple_of(bytes) {
         let step = vm.steps();
-        machine.access(&mut vm.lend(), world, step, address, Access::Load(bytes))?;
+        machine.access(&mut vm.lend(), context, step, address, Access::Load(bytes))?;
     }
     let word = vm.word(address);
     row.addr = address;
@@ -327,16 +327,16 @@ fn store<M: Machine, T: Tier>(
     bytes: u32,
     vm: &mut HartState<'_>,
     machine: &mut M,
-    world: &mut World<'_>,
+    context: &mut Context<'_, M>,
     pages: &mut DecodedPages,
     tier: &mut T,
     rules: &'static Rules,
-) -> Result<bool, Refusal> {
+) -> Result<bool, StepError> {
     let address = row.rs1.wrapping_add(imm);
     let asks = !vm.page_state(address).contains(rules.write) || !address.is_multiple_of(bytes);
     if asks {
         let step = vm.steps();
-        machine.access(&mut vm.lend(), world, step, address, Access::Store(bytes))?;
+        machine.access(&mut vm.lend(), context, step, address, Access::Store(bytes))?;
         if vm.page_state(address).contains(PageState::CODE) {
             pages.forget(address);
             tier.code_written(pages, address);
@@ -350,12 +350,12 @@ fn store<M: Machine, T: Tier>(
     row.addr = address;
     row.mem_before = before;
     row.mem_after = after;
-    Ok(asks && machine.stored(&mut vm.lend(), world, address))
+    Ok(asks && machine.stored(&mut vm.lend(), context, address))
 }
 
 /// Forgets code that a system instruction wrote over.
-fn forget_written<T: Tier>(world: &mut World<'_>, pages: &mut DecodedPages, tier: &mut T) {
-    for word in world.code_written.drain(..) {
+fn forget_written<S, T: Tier>(context: &mut ExecutionContext<S>, pages: &mut DecodedPages, tier: &mut T) {
+    for word in context.code_written.drain(..) {
         pages.forget(word);
         tier.code_written(pages, word);
     }

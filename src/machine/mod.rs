@@ -1,140 +1,30 @@
-//! Machines: what differs between guest environments.
+//! Machines: how guest environments differ.
 //!
-//! A [`Machine`] says which instructions are legal, what memory looks like, and what a system instruction does. The
-//! engines are generic over it and ask it only on slow paths. A machine must not know which engine runs.
+//! A [`Machine`] says which instructions are legal, how memory looks, and what a system instruction does. The engines are
+//! generic over it and ask it only on slow paths. A machine must not know which engine runs it. This module must not know
+//! any machine: each stands in a module of its own, and `machines.rs` lists them.
 
-mod bare;
-mod world;
+mod context;
+mod step_error;
 
-use std::fmt;
+use std::any::Any;
 
 use tachy_runtime::{Access, HartState};
 
-use crate::callers::Panic;
-use crate::error::{Cause, Error};
+use crate::error::{Error, MachineError};
 use crate::isa::{Op, Variant};
+use crate::machine_kind::MachineKind;
+use crate::overhear::Streams;
 use crate::program::Program;
-use crate::risc0::Report;
-use crate::risc0::host::HostError;
 use crate::rules::Rules;
-use crate::surroundings::Surroundings;
+use crate::run::Run;
+use crate::trace::ReplayRules;
 
-pub(crate) use crate::risc0::{BigIntError, R0vm};
-pub(crate) use bare::Bare;
-pub(crate) use world::{Budget, World};
+pub(crate) use context::{Budget, ExecutionContext, load_bytes, store_bytes};
+pub(crate) use step_error::StepError;
 
-/// The machines there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum MachineKind {
-    /// Any static RV32IM program with a handful of Linux system calls.
-    #[default]
-    Bare,
-    /// RISC Zero's R0VM 3.0, step for step and cycle for cycle.
-    R0vm,
-}
-
-impl MachineKind {
-    /// The column of the instruction table that holds on this machine.
-    pub fn variant(self) -> Variant {
-        match self {
-            MachineKind::Bare => Bare::VARIANT,
-            MachineKind::R0vm => R0vm::VARIANT,
-        }
-    }
-
-    /// Where this machine puts a program's stack: its first address and one past its last. `None` where the program
-    /// chooses.
-    pub fn stack(self) -> Option<(u32, u32)> {
-        match self {
-            MachineKind::Bare => Some((bare::STACK_TOP - bare::STACK_BYTES, bare::STACK_TOP)),
-            MachineKind::R0vm => None,
-        }
-    }
-}
-
-impl fmt::Display for MachineKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            MachineKind::Bare => "bare",
-            MachineKind::R0vm => "r0vm",
-        })
-    }
-}
-
-/// Why a step cannot be done. The engine adds pc, step and instruction.
+/// How a system instruction ends that was carried out.
 #[derive(Debug)]
-pub(crate) enum Refusal {
-    /// The guest did something that traps; the address is the one concerned.
-    Trap(Cause, u32),
-    /// The memory limit does not allow another page.
-    MemoryLimit,
-    /// The output limit does not allow this write.
-    OutputLimit,
-    /// A stream failed.
-    Stream(&'static str, std::io::Error),
-    /// The machine has no meaning for this: what was wrong, and the word that says how.
-    Illegal(&'static str, u32),
-    /// The host refused.
-    Host(Box<HostError>),
-    /// The guest panicked: its words, and the address of its own call that said them.
-    GuestPanic(String, u32),
-    /// A big-integer ecall does not make sense.
-    BigInt(BigIntError),
-    /// The limit on cycles was reached.
-    CycleLimit {
-        /// Cycles used.
-        used: u64,
-        /// The most that may be.
-        limit: u64,
-    },
-    /// An instruction took more cycles than a segment of this base-2 logarithm has.
-    SegmentTooSmall(u32),
-    /// No more segments are taken in this run. Whoever takes them knows why.
-    Segments,
-    /// Code of the caller's panicked.
-    Panic(Panic),
-}
-
-impl Refusal {
-    /// Whether the step can be done under another limit, or if the caller's code does better. It is undone until then.
-    pub(crate) fn is_limit(&self) -> bool {
-        match self {
-            Refusal::MemoryLimit
-            | Refusal::OutputLimit
-            | Refusal::CycleLimit { .. }
-            | Refusal::Stream(..)
-            | Refusal::Segments
-            | Refusal::Panic(_) => true,
-            Refusal::Host(error) => matches!(**error, HostError::OutputLimit { .. }),
-            _ => false,
-        }
-    }
-
-    /// The host refused for this reason.
-    pub(crate) fn host(error: HostError) -> Refusal {
-        Refusal::Host(Box::new(error))
-    }
-
-    /// The first of several failures, or a panic if there is one: the caller must see that.
-    pub(crate) fn first(results: impl IntoIterator<Item = Result<(), Refusal>>) -> Result<(), Refusal> {
-        let mut failures: Vec<Refusal> = results.into_iter().filter_map(Result::err).collect();
-        let shown = failures.iter().position(|failure| matches!(failure, Refusal::Panic(_))).unwrap_or(0);
-        match failures.is_empty() {
-            true => Ok(()),
-            false => Err(failures.swap_remove(shown)),
-        }
-    }
-}
-
-impl From<Panic> for Refusal {
-    fn from(panic: Panic) -> Refusal {
-        Refusal::Panic(panic)
-    }
-}
-
-/// How a system instruction ends when it is carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
     /// At the next instruction.
     Next,
@@ -145,33 +35,60 @@ pub(crate) enum Flow {
 }
 
 /// How a program ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum End {
     /// For good, with this code.
     Exited(u32),
     /// Until it is resumed, with this code.
     Paused(u32),
-    /// In a way that has no meaning: the word that it gave.
-    Unknown(u32),
+    /// In a way that the machine has no meaning for.
+    Failed(Box<dyn MachineError>),
 }
 
-/// What a machine says between two steps.
+/// What a machine grants before a slice is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Between {
+pub(crate) struct SliceGrant {
     /// Steps that may begin before the machine is asked again.
     pub(crate) steps: u64,
-    /// Whether something was done.
+    /// Whether the machine did something.
     pub(crate) acted: bool,
 }
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::Bare {}
-    impl Sealed for super::R0vm {}
+/// What a machine reaches of the caller's world: streams, a host.
+pub(crate) trait Surroundings: Sized + Send {
+    /// User cycles that the surroundings allow, where they have a limit of their own.
+    fn limit_cycles(&self) -> Option<u64> {
+        None
+    }
+
+    /// Sets the limit on output, where the surroundings count it and not the machine.
+    fn set_limit_output(&mut self, _bytes: Option<u64>) {}
+
+    /// Flushes all streams. One that fails keeps no other from it.
+    fn flush(&mut self) -> Result<(), StepError>;
+
+    /// The process has forked and this is the child. An error ends the run: something that it needs stayed in the parent.
+    fn enter_child(&mut self) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    /// The same for two engines, of which the second hears what the first hears; and what is known of their output.
+    fn split(self) -> (Self, Self, Streams);
 }
 
+/// What a machine does in a session with the caller's settings.
+pub(crate) struct Settled<'env, M: Machine> {
+    /// What the machine reaches while it runs.
+    pub(crate) surroundings: M::Surroundings<'env>,
+    /// Who takes what a run makes beside rows.
+    pub(crate) takers: M::Takers<'env>,
+}
+
+/// What a machine is given: its context with its own surroundings.
+pub(crate) type Context<'env, M> = ExecutionContext<<M as Machine>::Surroundings<'env>>;
+
 /// A guest environment.
-pub(crate) trait Machine: sealed::Sealed + Send + 'static {
+pub(crate) trait Machine: Sized + Send + 'static {
     /// Its name.
     const KIND: MachineKind;
     /// The column of the instruction table that holds here.
@@ -179,6 +96,33 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
 
     /// The rules of each of its modes.
     const RULES: &'static [Rules];
+
+    /// How rows and effects of this machine move a replay on.
+    const REPLAY: ReplayRules;
+
+    /// Whether it counts cycles, so that they can have a limit.
+    const COUNTS_CYCLES: bool;
+
+    /// Whether a trap may go on in a handler of the guest's, without a step.
+    const HANDLES_TRAPS: bool;
+
+    /// What a caller can set.
+    type Settings<'env>;
+
+    /// What it reaches while it runs.
+    type Surroundings<'env>: Surroundings;
+
+    /// Who takes what a run makes beside rows.
+    type Takers<'env>;
+
+    /// What a session came to, as the machine counts it.
+    type Report: Any;
+
+    /// Makes surroundings of a caller's settings, or refuses settings that make no sense.
+    fn settle<'env>(settings: Self::Settings<'env>) -> Result<Settled<'env, Self>, Error>;
+
+    /// Hands what a run makes beside rows to its takers. Where nobody takes anything, that is `run` itself.
+    fn hand_over<'env>(program: &Program, takers: Self::Takers<'env>, run: Box<dyn Run + 'env>) -> Box<dyn Run + 'env>;
 
     /// Index of the mode it is in.
     fn mode(&self) -> usize;
@@ -192,12 +136,10 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
     /// Fills memory, page states, registers and pc with what the program finds at its first step.
     fn boot(
         program: &Program,
-        env: &Surroundings<'_>,
+        surroundings: &Self::Surroundings<'_>,
         vm: &mut HartState<'_>,
         budget: &mut Budget,
-    ) -> Result<Self, Error>
-    where
-        Self: Sized;
+    ) -> Result<Self, Error>;
 
     /// The slow path of every access: called when the page's state does not allow it without help or the address is
     /// misaligned. `Ok` means that it may happen in this step, which need not be the next one; stores into pages with code
@@ -206,11 +148,11 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
     fn access(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, Self>,
         step: u64,
         address: u32,
         access: Access,
-    ) -> Result<(), Refusal>;
+    ) -> Result<(), StepError>;
 
     /// What [`Machine::access`] would take from the slice for an access that native code may do itself afterwards; none
     /// where that is the interpreter's business. Changes nothing.
@@ -218,7 +160,7 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
 
     /// Called after a store for which [`Machine::access`] was asked, with the word in memory. Whether the engine must look
     /// before the next step.
-    fn stored(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>, address: u32) -> bool;
+    fn stored(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Self>, address: u32) -> bool;
 
     /// Whether native code keeps to what holds now. If not, the interpreter does everything.
     fn allows_native(&self, vm: &HartState<'_>) -> bool;
@@ -226,24 +168,30 @@ pub(crate) trait Machine: sealed::Sealed + Send + 'static {
     /// Called before a slice is opened for at least one more step: does what is due between two steps. How many steps may
     /// begin before it is called again, at least one, and whether anything was done that native code must not be in the
     /// middle of.
-    fn between(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Between, Refusal>;
+    fn between(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Self>) -> Result<SliceGrant, StepError>;
 
-    /// Carries out an instruction of class System. On a refusal nothing has happened but that pages it needs may count already.
-    fn system(&mut self, op: Op, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal>;
+    /// Carries out an instruction of class System. On an error nothing has happened, except that the pages it
+    /// needs may count already.
+    fn system(&mut self, op: Op, vm: &mut HartState<'_>, context: &mut Context<'_, Self>) -> Result<Flow, StepError>;
 
     /// A step cannot be done for this reason. `Ok` if the program goes on at the context's pc, and that was no step.
-    fn refused(&mut self, refusal: Refusal, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal>;
+    fn refused(
+        &mut self,
+        error: StepError,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, Self>,
+    ) -> Result<(), StepError>;
 
-    /// What a session on R0VM came to so far; none on other machines.
-    fn report(&self, _: &HartState<'_>, _: &World<'_>) -> Option<Report> {
+    /// What the session came to so far, if the machine has more to say than the engine.
+    fn report(&self, _: &HartState<'_>, _: &Context<'_, Self>) -> Option<Self::Report> {
         None
     }
 
     /// The program has ended and `end` was called; makes it go on, if it only paused. Whether it does.
-    fn resume(&mut self, _: &mut HartState<'_>, _: &mut World<'_>) -> bool {
+    fn resume(&mut self, _: &mut HartState<'_>, _: &mut Context<'_, Self>) -> bool {
         false
     }
 
     /// Called once after the program's last step.
-    fn end(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal>;
+    fn end(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Self>) -> Result<(), StepError>;
 }

@@ -7,15 +7,21 @@
 //! The rest of the library reaches this wing through the [`MachineKind`](crate::MachineKind) alone and must not know what
 //! lies inside. Source of all rules: risc0-binfmt 3.0.5, risc0-circuit-rv32im 4.0.5 and risc0-zkvm 3.0.6.
 
+mod api;
+mod error;
 mod events;
 mod format;
+mod handover;
 pub mod host;
+mod loading;
 mod machine;
+mod replay;
 mod report;
 mod sealer;
 mod served;
+mod surroundings;
 
-pub(crate) use events::TraceCallback;
+pub use error::MachineError;
 pub use events::{TraceEvent, TraceEvents};
 pub(crate) use format::layout;
 pub use format::{
@@ -23,8 +29,10 @@ pub use format::{
     SUSPEND_MODE_ADDRESS, SUSPEND_PC_ADDRESS, Segment, SegmentRecord, TouchedPage, Tree, USER_END, USER_ENTRY_ADDRESS,
     tagged_struct,
 };
-pub(crate) use machine::{BigIntError, R0vm};
+pub(crate) use loading::{is_program_binary, load};
+pub use machine::BigIntError;
+pub(crate) use machine::R0vm;
 pub use report::{CallCount, Exit, Report, SegmentCycles};
-pub(crate) use sealer::{Records, Sealer, SegmentSink, Unsealed};
-pub(crate) use served::served_ecall;
+use served::served_ecall;
+pub(crate) use surroundings::Settings;
 pub use tachy_runtime::{PageContent, poseidon2};

@@ -13,6 +13,7 @@ mod text;
 
 pub use effect::{Effect, EffectKind, Space};
 pub use file::{FileSink, ROWS_MAGIC, RowsHeader, SCHEMA_VERSION, read_rows};
+pub(crate) use replay::ReplayRules;
 pub use replay::{Replay, ReplayError};
 pub use sinks::{CountingSink, DigestSink, NullSink, TraceDigest, VecSink};
 pub use tee::Tee;

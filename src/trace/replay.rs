@@ -8,12 +8,21 @@ use thiserror::Error;
 
 use super::{Effect, EffectKind, Row, Sink, SinkError, Space};
 use crate::decode::{Instruction, decode};
-use crate::isa::{Op, Variant};
+use crate::isa::Variant;
 
-/// Places in R0VM's memory: machine mode's registers; where the kernel finds the user's pc; where its handler is named.
-const MACHINE_BANK: u32 = 0xffff_0000;
-const MEPC: u32 = 0xffff_0200;
-const ECALL_DISPATCH: u32 = 0xffff_1000;
+/// How rows and effects of one machine move a state on.
+#[derive(Clone, Copy)]
+pub(crate) struct ReplayRules {
+    /// Where a row's own effects begin among those of its step. The others were done before it.
+    pub(crate) own_effects: fn(&Row, Option<Instruction>, &[Effect]) -> usize,
+    /// Whether the word at an address is a register as memory shows it: it holds what the register holds.
+    pub(crate) mirrors_registers: fn(u32) -> bool,
+}
+
+impl ReplayRules {
+    /// Every effect of a step is the row's own, and registers are not in memory.
+    pub(crate) const STANDARD: ReplayRules = ReplayRules { own_effects: |_, _, _| 0, mirrors_registers: |_| false };
+}
 
 /// The rows do not belong to the state they were applied to.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -33,6 +42,7 @@ pub struct ReplayError {
 /// against its own state.
 pub struct Replay {
     variant: Variant,
+    rules: ReplayRules,
     step: u64,
     until: u64,
     pc: u32,
@@ -42,10 +52,15 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A state before step `step`, at `pc`; follows rows up to step `until` and ignores later ones. `variant` is the
-    /// machine's, see [`crate::MachineKind::variant`]. [`crate::Session::replay`] takes all this from a session.
-    pub fn new(variant: Variant, step: u64, pc: u32, registers: [u32; 32], until: u64) -> Replay {
-        Replay { variant, step, until, pc, registers, words: HashMap::new() }
+    /// A state before step `step`, at `pc`; follows rows up to step `until` and ignores later ones.
+    pub(crate) fn new(
+        (variant, rules): (Variant, ReplayRules),
+        step: u64,
+        pc: u32,
+        registers: [u32; 32],
+        until: u64,
+    ) -> Replay {
+        Replay { variant, rules, step, until, pc, registers, words: HashMap::new() }
     }
 
     /// Steps done.
@@ -85,7 +100,7 @@ impl Replay {
             false => Err(ReplayError { step, what, found, expected }),
         };
         let instruction = decode(row.insn, self.variant);
-        let (earlier, own) = effects.split_at(own_effects(self.variant, row, instruction, effects));
+        let (earlier, own) = effects.split_at((self.rules.own_effects)(row, instruction, effects));
         for effect in earlier {
             self.apply_effect(effect)?;
         }
@@ -97,7 +112,7 @@ impl Replay {
             if format.has_rs2() {
                 check("rs2", self.registers[instruction.rs2 as usize & 31], row.rs2)?;
             }
-            if instruction.op.line().access_bytes() != 0 && !mirrors_registers(self.variant, row.addr) {
+            if instruction.op.line().access_bytes() != 0 && !(self.rules.mirrors_registers)(row.addr) {
                 let before = *self.words.entry(row.addr & !3).or_insert(row.mem_before);
                 check("the word before", before, row.mem_before)?;
                 self.words.insert(row.addr & !3, row.mem_after);
@@ -119,7 +134,7 @@ impl Replay {
         if matches!(effect.kind(), EffectKind::PageIn | EffectKind::PageOut) {
             return Ok(());
         }
-        if effect.space() == Space::Memory && mirrors_registers(self.variant, addr) {
+        if effect.space() == Space::Memory && (self.rules.mirrors_registers)(addr) {
             return Ok(());
         }
         let cell = match effect.space() {
@@ -132,33 +147,6 @@ impl Replay {
         *cell = after;
         Ok(())
     }
-}
-
-/// Where a row's own effects begin among those of its step. The others were done before it: on R0VM between two steps, or
-/// by a trap that a handler took.
-fn own_effects(variant: Variant, row: &Row, instruction: Option<Instruction>, effects: &[Effect]) -> usize {
-    let found = match instruction.map(|instruction| instruction.op) {
-        _ if variant != Variant::R0vm => Some(0),
-        // They begin with what says what to do: a register, or the word that names where to go on.
-        Some(Op::Ecall | Op::Mret) => effects.iter().position(|effect| {
-            let tells = effect.space() == Space::Register || [ECALL_DISPATCH, MEPC].contains(&effect.addr);
-            effect.kind() == EffectKind::Read && tells
-        }),
-        // What is stored over a register changes it.
-        Some(Op::Sb | Op::Sh | Op::Sw) => effects.iter().rposition(|effect| {
-            let changes = (EffectKind::Write, Space::Register, row.mem_before, row.mem_after);
-            (effect.kind(), effect.space(), effect.before, effect.after) == changes
-                && MACHINE_BANK + 4 * (effect.addr & 31) == row.addr & !3
-        }),
-        _ => None,
-    };
-    found.unwrap_or(effects.len())
-}
-
-/// Whether the word at `address` is a register as memory shows it: what it holds is what the registers hold.
-fn mirrors_registers(variant: Variant, address: u32) -> bool {
-    let shunt = address & !0x83 == 0xffff_0100;
-    variant == Variant::R0vm && ((0xffff_0000..0xffff_0100).contains(&address) || shunt)
 }
 
 impl Sink for Replay {

@@ -12,7 +12,7 @@ use common::rng::Rng;
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
 use tachy::risc0::host::{Guest, Host, HostError};
-use tachy::risc0::{CallCount, Digest};
+use tachy::risc0::{CallCount, Digest, MachineError};
 use tachy::trace::{Effect, EffectKind, Space, VecSink};
 use tachy::{Env, Error, MachineKind, NullSink, Program, Row, Status};
 
@@ -463,7 +463,7 @@ fn calls_that_no_segment_holds() {
             (error, place.step - 1 + CYCLES)
         };
         let (error, used) = end(u64::MAX);
-        assert!(matches!(error, Error::SegmentTooSmall { po2: 13, .. }), "{error}");
+        assert!(matches!(error.risc0(), Some(MachineError::SegmentTooSmall { po2: 13 })), "{error}");
         assert_eq!(end(used + 1).0.kind(), "segment-too-small");
         for limit in [5_000, used] {
             let (error, _) = end(limit);

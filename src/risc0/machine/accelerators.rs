@@ -11,7 +11,9 @@ use super::bigint::{self, BigIntError};
 use super::calls::register;
 use super::calls::{A0, A1, A2, A3, A4, T0, T1, T2, T3};
 use super::sha2::compress;
-use crate::machine::{Flow, Refusal, World};
+use crate::machine::{Context, Flow, StepError, load_bytes};
+use crate::risc0::MachineError;
+use crate::risc0::error::illegal;
 use crate::risc0::layout::*;
 
 /// Words of the address space: where word addresses end.
@@ -28,29 +30,38 @@ const SHA_BLOCKS: u32 = 10;
 
 impl R0vm {
     /// Loads a word by the address of a word.
-    fn load_at(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>, word: u32) -> Result<u32, Refusal> {
-        self.load_word(vm, world, word_address(word)?)
+    fn load_at(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+        word: u32,
+    ) -> Result<u32, StepError> {
+        self.load_word(vm, context, word_address(word)?)
     }
 
     fn store_at(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         word: u32,
         value: u32,
-    ) -> Result<(), Refusal> {
-        self.store_word(vm, world, word_address(word)?, value)
+    ) -> Result<(), StepError> {
+        self.store_word(vm, context, word_address(word)?, value)
     }
 
     /// Three cycles, two more with a state, ten for each block, eleven if it is of elements.
-    pub(super) fn poseidon2(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        let [state, input, output, bits] = [A0, A1, A2, A3].map(|number| world.read_register(vm, number));
+    pub(super) fn poseidon2(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<Flow, StepError> {
+        let [state, input, output, bits] = [A0, A1, A2, A3].map(|number| context.read_register(vm, number));
         let mut input = input;
         let count = bits & COUNT_MASK;
         let mut cells = [0; poseidon2::CELLS];
         if state != 0 {
             for word in 0..8 {
-                cells[16 + word as usize] = self.load_at(vm, world, state.wrapping_add(word))?;
+                cells[16 + word as usize] = self.load_at(vm, context, state.wrapping_add(word))?;
             }
         }
         for _ in 0..count {
@@ -61,11 +72,11 @@ impl R0vm {
             };
             if bits & ELEMENTS != 0 {
                 for cell in &mut cells[..16] {
-                    *cell = self.load_at(vm, world, next())?;
+                    *cell = self.load_at(vm, context, next())?;
                 }
             } else {
                 for pair in cells[..16].chunks_exact_mut(2) {
-                    let word = self.load_at(vm, world, next())?;
+                    let word = self.load_at(vm, context, next())?;
                     pair.copy_from_slice(&[word & 0xffff, word >> 16]);
                 }
             }
@@ -76,15 +87,15 @@ impl R0vm {
         for word in 0..8 {
             let (place, value) = (output.wrapping_add(word), cells[word as usize]);
             if bits & CHECK == 0 {
-                self.store_at(vm, world, place, value)?;
-            } else if self.load_at(vm, world, place)? != value {
+                self.store_at(vm, context, place, value)?;
+            } else if self.load_at(vm, context, place)? != value {
                 self.charge(vm, cycles);
-                return Err(Refusal::Illegal("a Poseidon2 digest that is not the expected one, which has", value));
+                return Err(illegal("a Poseidon2 digest that is not the expected one, which has", value));
             }
         }
         if state != 0 {
             for word in 0..8 {
-                self.store_at(vm, world, state.wrapping_add(word), cells[16 + word as usize])?;
+                self.store_at(vm, context, state.wrapping_add(word), cells[16 + word as usize])?;
             }
         }
         // One for the output, and one for the state.
@@ -93,35 +104,35 @@ impl R0vm {
     }
 
     /// Six cycles, and 68 for each block.
-    pub(super) fn sha2(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    pub(super) fn sha2(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<Flow, StepError> {
         let [state_in, state_out, data, count, constants] =
-            [A0, A1, A2, A3, A4].map(|number| world.read_register(vm, number));
+            [A0, A1, A2, A3, A4].map(|number| context.read_register(vm, number));
         for address in [state_in, state_out, data, constants] {
             if address < LOWEST {
-                return Err(Refusal::Illegal("a SHA-256 ecall that names", address));
+                return Err(illegal("a SHA-256 ecall that names", address));
             }
         }
         let [state_in, state_out, mut data, constants] =
             [state_in, state_out, data, constants].map(|address| address / 4);
         let count = count & COUNT_MASK;
         if count > SHA_BLOCKS {
-            return Err(Refusal::Illegal("a SHA-256 ecall of more than 10 blocks: a3 =", count));
+            return Err(illegal("a SHA-256 ecall of more than 10 blocks: a3 =", count));
         }
         let mut state = [0; 8];
         for i in 0..4 {
-            let words = [3 - i, 7 - i].map(|word| (word, self.load_at(vm, world, state_in.wrapping_add(word))));
+            let words = [3 - i, 7 - i].map(|word| (word, self.load_at(vm, context, state_in.wrapping_add(word))));
             for (word, loaded) in words {
                 let loaded = loaded?;
                 state[word as usize] = loaded.swap_bytes();
-                self.store_at(vm, world, state_out.wrapping_add(word), loaded)?;
+                self.store_at(vm, context, state_out.wrapping_add(word), loaded)?;
             }
         }
         for _ in 0..count {
             let (mut k, mut block) = ([0; 64], [0; 16]);
             for round in 0..64 {
-                k[round as usize] = self.load_at(vm, world, constants.wrapping_add(round))?;
+                k[round as usize] = self.load_at(vm, context, constants.wrapping_add(round))?;
                 if round < 16 {
-                    block[round as usize] = self.load_at(vm, world, data)?.swap_bytes();
+                    block[round as usize] = self.load_at(vm, context, data)?.swap_bytes();
                     data = data.wrapping_add(1);
                 }
             }
@@ -129,7 +140,7 @@ impl R0vm {
             for i in 0..4 {
                 for word in [3 - i, 7 - i] {
                     let value = state[word as usize].swap_bytes();
-                    self.store_at(vm, world, state_out.wrapping_add(word), value)?;
+                    self.store_at(vm, context, state_out.wrapping_add(word), value)?;
                 }
             }
         }
@@ -138,37 +149,41 @@ impl R0vm {
     }
 
     /// Two cycles, and one for each word of the program that verifies.
-    pub(super) fn bigint(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        let mode = bigint::Mode::new(world.read_register(vm, T0)).map_err(Refusal::BigInt)?;
-        let [blob, program, verify, constants] = [A0, T1, T2, T3].map(|number| world.read_register(vm, number));
+    pub(super) fn bigint(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<Flow, StepError> {
+        let mode = bigint::Mode::new(context.read_register(vm, T0)).map_err(MachineError::BigInt)?;
+        let [blob, program, verify, constants] = [A0, T1, T2, T3].map(|number| context.read_register(vm, number));
         for address in [blob, program, verify, constants] {
             if !address.is_multiple_of(4) {
-                return Err(Refusal::Illegal("a bigint ecall that names the misaligned address", address));
+                return Err(illegal("a bigint ecall that names the misaligned address", address));
             }
         }
         let [program_words, verify_words, constants_words] =
-            [0, 1, 2].map(|word| self.load_at(vm, world, (blob / 4).wrapping_add(word)));
+            [0, 1, 2].map(|word| self.load_at(vm, context, (blob / 4).wrapping_add(word)));
         let (program_words, verify_words, constants_words) = (program_words?, verify_words?, constants_words?);
         let program_bytes = match program_words.checked_mul(4) {
             Some(bytes) if bytes <= bigint::MAX_PROGRAM_BYTES => bytes,
-            _ => return Err(Refusal::Illegal("a bigint program that is too long, words:", program_words)),
+            _ => return Err(illegal("a bigint program that is too long, words:", program_words)),
         };
-        self.load_range(vm, world, program, program_bytes)?;
+        self.load_range(vm, context, program, program_bytes)?;
         self.banks.write_out(vm);
-        let bytes = vm.bytes(program, program_bytes).unwrap_or_default().to_vec();
-        let parsed = bigint::Program::parse(&bytes).map_err(Refusal::BigInt)?;
+        let bytes = load_bytes(vm, program, program_bytes)?.to_vec();
+        let parsed = bigint::Program::parse(&bytes).map_err(MachineError::BigInt)?;
         let registers = std::array::from_fn(|number| register(vm, number as u8));
         let evaluation = bigint::evaluate(&parsed, mode, &registers, |address| vm.word(address))
-            .map_err(|error: BigIntError| Refusal::BigInt(error))?;
+            .map_err(|error: BigIntError| MachineError::BigInt(error))?;
         for loaded in &evaluation.loads {
-            self.load_range(vm, world, loaded.address, loaded.words.wrapping_mul(4))?;
+            self.load_range(vm, context, loaded.address, loaded.words.wrapping_mul(4))?;
         }
         // Only paged in. The verifying program is found one word before where its register points.
-        self.load_range(vm, world, verify.wrapping_sub(4), verify_words.wrapping_mul(4))?;
-        self.load_range(vm, world, constants, constants_words.wrapping_mul(4))?;
+        self.load_range(vm, context, verify.wrapping_sub(4), verify_words.wrapping_mul(4))?;
+        self.load_range(vm, context, constants, constants_words.wrapping_mul(4))?;
         for (address, words) in evaluation.witness {
             for (word, value) in words.into_iter().enumerate() {
-                self.store_word(vm, world, address.wrapping_add(4 * word as u32), value)?;
+                self.store_word(vm, context, address.wrapping_add(4 * word as u32), value)?;
             }
         }
         self.charge(vm, 1 + verify_words as u64);
@@ -182,22 +197,22 @@ impl R0vm {
     fn load_range(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         address: u32,
         bytes: u32,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), StepError> {
         let Some(end) = address.checked_add(bytes) else {
-            return Err(Refusal::Illegal("a bigint ecall that reads past the end of memory, from", address));
+            return Err(illegal("a bigint ecall that reads past the end of memory, from", address));
         };
         let mut at = address;
         while at < end && !self.segment.is_overdrawn() {
             // Words are looked at one by one where someone writes them down.
             let page_end = (page_of(at) + 1).saturating_mul(PAGE_BYTES);
             if vm.tracing() {
-                self.load_word(vm, world, at)?;
+                self.load_word(vm, context, at)?;
                 at += 4;
             } else {
-                self.page_in(vm, world, vm.steps(), page_of(at))?;
+                self.page_in(vm, context, vm.steps(), page_of(at))?;
                 at = page_end.min(end);
             }
         }
@@ -206,9 +221,9 @@ impl R0vm {
 }
 
 /// The byte address of a word.
-fn word_address(word: u32) -> Result<u32, Refusal> {
+fn word_address(word: u32) -> Result<u32, StepError> {
     match word < MEMORY_WORDS {
         true => Ok(word * 4),
-        false => Err(Refusal::Illegal("an access past the end of memory, to the word", word)),
+        false => Err(illegal("an access past the end of memory, to the word", word)),
     }
 }

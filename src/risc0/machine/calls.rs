@@ -4,8 +4,10 @@ use tachy_runtime::{HartState, Slot};
 
 use super::R0vm;
 use crate::error::Cause;
-use crate::machine::{End, Flow, Refusal, World};
+use crate::machine::{Context, End, Flow, StepError};
 use crate::risc0::Exit;
+use crate::risc0::MachineError;
+use crate::risc0::error::illegal;
 use crate::risc0::layout::*;
 
 /// Registers by the names of the calling convention.
@@ -24,10 +26,10 @@ const A7: u8 = 17;
 pub(super) const ECALL_NAMES: [&str; 6] = ["terminate", "read", "write", "poseidon2", "sha2", "bigint"];
 
 /// An address that must be one of the guest's.
-fn guest_address(address: u32, what: &'static str) -> Result<u32, Refusal> {
+fn guest_address(address: u32, what: &'static str) -> Result<u32, StepError> {
     match address >= LOWEST {
         true => Ok(address),
-        false => Err(Refusal::Illegal(what, address)),
+        false => Err(illegal(what, address)),
     }
 }
 
@@ -37,29 +39,37 @@ fn is_handler(address: u32) -> bool {
 
 impl R0vm {
     /// Enters the kernel.
-    pub(super) fn user_ecall(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        let before = world.effects.len();
-        let handler = self.load_word(vm, world, ECALL_DISPATCH)?;
+    pub(super) fn user_ecall(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<Flow, StepError> {
+        let before = context.effects.len();
+        let handler = self.load_word(vm, context, ECALL_DISPATCH)?;
         if !is_handler(handler) {
-            world.keep_page_effects(before);
+            context.keep_page_effects(before);
         }
         guest_address(handler, "a user's ecall, whose handler would be at")?;
         if !is_handler(handler) {
-            return Err(Refusal::Trap(Cause::EcallWithoutHandler, handler));
+            return Err(StepError::Trap(Cause::EcallWithoutHandler, handler));
         }
-        self.enter_handler(vm, world)?;
-        world.ecalls += 1;
+        self.enter_handler(vm, context)?;
+        context.ecalls += 1;
         Ok(Flow::Jump(handler))
     }
 
     /// Leaves the kernel.
-    pub(super) fn return_to_user(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    pub(super) fn return_to_user(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<Flow, StepError> {
         if self.mode == 0 {
-            return Err(Refusal::Illegal("mret in user mode, pc", vm.pc()));
+            return Err(illegal("mret in user mode, pc", vm.pc()));
         }
-        let pc = self.load_word(vm, world, MEPC)?;
+        let pc = self.load_word(vm, context, MEPC)?;
         guest_address(pc, "mret to")?;
-        self.set_mode(vm, world, 0);
+        self.set_mode(vm, context, 0);
         Ok(Flow::Jump(pc.wrapping_add(4)))
     }
 
@@ -69,44 +79,48 @@ impl R0vm {
         cause: Cause,
         address: u32,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
-    ) -> Result<(), Refusal> {
-        let before = world.effects.len();
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<(), StepError> {
+        let before = context.effects.len();
         if cause != Cause::FetchFault {
-            world.record_instruction(vm, before);
+            context.record_instruction(vm, before);
         }
-        let handler = self.load_word(vm, world, TRAP_DISPATCH + 4 * cause as u32).inspect_err(|refusal| {
-            if refusal.is_limit() {
+        let handler = self.load_word(vm, context, TRAP_DISPATCH + 4 * cause as u32).inspect_err(|error| {
+            if error.is_limit() {
                 // It is done again, under another limit.
-                world.keep_page_effects(before);
+                context.keep_page_effects(before);
             }
         })?;
         if !is_handler(handler) || self.mode != 0 {
-            return Err(Refusal::Trap(cause, address));
+            return Err(StepError::Trap(cause, address));
         }
-        self.enter_handler(vm, world)?;
+        self.enter_handler(vm, context)?;
         vm.set_pc(handler);
         Ok(())
     }
 
-    fn enter_handler(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
+    fn enter_handler(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<(), StepError> {
         let pc = vm.pc();
-        self.store_word(vm, world, MEPC, pc)?;
+        self.store_word(vm, context, MEPC, pc)?;
         self.user_pc = pc;
-        self.set_mode(vm, world, 1);
+        self.set_mode(vm, context, 1);
         Ok(())
     }
 
-    fn set_mode(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>, mode: u32) {
+    fn set_mode(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>, mode: u32) {
         let before = vm.registers();
         self.mode = mode;
         self.banks.switch(vm, mode != 0);
-        world.record_registers(vm, &before);
+        context.record_registers(vm, &before);
     }
 
     /// What the kernel asks of the machine. A call that a limit stops is undone, to be done again under another limit.
-    pub(super) fn machine_ecall(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        let number = world.read_register(vm, A7);
+    pub(super) fn machine_ecall(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<Flow, StepError> {
+        let number = context.read_register(vm, A7);
         let (registers, calls, extra) = (vm.registers(), self.calls, self.extra_cycles);
         self.stored = Some(Vec::new());
         // Counted when it begins, with the ecall's own cycle.
@@ -115,36 +129,39 @@ impl R0vm {
             count.cycles += 1;
         }
         let done = match number {
-            0 => self.terminate(vm, world),
-            1 => self.host_read(vm, world),
-            2 => self.host_write(vm, world),
-            3 => self.poseidon2(vm, world),
-            4 => self.sha2(vm, world),
-            5 => self.bigint(vm, world),
-            _ => Err(Refusal::Illegal("ecall of machine mode with a7 =", number)),
+            0 => self.terminate(vm, context),
+            1 => self.host_read(vm, context),
+            2 => self.host_write(vm, context),
+            3 => self.poseidon2(vm, context),
+            4 => self.sha2(vm, context),
+            5 => self.bigint(vm, context),
+            _ => Err(illegal("ecall of machine mode with a7 =", number)),
         };
         let stored = self.stored.take().unwrap_or_default();
-        if done.as_ref().is_err_and(Refusal::is_limit) {
+        if done.as_ref().is_err_and(StepError::is_limit) {
             self.take_back(vm, stored);
             (0..).zip(registers).for_each(|(number, value)| vm.set_register(Slot::x(number), value));
             self.calls = calls;
         } else if let Some(count) = self.calls.get_mut(number as usize) {
             count.cycles += self.extra_cycles - extra;
         }
-        world.ecalls += done.is_ok() as u64;
+        context.ecalls += done.is_ok() as u64;
         done
     }
 
     /// Ends the program: two cycles.
-    fn terminate(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        let [a0, a1] = [A0, A1].map(|number| world.read_register(vm, number));
+    fn terminate(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<Flow, StepError> {
+        let [a0, a1] = [A0, A1].map(|number| context.read_register(vm, number));
         self.terminated = Some((a0, a1));
         self.output = Some(std::array::from_fn(|word| self.peek(vm, GLOBAL_OUTPUT + 4 * word as u32)));
         self.charge(vm, 1);
         Ok(Flow::Exit(match Exit::new(a0) {
             Exit::Halted(code) => End::Exited(code.into()),
             Exit::Paused(code) => End::Paused(code.into()),
-            Exit::Unknown(word) => End::Unknown(word),
+            Exit::Unknown(word) => {
+                let what = "an end of the program with";
+                End::Failed(Box::new(MachineError::Illegal { what, word }))
+            }
         }))
     }
 }

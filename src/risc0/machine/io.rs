@@ -6,10 +6,10 @@ use super::R0vm;
 use super::banks::Banks;
 use super::calls::{A0, A1, A2};
 use crate::callers;
-use crate::machine::{Flow, Refusal, World};
+use crate::machine::{Context, Flow, StepError};
+use crate::risc0::error::{host_error, illegal};
 use crate::risc0::host::{Guest, Host, HostError};
 use crate::risc0::layout::*;
-use crate::surroundings::HostSide;
 
 /// The most that one call moves.
 const TRANSFER_BYTES: u32 = 1024;
@@ -57,22 +57,26 @@ impl R0vm {
     }
 
     /// Two cycles, and one for each byte or group of words that is stored.
-    pub(super) fn host_read(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
+    pub(super) fn host_read(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<Flow, StepError> {
+        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| context.read_register(vm, number));
         check_range("a host read of too many bytes: a2 =", buffer, bytes)?;
         if bytes > 0 && buffer < LOWEST {
-            return Err(Refusal::Illegal("a host read into", buffer));
+            return Err(illegal("a host read into", buffer));
         }
         let data = match self.answer.take() {
             Some(data) => data,
-            None => self.ask(vm, world, descriptor, bytes)?,
+            None => self.ask(vm, context, descriptor, bytes)?,
         };
-        world.write_register(vm, A0, data.len() as u32);
-        let cycles = match self.store_bytes(vm, world, buffer, &data) {
+        context.write_register(vm, A0, data.len() as u32);
+        let cycles = match self.store_bytes(vm, context, buffer, &data) {
             Ok(cycles) => cycles,
-            Err(refusal) => {
+            Err(error) => {
                 self.answer = Some(data);
-                return Err(refusal);
+                return Err(error);
             }
         };
         self.segment.reads.push(data);
@@ -86,20 +90,20 @@ impl R0vm {
     fn ask(
         &self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         descriptor: u32,
         bytes: u32,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Vec<u8>, StepError> {
         let mut data = vec![0; bytes as usize];
         // A kernel that asks for itself has no user.
         let caller_pc = if self.user_pc == 0 { vm.pc() } else { self.user_pc };
-        let (host, view) = (host_of(world)?, self.view(vm));
+        let (host, view) = (&mut context.surroundings.host, self.view(vm));
         let filled = callers::call(|| host.read(&view, descriptor, &mut data))?.map_err(|error| match error {
-            HostError::GuestPanic { message } => Refusal::GuestPanic(message, caller_pc),
-            error => Refusal::host(error),
+            HostError::GuestPanic { message } => StepError::GuestPanic(message, caller_pc),
+            error => host_error(error),
         })?;
         if filled > data.len() {
-            return Err(Refusal::Illegal("a host read that claims more bytes than it had room for, of", bytes));
+            return Err(illegal("a host read that claims more bytes than it had room for, of", bytes));
         }
         data.truncate(filled);
         Ok(data)
@@ -110,15 +114,15 @@ impl R0vm {
     fn store_bytes(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         mut address: u32,
         mut data: &[u8],
-    ) -> Result<u64, Refusal> {
+    ) -> Result<u64, StepError> {
         let mut cycles = 0;
         let head = data.len().min((address.wrapping_neg() & 3) as usize);
         let (bytes, rest) = data.split_at(head);
         for &byte in bytes {
-            self.store_byte(vm, world, address, byte)?;
+            self.store_byte(vm, context, address, byte)?;
             address = address.wrapping_add(1);
             cycles += 1;
         }
@@ -127,17 +131,17 @@ impl R0vm {
             for unit in 0..GROUP_WORDS {
                 match data.split_first_chunk() {
                     Some((&word, rest)) => {
-                        self.store_word(vm, world, address, u32::from_le_bytes(word))?;
+                        self.store_word(vm, context, address, u32::from_le_bytes(word))?;
                         address = address.wrapping_add(4);
                         data = rest;
                     }
-                    None => self.store_word(vm, world, UNUSED_WORDS + 4 * unit, 0)?,
+                    None => self.store_word(vm, context, UNUSED_WORDS + 4 * unit, 0)?,
                 }
             }
             cycles += 1;
         }
         for &byte in data {
-            self.store_byte(vm, world, address, byte)?;
+            self.store_byte(vm, context, address, byte)?;
             address = address.wrapping_add(1);
             cycles += 1;
         }
@@ -147,45 +151,40 @@ impl R0vm {
     fn store_byte(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         address: u32,
         byte: u8,
-    ) -> Result<(), Refusal> {
-        let word = self.load_word(vm, world, address)?;
+    ) -> Result<(), StepError> {
+        let word = self.load_word(vm, context, address)?;
         let shift = address % 4 * 8;
-        self.store_word(vm, world, address, word & !(0xff << shift) | (byte as u32) << shift)
+        self.store_word(vm, context, address, word & !(0xff << shift) | (byte as u32) << shift)
     }
 
     /// Two cycles; what is written is looked at, not loaded.
-    pub(super) fn host_write(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
+    pub(super) fn host_write(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<Flow, StepError> {
+        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| context.read_register(vm, number));
         check_range("a host write of too many bytes: a2 =", buffer, bytes)?;
         let view = self.view(vm);
         let mut data = vec![0; bytes as usize];
         view.bytes(buffer, &mut data);
-        let host = host_of(world)?;
-        let answer = callers::call(|| host.write(&view, descriptor, &data))?.map_err(Refusal::host)?;
+        let host = &mut context.surroundings.host;
+        let answer = callers::call(|| host.write(&view, descriptor, &data))?.map_err(host_error)?;
         self.segment.writes.push(answer);
-        world.write_register(vm, A0, answer);
+        context.write_register(vm, A0, answer);
         self.charge(vm, 1);
         vm.end_slice();
         Ok(Flow::Next)
     }
 }
 
-/// Who answers.
-fn host_of<'a, 'env>(world: &'a mut World<'env>) -> Result<&'a mut HostSide<'env>, Refusal> {
-    world
-        .env
-        .host
-        .as_mut()
-        .ok_or(Refusal::Illegal("a question to its host, of which the session has none; descriptor", 0))
-}
-
 /// A buffer may not wrap around, nor be longer than a call can move.
-fn check_range(what: &'static str, buffer: u32, bytes: u32) -> Result<(), Refusal> {
+fn check_range(what: &'static str, buffer: u32, bytes: u32) -> Result<(), StepError> {
     match buffer.checked_add(bytes) {
         Some(_) if bytes <= TRANSFER_BYTES => Ok(()),
-        _ => Err(Refusal::Illegal(what, bytes)),
+        _ => Err(illegal(what, bytes)),
     }
 }

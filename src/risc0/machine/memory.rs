@@ -8,7 +8,7 @@ use tachy_runtime::{HartState, PAGE_BYTES, PAGES, PageContent, PageState, page_o
 
 use super::{COUNTED, R0vm, USER_FETCH, USER_READ, USER_WRITE};
 use crate::error::{Error, LimitError, Place};
-use crate::machine::{Budget, Refusal, World};
+use crate::machine::{Budget, Context, StepError, store_bytes};
 use crate::program::Program;
 use crate::risc0::layout::*;
 use crate::trace::{EffectKind, Space};
@@ -26,9 +26,8 @@ pub(super) fn fill(program: &Program, vm: &mut HartState<'_>, budget: &mut Budge
                 vm.set_page_state(page * PAGE_BYTES, state.with(COUNTED));
             }
         }
-        if let Some(target) = vm.bytes_mut(segment.address, segment.data.len() as u32) {
-            target.copy_from_slice(&segment.data);
-        }
+        let place = Place { pc: program.entry(), step: 0 };
+        store_bytes(vm, segment.address, &segment.data).map_err(|error| error.at_boot(place))?;
     }
     // A kernel by itself starts in machine mode at its entry.
     if program.user_entry().is_none() {
@@ -43,19 +42,19 @@ impl R0vm {
     pub(super) fn page_in(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         step: u64,
         page: u32,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), StepError> {
         if !self.paging.is_loaded(page) {
             let address = page * PAGE_BYTES;
             let state = vm.page_state(address);
             if !state.contains(COUNTED) {
-                world.budget.take_pages(1)?;
+                context.budget.take_pages(1)?;
                 vm.set_page_state(address, state.with(COUNTED));
             }
             let cycles = self.paging.load(page);
-            self.charge_paging(vm, world, step, EffectKind::PageIn, page, cycles);
+            self.charge_paging(vm, context, step, EffectKind::PageIn, page, cycles);
         }
         self.open(vm, page);
         Ok(())
@@ -65,15 +64,15 @@ impl R0vm {
     pub(super) fn page_out(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         step: u64,
         page: u32,
-    ) -> Result<(), Refusal> {
-        self.page_in(vm, world, step, page)?;
+    ) -> Result<(), StepError> {
+        self.page_in(vm, context, step, page)?;
         if !self.paging.is_dirty(page) {
             self.segment.keep(page, || copy_page(vm, page));
             let cycles = self.paging.make_dirty(page);
-            self.charge_paging(vm, world, step, EffectKind::PageOut, page, cycles);
+            self.charge_paging(vm, context, step, EffectKind::PageOut, page, cycles);
             self.open(vm, page);
         }
         Ok(())
@@ -82,7 +81,7 @@ impl R0vm {
     fn charge_paging(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         step: u64,
         kind: EffectKind,
         page: u32,
@@ -90,7 +89,7 @@ impl R0vm {
     ) {
         self.segment.paging_cycles += cycles as u64;
         vm.charge(cycles as u64);
-        world.record_paging(vm, step, kind, page, cycles);
+        context.record_paging(vm, step, kind, page, cycles);
     }
 
     /// Lets the engines do alone what this page has been paid for.
@@ -136,12 +135,12 @@ impl R0vm {
     pub(super) fn load_word(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         address: u32,
-    ) -> Result<u32, Refusal> {
-        self.page_in(vm, world, vm.steps(), page_of(address))?;
+    ) -> Result<u32, StepError> {
+        self.page_in(vm, context, vm.steps(), page_of(address))?;
         let word = self.peek(vm, address);
-        world.record(vm, EffectKind::Read, Space::Memory, address & !3, word, word);
+        context.record(vm, EffectKind::Read, Space::Memory, address & !3, word, word);
         Ok(word)
     }
 
@@ -149,24 +148,24 @@ impl R0vm {
     pub(super) fn store_word(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         address: u32,
         word: u32,
-    ) -> Result<(), Refusal> {
-        self.page_out(vm, world, vm.steps(), page_of(address))?;
+    ) -> Result<(), StepError> {
+        self.page_out(vm, context, vm.steps(), page_of(address))?;
         let before = self.peek(vm, address);
         if let Some(stored) = &mut self.stored {
             stored.push((address & !3, before));
         }
         vm.set_word(address, word);
-        world.record(vm, EffectKind::Write, Space::Memory, address & !3, before, word);
+        context.record(vm, EffectKind::Write, Space::Memory, address & !3, before, word);
         if page_of(address) == SYSTEM_PAGE {
             let before = vm.registers();
             self.banks.read_back(vm);
-            world.record_registers(vm, &before);
+            context.record_registers(vm, &before);
         }
         if vm.page_state(address).contains(PageState::CODE) {
-            world.code_written.push(address & !3);
+            context.code_written.push(address & !3);
         }
         Ok(())
     }

@@ -21,20 +21,25 @@ use tachy_runtime::{Access, HartState, PageState, page_of};
 
 use crate::error::{Cause, Error};
 use crate::isa::{Op, Variant};
-use crate::machine::{Between, Budget, Flow, Machine, MachineKind, Refusal, World};
+use crate::machine::{Budget, Context, Flow, Machine, Settled, SliceGrant, StepError};
+use crate::machine_kind::MachineKind;
 use crate::program::Program;
+use crate::risc0::handover::{Handover, Takers};
 use crate::risc0::host::HostOutput;
 use crate::risc0::layout::*;
+use crate::risc0::replay::REPLAY;
+use crate::risc0::surroundings::{HostSurroundings, Settings};
 use crate::risc0::{CallCount, Digest, Exit, Report};
 use crate::rules::Rules;
-use crate::surroundings::{HostSide, Surroundings};
+use crate::run::Run;
+use crate::trace::ReplayRules;
 
 use banks::Banks;
 use calls::ECALL_NAMES;
 use paging::Paging;
 use segments::{Segment, Totals};
 
-pub(crate) use bigint::BigIntError;
+pub use bigint::BigIntError;
 
 /// What user mode may do without help, beside the engines' bits, which are machine mode's.
 const USER_READ: PageState = PageState(0x10);
@@ -97,13 +102,30 @@ impl Machine for R0vm {
         },
     ];
 
+    const REPLAY: ReplayRules = REPLAY;
+    const COUNTS_CYCLES: bool = true;
+    const HANDLES_TRAPS: bool = true;
+
+    type Settings<'env> = Settings<'env>;
+    type Surroundings<'env> = HostSurroundings<'env>;
+    type Takers<'env> = Takers<'env>;
+    type Report = Report;
+
+    fn settle<'env>(settings: Self::Settings<'env>) -> Result<Settled<'env, Self>, Error> {
+        settings.settle()
+    }
+
+    fn hand_over<'env>(program: &Program, takers: Takers<'env>, run: Box<dyn Run + 'env>) -> Box<dyn Run + 'env> {
+        Box::new(Handover::new(program, takers, run))
+    }
+
     fn mode(&self) -> usize {
         if self.mode == 0 { USER } else { MACHINE }
     }
 
     fn boot(
         program: &Program,
-        env: &Surroundings<'_>,
+        surroundings: &HostSurroundings<'_>,
         vm: &mut HartState<'_>,
         budget: &mut Budget,
     ) -> Result<R0vm, Error> {
@@ -121,7 +143,7 @@ impl Machine for R0vm {
             mode,
             banks: Banks::read(vm, mode != 0),
             paging: Paging::new()?,
-            segment: Segment::new(&env.segments)?,
+            segment: Segment::new(&surroundings.segments)?,
             totals: Totals::default(),
             first_step: 0,
             extra_cycles: 0,
@@ -138,30 +160,30 @@ impl Machine for R0vm {
     fn access(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         step: u64,
         address: u32,
         access: Access,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), StepError> {
         let (fault, misaligned) = match access {
             Access::Load(_) => (Cause::LoadFault, Cause::LoadMisaligned),
             Access::Store(_) => (Cause::StoreFault, Cause::StoreMisaligned),
             Access::Fetch => (Cause::FetchFault, Cause::InstructionMisaligned),
         };
         if !self.may_touch(address) {
-            return Err(Refusal::Trap(fault, address));
+            return Err(StepError::Trap(fault, address));
         }
         let page = page_of(address);
         if page == SYSTEM_PAGE {
             self.banks.write_out(vm);
         }
         // The word comes in before the alignment is looked at; a program can come to a misaligned pc and run there.
-        self.page_in(vm, world, step, page)?;
+        self.page_in(vm, context, step, page)?;
         if access != Access::Fetch && !address.is_multiple_of(access.align_bytes()) {
-            return Err(Refusal::Trap(misaligned, address));
+            return Err(StepError::Trap(misaligned, address));
         }
         if matches!(access, Access::Store(_)) {
-            self.page_out(vm, world, step, page)?;
+            self.page_out(vm, context, step, page)?;
         }
         Ok(())
     }
@@ -178,12 +200,12 @@ impl Machine for R0vm {
         Some((self.paging.load_cycles(page) + write) as u64)
     }
 
-    fn stored(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>, address: u32) -> bool {
+    fn stored(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>, address: u32) -> bool {
         let system = page_of(address) == SYSTEM_PAGE;
         if system {
             let before = vm.registers();
             self.banks.read_back(vm);
-            world.record_registers(vm, &before);
+            context.record_registers(vm, &before);
         }
         system
     }
@@ -193,42 +215,47 @@ impl Machine for R0vm {
         vm.register(tachy_runtime::Slot::x(0)) == 0
     }
 
-    fn between(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Between, Refusal> {
-        self.between_steps(vm, world)
+    fn between(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<SliceGrant, StepError> {
+        self.between_steps(vm, context)
     }
 
-    fn system(&mut self, op: Op, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
-        let before = world.effects.len();
+    fn system(&mut self, op: Op, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<Flow, StepError> {
+        let before = context.effects.len();
         let done = match (op, self.mode) {
-            (Op::Ebreak, _) => Err(Refusal::Trap(Cause::Breakpoint, vm.pc())),
-            (Op::Mret, _) => self.return_to_user(vm, world),
-            (_, 0) => self.user_ecall(vm, world),
-            _ => self.machine_ecall(vm, world),
+            (Op::Ebreak, _) => Err(StepError::Trap(Cause::Breakpoint, vm.pc())),
+            (Op::Mret, _) => self.return_to_user(vm, context),
+            (_, 0) => self.user_ecall(vm, context),
+            _ => self.machine_ecall(vm, context),
         };
         match &done {
             // A trap is written down when it is clear whether there is a handler.
-            Ok(_) | Err(Refusal::Trap(..)) => {}
+            Ok(_) | Err(StepError::Trap(..)) => {}
             // It may be done again, under another limit: nothing stays but what it has paid for.
-            Err(refusal) if refusal.is_limit() => world.keep_page_effects(before),
-            Err(_) => world.record_instruction(vm, before),
+            Err(error) if error.is_limit() => context.keep_page_effects(before),
+            Err(_) => context.record_instruction(vm, before),
         }
         done
     }
 
-    fn refused(&mut self, refusal: Refusal, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
-        match refusal {
-            Refusal::Trap(cause, address) => self.trap(cause, address, vm, world),
+    fn refused(
+        &mut self,
+        error: StepError,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<(), StepError> {
+        match error {
+            StepError::Trap(cause, address) => self.trap(cause, address, vm, context),
             other => Err(other),
         }
     }
 
-    fn report(&self, vm: &HartState<'_>, world: &World<'_>) -> Option<Report> {
-        let own = world.env.host.as_ref().and_then(HostSide::own);
+    fn report(&self, vm: &HartState<'_>, context: &Context<'_, R0vm>) -> Option<Report> {
+        let own = context.surroundings.host.own();
         Some(Report {
             earlier: Vec::new(),
             steps: vm.steps() - self.first_step,
-            input: world.env.segments.input,
-            povw: world.env.segments.povw,
+            input: context.surroundings.segments.input,
+            povw: context.surroundings.segments.povw,
             segments: self.totals.segments,
             user_cycles: self.user_cycles(vm),
             paging_cycles: self.totals.paging_cycles,
@@ -248,7 +275,7 @@ impl Machine for R0vm {
         })
     }
 
-    fn resume(&mut self, vm: &mut HartState<'_>, _: &mut World<'_>) -> bool {
+    fn resume(&mut self, vm: &mut HartState<'_>, _: &mut Context<'_, R0vm>) -> bool {
         if !matches!(self.terminated.map(|(a0, _)| Exit::new(a0)), Some(Exit::Paused(_))) {
             return false;
         }
@@ -256,10 +283,10 @@ impl Machine for R0vm {
         true
     }
 
-    fn end(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
+    fn end(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<(), StepError> {
         let committed = self.output.is_some_and(|output| output != [0; 8]);
-        self.left = world.env.host.as_mut().and_then(HostSide::own_mut).map(|host| host.finish(committed));
-        self.last_segment(vm, world)
+        self.left = context.surroundings.host.own_mut().map(|host| host.finish(committed));
+        self.last_segment(vm, context)
     }
 }
 

@@ -8,10 +8,12 @@ use tachy_runtime::{HartState, PageContent};
 use super::R0vm;
 use super::memory::{KeptPages, copy_page};
 use crate::error::Error;
-use crate::machine::{Between, Refusal, World};
+use crate::machine::{Context, SliceGrant, StepError};
+use crate::risc0::MachineError;
+use crate::risc0::error::illegal;
 use crate::risc0::layout::*;
+use crate::risc0::surroundings::SegmentRules;
 use crate::risc0::{Digest, PovwJob, SegmentCycles, SegmentRecord, TouchedPage};
-use crate::surroundings::SegmentRules;
 
 /// Cycles over all segments that have ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,31 +104,35 @@ impl R0vm {
     }
 
     /// See [`crate::machine::Machine::between`].
-    pub(super) fn between_steps(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Between, Refusal> {
+    pub(super) fn between_steps(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<SliceGrant, StepError> {
         let mut acted = false;
         if !self.segment.resumed {
-            self.resume(vm, world)?;
+            self.resume(vm, context)?;
             acted = true;
         }
         let used = self.user_cycles(vm);
-        let limit = world.budget.limit_cycles.unwrap_or(u64::MAX);
+        let limit = context.budget.limit_cycles.unwrap_or(u64::MAX);
         if used >= limit {
-            return Err(Refusal::CycleLimit { used, limit });
+            return Err(StepError::CycleLimit { used, limit });
         }
         let threshold = self.segment.threshold();
         if self.segment_cycles(vm) > threshold {
             if self.segment_cycles(vm) >= 1 << self.segment.po2 {
-                return Err(Refusal::SegmentTooSmall(self.segment.po2));
+                return Err(MachineError::SegmentTooSmall { po2: self.segment.po2 }.into());
             }
-            self.suspend(vm, world)?;
+            self.suspend(vm, context)?;
             let po2 = self.segment.po2;
-            self.finish(vm, world, po2, threshold as u32)?;
-            self.resume(vm, world)?;
+            self.finish(vm, context, po2, threshold as u32)?;
+            self.resume(vm, context)?;
             acted = true;
         }
         // An instruction may begin while the threshold is not passed, and one always may after a split.
         let steps = (threshold + 1).saturating_sub(self.segment_cycles(vm)).max(1);
-        Ok(Between { steps: steps.min(limit - used), acted })
+        Ok(SliceGrant { steps: steps.min(limit - used), acted })
     }
 
     /// Goes on after a pause, as a session of its own: segments and cycles are counted anew.
@@ -139,50 +145,57 @@ impl R0vm {
     }
 
     /// Begins a segment.
-    fn resume(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
+    fn resume(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<(), StepError> {
         self.segment.first_step = vm.steps();
         self.segment.first_extra = self.extra_cycles;
-        let [pc, mode] = [SUSPEND_PC, SUSPEND_MODE].map(|address| self.load_word(vm, world, address));
+        let [pc, mode] = [SUSPEND_PC, SUSPEND_MODE].map(|address| self.load_word(vm, context, address));
         let (pc, mode) = (pc?, mode?);
         if pc < LOWEST {
-            return Err(Refusal::Illegal("a segment that begins at", pc));
+            return Err(illegal("a segment that begins at", pc));
         }
         vm.set_pc(pc);
         self.mode = mode;
         self.banks.switch(vm, mode != 0);
         for (index, word) in self.segment.input.into_iter().enumerate() {
-            self.store_word(vm, world, GLOBAL_INPUT + 4 * index as u32, word)?;
+            self.store_word(vm, context, GLOBAL_INPUT + 4 * index as u32, word)?;
         }
         self.segment.resumed = true;
         Ok(())
     }
 
     /// Leaves pc, mode and registers in memory.
-    fn suspend(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
+    fn suspend(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<(), StepError> {
         let pc = vm.pc();
-        self.store_word(vm, world, SUSPEND_PC, pc)?;
-        self.store_word(vm, world, SUSPEND_MODE, self.mode)?;
+        self.store_word(vm, context, SUSPEND_PC, pc)?;
+        self.store_word(vm, context, SUSPEND_MODE, self.mode)?;
         self.banks.write_out(vm);
-        self.page_out(vm, world, vm.steps(), SYSTEM_PAGE)
+        self.page_out(vm, context, vm.steps(), SYSTEM_PAGE)
     }
 
     /// The program has terminated: ends the last segment, which is as small as it can be.
-    pub(super) fn last_segment(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<(), Refusal> {
-        self.suspend(vm, world)?;
+    pub(super) fn last_segment(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+    ) -> Result<(), StepError> {
+        self.suspend(vm, context)?;
         let po2 = self.segment_cycles(vm).next_power_of_two().ilog2();
-        self.finish(vm, world, po2, 0)
+        self.finish(vm, context, po2, 0)
     }
 
     /// Hands the segment over and clears the way for the next.
     fn finish(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, R0vm>,
         po2: u32,
         threshold: u32,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), StepError> {
         let (user_cycles, paging_cycles) = (self.segment_user_cycles(vm), self.segment.paging_cycles);
-        let [user, paging] = [user_cycles, paging_cycles].map(|cycles| u32::try_from(cycles).unwrap_or(u32::MAX));
+        // A segment has at most 2^24 cycles, so they fit.
+        let counted =
+            |cycles| u32::try_from(cycles).map_err(|_| StepError::Internal(format!("{cycles} cycles in a segment")));
+        let (user, paging) = (counted(user_cycles)?, counted(paging_cycles)?);
         let pages = self.page_records(vm);
         let record = SegmentRecord {
             index: self.totals.segments,
@@ -206,7 +219,7 @@ impl R0vm {
         self.segment.paging_cycles = PAGING_START_CYCLES as u64;
         self.segment.resumed = false;
         self.close_pages(vm);
-        world.segment(record)
+        context.surroundings.send(record)
     }
 
     /// What the segment touched, for a prover; nothing if there is none.

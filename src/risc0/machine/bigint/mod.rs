@@ -51,7 +51,9 @@ pub(crate) const CHUNK_BYTES: u32 = 16;
 
 /// Why a call is refused. The reference ends with an error or a panic in each of these cases but the last two.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum BigIntError {
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each message says what is wrong and what its fields are")]
+pub enum BigIntError {
     #[error("the bigint mode is {0}, expected 0 (user) or 1 (machine)")]
     Mode(u32),
     #[error("the bigint program has {bytes} bytes, its {part} needs {needed}")]

@@ -6,12 +6,12 @@ use tachy_runtime::{Access, Assist, BetweenSlices, HartState, PageState, Process
 use super::{Control, Ended, Stats, next_slice};
 use crate::interpreter::DecodedPages;
 use crate::jit::{Hops, Natives, Reached, region_and_index};
-use crate::machine::{Machine, World};
+use crate::machine::{Context, Machine};
 
 /// The engine's side of native code's questions.
-pub(super) struct Desk<'a, 'env, 'control, M> {
+pub(super) struct AssistHost<'a, 'env, 'control, M: Machine> {
     pub(super) machine: &'a mut M,
-    pub(super) world: &'a mut World<'env>,
+    pub(super) context: &'a mut Context<'env, M>,
     pub(super) pages: &'a mut DecodedPages,
     pub(super) native: &'a Natives,
     pub(super) hops: &'a mut Hops,
@@ -27,7 +27,7 @@ pub(super) struct Desk<'a, 'env, 'control, M> {
     pub(super) ended: Option<Ended>,
 }
 
-impl<M: Machine> Desk<'_, '_, '_, M> {
+impl<M: Machine> AssistHost<'_, '_, '_, M> {
     /// Whether regions are gone between too often, and one of the last two can be grown anew.
     fn wants_regrowth(&mut self, vm: &HartState<'_>) -> bool {
         // Those that entered native code are none from region to region.
@@ -74,8 +74,8 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
         for reached in accesses {
             let (address, access) = (address_of(vm, reached), reached.access);
             let step = vm.steps() + reached.ahead as u64;
-            // The interpreter will meet a refusal again and say what it is. What was granted before it costs nothing then.
-            if self.machine.access(vm, self.world, step, address, access).is_err() {
+            // The interpreter will meet a error again and say what it is. What was granted before it costs nothing then.
+            if self.machine.access(vm, self.context, step, address, access).is_err() {
                 return Verdict::Stop;
             }
             if matches!(access, Access::Store(_)) && vm.page_state(address).contains(PageState::CODE) {
@@ -86,7 +86,7 @@ impl<M: Machine> Desk<'_, '_, '_, M> {
     }
 }
 
-impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
+impl<M: Machine> Assist for AssistHost<'_, '_, '_, M> {
     fn access(&mut self, vm: &mut HartState<'_>, address: u32, access: Access, steps: u32) -> Verdict {
         self.grant(vm, &[Reached { ahead: 0, register: 0, offset: address, access }], steps)
     }
@@ -109,7 +109,7 @@ impl<M: Machine> Assist for Desk<'_, '_, '_, M> {
         if self.control.take_turns && std::mem::replace(&mut self.granted, true) {
             return Verdict::Stop;
         }
-        let opened = next_slice(vm, self.machine, self.world, self.control);
+        let opened = next_slice(vm, self.machine, self.context, self.control);
         if self.control.take_turns && opened.is_ok() {
             vm.open_slice(vm.slice_left().min(steps as u64));
         }

@@ -1,14 +1,11 @@
-//! What a machine reaches of the world while it carries out a system instruction: streams, effects, budgets, counters.
-
-use std::io::{Read, Write};
+//! What a machine acts on beside the hart: the surroundings, effects, budgets, counters.
+//!
+//! It must not know any machine: the surroundings are the machine's own.
 
 use tachy_runtime::{HartState, PAGE_BYTES, PageState, Slot, page_of};
 
-use super::Refusal;
-use crate::callers;
+use super::{StepError, Surroundings};
 use crate::error::Limit;
-use crate::risc0::{Records, SegmentRecord};
-use crate::surroundings::{HostSide, Surroundings};
 use crate::trace::{Effect, EffectKind, Space};
 
 /// Effects kept before they are handed over although the row buffer has room.
@@ -33,10 +30,10 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// Counts `pages` more, if the limit allows.
-    pub(crate) fn take_pages(&mut self, pages: u64) -> Result<(), Refusal> {
+    pub(crate) fn take_pages(&mut self, pages: u64) -> Result<(), StepError> {
         let total = self.pages.saturating_add(pages);
         match self.limit_pages {
-            Some(limit) if total > limit => Err(Refusal::MemoryLimit),
+            Some(limit) if total > limit => Err(StepError::MemoryLimit),
             _ => {
                 self.pages = total;
                 Ok(())
@@ -56,11 +53,9 @@ impl Budget {
     }
 }
 
-/// Streams, effects and counters of one session.
-pub(crate) struct World<'env> {
-    pub(crate) env: Surroundings<'env>,
-    /// Who takes segments in this run, if anyone does.
-    pub(crate) records: Option<Records>,
+/// Surroundings, effects and counters of one session.
+pub(crate) struct ExecutionContext<S> {
+    pub(crate) surroundings: S,
     pub(crate) budget: Budget,
     /// Effects not yet delivered; stays empty when nothing is written down.
     pub(crate) effects: Vec<Effect>,
@@ -72,11 +67,10 @@ pub(crate) struct World<'env> {
     pub(crate) ecalls_unknown: u64,
 }
 
-impl<'env> World<'env> {
-    pub(crate) fn new(env: Surroundings<'env>, budget: Budget) -> World<'env> {
-        World {
-            env,
-            records: None,
+impl<S: Surroundings> ExecutionContext<S> {
+    pub(crate) fn new(surroundings: S, budget: Budget) -> ExecutionContext<S> {
+        ExecutionContext {
+            surroundings,
             budget,
             effects: Vec::new(),
             code_written: Vec::new(),
@@ -85,12 +79,10 @@ impl<'env> World<'env> {
         }
     }
 
-    /// Sets the limit on output, which machine `r0vm` leaves to its host.
+    /// Sets the limit on output, for the machine or for its surroundings, whoever counts it.
     pub(crate) fn set_limit_output(&mut self, bytes: Option<u64>) {
         self.budget.limit_output_bytes = bytes;
-        if let Some(host) = self.env.host.as_mut().and_then(HostSide::own_mut) {
-            host.set_run_limit_output(bytes);
-        }
+        self.surroundings.set_limit_output(bytes);
     }
 
     /// Reads a register for a system call, and writes that down.
@@ -116,14 +108,6 @@ impl<'env> World<'env> {
         }
     }
 
-    /// Hands a segment over that has ended, if anyone wants it.
-    pub(crate) fn segment(&mut self, record: SegmentRecord) -> Result<(), Refusal> {
-        match self.records.as_ref().is_none_or(|records| records.send(record)) {
-            true => Ok(()),
-            false => Err(Refusal::Segments),
-        }
-    }
-
     /// Writes down that the words of `bytes` bytes from `address` were read.
     pub(crate) fn record_memory_read(&mut self, vm: &HartState<'_>, address: u32, bytes: u32) {
         for word in words(vm, address, bytes) {
@@ -133,12 +117,10 @@ impl<'env> World<'env> {
     }
 
     /// Copies `data` to `address`, and writes the words down. The range lies inside the address space.
-    pub(crate) fn write_memory(&mut self, vm: &mut HartState<'_>, address: u32, data: &[u8]) {
+    pub(crate) fn write_memory(&mut self, vm: &mut HartState<'_>, address: u32, data: &[u8]) -> Result<(), StepError> {
         let words = words(vm, address, data.len() as u32);
         let before: Vec<u32> = words.clone().map(|word| vm.word(word)).collect();
-        if let Some(target) = vm.bytes_mut(address, data.len() as u32) {
-            target.copy_from_slice(data);
-        }
+        store_bytes(vm, address, data)?;
         for (word, before) in words.zip(before) {
             self.record(vm, EffectKind::Write, Space::Memory, word, before, vm.word(word));
         }
@@ -149,6 +131,7 @@ impl<'env> World<'env> {
                 self.code_written.extend((start..=last).step_by(4));
             }
         }
+        Ok(())
     }
 
     /// Writes down, in front of the effect with this index, the word of an instruction that has no row: it was begun and
@@ -194,57 +177,26 @@ impl<'env> World<'env> {
             self.effects.push(Effect::new(step, kind, Space::Memory, page * PAGE_BYTES, cycles, cycles));
         }
     }
-
-    /// Reads from the guest's stdin into `buffer` what one read of the stream gives; 0 at its end.
-    pub(crate) fn read_stdin(&mut self, buffer: &mut [u8]) -> Result<usize, Refusal> {
-        let stdin = &mut self.env.stdin;
-        let read = callers::call(|| read_some(stdin, buffer));
-        stdin.end_step(matches!(read, Ok(Ok(_))));
-        read?.map_err(|error| Refusal::Stream("stdin", error))
-    }
-
-    /// Writes all of `data` to the guest's stdout, or to its stderr.
-    pub(crate) fn write_output(&mut self, is_stdout: bool, data: &[u8]) -> Result<(), Refusal> {
-        let Surroundings { stdout, stderr, .. } = &mut self.env;
-        let (name, stream) = if is_stdout { ("stdout", stdout) } else { ("stderr", stderr) };
-        let written = callers::call(|| stream.write_all(data));
-        stream.end_step(matches!(written, Ok(Ok(()))));
-        written?.map_err(|error| Refusal::Stream(name, error))
-    }
-
-    /// Flushes the streams. One that fails keeps no other from it.
-    pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
-        let Surroundings { stdout, stderr, host, .. } = &mut self.env;
-        let host = host.as_mut().map_or(Ok(()), |host| flushed(|| host.flush(), Refusal::host));
-        let stdout = flushed(|| stdout.flush(), |error| Refusal::Stream("stdout", error));
-        let stderr = flushed(|| stderr.flush(), |error| Refusal::Stream("stderr", error));
-        Refusal::first([host, stdout, stderr])
-    }
-}
-
-/// Reads once, as read(2) does: what is there, and at least a byte unless the stream has ended.
-fn read_some(stream: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    // Nothing is asked for, so nothing is waited for.
-    if buffer.is_empty() {
-        return Ok(0);
-    }
-    loop {
-        match stream.read(buffer) {
-            // A stream that claims more than it was given room for is wrong, and believed no further.
-            Ok(bytes) => return Ok(buffer.len().min(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Flushes what is the caller's.
-fn flushed<E>(flush: impl FnOnce() -> Result<(), E>, refusal: impl FnOnce(E) -> Refusal) -> Result<(), Refusal> {
-    callers::call(flush)?.map_err(refusal)
 }
 
 /// Addresses of the aligned words that `bytes` bytes from `address` touch, when someone wants to know.
 fn words(vm: &HartState<'_>, address: u32, bytes: u32) -> impl Iterator<Item = u32> + Clone + use<> {
     let count = if vm.tracing() { (address as u64 % 4 + bytes as u64).div_ceil(4) } else { 0 };
     (0..count).map(move |word| (address & !3).wrapping_add(4 * word as u32))
+}
+
+/// The bytes from `address` on. The machine has checked that they lie inside the address space.
+pub(crate) fn load_bytes<'a>(vm: &'a HartState<'_>, address: u32, bytes: u32) -> Result<&'a [u8], StepError> {
+    vm.bytes(address, bytes).ok_or_else(|| outside(address, bytes.into()))
+}
+
+/// Copies `data` to `address`, and writes nothing down. The machine has checked that it lies inside the address space.
+pub(crate) fn store_bytes(vm: &mut HartState<'_>, address: u32, data: &[u8]) -> Result<(), StepError> {
+    let target = u32::try_from(data.len()).ok().and_then(|bytes| vm.bytes_mut(address, bytes));
+    target.ok_or_else(|| outside(address, data.len() as u64))?.copy_from_slice(data);
+    Ok(())
+}
+
+fn outside(address: u32, bytes: u64) -> StepError {
+    StepError::Internal(format!("{bytes} bytes from {address:#010x} lie outside the address space"))
 }

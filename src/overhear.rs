@@ -1,75 +1,74 @@
-//! The guest's streams under two engines: the JIT has the real ones, the interpreter hears what the JIT heard, and what
-//! it says is compared and dropped.
+//! The guest's streams under two engines: the leader has the real ones, the follower hears what the leader heard, and
+//! its output is hashed and dropped.
 //!
-//! Nothing is kept that the interpreter has read or that both have written, however long the run.
+//! Memory stays bounded, however long the run: input is kept until the follower has read it too, and output never.
+//! This file must not know engines or machines.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::callers::{Input, Output};
-use crate::difference;
-use crate::surroundings::{HostAnswers, HostSide, SegmentRules, Surroundings};
+/// A stream of output, as far as two of them must be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output {
+    /// Bytes written.
+    pub bytes: u64,
+    /// BLAKE3 of them.
+    pub digest: blake3::Hash,
+}
 
-/// What both sides' streams came to.
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, BLAKE3 {}", self.bytes, self.digest)
+    }
+}
+
+/// What both sides have written.
+#[derive(Default)]
 pub(crate) struct Streams {
-    pub(super) jit: Spoken,
-    pub(super) interpreter: Spoken,
+    pub(crate) leader: Spoken,
+    pub(crate) follower: Spoken,
 }
 
 impl Streams {
-    /// Surroundings for the JIT, for the interpreter, and what is known of both.
-    pub(crate) fn split(around: Surroundings<'_>) -> (Surroundings<'_>, Surroundings<'_>, Streams) {
-        let (heard, answers) = (Heard::default(), HostAnswers::default());
-        let streams = Streams { jit: Spoken::default(), interpreter: Spoken::default() };
-        let (jit, interpreter) = (&streams.jit, &streams.interpreter);
-        let follower = Surroundings {
-            args: around.args.clone(),
-            stdin: Input::new(heard.clone()),
-            stdout: Output::new(interpreter.stdout.clone()),
-            stderr: Output::new(interpreter.stderr.clone()),
-            host: around.host.is_some().then(|| HostSide::Other(Box::new(answers.clone()))),
-            segments: SegmentRules { records: false, ..around.segments },
-        };
-        let leader = Surroundings {
-            stdin: Input::new(Listener { inner: around.stdin.into_stream(), heard }),
-            stdout: Output::new(Speaker { inner: around.stdout.into_stream(), tally: jit.stdout.clone() }),
-            stderr: Output::new(Speaker { inner: around.stderr.into_stream(), tally: jit.stderr.clone() }),
-            host: around.host.map(|host| HostSide::Overheard(Box::new(host), answers)),
-            ..around
-        };
-        (leader, follower, streams)
-    }
-
     /// A step that was not done has written nothing yet, although its stream may have taken bytes already: they count
     /// when it is done.
-    pub(super) fn undo(&mut self) {
-        self.jit.stdout.hold_back(&self.interpreter.stdout);
-        self.jit.stderr.hold_back(&self.interpreter.stderr);
+    pub(crate) fn undo(&mut self) {
+        self.leader.stdout.hold_back(&self.follower.stdout);
+        self.leader.stderr.hold_back(&self.follower.stderr);
     }
 }
 
 /// What one side wrote.
 #[derive(Default)]
-pub(super) struct Spoken {
-    stdout: Tally,
-    stderr: Tally,
+pub(crate) struct Spoken {
+    pub(crate) stdout: Tally,
+    pub(crate) stderr: Tally,
 }
 
 impl Spoken {
     /// Of stdout, and of stderr.
-    pub(super) fn outputs(&self) -> [difference::Output; 2] {
+    pub(crate) fn outputs(&self) -> [Output; 2] {
         [self.stdout.output(), self.stderr.output()]
     }
 }
 
-/// What the JIT's reads gave, read by read, until the interpreter has read it too. An empty one is the stream's end,
+/// What the leader's reads gave, read by read, until the follower has read it too. An empty one is the stream's end,
 /// after which more may come.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<VecDeque<Vec<u8>>>>);
+pub(crate) struct Heard(Arc<Mutex<VecDeque<Vec<u8>>>>);
 
-/// The JIT's stdin. The interpreter hears what a failing step has read when the step is done: the JIT keeps it till then.
-struct Listener<'env> {
+impl Heard {
+    /// The stream as the leader reads it.
+    pub(crate) fn listen_to<'env>(&self, stream: Box<dyn Read + Send + 'env>) -> Listener<'env> {
+        Listener { inner: stream, heard: self.clone() }
+    }
+}
+
+/// The leader's stdin. The follower hears what a failing step has read when the step is done: the leader keeps it until
+/// then.
+pub(crate) struct Listener<'env> {
     inner: Box<dyn Read + Send + 'env>,
     heard: Heard,
 }
@@ -82,7 +81,7 @@ impl Read for Listener<'_> {
     }
 }
 
-/// The interpreter's stdin.
+/// The follower's stdin.
 impl Read for Heard {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut heard = lock(&self.0);
@@ -97,8 +96,8 @@ impl Read for Heard {
     }
 }
 
-/// A stream of the JIT's output.
-struct Speaker<'env> {
+/// A stream of the leader's output.
+pub(crate) struct Speaker<'env> {
     inner: Box<dyn Write + Send + 'env>,
     tally: Tally,
 }
@@ -117,7 +116,7 @@ impl Write for Speaker<'_> {
 
 /// Hashes a stream instead of keeping it: a guest may write without end.
 #[derive(Clone, Default)]
-struct Tally(Arc<Mutex<Counted>>);
+pub(crate) struct Tally(Arc<Mutex<Counted>>);
 
 #[derive(Default)]
 struct Counted {
@@ -127,9 +126,14 @@ struct Counted {
 }
 
 impl Tally {
-    fn output(&self) -> difference::Output {
+    /// The stream as the leader writes it, counted here.
+    pub(crate) fn copy_of<'env>(&self, stream: Box<dyn Write + Send + 'env>) -> Speaker<'env> {
+        Speaker { inner: stream, tally: self.clone() }
+    }
+
+    fn output(&self) -> Output {
         let (bytes, hasher) = &lock(&self.0).said;
-        difference::Output { bytes: *bytes, digest: hasher.finalize() }
+        Output { bytes: *bytes, digest: hasher.finalize() }
     }
 
     /// Goes back to what `other` has said; the rest counts from the next write on.

@@ -4,14 +4,19 @@
 //! Memory is what the program's segments ask for with their flags, a heap behind the last of them (brk), and an 8 MiB
 //! stack; everything else traps.
 
+mod streams;
+
 use tachy_runtime::{Access, HartState, PAGE_BYTES, PAGES, PageState, Slot, page_of};
 
-use super::{Between, Budget, End, Flow, Machine, MachineKind, Refusal, World};
 use crate::error::{Cause, Error, LimitError, Place};
 use crate::isa::{Op, Variant};
+use crate::machine::{Budget, Context, End, Flow, Machine, Settled, SliceGrant, StepError, load_bytes, store_bytes};
+use crate::machine_kind::MachineKind;
 use crate::program::Program;
 use crate::rules::Rules;
-use crate::surroundings::Surroundings;
+use crate::run::Run;
+use crate::trace::ReplayRules;
+pub(crate) use streams::{GuestStreams, Settings};
 
 /// First address above the stack.
 pub(crate) const STACK_TOP: u32 = 0xf000_0000;
@@ -57,6 +62,22 @@ impl Machine for Bare {
     const KIND: MachineKind = MachineKind::Bare;
     const VARIANT: Variant = Variant::Standard;
     const RULES: &'static [Rules] = &[Rules::STANDARD];
+    const REPLAY: ReplayRules = ReplayRules::STANDARD;
+    const COUNTS_CYCLES: bool = false;
+    const HANDLES_TRAPS: bool = false;
+
+    type Settings<'env> = Settings<'env>;
+    type Surroundings<'env> = GuestStreams<'env>;
+    type Takers<'env> = ();
+    type Report = ();
+
+    fn settle<'env>(settings: Self::Settings<'env>) -> Result<Settled<'env, Self>, Error> {
+        Ok(Settled { surroundings: settings.into(), takers: () })
+    }
+
+    fn hand_over<'env>(_: &Program, (): (), run: Box<dyn Run + 'env>) -> Box<dyn Run + 'env> {
+        run
+    }
 
     fn mode(&self) -> usize {
         0
@@ -64,13 +85,16 @@ impl Machine for Bare {
 
     fn boot(
         program: &Program,
-        env: &Surroundings<'_>,
+        surroundings: &GuestStreams<'_>,
         vm: &mut HartState<'_>,
         budget: &mut Budget,
     ) -> Result<Bare, Error> {
         let at_entry = Place { pc: program.entry(), step: 0 };
         let memory_limit = |budget: &Budget| LimitError { limit: budget.memory_limit(), place: at_entry };
-        map_segments(program, vm, budget).map_err(|_| memory_limit(budget))?;
+        map_segments(program, vm, budget).map_err(|error| match error {
+            StepError::MemoryLimit => memory_limit(budget).into(),
+            error => error.at_boot(at_entry),
+        })?;
         let heap_start = program.end().next_multiple_of(PAGE_BYTES as u64);
         let stack_bottom = STACK_TOP - STACK_BYTES;
         let top_segment = program.segments().iter().find(|segment| {
@@ -89,14 +113,12 @@ impl Machine for Bare {
         }
         let stack_pages = page_of(stack_bottom) as usize..page_of(STACK_TOP) as usize;
         vm.page_states_mut().get_mut(stack_pages).unwrap_or_default().fill(MAY_READ.with(MAY_WRITE).0);
-        let stack = initial_stack(&env.args)?;
+        let stack = initial_stack(&surroundings.args)?;
         let sp = STACK_TOP - stack.len() as u32;
         for page in page_of(sp)..=page_of(STACK_TOP - 1) {
             touch(vm, budget, page * PAGE_BYTES).map_err(|_| memory_limit(budget))?;
         }
-        if let Some(target) = vm.bytes_mut(sp, stack.len() as u32) {
-            target.copy_from_slice(&stack);
-        }
+        store_bytes(vm, sp, &stack).map_err(|error| error.at_boot(at_entry))?;
         vm.set_register(Slot::x(SP), sp);
         vm.set_pc(program.entry());
         // A program that ends at the very top of the address space has no room for a heap: an empty one at 0.
@@ -107,31 +129,31 @@ impl Machine for Bare {
     fn access(
         &mut self,
         vm: &mut HartState<'_>,
-        world: &mut World<'_>,
+        context: &mut Context<'_, Bare>,
         _: u64,
         address: u32,
         access: Access,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), StepError> {
         let (may, fault, misaligned) = match access {
             Access::Load(_) => (MAY_READ, Cause::LoadFault, Cause::LoadMisaligned),
             Access::Store(_) => (MAY_WRITE, Cause::StoreFault, Cause::StoreMisaligned),
             Access::Fetch => (MAY_FETCH, Cause::FetchFault, Cause::InstructionMisaligned),
         };
         if !vm.page_state(address).contains(may) {
-            return Err(Refusal::Trap(fault, address));
+            return Err(StepError::Trap(fault, address));
         }
         if !address.is_multiple_of(access.align_bytes()) {
-            return Err(Refusal::Trap(misaligned, address));
+            return Err(StepError::Trap(misaligned, address));
         }
-        touch(vm, &mut world.budget, address)
+        touch(vm, &mut context.budget, address)
     }
 
-    // A refusal changes nothing, so whoever wants to know may try.
+    // A error changes nothing, so whoever wants to know may try.
     fn price(&self, _: &HartState<'_>, _: u32, _: Access) -> Option<u64> {
         Some(0)
     }
 
-    fn stored(&mut self, _: &mut HartState<'_>, _: &mut World<'_>, _: u32) -> bool {
+    fn stored(&mut self, _: &mut HartState<'_>, _: &mut Context<'_, Bare>, _: u32) -> bool {
         false
     }
 
@@ -139,91 +161,91 @@ impl Machine for Bare {
         true
     }
 
-    fn between(&mut self, _: &mut HartState<'_>, _: &mut World<'_>) -> Result<Between, Refusal> {
-        Ok(Between { steps: u64::MAX, acted: false })
+    fn between(&mut self, _: &mut HartState<'_>, _: &mut Context<'_, Bare>) -> Result<SliceGrant, StepError> {
+        Ok(SliceGrant { steps: u64::MAX, acted: false })
     }
 
-    fn refused(&mut self, refusal: Refusal, _: &mut HartState<'_>, _: &mut World<'_>) -> Result<(), Refusal> {
-        Err(refusal)
+    fn refused(&mut self, error: StepError, _: &mut HartState<'_>, _: &mut Context<'_, Bare>) -> Result<(), StepError> {
+        Err(error)
     }
 
-    fn end(&mut self, _: &mut HartState<'_>, _: &mut World<'_>) -> Result<(), Refusal> {
+    fn end(&mut self, _: &mut HartState<'_>, _: &mut Context<'_, Bare>) -> Result<(), StepError> {
         Ok(())
     }
 
-    fn system(&mut self, op: Op, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    fn system(&mut self, op: Op, vm: &mut HartState<'_>, context: &mut Context<'_, Bare>) -> Result<Flow, StepError> {
         match op {
-            Op::Ecall => self.ecall(vm, world),
-            _ => Err(Refusal::Trap(Cause::Breakpoint, vm.pc())),
+            Op::Ecall => self.ecall(vm, context),
+            _ => Err(StepError::Trap(Cause::Breakpoint, vm.pc())),
         }
     }
 }
 
 impl Bare {
-    fn ecall(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<Flow, Refusal> {
+    fn ecall(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Bare>) -> Result<Flow, StepError> {
         // Effects are written as the call goes along; a refused call has none.
-        let effects_before = world.effects.len();
-        let result = match world.read_register(vm, A7) {
+        let effects_before = context.effects.len();
+        let result = match context.read_register(vm, A7) {
             SYS_EXIT => {
-                world.ecalls += 1;
-                return Ok(Flow::Exit(End::Exited(world.read_register(vm, A0))));
+                context.ecalls += 1;
+                return Ok(Flow::Exit(End::Exited(context.read_register(vm, A0))));
             }
             number @ (SYS_READ | SYS_WRITE) => {
                 // Streams may take their time.
                 vm.end_slice();
-                if number == SYS_READ { self.read(vm, world) } else { self.write(vm, world) }
+                if number == SYS_READ { self.read(vm, context) } else { self.write(vm, context) }
             }
-            SYS_BRK => Ok(self.brk(vm, world)),
+            SYS_BRK => self.brk(vm, context),
             _ => {
-                world.ecalls_unknown += 1;
+                context.ecalls_unknown += 1;
                 Ok(ENOSYS)
             }
         };
         match result {
             Ok(value) => {
-                world.ecalls += 1;
-                world.write_register(vm, A0, value);
+                context.ecalls += 1;
+                context.write_register(vm, A0, value);
                 Ok(Flow::Next)
             }
-            Err(refusal) => {
-                world.effects.truncate(effects_before);
-                Err(refusal)
+            Err(error) => {
+                context.effects.truncate(effects_before);
+                Err(error)
             }
         }
     }
 
-    fn read(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<u32, Refusal> {
-        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
+    fn read(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Bare>) -> Result<u32, StepError> {
+        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| context.read_register(vm, number));
         if descriptor != 0 {
             return Ok(EBADF);
         }
         let bytes = bytes.min(TRANSFER_BYTES);
-        if !self.prepare(vm, &mut world.budget, buffer, bytes, MAY_WRITE)? {
+        if !self.prepare(vm, &mut context.budget, buffer, bytes, MAY_WRITE)? {
             return Ok(EFAULT);
         }
         let mut data = vec![0; bytes as usize];
-        let filled = world.read_stdin(&mut data)?;
+        let filled = context.surroundings.read_stdin(&mut data)?;
         data.truncate(filled);
-        world.write_memory(vm, buffer, &data);
+        context.write_memory(vm, buffer, &data)?;
         Ok(filled as u32)
     }
 
-    fn write(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> Result<u32, Refusal> {
-        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| world.read_register(vm, number));
+    fn write(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Bare>) -> Result<u32, StepError> {
+        let [descriptor, buffer, bytes] = [A0, A1, A2].map(|number| context.read_register(vm, number));
         if descriptor != 1 && descriptor != 2 {
             return Ok(EBADF);
         }
         let bytes = bytes.min(TRANSFER_BYTES);
-        if !self.prepare(vm, &mut world.budget, buffer, bytes, MAY_READ)? {
+        if !self.prepare(vm, &mut context.budget, buffer, bytes, MAY_READ)? {
             return Ok(EFAULT);
         }
-        let total = world.budget.output_bytes + bytes as u64;
-        if world.budget.limit_output_bytes.is_some_and(|limit| total > limit) {
-            return Err(Refusal::OutputLimit);
+        let total = context.budget.output_bytes + bytes as u64;
+        if context.budget.limit_output_bytes.is_some_and(|limit| total > limit) {
+            return Err(StepError::OutputLimit);
         }
-        world.record_memory_read(vm, buffer, bytes);
-        world.write_output(descriptor == 1, vm.bytes(buffer, bytes).unwrap_or_default())?;
-        world.budget.output_bytes = total;
+        context.record_memory_read(vm, buffer, bytes);
+        context.surroundings.write_output(descriptor == 1, load_bytes(vm, buffer, bytes)?)?;
+        context.budget.output_bytes = total;
         Ok(bytes)
     }
 
@@ -235,7 +257,7 @@ impl Bare {
         address: u32,
         bytes: u32,
         may: PageState,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, StepError> {
         if bytes == 0 {
             return Ok(true);
         }
@@ -254,11 +276,11 @@ impl Bare {
     ///
     /// Pages above a lowered break go away and come back zeroed; they stay counted. One call clears at most
     /// [`TRANSFER_BYTES`], so that its effects take bounded memory, and lowers the break no further than that.
-    fn brk(&mut self, vm: &mut HartState<'_>, world: &mut World<'_>) -> u32 {
-        let mut wanted = world.read_register(vm, A0);
+    fn brk(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Bare>) -> Result<u32, StepError> {
+        let mut wanted = context.read_register(vm, A0);
         let limit = STACK_TOP - STACK_BYTES - PAGE_BYTES;
         if wanted < self.heap_start || wanted > limit || self.heap_start == 0 {
-            return self.heap_end;
+            return Ok(self.heap_end);
         }
         let old_end = self.heap_end.next_multiple_of(PAGE_BYTES);
         let mut dirty = Vec::new();
@@ -277,14 +299,14 @@ impl Bare {
             // zeros.
             for (from, to) in dirty.into_iter().rev() {
                 vm.charge(CLEAR_STEPS);
-                world.write_memory(vm, from, &vec![0; (to - from) as usize]);
+                context.write_memory(vm, from, &vec![0; (to - from) as usize])?;
             }
             for page in page_of(new_end)..page_of(old_end) {
                 vm.set_page_state(page * PAGE_BYTES, PageState(vm.page_state(page * PAGE_BYTES).0 & TOUCHED.0));
             }
         }
         self.heap_end = wanted;
-        wanted
+        Ok(wanted)
     }
 }
 
@@ -317,7 +339,7 @@ fn clearable(vm: &HartState<'_>, from: u32, to: u32) -> (u32, Vec<(u32, u32)>) {
 }
 
 /// Counts the page at its first touch, and lets through from now on what its permissions allow.
-fn touch(vm: &mut HartState<'_>, budget: &mut Budget, address: u32) -> Result<(), Refusal> {
+fn touch(vm: &mut HartState<'_>, budget: &mut Budget, address: u32) -> Result<(), StepError> {
     let mut state = vm.page_state(address);
     if !state.contains(TOUCHED) {
         budget.take_pages(1)?;
@@ -339,7 +361,7 @@ fn opened(state: PageState) -> PageState {
 }
 
 /// Copies the segments in and opens their pages, which all count. A page that two segments share gets both's flags.
-fn map_segments(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<(), Refusal> {
+fn map_segments(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<(), StepError> {
     let mut counted_to = 0;
     for segment in program.segments() {
         let end = segment.address as u64 + segment.memory_bytes as u64;
@@ -358,9 +380,7 @@ fn map_segments(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) 
         for state in vm.page_states_mut().get_mut(pages.start as usize..pages.end as usize).unwrap_or_default() {
             *state = opened(PageState(*state).with(may)).0;
         }
-        if let Some(target) = vm.bytes_mut(segment.address, segment.data.len() as u32) {
-            target.copy_from_slice(&segment.data);
-        }
+        store_bytes(vm, segment.address, &segment.data)?;
     }
     Ok(())
 }

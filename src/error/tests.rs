@@ -1,0 +1,79 @@
+//! Every kind of error has a name, and every name a kind.
+
+use super::*;
+use crate::difference::{Difference, Output, Side};
+use std::collections::BTreeSet;
+
+const PLACE: Place = Place { pc: 0, step: 0 };
+
+fn difference() -> Difference {
+    let output = Output { bytes: 0, digest: blake3::hash(b"") };
+    let side = || Side {
+        row: None,
+        effects: Vec::new(),
+        end: None,
+        steps: 0,
+        pc: 0,
+        registers: [0; 32],
+        stdout: output,
+        stderr: output,
+    };
+    let (what, before, context) = (Vec::new(), [0; 32], Vec::new());
+    Difference { place: PLACE, what, before, context, word: None, jit: side(), interpreter: side() }
+}
+
+/// What machines call their own errors; the tests of the machines hold them to it.
+const MACHINE_KINDS: [&str; 4] = ["host", "bigint", "machine", "segment-too-small"];
+
+/// One error of every kind. The match is there to fail when a kind is added: add it to the list too.
+fn one_of_each() -> Vec<Error> {
+    let limit = |limit| Error::Limit(LimitError { limit, place: PLACE });
+    let all = vec![
+        Error::Program(ProgramError::Empty),
+        Error::Trap(Trap { cause: Cause::Breakpoint, place: PLACE, insn: 0, address: 0 }),
+        limit(Limit::Steps(0)),
+        limit(Limit::Memory(0)),
+        limit(Limit::Output(0)),
+        limit(Limit::Time(0)),
+        limit(Limit::Cycles { used: 0, limit: 0 }),
+        Error::Cancelled { place: PLACE },
+        Error::Sink { place: PLACE, source: "full".into() },
+        Error::Segment { index: 0, place: PLACE, source: "full".into() },
+        Error::Event { place: PLACE, source: "full".into() },
+        Error::Unfinished { place: PLACE },
+        Error::Forked { place: PLACE },
+        Error::Stream { stream: "stdin", place: PLACE, source: io::ErrorKind::Other.into() },
+        Error::Arguments { bytes: 0, limit_bytes: 0 },
+        Error::Boot { machine: MachineKind::Bare, reason: String::new() },
+        Error::Thread { source: io::ErrorKind::Other.into() },
+        Error::GuestPanic { message: String::new(), place: PLACE },
+        Error::Memory(MapError::allocation(0)),
+        difference().into(),
+        Error::Ended { place: PLACE },
+        Error::Broken { place: PLACE },
+        Error::Internal { what: String::new(), place: PLACE },
+        Error::Configuration { what: "", found: String::new(), expected: "" },
+    ];
+    for error in &all {
+        match error {
+            Error::Program(_) | Error::Trap(_) | Error::Memory(_) | Error::Ended { .. } | Error::Difference(_) => {}
+            Error::Broken { .. } | Error::GuestPanic { .. } => {}
+            Error::Segment { .. } | Error::Event { .. } | Error::Unfinished { .. } | Error::Forked { .. } => {}
+            Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
+            Error::Boot { .. } | Error::Machine(_) | Error::Configuration { .. } | Error::Internal { .. } => {}
+            Error::Thread { .. } => {}
+            Error::Limit(limit) => match limit.limit {
+                Limit::Steps(_) | Limit::Memory(_) | Limit::Output(_) | Limit::Time(_) => {}
+                Limit::Cycles { .. } => {}
+            },
+        }
+    }
+    all
+}
+
+#[test]
+fn the_list_of_kinds_is_complete() {
+    let mut kinds: BTreeSet<&str> = one_of_each().iter().map(Error::kind).collect();
+    kinds.extend(MACHINE_KINDS);
+    assert_eq!(kinds, Error::KINDS.iter().map(|(kind, _)| *kind).collect());
+}

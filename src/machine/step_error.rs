@@ -1,0 +1,81 @@
+//! Why a step cannot be done, as a machine says it to the engine.
+
+use crate::callers::Panic;
+use crate::error::{Cause, Error, MachineError, Place};
+
+/// Why a step cannot be done. The engine adds pc, step and instruction.
+#[derive(Debug)]
+pub(crate) enum StepError {
+    /// The guest did something that traps; the address is the one concerned.
+    Trap(Cause, u32),
+    /// The memory limit does not allow another page.
+    MemoryLimit,
+    /// The output limit does not allow this write.
+    OutputLimit,
+    /// A stream failed.
+    Stream(&'static str, std::io::Error),
+    /// The guest panicked: its words, and the address of its own call that said them.
+    GuestPanic(String, u32),
+    /// The limit on cycles was reached.
+    CycleLimit {
+        /// Cycles used.
+        used: u64,
+        /// The most that may be.
+        limit: u64,
+    },
+    /// The machine cannot carry it out, for a reason of its own.
+    Machine(Box<dyn MachineError>),
+    /// Whoever takes what the machine makes has stopped the run, and knows why.
+    Stopped,
+    /// Parts of this library do not fit together: this is its own fault.
+    Internal(String),
+    /// Code of the caller's panicked.
+    Panic(Panic),
+}
+
+impl StepError {
+    /// Whether the step can be done under another limit, or if the caller's code does better. It is undone until then.
+    pub(crate) fn is_limit(&self) -> bool {
+        match self {
+            StepError::MemoryLimit
+            | StepError::OutputLimit
+            | StepError::CycleLimit { .. }
+            | StepError::Stream(..)
+            | StepError::Stopped
+            | StepError::Panic(_) => true,
+            StepError::Machine(error) => error.is_limit(),
+            StepError::Trap(..) | StepError::GuestPanic(..) | StepError::Internal(_) => false,
+        }
+    }
+
+    /// The error of a machine that cannot start a program, where parts of this library do not fit together.
+    pub(crate) fn at_boot(self, place: Place) -> Error {
+        let what = match self {
+            StepError::Internal(what) => what,
+            other => format!("a program could not be laid out: {other:?}"),
+        };
+        Error::Internal { what, place }
+    }
+
+    /// The first of several failures, or a panic if there is one: the caller must see that.
+    pub(crate) fn first(results: impl IntoIterator<Item = Result<(), StepError>>) -> Result<(), StepError> {
+        let mut failures: Vec<StepError> = results.into_iter().filter_map(Result::err).collect();
+        let shown = failures.iter().position(|failure| matches!(failure, StepError::Panic(_))).unwrap_or(0);
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(failures.swap_remove(shown)),
+        }
+    }
+}
+
+impl From<Panic> for StepError {
+    fn from(panic: Panic) -> StepError {
+        StepError::Panic(panic)
+    }
+}
+
+impl<E: MachineError> From<E> for StepError {
+    fn from(error: E) -> StepError {
+        StepError::Machine(Box::new(error))
+    }
+}

@@ -1,0 +1,168 @@
+//! The list of machines: the one place that knows them all.
+//!
+//! Everything else is generic over [`Machine`] or asks here by [`MachineKind`]. A machine that is added to the kinds and
+//! not here does not compile.
+
+use std::sync::Arc;
+
+use tachy_runtime::Vm;
+
+use crate::bare::{self, Bare};
+use crate::crosscheck::Crosscheck;
+use crate::engine::{Hart, Options};
+use crate::error::Error;
+use crate::isa::Variant;
+use crate::jit::Caches;
+use crate::machine::{Budget, ExecutionContext, Machine, Settled, Surroundings};
+use crate::machine_kind::MachineKind;
+use crate::program::{Program, ProgramError};
+#[cfg(feature = "risc0")]
+use crate::risc0::{self, R0vm};
+use crate::rules::Rules;
+use crate::run::Run;
+
+/// What a caller sets, by the machine that it is for.
+#[derive(Default)]
+pub(crate) struct Settings<'env> {
+    pub(crate) bare: bare::Settings<'env>,
+    #[cfg(feature = "risc0")]
+    pub(crate) risc0: risc0::Settings<'env>,
+}
+
+impl Settings<'_> {
+    /// Refuses settings that are for another machine.
+    pub(crate) fn check(&self, machine: MachineKind) -> Result<(), Error> {
+        let (foreign, expected) = match machine {
+            #[cfg(not(feature = "risc0"))]
+            MachineKind::Bare => (None, ""),
+            #[cfg(feature = "risc0")]
+            MachineKind::Bare => (self.risc0.first_given(), "machine r0vm, or no such setting"),
+            #[cfg(feature = "risc0")]
+            MachineKind::R0vm => (self.bare.first_given(), "machine bare, or the same setting of HostEnv::builder()"),
+        };
+        match foreign {
+            Some(what) => Err(Error::Configuration { what, found: format!("given on machine {machine}"), expected }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a session's program runs.
+pub(crate) struct Setup<'a> {
+    pub(crate) program: &'a Program,
+    /// Compiled code, or none: the interpreter alone.
+    pub(crate) caches: Option<Arc<Caches>>,
+    /// Whether the interpreter follows and compares.
+    pub(crate) is_crosscheck: bool,
+    pub(crate) options: Options,
+    pub(crate) limit_memory_bytes: Option<u64>,
+}
+
+/// A run at its first step.
+pub(crate) struct Started<'env> {
+    pub(crate) run: Box<dyn Run + 'env>,
+    /// User cycles that the machine's surroundings allow.
+    pub(crate) limit_cycles: Option<u64>,
+}
+
+/// Starts a program on a machine.
+pub(crate) fn start<'env>(
+    machine: MachineKind,
+    settings: Settings<'env>,
+    setup: &Setup<'_>,
+) -> Result<Started<'env>, Error> {
+    settings.check(machine)?;
+    match machine {
+        MachineKind::Bare => start_on::<Bare>(settings.bare, setup),
+        #[cfg(feature = "risc0")]
+        MachineKind::R0vm => start_on::<R0vm>(settings.risc0, setup),
+    }
+}
+
+fn start_on<'env, M: Machine>(settings: M::Settings<'env>, setup: &Setup<'_>) -> Result<Started<'env>, Error> {
+    let Settled { surroundings, takers } = M::settle(settings)?;
+    let limit_cycles = surroundings.limit_cycles();
+    let run: Box<dyn Run + 'env> = if setup.is_crosscheck {
+        let (leader, follower, streams) = surroundings.split();
+        let leader = boot::<M>(leader, setup, setup.caches.clone())?;
+        Box::new(Crosscheck::new(leader, boot::<M>(follower, setup, None)?, streams))
+    } else {
+        boot::<M>(surroundings, setup, setup.caches.clone())?
+    };
+    Ok(Started { run: M::hand_over(setup.program, takers, run), limit_cycles })
+}
+
+fn boot<'env, M: Machine>(
+    surroundings: M::Surroundings<'env>,
+    setup: &Setup<'_>,
+    caches: Option<Arc<Caches>>,
+) -> Result<Box<dyn Run + 'env>, Error> {
+    let mut vm = Vm::new()?;
+    let mut budget = Budget::default();
+    budget.set_limit_memory(setup.limit_memory_bytes);
+    let machine = M::boot(setup.program, &surroundings, &mut vm.state(), &mut budget)?;
+    let context = ExecutionContext::new(surroundings, budget);
+    Ok(Box::new(Hart::<M>::new(vm, machine, context, caches, setup.options)))
+}
+
+/// Reads a program of any kind that the machine runs.
+pub(crate) fn load(machine: MachineKind, bytes: &[u8]) -> Result<Program, ProgramError> {
+    match machine {
+        MachineKind::Bare => Program::from_elf(bytes),
+        #[cfg(feature = "risc0")]
+        MachineKind::R0vm => risc0::load(bytes),
+    }
+}
+
+/// The machine that a file is for, by its first bytes.
+pub(crate) fn machine_of(bytes: &[u8]) -> MachineKind {
+    #[cfg(feature = "risc0")]
+    if risc0::is_program_binary(bytes) {
+        return MachineKind::R0vm;
+    }
+    let _ = bytes;
+    MachineKind::Bare
+}
+
+/// What a machine is, apart from a run.
+struct Facts {
+    variant: Variant,
+    rules: &'static [Rules],
+    stack: Option<(u32, u32)>,
+    counts_cycles: bool,
+}
+
+const fn facts<M: Machine>(stack: Option<(u32, u32)>) -> Facts {
+    Facts { variant: M::VARIANT, rules: M::RULES, stack, counts_cycles: M::COUNTS_CYCLES }
+}
+
+impl MachineKind {
+    fn facts(self) -> Facts {
+        match self {
+            MachineKind::Bare => facts::<Bare>(Some((bare::STACK_TOP - bare::STACK_BYTES, bare::STACK_TOP))),
+            #[cfg(feature = "risc0")]
+            MachineKind::R0vm => facts::<R0vm>(None),
+        }
+    }
+
+    /// The column of the instruction table that holds on this machine.
+    pub fn variant(self) -> Variant {
+        self.facts().variant
+    }
+
+    /// Where this machine puts a program's stack: its first address and one past its last. `None` where the program
+    /// chooses.
+    pub fn stack(self) -> Option<(u32, u32)> {
+        self.facts().stack
+    }
+
+    /// Whether this machine counts cycles, so that they can have a limit.
+    pub fn counts_cycles(self) -> bool {
+        self.facts().counts_cycles
+    }
+
+    /// The rules of each of its modes.
+    pub(crate) fn rules(self) -> &'static [Rules] {
+        self.facts().rules
+    }
+}

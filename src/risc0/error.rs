@@ -1,0 +1,65 @@
+//! Why R0VM cannot carry out a step.
+
+use thiserror::Error;
+
+use super::host::HostError;
+use super::machine::BigIntError;
+use crate::error;
+use crate::machine::StepError;
+
+/// Why R0VM cannot carry out a step. [`tachy::Error::Machine`](crate::Error::Machine) holds it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MachineError {
+    /// The host refused what the guest asked of it.
+    #[error("the host refuses the guest's call")]
+    Host(#[source] HostError),
+    /// A big-integer ecall makes no sense.
+    #[error("{0}")]
+    BigInt(BigIntError),
+    /// The machine has no meaning for what the program did.
+    #[error("machine r0vm cannot carry out {what} {word:#010x}")]
+    Illegal {
+        /// What was wrong.
+        what: &'static str,
+        /// The word that says how.
+        word: u32,
+    },
+    /// An instruction took more cycles than fit into a segment; larger segments may hold it.
+    #[error("segments of 2^{po2} cycles are too small for the instruction that ends")]
+    SegmentTooSmall {
+        /// Base-2 logarithm of a segment's cycles.
+        po2: u32,
+    },
+}
+
+impl error::MachineError for MachineError {
+    fn kind(&self) -> &'static str {
+        match self {
+            MachineError::Host(HostError::OutputLimit { .. }) => "output-limit",
+            MachineError::Host(HostError::Stream { .. }) => "stream",
+            MachineError::Host(_) => "host",
+            MachineError::BigInt(_) => "bigint",
+            MachineError::Illegal { .. } => "machine",
+            MachineError::SegmentTooSmall { .. } => "segment-too-small",
+        }
+    }
+
+    fn is_limit(&self) -> bool {
+        matches!(self, MachineError::Host(HostError::OutputLimit { .. }))
+    }
+
+    fn is_deterministic(&self) -> bool {
+        matches!(self, MachineError::BigInt(_) | MachineError::Illegal { .. })
+    }
+}
+
+/// The machine has no meaning for this.
+pub(super) fn illegal(what: &'static str, word: u32) -> StepError {
+    MachineError::Illegal { what, word }.into()
+}
+
+/// The host refused for this reason.
+pub(super) fn host_error(error: HostError) -> StepError {
+    MachineError::Host(error).into()
+}
