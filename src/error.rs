@@ -74,8 +74,8 @@ pub enum Error {
     /// One of the guest's streams failed.
     #[error("the guest's {stream} failed at {place}")]
     Stream {
-        /// "stdin", "stdout" or "stderr".
-        stream: &'static str,
+        /// Which one.
+        stream: StreamName,
         /// The step that used it; it was not done.
         place: Place,
         /// The stream's own error.
@@ -97,8 +97,8 @@ pub enum Error {
     Boot {
         /// The machine.
         machine: MachineKind,
-        /// Why not, and what it expects.
-        reason: String,
+        /// Why not.
+        reason: BootError,
     },
     /// The guest panicked, and said why.
     #[error("the guest panicked: {message}, at {place}")]
@@ -318,6 +318,54 @@ impl fmt::Display for Trap {
             Cause::FetchFault => write!(f, ", address {:#010x}", self.address),
             _ => write!(f, ", address {:#010x}, instruction {:#010x}", self.address, self.insn),
         }
+    }
+}
+
+/// Why a machine cannot start a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BootError {
+    /// A segment lies in the place of the stack or of its guard page.
+    #[error(
+        "its segment at {address:#010x} lies in the stack's place, {stack_start:#010x}..{stack_end:#010x} and the guard \
+         page below; link it lower"
+    )]
+    SegmentInStack {
+        /// First address of the segment.
+        address: u32,
+        /// First address of the stack.
+        stack_start: u32,
+        /// First address above the stack.
+        stack_end: u32,
+    },
+    /// Its image begins below where code may lie.
+    #[error("its image begins at {pc:#010x}, below {lowest:#010x} where no code may lie")]
+    StartsTooLow {
+        /// Where it begins.
+        pc: u32,
+        /// The first address of code.
+        lowest: u32,
+    },
+}
+
+/// A guest's stream on machine `bare`. Displayed as `stdin`, `stdout` or `stderr`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StreamName {
+    /// Descriptor 0.
+    Stdin,
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            StreamName::Stdin => "stdin",
+            StreamName::Stdout => "stdout",
+            StreamName::Stderr => "stderr",
+        })
     }
 }
 

@@ -47,6 +47,7 @@ mod machine;
 mod machine_kind;
 mod machines;
 mod memory;
+mod outcome;
 mod overhear;
 mod printable;
 pub mod program;
@@ -60,10 +61,13 @@ mod status;
 pub mod trace;
 
 pub use env::Env;
-pub use error::{Cause, DifferenceError, Error, Limit, LimitError, MachineError, MachineFailure, Place, Trap};
+pub use error::{
+    BootError, Cause, DifferenceError, Error, Limit, LimitError, MachineError, MachineFailure, Place, StreamName, Trap,
+};
 pub use jit::JitOptions;
 pub use limits::{CancelHandle, Limits};
 pub use machine_kind::MachineKind;
+pub use outcome::Outcome;
 pub use program::{Program, ProgramError};
 pub use session::{Builder, Engine, Executor, Session};
 pub use stats::Stats;

@@ -41,6 +41,8 @@ pub(crate) trait State {
     fn machine(&self) -> MachineKind;
     fn vm(&self) -> &Vm;
     fn place(&self) -> Place;
+    /// How the program ended or paused, once it has.
+    fn exit(&self) -> Option<Status>;
     fn exit_code(&self) -> Option<u32>;
     fn spent(&self) -> Duration;
     fn stats(&self) -> Stats;

@@ -16,11 +16,12 @@ use crate::limits::{CancelHandle, Limits};
 use crate::machine_kind::MachineKind;
 use crate::machines::{self, Setup, Started};
 use crate::memory;
+use crate::outcome::{MachineReport, Outcome};
 use crate::program::Program;
 use crate::run::{Run, State};
 use crate::stats::Stats;
 use crate::status::Status;
-use crate::trace::{NullSink, Replay, Sink};
+use crate::trace::{NullSink, Replay, RowSchema, RunStart, Sink};
 
 /// Which engine runs a program. All do exactly the same to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -178,7 +179,7 @@ impl Executor {
         };
         let Started { run, limit_cycles } = machines::start(*machine, env.settings, &setup)?;
         let cycles = [limits.cycles, limit_cycles].into_iter().flatten().min();
-        Ok(Session { run, limits: Limits { cycles, ..*limits }, cancel: env.cancel })
+        Ok(Session { program: self.program.clone(), run, limits: Limits { cycles, ..*limits }, cancel: env.cancel })
     }
 
     /// The complete state before step `step`: a session that stands there, or at the program's end if that comes first.
@@ -192,14 +193,22 @@ impl Executor {
         Ok(session)
     }
 
-    /// Starts a session, runs it to its end and returns it: for those who need nothing of it if it fails.
+    /// Starts a session and runs it to its end, without rows.
     ///
     /// # Errors
-    /// As [`Executor::start`] and [`Session::run`].
-    pub fn run<'env>(&self, env: Env<'env>, sink: &mut dyn Sink) -> Result<Session<'env>, Error> {
+    /// As [`Executor::start`] and [`Session::run`]. Who needs the session after an error starts it by itself.
+    pub fn run(&self, env: Env<'_>) -> Result<Outcome, Error> {
+        self.trace(env, &mut NullSink::off())
+    }
+
+    /// Starts a session and runs it to its end; rows go to `sink`.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub fn trace(&self, env: Env<'_>, sink: &mut dyn Sink) -> Result<Outcome, Error> {
         let mut session = self.start(env)?;
         session.run(sink)?;
-        Ok(session)
+        Ok(session.finish())
     }
 }
 
@@ -210,6 +219,7 @@ impl Executor {
 /// its host it has ended. The page `docs/failures.md` of the repository has a line for each kind of failure. Rows are asked
 /// for run by run: with a sink that wants none, steps cost nothing extra.
 pub struct Session<'env> {
+    program: Program,
     run: Box<dyn Run + 'env>,
     limits: Limits,
     cancel: CancelHandle,
@@ -237,7 +247,28 @@ impl Session<'_> {
     /// As [`Session::run`].
     pub fn run_to(&mut self, step: u64, sink: &mut dyn Sink) -> Result<Status, Error> {
         check_cycles(&self.limits, self.machine())?;
+        let start = RunStart {
+            program: &self.program,
+            machine: self.machine(),
+            level: sink.level(),
+            schema: RowSchema::Words32,
+            step: self.steps(),
+        };
+        sink.begin(&start).map_err(|source| Error::Sink { place: self.place(), source })?;
         self.run.run(step, &self.limits, &self.cancel, sink)
+    }
+
+    /// Ends the session, and gives what it came to.
+    pub fn finish(self) -> Outcome {
+        let state = self.state();
+        Outcome {
+            status: state.exit().unwrap_or(Status::Reached),
+            place: state.place(),
+            registers: state.vm().registers(),
+            time: state.spent(),
+            stats: state.stats(),
+            machine_report: MachineReport(self.run.report()),
+        }
     }
 
     /// Makes a program of machine `r0vm` go on that has paused. Segments and cycles are then counted from 0 again, and so

@@ -13,7 +13,9 @@ use tachy::isa::{Op, Variant};
 use tachy::program::{Permissions, Segment};
 use tachy::risc0::host::HostEnv;
 use tachy::trace::{Effect, SinkError, VecSink};
-use tachy::{Engine, Env, Error, Executor, JitOptions, MachineKind, NullSink, Program, Row, Sink, Status};
+use tachy::{
+    Engine, Env, Error, Executor, JitOptions, MachineKind, NullSink, Program, Row, Sink, Status, StreamName,
+};
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Sinks that fail
@@ -278,7 +280,7 @@ fn output_that_fails_when_flushed() {
         let mut session = setup.executor(&case).start(Env::new().stdout(Lazy(0))).expect("it starts");
         for _ in 0..2 {
             let result = session.run(&mut NullSink::off());
-            assert!(matches!(result, Err(Error::Stream { stream: "stdout", .. })), "{result:?}");
+            assert!(matches!(result, Err(Error::Stream { stream: StreamName::Stdout, .. })), "{result:?}");
             // The program has ended all the same.
             assert_eq!(session.exit_code(), Some(20));
         }

@@ -103,7 +103,7 @@ mod tests {
         let torn = || io::Error::other("torn");
         let errors = [
             (
-                Error::Stream { stream: "stdin", place: PLACE, source: torn() },
+                Error::Stream { stream: tachy::StreamName::Stdin, place: PLACE, source: torn() },
                 format!("the guest's stdin failed at {at}: torn"),
             ),
             (

@@ -7,7 +7,7 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 use tachy::program::Frame;
 use tachy::risc0::host::HostError;
-use tachy::{Error, Limit, LimitError, MachineKind, Place, ProgramError};
+use tachy::{Error, Limit, LimitError, MachineKind, Place, ProgramError, StreamName};
 
 use crate::explain;
 use crate::interrupt::{self, Stop};
@@ -222,9 +222,9 @@ fn stop_kind(stop: Stop) -> &'static str {
 /// What a run waited for when it was asked to stop.
 fn waited_for(error: &Error) -> Option<String> {
     match error {
-        Error::Stream { stream: "stdin", .. } => Some(descriptor_text(0)),
-        Error::Stream { stream: "stdout", .. } => Some(descriptor_text(1)),
-        Error::Stream { .. } => Some(descriptor_text(2)),
+        Error::Stream { stream: StreamName::Stdin, .. } => Some(descriptor_text(0)),
+        Error::Stream { stream: StreamName::Stdout, .. } => Some(descriptor_text(1)),
+        Error::Stream { stream: StreamName::Stderr, .. } => Some(descriptor_text(2)),
         Error::Sink { .. } => Some("whoever reads the trace".to_owned()),
         error => match error.host() {
             Some(HostError::Stream { descriptor, .. }) => Some(descriptor_text(*descriptor)),

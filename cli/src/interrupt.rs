@@ -188,7 +188,7 @@ mod tests {
         let failed = || io::Error::other(stop);
         assert_eq!(Stop::behind(&failed()), Some(stop));
         let place = tachy::Place { pc: 0, step: 0 };
-        let stream = tachy::Error::Stream { stream: "stdin", place, source: failed() };
+        let stream = tachy::Error::Stream { stream: tachy::StreamName::Stdin, place, source: failed() };
         assert_eq!(Stop::behind(&stream), Some(stop));
         let host = HostError::Stream { descriptor: 4, source: failed() };
         let error = Box::new(MachineError::Host(host));

@@ -90,13 +90,13 @@ pub(crate) struct DispatchTable {
 
 impl DispatchTable {
     /// A table without entries.
-    pub fn new() -> DispatchTable {
+    pub(crate) fn new() -> DispatchTable {
         DispatchTable { heads: bytemuck::zeroed_slice_box(CHUNKS), chunks: Mutex::default(), empty: Chunk::zeroed() }
     }
 
     /// The entry at `pc`, if there is one.
     #[inline]
-    pub fn get(&self, pc: u32) -> Option<Entry> {
+    pub(crate) fn get(&self, pc: u32) -> Option<Entry> {
         if !pc.is_multiple_of(4) {
             return None;
         }
@@ -111,12 +111,12 @@ impl DispatchTable {
     }
 
     /// Whether so many entries more find room, wherever they are.
-    pub fn has_room(&self, entries: usize) -> bool {
+    pub(crate) fn has_room(&self, entries: usize) -> bool {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner).len() + entries <= FILLED_CHUNKS
     }
 
     /// Publishes `entry` at `pc`, a multiple of 4.
-    pub fn set(&self, pc: u32, entry: Entry) {
+    pub(crate) fn set(&self, pc: u32, entry: Entry) {
         let high = (pc >> 16) as u16;
         // A panic while the lock was held left the map as it was.
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +133,7 @@ impl DispatchTable {
     }
 
     /// Removes the entry at `pc`, if there is one.
-    pub fn clear(&self, pc: u32) {
+    pub(crate) fn clear(&self, pc: u32) {
         let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(chunk) = chunks.get(&((pc >> 16) as u16)) {
             chunk.words()[word_index(pc)].store(0, Ordering::Release);

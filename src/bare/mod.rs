@@ -8,7 +8,7 @@ mod streams;
 
 use tachy_runtime::{Access, HartState, PAGE_BYTES, PAGES, PageState, Slot, page_of};
 
-use crate::error::{Cause, Error, LimitError, Place};
+use crate::error::{BootError, Cause, Error, LimitError, Place};
 use crate::isa::{Op, Variant};
 use crate::machine::{Budget, Context, End, Flow, Machine, Settled, SliceGrant, StepError, load_bytes, store_bytes};
 use crate::machine_kind::MachineKind;
@@ -104,11 +104,11 @@ impl Machine for Bare {
         if let Some(segment) = top_segment {
             return Err(Error::Boot {
                 machine: MachineKind::Bare,
-                reason: format!(
-                    "its segment at {:#010x} lies in the stack's place, {:#010x}..{STACK_TOP:#010x} and the guard page \
-                     below; link it lower",
-                    segment.address, stack_bottom
-                ),
+                reason: BootError::SegmentInStack {
+                    address: segment.address,
+                    stack_start: stack_bottom,
+                    stack_end: STACK_TOP,
+                },
             });
         }
         let stack_pages = page_of(stack_bottom) as usize..page_of(STACK_TOP) as usize;

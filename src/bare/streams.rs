@@ -5,6 +5,7 @@
 use std::io::{self, Read, Write};
 
 use crate::callers::{self, Input, Output};
+use crate::error::StreamName;
 use crate::machine::{StepError, Surroundings};
 use crate::overhear::{self, Streams};
 
@@ -56,14 +57,14 @@ impl GuestStreams<'_> {
         let stdin = &mut self.stdin;
         let read = callers::call(|| read_some(stdin, buffer));
         stdin.end_step(matches!(read, Ok(Ok(_))));
-        read?.map_err(|error| StepError::Stream("stdin", error))
+        read?.map_err(|error| StepError::Stream(StreamName::Stdin, error))
     }
 
     /// Writes all of `data` to stdout, or to stderr.
     pub(super) fn write_output(&mut self, is_stdout: bool, data: &[u8]) -> Result<(), StepError> {
         let (name, stream) = match is_stdout {
-            true => ("stdout", &mut self.stdout),
-            false => ("stderr", &mut self.stderr),
+            true => (StreamName::Stdout, &mut self.stdout),
+            false => (StreamName::Stderr, &mut self.stderr),
         };
         let written = callers::call(|| stream.write_all(data));
         stream.end_step(matches!(written, Ok(Ok(()))));
@@ -75,7 +76,7 @@ impl Surroundings for GuestStreams<'_> {
     fn flush(&mut self) -> Result<(), StepError> {
         let GuestStreams { stdout, stderr, .. } = self;
         StepError::first(
-            [("stdout", stdout), ("stderr", stderr)].map(|(name, stream)| {
+            [(StreamName::Stdout, stdout), (StreamName::Stderr, stderr)].map(|(name, stream)| {
                 callers::call(|| stream.flush())?.map_err(|error| StepError::Stream(name, error))
             }),
         )

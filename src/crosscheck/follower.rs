@@ -120,8 +120,10 @@ pub(super) struct Check<'a, 'env> {
     pub(super) follower: &'a mut Follower<'env>,
     pub(super) found: &'a mut Option<Found>,
     pub(super) refused: &'a mut bool,
-    /// The caller's, as far as it wants rows.
-    pub(super) sink: Option<&'a mut dyn Sink>,
+    /// The caller's.
+    pub(super) sink: &'a mut dyn Sink,
+    /// Whether the caller's wants rows.
+    pub(super) wants_rows: bool,
 }
 
 impl Sink for Check<'_, '_> {
@@ -135,16 +137,17 @@ impl Sink for Check<'_, '_> {
             *self.found = self.follower.follow(jit);
         }
         let agreed = jit.until(self.found.as_ref().map_or(u64::MAX, |found| found.finding.step));
-        if let Some(sink) = &mut self.sink
-            && !(agreed.rows.is_empty() && agreed.effects.is_empty())
-        {
+        if self.wants_rows && !(agreed.rows.is_empty() && agreed.effects.is_empty()) {
             *self.refused = true;
-            sink.rows(first_step, agreed.rows, agreed.effects)?;
+            self.sink.rows(first_step, agreed.rows, agreed.effects)?;
             *self.refused = false;
         }
         match self.found {
             None => Ok(()),
             Some(_) => Err("the engines differ".into()),
         }
+    }
+    fn end(&mut self, step: u64) -> Result<(), SinkError> {
+        self.sink.end(step)
     }
 }

@@ -142,13 +142,13 @@ impl Run for Crosscheck<'_> {
         }
         self.streams.undo();
         self.follower.begin(limits);
-        let wanted = sink.level() != Level::Off;
+        let wants_rows = sink.level() != Level::Off;
         // A sink that panics may keep a difference from the caller: then the next run says it.
         let end = match self.found {
             Some(_) => Err(Error::Ended { place: self.leader.state().place() }),
             None => {
                 let Crosscheck { leader, follower, found, refused, .. } = self;
-                leader.run(until, limits, cancel, &mut Check { follower, found, refused, sink: wanted.then_some(sink) })
+                leader.run(until, limits, cancel, &mut Check { follower, found, refused, sink, wants_rows })
             }
         };
         let found = self.found.take();

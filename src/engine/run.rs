@@ -60,6 +60,10 @@ impl<M: Machine> State for Hart<'_, M> {
         Hart::place(self)
     }
 
+    fn exit(&self) -> Option<Status> {
+        self.exit
+    }
+
     fn exit_code(&self) -> Option<u32> {
         Hart::exit_code(self)
     }

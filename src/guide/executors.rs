@@ -14,7 +14,7 @@
 //!         let executor = executor.clone();
 //!         scope.spawn(move || {
 //!             let env = Env::new().args(["fib".to_owned(), size.to_string()]);
-//!             executor.run(env, &mut NullSink::off()).map(|session| session.steps())
+//!             executor.run(env).map(|session| session.steps())
 //!         })
 //!     };
 //!     let runs: Vec<_> = (10..14).map(run).collect();

@@ -19,7 +19,7 @@
 //!     segments.push(segment.encode());
 //!     Ok(())
 //! });
-//! let session = executor.run(env, &mut NullSink::off())?;
+//! let session = executor.run(env)?;
 //! let report = session.report().expect("this machine has one");
 //! assert!(report.journal.as_ref().is_some_and(|journal| journal.bytes.starts_with(b"hello, world!")));
 //! assert!(report.claim().is_some_and(|claim| Some(claim.pre) == program.image_id()));
@@ -51,7 +51,7 @@
 //! let binary = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/calls.bin"))?;
 //! let executor = Executor::builder().machine(MachineKind::R0vm).build(&Program::from_risc0(&binary)?)?;
 //! let host = HostEnv::builder().io_callback("echo", |request| Ok(request.to_ascii_uppercase())).build()?;
-//! let session = executor.run(Env::new().host(host), &mut NullSink::off())?;
+//! let session = executor.run(Env::new().host(host))?;
 //! let journal = session.report().and_then(|report| report.journal).expect("it committed");
 //! assert!(journal.bytes.windows(16).any(|bytes| bytes == b"OVER THE CHANNEL"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -78,7 +78,7 @@
 //!     }
 //!     Ok(())
 //! });
-//! let steps = executor.run(env, &mut NullSink::off())?.steps();
+//! let steps = executor.run(env)?.steps();
 //! assert_eq!(instructions, steps);
 //! assert!(pages > 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

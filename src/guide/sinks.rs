@@ -3,9 +3,9 @@
 //! A [`Sink`](crate::Sink) gets the rows of a run buffer by buffer, and with them the
 //! [`Effect`](crate::trace::Effect)s: what steps did outside their rows. Nothing is kept for it, so a sink takes what
 //! it wants as it passes. Those that come along drop ([`NullSink`](crate::NullSink)), count, hash, keep or write it,
-//! see [`trace`](crate::trace); two in a pair both get everything, and one in an [`Option`] may be absent.
+//! see [`trace`](crate::trace); [`Tee`](crate::trace::Tee) gives two of them everything, and one in an [`Option`] may be absent.
 //!
-//! This one counts how often each function was come to:
+//! This one counts how often each function was entered:
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -31,8 +31,8 @@
 //! let elf = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/bin/fib.elf"))?;
 //! let program = Program::from_elf(&elf)?;
 //! let mut sinks = Tee::new(Calls { program: &program, counts: BTreeMap::new() }, CountingSink::default());
-//! let session = Executor::builder().build(&program)?.run(Env::new().args(["fib", "10"]), &mut sinks)?;
-//! assert_eq!((sinks.first.counts["_start"], sinks.second.rows), (1, session.steps()));
+//! let outcome = Executor::builder().build(&program)?.trace(Env::new().args(["fib", "10"]), &mut sinks)?;
+//! assert_eq!((sinks.first.counts["_start"], sinks.second.rows), (1, outcome.steps()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

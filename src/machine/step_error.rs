@@ -1,7 +1,7 @@
 //! Why a step cannot be done, as a machine says it to the engine.
 
 use crate::callers::Panic;
-use crate::error::{Cause, Error, MachineError, Place};
+use crate::error::{Cause, Error, MachineError, Place, StreamName};
 
 /// Why a step cannot be done. The engine adds pc, step and instruction.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) enum StepError {
     /// The output limit does not allow this write.
     OutputLimit,
     /// A stream failed.
-    Stream(&'static str, std::io::Error),
+    Stream(StreamName, std::io::Error),
     /// The guest panicked: its words, and the address of its own call that said them.
     GuestPanic(String, u32),
     /// The limit on cycles was reached.

@@ -5,7 +5,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0..8 | `TACHYROW` |
-//! | 8..12 | schema version, 1 |
+//! | 8..12 | schema of the rows, 1: [`RowSchema::Words32`] |
 //! | 12..16 | bytes of this header, 96; rows begin there |
 //! | 16..20 | bytes of a row, 32 |
 //! | 20..24 | columns of a row, 8 u32: pc, insn, rs1, rs2, rd, addr, mem_before, mem_after |
@@ -19,12 +19,10 @@ use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::partial::write_on;
-use super::{Effect, ROW_BYTES, Row, Sink, SinkError};
+use super::{Effect, ROW_BYTES, Row, RowSchema, RunStart, Sink, SinkError};
 
 /// First bytes of a file of rows.
 pub const ROWS_MAGIC: [u8; 8] = *b"TACHYROW";
-/// Version of the format.
-pub const SCHEMA_VERSION: u32 = 1;
 
 const HEADER_BYTES: usize = 96;
 const COLUMNS: u32 = 8;
@@ -47,7 +45,7 @@ impl RowsHeader {
     fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..8].copy_from_slice(&ROWS_MAGIC);
-        bytes[8..12].copy_from_slice(&SCHEMA_VERSION.to_le_bytes());
+        bytes[8..12].copy_from_slice(&(RowSchema::Words32 as u32).to_le_bytes());
         bytes[12..16].copy_from_slice(&(HEADER_BYTES as u32).to_le_bytes());
         bytes[16..20].copy_from_slice(&(ROW_BYTES as u32).to_le_bytes());
         bytes[20..24].copy_from_slice(&COLUMNS.to_le_bytes());
@@ -62,7 +60,7 @@ impl RowsHeader {
     fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> io::Result<RowsHeader> {
         let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let long = |at: usize| word(at) as u64 | (word(at + 4) as u64) << 32;
-        let expected = [SCHEMA_VERSION, HEADER_BYTES as u32, ROW_BYTES as u32, COLUMNS];
+        let expected = [RowSchema::Words32 as u32, HEADER_BYTES as u32, ROW_BYTES as u32, COLUMNS];
         if bytes[0..8] != ROWS_MAGIC || [8, 12, 16, 20].map(word) != expected {
             let message = "not a file of rows of schema version 1 (see the first 24 bytes)";
             return Err(malformed(message));
@@ -89,9 +87,9 @@ pub struct FileSink<W: Write> {
 }
 
 impl<W: Write> FileSink<W> {
-    /// A sink that writes the header with the first rows. `program` is [`crate::Program::digest`].
-    pub fn new(stream: W, program: [u8; 32]) -> FileSink<W> {
-        let header = RowsHeader { first_step: 0, rows: None, effects: None, program };
+    /// A sink that writes the header with the first rows. It names the program of the first run.
+    pub fn new(stream: W) -> FileSink<W> {
+        let header = RowsHeader { first_step: 0, rows: None, effects: None, program: [0; 32] };
         FileSink { stream, header, rows: 0, effects: 0, head: None, head_written: 0, written: 0 }
     }
 
@@ -141,6 +139,13 @@ impl<W: Write + Seek> FileSink<W> {
 }
 
 impl<W: Write> Sink for FileSink<W> {
+    fn begin(&mut self, start: &RunStart<'_>) -> Result<(), SinkError> {
+        if self.head.is_none() {
+            self.header.program = start.program.digest();
+        }
+        Ok(())
+    }
+
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         self.start(first_step)?;
         write_on(&mut self.stream, bytemuck::cast_slice(rows), &mut self.written)?;

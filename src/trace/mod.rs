@@ -11,8 +11,11 @@ mod sinks;
 mod tee;
 mod text;
 
+use crate::machine_kind::MachineKind;
+use crate::program::Program;
+
 pub use effect::{Effect, EffectKind, Space};
-pub use file::{FileSink, ROWS_MAGIC, RowsHeader, SCHEMA_VERSION, read_rows};
+pub use file::{FileSink, ROWS_MAGIC, RowsHeader, read_rows};
 pub(crate) use replay::ReplayRules;
 pub use replay::{Replay, ReplayError};
 pub use sinks::{CountingSink, DigestSink, NullSink, TraceDigest, VecSink};
@@ -33,11 +36,58 @@ pub enum Level {
     Rows,
 }
 
+/// Which row a trace has: the layout of [`Row`] and what its columns mean. Formats name it, so that rows of another layout,
+/// such as those of a 64-bit hart, can follow without being mistaken for these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u32)]
+pub enum RowSchema {
+    /// Eight words of 32 bits: pc, insn, rs1, rs2, rd, addr, mem_before, mem_after.
+    Words32 = 1,
+}
+
+/// What a sink is told before the rows of a run.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RunStart<'a> {
+    /// The program that runs.
+    pub program: &'a Program,
+    /// The machine that it runs on.
+    pub machine: MachineKind,
+    /// What is written down: the level that the sink asked for.
+    pub level: Level,
+    /// The rows' layout.
+    pub schema: RowSchema,
+    /// The next step. Rows of earlier steps may come first, if a sink refused them in an earlier run.
+    pub step: u64,
+}
+
 /// Takes the rows and effects of a run, buffer by buffer.
+///
+/// A run calls [`Sink::begin`], then [`Sink::rows`] as often as it has rows, then [`Sink::end`]. A session may be run many
+/// times, with the same sink or with others.
 pub trait Sink {
-    /// What the sink wants written down; asked once, when a session starts.
+    /// What the sink wants written down; asked when a run begins.
     fn level(&self) -> Level {
         Level::Rows
+    }
+
+    /// A run begins.
+    ///
+    /// # Errors
+    /// Whatever the sink says. Then nothing is run, and the result is [`crate::Error::Sink`].
+    fn begin(&mut self, _start: &RunStart<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// The run has stopped before step `step`, for whatever reason, and every row up to there was given. Not called where
+    /// the sink has failed in this run.
+    ///
+    /// # Errors
+    /// Whatever the sink says; the run ends with [`crate::Error::Sink`], and the next one says how the program ended. A
+    /// panic counts as an error.
+    fn end(&mut self, _step: u64) -> Result<(), SinkError> {
+        Ok(())
     }
 
     /// The next rows, of steps `first_step`, `first_step + 1` and so on, and all effects of these steps in the order
@@ -55,8 +105,16 @@ impl<S: Sink + ?Sized> Sink for &mut S {
         (**self).level()
     }
 
+    fn begin(&mut self, start: &RunStart<'_>) -> Result<(), SinkError> {
+        (**self).begin(start)
+    }
+
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         (**self).rows(first_step, rows, effects)
+    }
+
+    fn end(&mut self, step: u64) -> Result<(), SinkError> {
+        (**self).end(step)
     }
 }
 
@@ -66,7 +124,15 @@ impl<S: Sink> Sink for Option<S> {
         self.as_ref().map_or(Level::Off, Sink::level)
     }
 
+    fn begin(&mut self, start: &RunStart<'_>) -> Result<(), SinkError> {
+        self.as_mut().map_or(Ok(()), |sink| sink.begin(start))
+    }
+
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         self.as_mut().map_or(Ok(()), |sink| sink.rows(first_step, rows, effects))
+    }
+
+    fn end(&mut self, step: u64) -> Result<(), SinkError> {
+        self.as_mut().map_or(Ok(()), |sink| sink.end(step))
     }
 }

@@ -1,6 +1,6 @@
 //! Two sinks in one.
 
-use super::{Effect, Level, Row, Sink, SinkError};
+use super::{Effect, Level, Row, RunStart, Sink, SinkError};
 
 /// Gives two sinks everything. Where the second refuses rows, the first has them already and is not shown them again; so
 /// the same `Tee` must be there for the next run.
@@ -29,6 +29,11 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         }
     }
 
+    fn begin(&mut self, start: &RunStart<'_>) -> Result<(), SinkError> {
+        self.first.begin(start)?;
+        self.second.begin(start)
+    }
+
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
         if !self.first_is_done {
             self.first.rows(first_step, rows, effects)?;
@@ -37,5 +42,9 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         self.second.rows(first_step, rows, effects)?;
         self.first_is_done = false;
         Ok(())
+    }
+    fn end(&mut self, step: u64) -> Result<(), SinkError> {
+        self.first.end(step)?;
+        self.second.end(step)
     }
 }

@@ -26,13 +26,12 @@ pub struct CsvSink<R: Write, E: Write> {
 }
 
 impl<R: Write, E: Write> CsvSink<R, E> {
-    /// Writes the header lines and then what comes; `None` leaves that table out. The streams need no buffer.
-    ///
-    /// # Errors
-    /// When a stream fails.
-    pub fn new(rows: Option<R>, effects: Option<E>) -> io::Result<CsvSink<R, E>> {
-        let rows = rows.map(|stream| Table::new(stream, ROWS_HEADER)).transpose()?;
-        Ok(CsvSink { rows, effects: effects.map(|stream| Table::new(stream, EFFECTS_HEADER)).transpose()? })
+    /// Writes the header lines with the first rows; `None` leaves that table out. The streams need no buffer.
+    pub fn new(rows: Option<R>, effects: Option<E>) -> CsvSink<R, E> {
+        CsvSink {
+            rows: rows.map(|stream| Table::new(stream, ROWS_HEADER)),
+            effects: effects.map(|stream| Table::new(stream, EFFECTS_HEADER)),
+        }
     }
 
     /// Writes what a failure has left, and flushes both streams.
@@ -82,10 +81,8 @@ struct Table<W> {
 }
 
 impl<W: Write> Table<W> {
-    fn new(stream: W, header: &str) -> io::Result<Table<W>> {
-        let mut table = Table { stream, text: Vec::new(), lines: 0 };
-        writeln!(table.stream, "{header}")?;
-        Ok(table)
+    fn new(stream: W, header: &str) -> Table<W> {
+        Table { stream, text: format!("{header}\n").into_bytes(), lines: 0 }
     }
 
     /// Writes a line of each that has not been written before.
@@ -193,7 +190,7 @@ mod tests {
         let effect = Effect::new(10, EffectKind::PageIn, Space::Register, 3, 0, 0xabcd_ef01);
         for first in [0, 9, 99_990, u64::MAX - 4000] {
             let (mut text, mut effects) = (Vec::new(), Vec::new());
-            let mut sink = CsvSink::new(Some(&mut text), Some(&mut effects)).unwrap();
+            let mut sink = CsvSink::new(Some(&mut text), Some(&mut effects));
             sink.rows(first, &rows[..1], &[]).unwrap();
             sink.rows(first + 1, &rows[1..], &[effect, effect]).unwrap();
             sink.finish().unwrap();

@@ -5,4 +5,5 @@
 mod diff;
 mod env;
 mod error;
+mod outcome;
 mod session;

@@ -54,3 +54,14 @@ pub trait Host: Send {
     /// As for [`Host::read`].
     fn write(&mut self, guest: &dyn Guest, descriptor: u32, data: &[u8]) -> Result<u32, HostError>;
 }
+
+/// A host that its caller keeps.
+impl<H: Host + ?Sized> Host for &mut H {
+    fn read(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
+        (**self).read(guest, descriptor, buffer)
+    }
+
+    fn write(&mut self, guest: &dyn Guest, descriptor: u32, data: &[u8]) -> Result<u32, HostError> {
+        (**self).write(guest, descriptor, data)
+    }
+}

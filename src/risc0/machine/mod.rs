@@ -19,7 +19,7 @@ mod sha2;
 
 use tachy_runtime::{Access, HartState, PageState, page_of};
 
-use crate::error::{Cause, Error};
+use crate::error::{BootError, Cause, Error};
 use crate::isa::{Op, Variant};
 use crate::machine::{Budget, Context, Flow, Machine, Settled, SliceGrant, StepError};
 use crate::machine_kind::MachineKind;
@@ -134,7 +134,7 @@ impl Machine for R0vm {
         if pc < LOWEST {
             return Err(Error::Boot {
                 machine: MachineKind::R0vm,
-                reason: format!("its image begins at {pc:#010x}, below {LOWEST:#010x} where no code may lie"),
+                reason: BootError::StartsTooLow { pc, lowest: LOWEST },
             });
         }
         let mode = vm.word(SUSPEND_MODE);
