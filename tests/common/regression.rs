@@ -62,6 +62,7 @@ impl Regression {
     }
 
     /// Writes it to the folder, under the seed's name, and returns where.
+    #[allow(dead_code, reason = "for the soak, which is no test")]
     pub fn save(&self, folder: &Path) -> io::Result<PathBuf> {
         let path = folder.join(format!("seed_{}.json", self.program.seed));
         let text = serde_json::to_string_pretty(self)?;
