@@ -7,6 +7,7 @@
 //! All times are a clock's on the wall, and medians over the rounds.
 
 #[path = "../tests/common/mod.rs"]
+#[allow(dead_code, reason = "this benchmark uses a part of it")]
 mod common;
 
 use std::error::Error;

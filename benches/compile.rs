@@ -15,7 +15,7 @@ const GUESTS: [&str; 7] = ["fib", "sieve", "sha256", "quicksort", "vm", "mix", "
 fn run(program: &Program, mut sink: NullSink) -> Stats {
     let executor =
         Executor::builder().engine(Engine::Jit).jit(JitOptions::eager()).build(program).expect("an executor");
-    executor.run(Env::new(), &mut sink).expect("the guest ends by itself").stats()
+    executor.trace(Env::new(), &mut sink).expect("the guest ends by itself").stats()
 }
 
 fn compile(criterion: &mut Criterion) {

@@ -31,7 +31,7 @@ fn run(program: &Program, engine: Engine, args: &[&str], mut sink: NullSink) -> 
     let limits = Limits { steps: Some(LIMIT_STEPS), ..Limits::default() };
     // A new executor each time: it could keep what is translated.
     let executor = Executor::builder().engine(engine).limits(limits).build(program).expect("it can be built");
-    let session = executor.run(Env::new().args(args.iter().copied()), &mut sink).expect("the guest runs");
+    let session = executor.trace(Env::new().args(args.iter().copied()), &mut sink).expect("the guest runs");
     assert_eq!(session.exit_code(), Some(0), "the guest checks itself");
     session.steps()
 }

@@ -4,6 +4,7 @@
 //! On R0VM a page is paid for in each segment, so that going through 64 MiB is a first touch of each page all the time.
 
 #[path = "../tests/common/mod.rs"]
+#[allow(dead_code, reason = "this benchmark uses a part of it")]
 mod common;
 
 use std::time::{Duration, Instant};

@@ -91,7 +91,7 @@ impl<'a> Guest<'a> {
         let started = Instant::now();
         // A new executor each time: it could keep what is translated.
         let executor = Executor::builder().engine(engine).limits(limits).build(&self.program)?;
-        let session = black_box(executor.run(Env::new().args(args).stdin(input), &mut sink)?);
+        let session = black_box(executor.trace(Env::new().args(args).stdin(input), &mut sink)?);
         let (code, steps, stats) = (session.exit_code(), session.steps(), session.stats());
         drop((session, executor));
         let seconds = started.elapsed().as_secs_f64();

@@ -4,9 +4,10 @@
 //!
 //! Each run is a process of its own, the engines take turns, and medians are printed: user and system time of programs
 //! that are hard on a translator (flat profiles, chains that are entered everywhere, code that rewrites itself) and of the
-//! guests, each at two lengths. `tests/translation_cost.rs` holds the counts behind it.
+//! guests, each at two lengths. `tests/it/jit/translation_cost.rs` holds the counts behind it.
 
 #[path = "../tests/common/mod.rs"]
+#[allow(dead_code, reason = "this program uses a part of it")]
 mod common;
 
 use std::env;

@@ -8,6 +8,7 @@
 //! code takes the process down, the file's seed is at most one interval behind: `--show` names every seed as it starts.
 
 #[path = "../tests/common/mod.rs"]
+#[allow(dead_code, reason = "this program uses a part of it")]
 mod common;
 
 use std::fs;
@@ -153,6 +154,6 @@ fn keep(seed: u64, text: &str) -> std::io::Result<String> {
     let regression = Regression::shrunk(generate_of(seed, Length::SOAK), &quick_setups(seed), text);
     let path = regression.save(&regression::folder())?;
     let listing = regression.listing.join("\n");
-    let again = "again with: cargo test --test random_programs -- regressions";
+    let again = "again with: cargo test --test it -- regressions";
     Ok(format!("seed {seed}: {}\n{listing}\nkept in {}\n{again}", regression.found, path.display()))
 }

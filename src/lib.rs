@@ -13,6 +13,7 @@
 //! has a page for each thing that programs do with them, with examples to begin from; [`guide::embed`] is the first.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
+#![deny(unreachable_pub)]
 // Programs, inputs and journals are hostile: what they decide may fail, and must not panic. `expect` attributes say where
 // an invariant holds instead.
 #![deny(

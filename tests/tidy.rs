@@ -20,8 +20,8 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("gimli", &["src/program/frames.rs", "src/program/lines.rs"]),
     ("rustc_demangle", &["src/program/demangle.rs", "src/program/demangle/"]),
     ("cpp_demangle", &["src/program/demangle.rs"]),
-    ("miniz_oxide", &["src/program/elf/sections.rs", "tests/debug_sections.rs"]),
-    ("ruzstd", &["src/program/elf/sections.rs", "tests/debug_sections.rs"]),
+    ("miniz_oxide", &["src/program/elf/sections.rs", "tests/it/program/debug_sections.rs"]),
+    ("ruzstd", &["src/program/elf/sections.rs", "tests/it/program/debug_sections.rs"]),
     // Terminals, signals and shells are the command line's matter.
     ("anstream", &["cli/src/"]),
     ("anstyle", &["cli/src/"]),
@@ -511,7 +511,7 @@ fn every_guest_of_r0vm_is_documented_and_has_a_source() {
 const NAMED_FOLDERS: [&str; 11] =
     [".ci/", "cli/", "benches/", "docs/", "examples/", "fuzz/", "guests/", "runtime/", "src/", "tests/", "LICENSE-"];
 
-/// `src/isa.rs` in a document must exist, and of `tests/guests.rs::some_test` the test too.
+/// `src/isa.rs` in a document must exist, and of `tests/it/engine/guests.rs::some_test` the test too.
 #[test]
 fn documents_name_what_exists() {
     let mut findings = Vec::new();
@@ -539,11 +539,12 @@ fn documents_name_what_exists() {
     assert_none("a document names what is not there", findings);
 }
 
-/// Whether tests are what the path means: a function that is one, a file that has some, a folder (or its `main.rs`, which
-/// stands for the whole crate) with files that do.
+/// Whether tests are what the path means: a function that is one, a file that has some, or a folder with files that do.
+/// `main.rs` and `mod.rs` stand for their whole folder.
 fn is_test(named: &str) -> bool {
     let (path, function) = named.split_once("::").unwrap_or((named, ""));
-    let folder = format!("{}/", path.trim_end_matches("/main.rs").trim_end_matches('/'));
+    let folder = path.trim_end_matches("/main.rs").trim_end_matches("/mod.rs");
+    let folder = format!("{}/", folder.trim_end_matches('/'));
     let is_meant = |file: &&File| file.path == path || (function.is_empty() && file.path.starts_with(&folder));
     let files = rust_files();
     let is_declared = |file: &File| {
@@ -581,7 +582,7 @@ fn every_invariant_is_held_by_tests() {
     }
     assert!(count > 0, "the table was not found");
     assert_none("held by what is no test", findings);
-    assert!(is_test("tests/tidy.rs::every_invariant_is_held_by_tests") && is_test("tests/hostile/main.rs"));
+    assert!(is_test("tests/tidy.rs::every_invariant_is_held_by_tests") && is_test("tests/it/hostile/mod.rs"));
     assert!(!is_test("tests/tidy.rs::is_test") && !is_test("tests/common/mod.rs") && !is_test("tests/nowhere.rs"));
 }
 

@@ -3,6 +3,7 @@
 //! It uses the library as any other program does, through its public API. What a run computes must not depend on
 //! anything here.
 #![forbid(unsafe_code)]
+#![deny(unreachable_pub)]
 
 mod ahead;
 mod args;

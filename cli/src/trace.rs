@@ -107,7 +107,7 @@ impl Trace {
         report.guest(&guest);
         let progress = Progress::on_terminal(stdout_taken);
         let mut session = guest.start(self.engine.engine(), stdout_taken, &progress)?;
-        let mut tables = self.open_tables(rows, effects, guest.loaded.program.digest())?;
+        let mut tables = self.open_tables(rows, effects)?;
         let mut digest = report.wants_json().then(DigestSink::default);
         let mut counts = CountingSink::default();
 
@@ -176,7 +176,7 @@ impl Trace {
         );
     }
 
-    fn open_tables(&self, rows: Output, effects: Output, program: [u8; 32]) -> Result<Tables, Failure> {
+    fn open_tables(&self, rows: Output, effects: Output) -> Result<Tables, Failure> {
         let mut outputs = [rows, effects];
         let [rows, effects] = &mut outputs;
         let (rows, effects) = (rows.open_if_wanted()?, effects.open_if_wanted()?);
@@ -191,9 +191,9 @@ impl Trace {
         }
         let text = match (text, effects) {
             (None, None) => None,
-            (rows, effects) => Some(CsvSink::new(rows, effects).map_err(|error| Failure::output("the trace", &error))?),
+            (rows, effects) => Some(CsvSink::new(rows, effects)),
         };
-        Ok(Tables { text, binary: binary.map(|writer| FileSink::new(writer, program)), outputs })
+        Ok(Tables { text, binary: binary.map(FileSink::new), outputs })
     }
 }
 

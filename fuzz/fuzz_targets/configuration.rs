@@ -93,6 +93,6 @@ fuzz_target!(|bytes: &[u8]| {
         .build();
     if let Ok(host) = host {
         let executor = Executor::builder().machine(MachineKind::R0vm).limits(limits).build(&program).expect("defaults");
-        let _ = executor.run(Env::new().host(host), &mut DigestSink::default());
+        let _ = executor.trace(Env::new().host(host), &mut DigestSink::default());
     }
 });

@@ -5,6 +5,7 @@
 //! calls them vouches for the code handed over. This crate must not know any instruction, any machine, or how code is made.
 
 // What a guest decides may fail here, and must not panic. `expect` attributes say where an invariant holds instead.
+#![deny(unreachable_pub)]
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -9,7 +9,7 @@ use std::process::Command;
 use tachy::risc0::Segment;
 use tachy::risc0::host::HostEnv;
 use tachy::trace::{EFFECTS_HEADER, ROWS_HEADER, VecSink};
-use tachy::{Env, Executor, MachineKind, NullSink, Program};
+use tachy::{Env, Executor, MachineKind, Program};
 
 fn root() -> &'static Path {
     Path::new(crate::common::ROOT)
@@ -52,7 +52,7 @@ fn traced() -> (VecSink, Program) {
     let program = Program::from_elf(&fs::read(path).expect("it is built")).expect("a good program");
     let mut sink = VecSink::default();
     let executor = Executor::builder().build(&program).expect("a good setting");
-    executor.run(Env::new().args([&name[..], "3"]), &mut sink).expect("it ends");
+    executor.trace(Env::new().args([&name[..], "3"]), &mut sink).expect("it ends");
     (sink, program)
 }
 
@@ -144,7 +144,7 @@ fn segments_and_reports_are_what_their_pages_say() {
         segments.push(segment.clone());
         Ok(())
     });
-    let session = executor.run(env, &mut NullSink::off()).expect("it ends");
+    let session = executor.run(env).expect("it ends");
     let steps = session.steps();
     drop(session);
     let count = fs::read_dir(folder.path().join("segments")).expect("a folder of segments").count();

@@ -1,6 +1,7 @@
 //! The command line, run as a program: what it prints, writes and exits with.
 
 #[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "these tests use a part of it")]
 mod common;
 
 mod bench;

@@ -10,7 +10,7 @@ use tachy::decode::{Instruction, encode};
 use tachy::isa::Op;
 use tachy::risc0::Binary;
 use tachy::risc0::host::HostEnv;
-use tachy::{Env, Executor, MachineKind, NullSink, Program};
+use tachy::{Env, Executor, MachineKind, Program};
 use tempfile::TempDir;
 
 /// What came of a run.
@@ -120,7 +120,7 @@ fn json_has_what_the_library_reports() {
     let executor = Executor::builder().machine(MachineKind::R0vm).build(&program).expect("an executor");
     let words = bytes(&[2, 6, 500]);
     let host = HostEnv::builder().segment_limit_po2(14).stdin(words.as_slice()).build().expect("a host");
-    let session = executor.run(Env::new().host(host), &mut NullSink::off()).expect("it ends");
+    let session = executor.run(Env::new().host(host)).expect("it ends");
     let report = session.report().expect("r0vm has one");
 
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
@@ -184,7 +184,7 @@ fn segments_are_files_of_what_the_library_makes() {
         expected.push(segment.encode());
         Ok(())
     });
-    drop(executor.run(env, &mut NullSink::off()).expect("it ends"));
+    drop(executor.run(env).expect("it ends"));
     let mut names: Vec<String> = fs::read_dir(&segments)
         .expect("the folder was made")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("plain names"))

@@ -102,6 +102,7 @@ impl Length {
     /// Programs for the tests that run each time: thousands of steps and tens of thousands.
     pub const TEST: Length = Length { steps: 40_000, constructs: 9 };
     /// Few instructions, many steps: what checks the most rows in the time.
+    #[allow(dead_code, reason = "for the soak, which is no test")]
     pub const SOAK: Length = Length { steps: 400_000, constructs: 4 };
 }
 

@@ -80,6 +80,7 @@ impl Reached {
     }
 
     /// Adds the sums of other programs.
+    #[allow(dead_code, reason = "for the soak, which is no test")]
     pub fn merge(&mut self, other: &Reached) {
         self.programs += other.programs;
         self.steps += other.steps;

@@ -1,8 +1,11 @@
 //! Programs that failed once, kept as small as they were shrunk to: a file of JSON each, in `tests/regressions`.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
+use std::panic;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,17 +47,35 @@ pub fn all() -> Vec<(String, Regression)> {
     found
 }
 
+/// Runs `what` without a report for each panic of this thread. The panic hook is the whole process's, and other tests run
+/// in it, so the hook stays and asks which thread it is on.
+fn quietly<T>(what: impl FnOnce() -> T) -> T {
+    thread_local! {
+        static QUIET: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                report(panic);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = what();
+    QUIET.set(false);
+    result
+}
+
 impl Regression {
     /// The program shrunk as far as it still fails under the same setups, and what is wrong with it then. `found` is what
     /// was wrong at first.
     pub fn shrunk(mut program: RandomProgram, setups: &[Setup; 2], found: &str) -> Regression {
         let mut comparison = Comparison::new(true);
-        // Each try may panic; one report is enough.
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| {}));
         let mut check = |program: &RandomProgram| comparison.check_under(&program.case(), setups, program.seed).err();
-        program.shrink(SHRINK_TRIES, |smaller| check(smaller).is_some());
-        std::panic::set_hook(hook);
+        // Each try may panic; one report is enough.
+        quietly(|| program.shrink(SHRINK_TRIES, |smaller| check(smaller).is_some()));
         // What fails now and then only is kept as it was.
         let found = check(&program).unwrap_or_else(|| found.to_string());
         let listing = program.listing().lines().map(str::to_string).collect();
@@ -62,6 +83,7 @@ impl Regression {
     }
 
     /// Writes it to the folder, under the seed's name, and returns where.
+    #[allow(dead_code, reason = "for the soak, which is no test")]
     pub fn save(&self, folder: &Path) -> io::Result<PathBuf> {
         let path = folder.join(format!("seed_{}.json", self.program.seed));
         let text = serde_json::to_string_pretty(self)?;

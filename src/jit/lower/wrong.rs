@@ -1,4 +1,4 @@
-//! Lowerings that are wrong on purpose, for the test that the tests find them: `tests/wrong_lowerings.rs`.
+//! Lowerings that are wrong on purpose, for the test that the tests find them: `tests/isolated/wrong_lowerings.rs`.
 //!
 //! Only compiled with the feature `wrong-lowerings`, which is for that test alone. One is chosen for the whole process;
 //! it changes what an instruction is lowered as, while its row keeps the word that stands in memory.

@@ -1,6 +1,6 @@
 // A machine of Spike's as the guests of Tachy's machine `bare` know theirs: boots a guest in user mode behind the
 // protection its segments ask for, and carries out exit, write, read and brk, the last two of which Spike's host has to
-// help with. The harness (tests/spike/main.rs) writes what is to be booted to `plan` before the start.
+// help with. The harness (tests/it/conformance/spike/mod.rs) writes what is to be booted to `plan` before the start.
 
 typedef unsigned int u32;
 typedef unsigned long long u64;

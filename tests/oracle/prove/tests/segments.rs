@@ -24,7 +24,7 @@ fn segments(guest: &str, words: &[u32], po2: u32) -> Result<Vec<Vec<u8>>> {
         kept.lock().map_err(|_| "a test has panicked")?.push(segment.encode());
         Ok(())
     };
-    executor.run(Env::new().host(host).segment_po2(po2).segments(keep), &mut NullSink::off())?;
+    executor.run(Env::new().host(host).segment_po2(po2).segments(keep))?;
     let made = made.lock().map_err(|_| anyhow!("a test has panicked"))?;
     Ok(made.clone())
 }

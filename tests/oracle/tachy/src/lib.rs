@@ -183,7 +183,7 @@ pub fn claim(binary: &[u8], environment: &Environment, setup: &Setup) -> Option<
         .segment_po2(environment.po2)
         .input_digest(Digest::from_bytes(environment.input_digest))
         .segments(|_| Ok(()));
-    let session = builder.build(&program).ok()?.run(env, &mut NullSink::off()).ok()?;
+    let session = builder.build(&program).ok()?.run(env).ok()?;
     let report = session.report()?;
     // A guest that has Keccak batches proven assumes their claim by itself, and a session's proof resolves that.
     let known = if report.keccaks.is_empty() { usize::MAX } else { environment.assumptions.len() };

@@ -1,0 +1,358 @@
+//! Processes that fork: a child has a copy of every executor and session, and none of the threads that work for them.
+//! Whatever it does with them ends; what it gets is what the parent gets, or an error.
+//!
+//! A child tells by its exit code whether what it found was right. One that waits for a thread that is not there makes its
+//! test wait for ever, too. These tests have a process of their own, since a child also has a copy of every lock that
+//! another test holds at that moment, and nobody to release it.
+#![cfg(target_os = "linux")]
+
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "these tests use a part of it")]
+mod common;
+
+use std::cell::Cell;
+use std::fs;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use common::cases::guest;
+use common::engines::{Case, Setup};
+use fork::{Fork, fork, waitpid};
+use tachy::risc0::Segment;
+use tachy::risc0::host::HostEnv;
+use tachy::trace::{DigestSink, Effect, Level, SinkError, TraceDigest};
+use tachy::{Env, Error, Executor, JitOptions, MachineKind, NullSink, Program, Row, Session, Sink, Status};
+
+/// Ends a child with whether `what` went well, and nothing of the test's.
+fn end_child(what: impl FnOnce()) -> ! {
+    // Without the test harness, which waits for threads of the parent's.
+    let done = catch_unwind(AssertUnwindSafe(what));
+    if let Err(panic) = &done {
+        let text = panic.downcast_ref::<String>().map_or("the child panicked", String::as_str);
+        // The harness would keep what is printed for a test that ends elsewhere.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+    std::process::exit(done.is_err().into())
+}
+
+/// Has a child do this, and waits for it.
+fn in_child(what: impl FnOnce()) {
+    match fork().expect("a child") {
+        Fork::Child => end_child(what),
+        Fork::Parent(child) => assert_child(child),
+    }
+}
+
+fn assert_child(child: i32) {
+    assert_eq!(waitpid(child).expect("its end"), 0, "what the child found was wrong, or it did not end by itself");
+}
+
+fn warm() -> Setup {
+    Setup::jit(JitOptions::default()).threshold(10)
+}
+
+/// Engines with a background thread, without one, and without native code.
+fn setups() -> [Setup; 3] {
+    [warm(), warm().background(false), Setup::interpreter()]
+}
+
+fn rows(executor: &Executor, case: &Case) -> (TraceDigest, u64, Status) {
+    let mut digest = DigestSink::default();
+    let mut session = executor.start(Env::new().args(case.args.clone())).expect("it starts");
+    let status = session.run(&mut digest).expect("it ends");
+    (digest.digest(), session.steps(), status)
+}
+
+#[test]
+fn executors_work_in_children() {
+    for setup in setups() {
+        let case = guest("mix", &["2"]);
+        let (used, unused) = (setup.executor(&case), setup.executor(&case));
+        let expected = rows(&used, &case);
+        let mut executors = Some((used, unused));
+        in_child(|| {
+            let (used, unused) = executors.take().expect("they are there");
+            for executor in [&used, &unused, &used] {
+                assert_eq!(rows(executor, &case), expected, "{setup:?}");
+            }
+            // Native code of the child's own, shared by its sessions: one of them finds some, sooner or later.
+            let is_native = || {
+                let mut session = used.start(Env::new().args(case.args.clone())).expect("it starts");
+                session.run(&mut NullSink::off()).expect("it ends");
+                session.stats().entries > 0
+            };
+            while setup.jit.is_some() && !is_native() {}
+            in_child(|| assert_eq!(rows(&used, &case), expected, "in a child of the child, {setup:?}"));
+            drop((used, unused));
+        });
+        let (used, _) = executors.take().expect("they are still there");
+        assert_eq!(rows(&used, &case), expected, "in the parent, {setup:?}");
+    }
+}
+
+/// Other threads translate, publish and leave what they found all the while, so that a child finds their locks locked.
+#[test]
+fn children_of_a_busy_process() {
+    let case = guest("mix", &["1"]);
+    let executor = warm().executor(&case);
+    let (expected, is_over) = (rows(&executor, &case), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    // Everything is translated again by an executor of its own.
+                    assert_eq!(rows(&warm().regrow_steps(300).executor(&case), &case), expected);
+                    assert_eq!(rows(&executor, &case), expected);
+                }
+            });
+        }
+        let end = EndOf(&is_over);
+        for _ in 0..50 {
+            in_child(|| assert_eq!(rows(&executor, &case), expected));
+        }
+        drop(end);
+    });
+}
+
+/// Says that it is over, also where the test has failed.
+struct EndOf<'a>(&'a AtomicBool);
+
+impl Drop for EndOf<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a session came to: steps, registers, memory.
+fn end(session: &mut Session<'_>) -> (u64, [u32; 32], [u8; 32]) {
+    session.run(&mut NullSink::off()).expect("it ends");
+    (session.steps(), session.registers(), *session.memory_digest().as_bytes())
+}
+
+/// Also one that writes over its own code, and no longer shares any.
+#[test]
+fn sessions_go_on_in_children() {
+    for (name, args, step) in [("mix", &["4"][..], 150_000), ("smc", &["300"][..], 20_000)] {
+        for setup in setups() {
+            let case = guest(name, args);
+            let executor = setup.executor(&case);
+            let start = || executor.start(Env::new().args(case.args.clone())).expect("it starts");
+            let expected = end(&mut start());
+            let mut session = start();
+            assert_eq!(session.run_to(step, &mut NullSink::off()).expect("it pauses"), Status::Reached);
+            let mut session = Some(session);
+            // What the child does to its memory, the parent does not see, nor the other way round.
+            in_child(|| assert_eq!(end(&mut session.take().expect("it is there")), expected, "{name}, {setup:?}"));
+            assert_eq!(end(&mut session.take().expect("it is there")), expected, "{name} in the parent, {setup:?}");
+        }
+    }
+}
+
+/// Forks once, and knows then which process it is in.
+#[derive(Clone, Default)]
+struct Once(Rc<Cell<Option<Fork>>>);
+
+impl Once {
+    fn fork(&self) {
+        if self.0.get().is_none() {
+            self.0.set(Some(fork().expect("a child")));
+        }
+    }
+
+    /// Checks in both processes, and ends in one of them.
+    fn check(&self, what: impl FnOnce()) {
+        match self.0.get().expect("it forked") {
+            Fork::Child => end_child(what),
+            Fork::Parent(child) => {
+                assert_child(child);
+                what();
+            }
+        }
+    }
+}
+
+/// A sink that forks when it has been shown something a third time: in the middle of native code.
+struct Forking(Once, u32, DigestSink);
+
+impl Sink for Forking {
+    fn level(&self) -> Level {
+        Level::Rows
+    }
+
+    fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError> {
+        self.1 += 1;
+        if self.1 == 3 {
+            self.0.fork();
+        }
+        self.2.rows(first_step, rows, effects)
+    }
+}
+
+#[test]
+fn sinks_may_fork() {
+    for setup in [warm().buffer_rows(512).regrow_steps(300), warm().background(false), Setup::interpreter()] {
+        let case = guest("mix", &["2"]);
+        let executor = setup.executor(&case);
+        let (expected, steps, _) = rows(&executor, &case);
+        let mut sink = Forking(Once::default(), 0, DigestSink::default());
+        let mut session = executor.start(Env::new().args(case.args.clone())).expect("it starts");
+        let status = session.run(&mut sink);
+        let Forking(once, _, digest) = sink;
+        once.check(|| {
+            assert!(matches!(status, Ok(Status::Exited { .. })), "{status:?}");
+            assert_eq!((digest.digest(), session.steps()), (expected, steps), "{setup:?}");
+            drop((session, executor));
+        });
+    }
+}
+
+/// The child of a stream that has forked; 0 before it has, and the largest number in the child.
+static FORKED: AtomicU32 = AtomicU32::new(0);
+
+/// A stream that forks at its first write.
+struct ForkingStream;
+
+impl Write for ForkingStream {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        if FORKED.load(Ordering::Relaxed) == 0 {
+            let child = match fork()? {
+                Fork::Child => u32::MAX,
+                Fork::Parent(child) => child as u32,
+            };
+            FORKED.store(child, Ordering::Relaxed);
+        }
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn streams_may_fork() {
+    for setup in setups() {
+        FORKED.store(0, Ordering::Relaxed);
+        let case = guest("rust_mix", &["2"]);
+        let executor = setup.executor(&case);
+        let mut session = executor.start(Env::new().args(case.args.clone()).stdout(ForkingStream)).expect("it starts");
+        let status = session.run(&mut NullSink::off());
+        let check = || assert!(matches!(status, Ok(Status::Exited { .. })), "{status:?}, {setup:?}");
+        match FORKED.load(Ordering::Relaxed) {
+            u32::MAX => end_child(|| {
+                check();
+                drop((session, executor));
+            }),
+            child => {
+                assert_child(child as i32);
+                check();
+            }
+        }
+    }
+}
+
+fn r0vm(name: &str) -> Executor {
+    let path = format!("{}/guests/r0vm/bin/{name}.bin", env!("CARGO_MANIFEST_DIR"));
+    let program = Program::from_risc0(&fs::read(path).expect("it is built")).expect("a good program");
+    Executor::builder().machine(MachineKind::R0vm).build(&program).expect("a good setting")
+}
+
+fn host() -> HostEnv<'static> {
+    HostEnv::builder().build().expect("nothing that could be wrong")
+}
+
+/// Between two runs nothing of a session with segments is on a thread: it goes on in a child as in its parent.
+#[test]
+fn sessions_with_segments_go_on_in_children() {
+    let executor = r0vm("recursion");
+    let segments = AtomicU32::new(0);
+    let start = || {
+        let count = |_: &Segment| {
+            segments.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        executor.start(Env::new().host(host()).segment_po2(13).segments(count)).expect("it starts")
+    };
+    let mut session = start();
+    session.run(&mut NullSink::off()).expect("it ends");
+    let (steps, count, report) = (session.steps(), segments.swap(0, Ordering::Relaxed), session.report());
+    assert!(count > 2, "{count} segments");
+    // Before anything is done, and in the middle.
+    for step in [0, steps / 2] {
+        let mut session = start();
+        session.run_to(step, &mut NullSink::off()).expect("it goes so far");
+        let mut session = Some(session);
+        let mut ends = || {
+            let mut session = session.take().expect("it is there");
+            session.run(&mut NullSink::off()).expect("it ends");
+            assert_eq!((session.steps(), session.report()), (steps, report.clone()));
+            assert_eq!(segments.load(Ordering::Relaxed), count);
+        };
+        in_child(&mut ends);
+        ends();
+        segments.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A stream forks in a run with segments, whose thread a child does not have: the run ends there, and so does each later
+/// one; nobody waits. The parent's goes on.
+#[test]
+fn runs_with_segments_end_in_children() {
+    static CHILD: AtomicU32 = AtomicU32::new(0);
+    let executor = r0vm("calls");
+    let mut builder = HostEnv::builder();
+    builder.io_callback("echo", |request| {
+        if CHILD.load(Ordering::Relaxed) == 0 {
+            let child = match fork().map_err(|error| error.to_string())? {
+                Fork::Child => u32::MAX,
+                Fork::Parent(child) => child as u32,
+            };
+            CHILD.store(child, Ordering::Relaxed);
+        }
+        Ok(request.to_vec())
+    });
+    for claim in 0..=255 {
+        builder.add_assumption(tachy::risc0::host::Assumption { claim: [claim; 32], control_root: None });
+    }
+    let env = Env::new().host(builder.build().expect("a host")).segment_po2(13).segments(|_| Ok(()));
+    let mut session = executor.start(env).expect("it starts");
+    let status = session.run(&mut NullSink::off());
+    match CHILD.load(Ordering::Relaxed) {
+        u32::MAX => end_child(|| {
+            assert!(matches!(status, Err(Error::Forked { .. })), "{status:?}");
+            assert!(matches!(session.run(&mut NullSink::off()), Err(Error::Forked { .. })));
+            drop((session, executor));
+        }),
+        child => {
+            assert!(child != 0, "the guest calls it: {status:?}");
+            assert_child(child as i32);
+            assert!(matches!(status, Ok(Status::Exited { .. })), "{status:?}");
+        }
+    }
+}
+
+/// The taker of segments itself may fork: the thread that calls it is all that the child has, and with it the child ends.
+/// The parent's run goes on.
+#[test]
+fn takers_of_segments_may_fork() {
+    static CHILD: AtomicU32 = AtomicU32::new(0);
+    let executor = r0vm("recursion");
+    let taker = |_: &Segment| {
+        if CHILD.load(Ordering::Relaxed) == 0 {
+            let child = match fork()? {
+                Fork::Child => u32::MAX,
+                Fork::Parent(child) => child as u32,
+            };
+            CHILD.store(child, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let mut session = executor.start(Env::new().host(host()).segment_po2(13).segments(taker)).expect("it starts");
+    let status = session.run(&mut NullSink::off());
+    let child = CHILD.load(Ordering::Relaxed);
+    assert!(child != 0 && child != u32::MAX, "only the parent comes here");
+    assert_child(child as i32);
+    assert!(matches!(status, Ok(Status::Exited { .. })), "{status:?}");
+}
