@@ -45,6 +45,13 @@ pub(crate) struct Counts {
     cases: Vec<String>,
 }
 
+/// What to do with the counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Compare,
+    Update,
+}
+
 /// Run one case; callgrind runs this
 #[derive(Args)]
 pub(crate) struct CountOne {
@@ -191,10 +198,13 @@ fn version_of(program: &str) -> Result<String> {
 }
 
 /// Counts cases and compares them with the committed counts, or replaces those. Returns whether all counts pass.
-fn check(wanted: &[String], update: bool) -> Result<bool> {
+fn check(wanted: &[String], mode: Mode) -> Result<bool> {
     let (valgrind, compiler) = (version_of("valgrind")?, version_of("rustc")?);
-    let (known, built_by) = if update { Default::default() } else { figures()? };
-    let same = update || compiler == built_by;
+    let (known, built_by) = match mode {
+        Mode::Update => (Vec::new(), compiler.clone()),
+        Mode::Compare => figures()?,
+    };
+    let same = compiler == built_by;
     if !same {
         println!("notice: this is {compiler}, the figures are {built_by}'s; a larger tolerance applies");
     }
@@ -212,7 +222,7 @@ fn check(wanted: &[String], update: bool) -> Result<bool> {
         let figure = known.iter().find(|(known, _)| known == name).map(|(_, figure)| *figure);
         let Some(figure) = figure else {
             println!("{name:<34} {:>13} {now:>13}", "none");
-            good &= update;
+            good &= mode == Mode::Update;
             continue;
         };
         let change = now as f64 / figure as f64 - 1.0;
@@ -224,7 +234,7 @@ fn check(wanted: &[String], update: bool) -> Result<bool> {
         good &= word.is_empty();
         println!("{name:<34} {figure:>13} {now:>13} {:>+8.2} %{word}", change * 100.0);
     }
-    if update {
+    if mode == Mode::Update {
         fs::write(Path::new(ROOT).join(FIGURES), text)?;
     }
     if !good {
@@ -238,8 +248,10 @@ fn check(wanted: &[String], update: bool) -> Result<bool> {
 
 impl Counts {
     pub(crate) fn run(self) -> Result {
-        let update = self.cases.iter().any(|case| case == UPDATE);
-        let good = check(if update { &[] } else { &self.cases }, update)?;
+        let good = match self.cases.iter().any(|case| case == UPDATE) {
+            true => check(&[], Mode::Update)?,
+            false => check(&self.cases, Mode::Compare)?,
+        };
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
