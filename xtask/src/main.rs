@@ -7,6 +7,7 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod counts;
+mod dist;
 mod figures;
 mod processor_time;
 mod soak;
@@ -37,6 +38,7 @@ enum Task {
     #[command(hide = true)]
     TimeOne(processor_time::TimeOne),
     Soak(soak::Soak),
+    Dist(dist::Dist),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Task::ProcessorTime(task) => task.run(),
         Task::TimeOne(task) => task.run(),
         Task::Soak(task) => task.run(),
+        Task::Dist(task) => task.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error}");
