@@ -1,7 +1,7 @@
 //! Both engines on the guests that work, without rows and with rows written and dropped.
 //!
 //! A run is what a caller pays for once: executor and session made, code translated, program run to its end, all under
-//! a limit on steps. Runs are short here, so translation weighs more than in the figures of `examples/figures.rs`.
+//! a limit on steps. Runs are short here, so translation weighs more than in the figures of `xtask/src/figures.rs`.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -283,9 +283,11 @@ fn unsafe_code_stands_in_the_runtime_and_at_the_crossing_alone() {
     }
     findings.extend(unused.iter().map(|(path, function)| format!("{path}: none in {function}, where it is expected")));
     assert_none("unsafe code outside runtime/src and the crossing", findings);
-    for (crate_root, attribute) in
-        [("src/lib.rs", "#![deny(unsafe_code)]"), ("cli/src/main.rs", "#![forbid(unsafe_code)]")]
-    {
+    for (crate_root, attribute) in [
+        ("src/lib.rs", "#![deny(unsafe_code)]"),
+        ("cli/src/main.rs", "#![forbid(unsafe_code)]"),
+        ("xtask/src/main.rs", "#![forbid(unsafe_code)]"),
+    ] {
         let text = fs::read_to_string(root().join(crate_root)).expect("the crate has a root");
         assert!(text.lines().any(|line| line == attribute), "{crate_root} must say {attribute}");
     }
@@ -508,8 +510,20 @@ fn every_guest_of_r0vm_is_documented_and_has_a_source() {
 }
 
 /// The folders whose files the documents name by path.
-const NAMED_FOLDERS: [&str; 11] =
-    [".ci/", "cli/", "benches/", "docs/", "examples/", "fuzz/", "guests/", "runtime/", "src/", "tests/", "LICENSE-"];
+const NAMED_FOLDERS: [&str; 12] = [
+    ".ci/",
+    "cli/",
+    "benches/",
+    "docs/",
+    "examples/",
+    "fuzz/",
+    "guests/",
+    "runtime/",
+    "src/",
+    "tests/",
+    "xtask/",
+    "LICENSE-",
+];
 
 /// `src/isa.rs` in a document must exist, and of `tests/it/engine/guests.rs::some_test` the test too.
 #[test]

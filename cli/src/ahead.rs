@@ -1,15 +1,15 @@
-//! Reads ahead of a guest, which may ask for a word at a time: fewer calls of the system for the same bytes.
+//! Reads ahead of a guest, which may read a word at a time, to save system calls.
 //!
-//! A read of a regular file fills what it was given or meets the end, as the system's would. A read of anything else
-//! gives what has arrived and asks the system only when nothing is left, so that it waits no longer than one that does not
-//! read ahead. It must not know what is read.
+//! A read of a regular file fills the buffer or reaches the end, as read(2) does. A read of anything else returns the
+//! bytes that have arrived, and calls the system only when none are left. So it never waits longer than a direct read.
+//! This module must not know what is read.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
 use crate::waiting::Waiting;
 
-/// What is read at once.
+/// Bytes per system call.
 const BUFFER_BYTES: usize = 1 << 16;
 
 /// A file that is read ahead.
@@ -34,7 +34,7 @@ impl Read for Ahead {
                 Ok(0) => break,
                 Ok(more) => filled += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // It comes again, when nothing is left to give.
+                // The next read reports the error, once the bytes before it are delivered.
                 Err(_) => break,
             }
         }

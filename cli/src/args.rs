@@ -1,7 +1,7 @@
-//! What several subcommands accept. It must not open anything.
+//! Arguments that several subcommands share. It must not open anything.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -9,31 +9,31 @@ use tachy::{Builder, Engine, Executor, JitOptions, Limits, MachineKind};
 
 use crate::repeat::option;
 use crate::risc0::args::R0vmArgs;
-use crate::values::{Machine, Target, bytes, number, seconds, target, threshold};
+use crate::values::{InputPath, Machine, Target, bytes, number, seconds, target, threshold};
 
-/// A program, its surroundings and its limits.
+/// A program, its input and its limits.
 #[derive(Args)]
 pub(crate) struct GuestArgs {
-    /// Static RV32IM executable (ELF), or RISC Zero program binary (R0BF); - is standard input
+    /// Static RV32IM executable (ELF) or RISC Zero program binary (R0BF); - means standard input
     #[arg(value_name = "PROGRAM")]
-    pub(crate) program: PathBuf,
+    pub(crate) program: InputPath,
 
-    /// Arguments of the guest; before them, but not on machine r0vm, it finds its name, which is PROGRAM
+    /// Arguments of the guest. On machine bare, its argument 0 is PROGRAM
     #[arg(last = true, value_name = "ARG")]
     pub(crate) args: Vec<OsString>,
 
-    /// What the guest reads as its standard input; on machine r0vm, what it takes with env::read; - is our own
+    /// Read the guest's standard input from FILE; - means the standard input of tachy
     ///
-    /// Without it a guest on machine bare reads our standard input. On machine r0vm it finds an empty one, as with RISC
-    /// Zero's own tools.
+    /// On machine r0vm, the guest reads it with env::read. Without the option, a guest on machine bare reads the standard
+    /// input of tachy, and a guest on machine r0vm reads nothing, as with RISC Zero's own tools.
     ///
-    /// On machine bare a read gives what is there and waits only where nothing is, as read(2) does: a program that needs
-    /// more asks again. From a pipe or a terminal the same bytes may thus come in other pieces, and make another run; a
-    /// file repeats exactly. On machine r0vm a read waits until it is filled or the input ends.
+    /// On machine bare a read returns the bytes that have arrived and waits only if there are none, as read(2) does. So
+    /// the same bytes from a pipe or a terminal may arrive in different pieces, which makes a different run. A file
+    /// repeats exactly. On machine r0vm a read waits until its buffer is full or the input ends.
     ///
-    /// A guest that waits for input can be stopped by --limit-time, Ctrl-C, SIGTERM and SIGHUP.
+    /// --limit-time, Ctrl-C, SIGTERM and SIGHUP stop a guest that waits for input.
     #[arg(long, value_name = "FILE", visible_alias = "input")]
-    pub(crate) stdin: Option<PathBuf>,
+    pub(crate) stdin: Option<InputPath>,
 
     #[command(flatten)]
     pub(crate) conditions: ConditionArgs,
@@ -42,7 +42,7 @@ pub(crate) struct GuestArgs {
     pub(crate) r0vm: R0vmArgs,
 }
 
-/// What a program runs on and under.
+/// The machine, the limits and the options of the JIT.
 #[derive(Args)]
 pub(crate) struct ConditionArgs {
     #[command(flatten)]
@@ -55,69 +55,72 @@ pub(crate) struct ConditionArgs {
     jit: JitArgs,
 }
 
-/// Which machine a program is for.
+/// The machine that runs the program.
 #[derive(Args)]
 pub(crate) struct MachineArg {
-    /// The guest's environment
+    /// Machine that runs the guest
     #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Machine::Auto)]
     pub(crate) machine: Machine,
 }
 
-/// Limits; steps, memory and output stop both engines at the same step.
+/// Limits. Those on steps, memory and output stop both engines at the same step.
 #[derive(Args)]
 struct LimitArgs {
     /// Stop after N steps
     #[arg(long, value_name = "N", value_parser = number)]
     limit_steps: Option<u64>,
 
-    /// Stop when the guest needs more memory, in pages of 1 KiB; suffixes K, M and G
+    /// Stop before the guest uses more memory, counted in pages of 1 KiB; suffixes K, M and G
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     limit_memory: Option<u64>,
 
-    /// Stop before the guest has written more to its standard output and error together, on r0vm to all its outputs and the
-    /// kernel's; suffixes K, M and G
+    /// Stop before the guest writes more output; suffixes K, M and G
+    ///
+    /// On machine bare, standard output and standard error count together. On machine r0vm, all outputs of the guest and
+    /// those of the kernel count.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     limit_output: Option<u64>,
 
-    /// Stop soon after this time, at no particular step, also where the guest waits for input or for whoever reads its
-    /// output; fractions allowed
+    /// Stop soon after this time, even if the guest waits for input or output; fractions are allowed
+    ///
+    /// The run may stop at any step.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     limit_time: Option<Duration>,
 }
 
-/// How native code is made, for tests and measurements.
+/// Options of the JIT, for tests and measurements.
 #[derive(Args)]
 struct JitArgs {
-    /// Translate code at its Nth execution, up to 32,768; 0: at first sight
+    /// Translate code when it runs for the Nth time, up to 32,768; 0 translates all code before it runs
     #[arg(long, value_name = "N", value_parser = threshold, hide_short_help = true)]
     jit_threshold: Option<u16>,
 
-    /// Guest instructions translated at once, at the most
+    /// Maximum number of guest instructions that are translated together
     #[arg(long, value_name = "N", value_parser = number, hide_short_help = true)]
     region_instructions: Option<u64>,
 
-    /// Translate on the thread that runs the guest, which waits for it
+    /// Translate on the thread that runs the guest, which waits meanwhile
     #[arg(long, hide_short_help = true)]
     no_background: bool,
 
-    /// Name native code for Linux's perf, in /tmp/perf-PID.map
+    /// Write the names of native code to /tmp/perf-PID.map for Linux perf
     #[arg(long, hide_short_help = true)]
     perf_map: bool,
 }
 
-/// All arguments of a guest, its name first.
-pub(crate) fn argv(program: &Path, args: &[OsString]) -> Vec<Vec<u8>> {
-    let all = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
+/// All arguments of a guest, starting with its name.
+pub(crate) fn argv(program: &InputPath, args: &[OsString]) -> Vec<Vec<u8>> {
+    let all = std::iter::once(program.as_path().as_os_str()).chain(args.iter().map(OsString::as_os_str));
     all.map(|arg| arg.as_encoded_bytes().to_vec()).collect()
 }
 
 impl ConditionArgs {
-    /// An executor's beginnings.
+    /// A builder for executors with these options.
     pub(crate) fn builder(&self, engine: Engine, machine: MachineKind) -> Builder {
         Executor::builder().engine(engine).machine(machine).limits(self.limits()).jit(self.jit())
     }
 
-    /// The limits and options of the JIT as a command line says them, for a process of our own.
+    /// The limits and the options of the JIT as words of a command line.
     pub(crate) fn command_line(&self) -> Vec<OsString> {
         let LimitArgs { limit_steps, limit_memory, limit_output, limit_time } = self.limits;
         let JitArgs { jit_threshold, region_instructions, no_background, perf_map } = self.jit;
@@ -135,14 +138,14 @@ impl ConditionArgs {
         values.chain(flags).map(OsString::from).collect()
     }
 
-    /// The machine as an option, if one was asked for.
+    /// The machine as a word of a command line, if the user chose one.
     pub(crate) fn machine_option(&self) -> Option<OsString> {
         let value = self.machine.machine.to_possible_value()?;
         let name = Some(value.get_name()).filter(|_| !matches!(self.machine.machine, Machine::Auto));
         name.map(|name| option("--machine", name))
     }
 
-    /// The machine that was asked for.
+    /// The machine that the user chose.
     pub(crate) fn machine(&self) -> Machine {
         self.machine.machine
     }
@@ -172,18 +175,18 @@ impl ConditionArgs {
     }
 }
 
-/// Which engine.
+/// The engine that runs the guest.
 #[derive(Args)]
 pub(crate) struct EngineArgs {
-    /// Translate to native code what is hot (the default)
+    /// Translate hot code to native code (the default)
     #[arg(long, conflicts_with = "interpreter")]
     jit: bool,
 
-    /// Interpret every step: the reference
+    /// Interpret every step; the interpreter is the reference
     #[arg(long)]
     interpreter: bool,
 
-    /// Do both and compare every row: the first difference ends the run
+    /// Run both engines and compare every row; the first difference ends the run
     #[arg(long, conflicts_with_all = ["jit", "interpreter"])]
     crosscheck: bool,
 }
@@ -198,10 +201,10 @@ impl EngineArgs {
     }
 }
 
-/// What is told about a run besides its output.
+/// What to report about a run besides its output.
 #[derive(Args)]
 pub(crate) struct ReportArgs {
-    /// Tell on standard error how the run went
+    /// Print statistics of the run on standard error
     #[arg(long)]
     pub(crate) stats: bool,
 
@@ -209,11 +212,12 @@ pub(crate) struct ReportArgs {
     pub(crate) json: JsonArg,
 }
 
-/// Where the result goes in a form for programs.
+/// Where to write the result as JSON.
 #[derive(Args)]
 pub(crate) struct JsonArg {
-    /// Write the result as a JSON object to FILE, or to standard output; the guest's output goes to standard error then.
-    /// FILE is given behind =
+    /// Write the result as a JSON object to FILE (--json=FILE), or to standard output
+    ///
+    /// With standard output, the guest's output goes to standard error.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     json: Option<PathBuf>,
 }

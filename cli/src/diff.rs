@@ -1,4 +1,4 @@
-//! `tachy diff`: both engines in lockstep.
+//! `tachy diff`: runs both engines in lockstep and compares them.
 
 use std::fmt::{self, Write as _};
 
@@ -11,27 +11,29 @@ use tachy::trace::Row;
 use tachy::{Error, MachineKind, Program, Status};
 
 use crate::args::{GuestArgs, ReportArgs};
-use crate::failure::{DIFFER, Failure};
+use crate::failure::Failure;
 use crate::files::Files;
 use crate::guest::{Guest, GuestFiles};
-use crate::help::{AGREED, Scope, help};
+use crate::help::{Scope, help};
 use crate::interrupt;
-use crate::report::{DifferenceFacts, ErrorFacts, Report};
+use crate::kind::{Code, Kind};
+use crate::repeat::OurInput;
+use crate::report::{DifferenceFacts, EngineName, ErrorFacts, Report};
 use crate::risc0::facts::ExitFacts;
 use crate::risc0::seed::Seed;
-use crate::streams::say;
+use crate::streams::{GuestStdout, say};
 use crate::text::{code_line, count, grouped, initial_word};
 
-/// Instructions shown after the one that differs.
+/// Number of instructions shown after the one that differs.
 const INSTRUCTIONS_AFTER: u32 = 4;
 
 const EXAMPLES: &str = "  tachy diff guests/bin/fib.elf -- 20
   tachy diff --jit-threshold 0 --json guests/bin/fib.elf -- 20
 ";
 
-/// Run a program on both engines at once and compare every row
+/// Run a program on both engines in lockstep and compare every row
 ///
-/// The guest's output is compared and neither shown nor written; its input is that of `tachy run`.
+/// The guest's output is compared but not shown or written. Its input is the same as with `tachy run`.
 #[derive(Args)]
 #[command(after_long_help = help(Scope::Diff, EXAMPLES))]
 pub(crate) struct Diff {
@@ -46,7 +48,7 @@ impl Diff {
         interrupt::begin(self.guest.conditions.limits().time);
         let mut files = Files::new();
         let guest = GuestFiles::claim(&self.guest, &mut files)?;
-        let mut report = Report::claim(&self.report, &self.guest, &mut files, "both")?;
+        let mut report = Report::claim(&self.report, &self.guest, &mut files, EngineName::Both)?;
         report.begin()?;
         let result = self.diff(&mut report, guest);
         report.close(result)
@@ -64,13 +66,13 @@ impl Diff {
         let env = guest.quiet_env()?;
         let comparison = compare_in(&guest.loaded.program, &options, env).map_err(|error| Failure::library(&error))?;
         interrupt::end();
-        take_down(report, &comparison);
+        record(report, &comparison);
         let written = guest.write_journal(comparison.risc0());
         written.and(guest.commit())?;
         if let Verdict::Agree(Err(error)) = &comparison.verdict {
             let failure = Failure::library(error);
-            // That both met what is no result of the program's says nothing of it.
-            if !AGREED.contains(&failure.kind) && failure.kind != "cancelled" {
+            // Such an error of both engines is not a result of the program.
+            if !failure.kind.is_agreement() && failure.kind != Kind::Cancelled {
                 return Err(failure);
             }
         }
@@ -80,22 +82,21 @@ impl Diff {
                 (interrupted(end).unwrap_or(0), agreement(comparison.rows, end, exit))
             }
             Verdict::Differ(difference) => {
-                let command = guest.repeat(comparison.risc0(), false).command("diff", &[]);
-                (DIFFER, difference_text(difference, &guest.loaded.program, guest.loaded.machine, &command))
+                let command = guest.repeat(comparison.risc0(), OurInput::Unread).command("diff", &[]);
+                (Code::Fault as u8, difference_text(difference, &guest.loaded.program, guest.loaded.machine, &command))
             }
         };
-        if report.takes_stdout() {
-            // The object says the same.
-            say(&text);
-        } else {
-            crate::print(&text)?;
+        match report.guest_stdout() {
+            GuestStdout::Stdout => crate::print(&text)?,
+            // A result is on standard output.
+            GuestStdout::Stderr => say(&text),
         }
         Ok(code)
     }
 }
 
-/// The result for JSON.
-fn take_down(report: &mut Report, comparison: &Comparison) {
+/// Records the result for JSON.
+fn record(report: &mut Report, comparison: &Comparison) {
     report.stats(comparison.time, comparison.stats);
     let facts = &mut report.facts;
     facts.steps = comparison.rows;
@@ -120,7 +121,7 @@ fn agreement(rows: u64, end: &Result<Status, Error>, exit: Option<Exit>) -> Stri
         Err(error) => {
             let failure = Failure::library(error);
             let how = match failure.kind {
-                "cancelled" | "time-limit" => " so far",
+                Kind::Cancelled | Kind::TimeLimit => " so far",
                 _ => ", and both end alike",
             };
             format!("{rows} {verb}{how}: {}\n", failure.message)
@@ -134,7 +135,7 @@ fn agreement(rows: u64, end: &Result<Status, Error>, exit: Option<Exit>) -> Stri
 
 /// The exit code of a comparison that a signal ended.
 fn interrupted(end: &Result<Status, Error>) -> Option<u8> {
-    let is_cancelled = end.as_ref().is_err_and(|error| Failure::library(error).kind == "cancelled");
+    let is_cancelled = end.as_ref().is_err_and(|error| Failure::library(error).kind == Kind::Cancelled);
     interrupt::signal().filter(|_| is_cancelled).map(interrupt::exit_code)
 }
 
@@ -156,13 +157,13 @@ fn difference_text(difference: &Difference, program: &Program, machine: MachineK
     text + &format!("\nrepeat it with: {command}\n")
 }
 
-/// What differs, and both rows with their effects.
+/// Writes the difference and both rows with their effects.
 fn write_rows(text: &mut String, difference: &Difference) -> fmt::Result {
     let Difference { place, what, jit, interpreter, .. } = difference;
     let what = what.join(", ");
     let (step, is_after) = (grouped(place.step), jit.row.is_none() && interpreter.row.is_none());
     match is_after {
-        true => writeln!(text, "all the rows agree ({step}), but what they leave behind differs: {what}")?,
+        true => writeln!(text, "all rows agree ({step}), but the final states differ: {what}")?,
         false => writeln!(text, "the engines differ at step {step}: {what}; the rows before it agree")?,
     }
 
@@ -182,7 +183,7 @@ fn write_rows(text: &mut String, difference: &Difference) -> fmt::Result {
     Ok(())
 }
 
-/// The row that a side has for the step, or why it has none.
+/// The row of a side for the step, or why it has none.
 fn side_text(side: &Side) -> String {
     match (&side.row, &side.end) {
         (Some(row), _) => {
@@ -196,7 +197,7 @@ fn side_text(side: &Side) -> String {
     }
 }
 
-/// The steps before, the step, and the code behind it as the program began.
+/// Writes the steps before, the step, and the code after it as it was when the program started.
 fn write_code(text: &mut String, difference: &Difference, program: &Program, machine: MachineKind) -> fmt::Result {
     let variant = machine.variant();
     writeln!(text)?;
@@ -214,7 +215,7 @@ fn write_code(text: &mut String, difference: &Difference, program: &Program, mac
     Ok(())
 }
 
-/// All registers before the step, and those that differ where the engines stopped.
+/// Writes all registers before the step, and those that differ where the engines stopped.
 fn write_registers(text: &mut String, difference: &Difference) -> fmt::Result {
     const IN_A_LINE: usize = 4;
     writeln!(text, "\nregisters before step {}, in both:", grouped(difference.place.step))?;
@@ -236,7 +237,7 @@ fn write_registers(text: &mut String, difference: &Difference) -> fmt::Result {
     Ok(())
 }
 
-/// What differs besides rows and registers.
+/// Writes the differences besides rows and registers.
 fn write_rest(text: &mut String, difference: &Difference) -> fmt::Result {
     let Difference { word, jit, interpreter, .. } = difference;
     if let Some(Word { address, jit, interpreter }) = word {
@@ -324,7 +325,7 @@ repeat it with: tachy diff x.elf
         difference.what = vec!["memory".to_owned()];
         difference.word = Some(tachy::difference::Word { address: 0x2_0000, jit: 1, interpreter: 2 });
         let text = difference_text(&difference, &program, machine, "");
-        assert!(text.starts_with("all the rows agree (1), but what they leave behind differs: memory\n"), "{text}");
+        assert!(text.starts_with("all rows agree (1), but the final states differ: memory\n"), "{text}");
         assert!(text.contains("memory at 0x00020000: jit 0x00000001, interpreter 0x00000002"), "{text}");
 
         difference.interpreter.row = Some(row(1, 1, 2));

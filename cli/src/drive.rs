@@ -1,5 +1,6 @@
-//! A session driven to its end: past pauses that are to be resumed, with its progress shown, which does not change what a
-//! run computes.
+//! Drives a session to its end: resumes it after pauses and shows its progress.
+//!
+//! It must not change what a run computes.
 
 use clap::Args;
 use tachy::risc0::Report;
@@ -8,24 +9,24 @@ use tachy::{Error, MachineKind, Session, Sink, Status};
 use crate::failure::Failure;
 use crate::guest::Guest;
 use crate::progress::{Progress, Watch};
+use crate::repeat::OurInput;
 use crate::values::number;
 
-/// What becomes of a guest that pauses.
+/// How to continue after a pause of the guest.
 #[derive(Args)]
 #[command(next_help_heading = "Options of machine r0vm")]
 pub(crate) struct ResumeArg {
-    /// Go on when the guest pauses, N times at the most, or as often as it does
+    /// Continue when the guest pauses, at most N times; without N, every time
     ///
-    /// Each part has cycles, a limit on cycles and a journal of its own. Journals are written one after the other;
-    /// files of segments are numbered on, the segments in them count from 0 in each part; and JSON lists the parts
-    /// before the last as "parts_before".
+    /// Each part has its own cycles, cycle limit and journal. Journals are concatenated. Segment files keep counting, but
+    /// the index inside each segment starts at 0 in each part. JSON lists all parts but the last as "parts_before".
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0xffffffffffffffff",
         hide_default_value = true, value_parser = number)]
     pub(crate) resume: Option<u64>,
 }
 
 impl ResumeArg {
-    /// On other machines nothing pauses.
+    /// Fails on other machines, where no guest pauses.
     pub(crate) fn check(&self, machine: MachineKind) -> Result<(), Failure> {
         match self.resume {
             Some(_) if machine != MachineKind::R0vm => Err(Failure::of_r0vm("--resume", machine)),
@@ -34,25 +35,26 @@ impl ResumeArg {
     }
 }
 
-/// How a session is driven.
+/// Drives one session.
 pub(crate) struct Drive {
-    /// Shows progress as long as this lasts.
+    /// Shows progress until it is dropped.
     _watch: Option<Watch>,
     resumes: u64,
 }
 
-/// Why it stopped: the library's error, or one of ours at a pause.
+/// Why a session stopped: an error of the library, or a failure of ours at a pause.
 pub(crate) enum Stopped {
     Run(Error),
     Pause(Failure),
 }
 
 impl Stopped {
-    /// What to say about it.
+    /// The failure to report.
     pub(crate) fn failure(self, guest: &Guest<'_>, session: &Session<'_>) -> Failure {
         match self {
             Stopped::Run(error) => {
-                let repeat = guest.repeat(session.report().as_ref(), session.stats().ecalls > 0);
+                let read = if session.stats().ecalls > 0 { OurInput::Read } else { OurInput::Unread };
+                let repeat = guest.repeat(session.report().as_ref(), read);
                 Failure::run(&error, &guest.loaded, session, &repeat)
             }
             Stopped::Pause(failure) => failure,
@@ -61,12 +63,12 @@ impl Stopped {
 }
 
 impl Drive {
-    /// Watches this session from now on.
+    /// Starts to show the progress of this session.
     pub(crate) fn new(session: &Session<'_>, progress: &Progress, resume: &ResumeArg) -> Drive {
         Drive { _watch: progress.watch(session.cancel_handle()), resumes: resume.resume.unwrap_or(0) }
     }
 
-    /// As [`Session::run_to`]. What a part that ended with a pause came to is shown to `part` before the next begins.
+    /// Like [`Session::run_to`]. Calls `part` with the report of each part that paused, before the next part starts.
     pub(crate) fn run_to(
         &mut self,
         session: &mut Session<'_>,

@@ -1,5 +1,6 @@
-//! The library's errors in the words of the command line: what happened, why, and which option helps. It must not know
-//! what a run is doing.
+//! Explains the library's errors in terms of the command line: what happened, why, and which option helps.
+//!
+//! It must not know what a run is doing.
 
 use std::error::Error as _;
 use std::io;
@@ -8,7 +9,7 @@ use tachy::risc0::MachineError;
 use tachy::risc0::host::HostError;
 use tachy::{Error, Limit};
 
-/// What an error says, what the errors behind it say, and what to do.
+/// The message of an error and of its sources, and what to do.
 pub(crate) fn explained(error: &Error) -> String {
     let mut text = match error {
         Error::Sink { place, source } if source.is::<io::Error>() => {
@@ -22,7 +23,7 @@ pub(crate) fn explained(error: &Error) -> String {
     text
 }
 
-/// An error and those behind it, each once.
+/// The messages of an error and its sources, each once.
 fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut link = error.source();
@@ -36,24 +37,24 @@ fn chain(error: &Error) -> String {
     text
 }
 
-/// What to do about an error at the command line, if that can be said.
+/// What to do about an error at the command line, if an option helps.
 pub(crate) fn hint(error: &Error) -> Option<String> {
     match error.risc0() {
         Some(MachineError::Host(error)) => return of_host(error),
-        Some(MachineError::SegmentTooSmall { .. }) => return Some("give a larger --po2".to_owned()),
+        Some(MachineError::SegmentTooSmall { .. }) => return Some("set a larger --po2".to_owned()),
         _ => {}
     }
     let hint = match error {
         Error::Limit(limit) => return Some(raise(limit.limit)),
         Error::Configuration { .. } => "see --region-instructions",
-        Error::Memory(_) => "raise the limit on memory (ulimit -v, or the container's)",
-        Error::Thread { .. } => "raise the limit on threads (ulimit -u), or give --execute-only",
+        Error::Memory(_) => "raise the memory limit (ulimit -v, or that of the container)",
+        Error::Thread { .. } => "raise the limit on threads (ulimit -u), or use --execute-only",
         _ => return None,
     };
     Some(hint.to_owned())
 }
 
-/// Which option raises a limit.
+/// The option that raises a limit.
 pub(crate) fn raise(limit: Limit) -> String {
     let option = match limit {
         Limit::Steps(_) => "--limit-steps",
@@ -62,24 +63,24 @@ pub(crate) fn raise(limit: Limit) -> String {
         Limit::Time(_) => "--limit-time",
         Limit::Cycles { .. } => "--limit-cycles",
     };
-    format!("raise {option} to get further")
+    format!("raise {option} to continue further")
 }
 
 fn of_host(error: &HostError) -> Option<String> {
     Some(match error {
-        HostError::OutputLimit { .. } => "raise --limit-output to get further".to_owned(),
+        HostError::OutputLimit { .. } => "raise --limit-output to continue further".to_owned(),
         HostError::Descriptor { verb: "reads from", descriptor } => format!("open it with --read-fd {descriptor}=FILE"),
         HostError::Descriptor { descriptor, .. } => format!("open it with --write-fd {descriptor}=FILE"),
         HostError::UnknownSyscall { .. } => {
-            "the command line answers RISC Zero's own system calls, a host built on the library may answer others"
+            "the command line supports RISC Zero's own system calls; a program that uses the library can add others"
                 .to_owned()
         }
         HostError::NoAssumption { claim, control_root } => {
             let [claim, root] =
                 [claim, control_root].map(|digest| tachy::risc0::Digest::from_bytes(*digest).to_string());
             match *control_root == [0; 32] {
-                true => format!("take it for granted with --assumption {claim}"),
-                false => format!("take it for granted with --assumption {claim}:{root}"),
+                true => format!("accept it with --assumption {claim}"),
+                false => format!("accept it with --assumption {claim}:{root}"),
             }
         }
         _ => return None,
@@ -94,7 +95,7 @@ mod tests {
     const PLACE: Place = Place { pc: 0x1_0000, step: 7 };
 
     #[test]
-    fn each_error_is_said_once_with_what_to_do() {
+    fn each_error_is_printed_once_with_advice() {
         let machine = |error| -> Error {
             MachineFailure { machine: MachineKind::R0vm, place: PLACE, error: Box::new(error) }.into()
         };
@@ -125,7 +126,7 @@ mod tests {
             (
                 machine(MachineError::SegmentTooSmall { po2: 13 }),
                 format!(
-                    "segments of 2^13 cycles are too small for the instruction that ends at {at}; give a larger --po2"
+                    "segments of 2^13 cycles are too small for the instruction that ends at {at}; set a larger --po2"
                 ),
             ),
         ];
@@ -133,11 +134,11 @@ mod tests {
             assert_eq!(explained(&error), expected);
         }
 
-        // What is to be given can be pasted.
+        // The option can be pasted.
         for (control_root, option) in [([0; 32], "01".repeat(32)), ([2; 32], "01".repeat(32) + ":" + &"02".repeat(32))]
         {
             let text = explained(&host(HostError::NoAssumption { claim: [1; 32], control_root }));
-            assert!(text.ends_with(&format!("; take it for granted with --assumption {option}")), "{text}");
+            assert!(text.ends_with(&format!("; accept it with --assumption {option}")), "{text}");
         }
     }
 }

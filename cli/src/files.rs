@@ -1,30 +1,31 @@
-//! The files that a command names, compared before any of them is touched.
+//! The files that a command names. They are compared before any of them is changed.
 //!
-//! Inputs are opened first. An output that is the same file as an input or as another output is refused: writing it would
-//! destroy what is to be read, or what was just written. Devices, pipes and sockets are exempt, since nothing in them can
-//! be overwritten. It must not know what is read or written.
+//! Inputs are opened first. An output that is the same file as an input or as another output is refused, since writing it
+//! would destroy the other one. Devices, pipes and sockets are exempt, since nothing in them can be overwritten. This
+//! module must not know what is read or written.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::ahead::Ahead;
 use crate::failure::Failure;
 use crate::output::{Output, Place};
 use crate::streams::open_input;
-use crate::values::Target;
+use crate::values::{InputPath, Target};
 
-/// All files that a command has named so far. Inputs come first.
+/// All files that a command has named so far, inputs first.
 pub(crate) struct Files {
     known: Vec<Known>,
-    /// The option that reads standard input.
-    stdin: Option<String>,
+    /// The input that is standard input.
+    stdin: Option<InputName>,
 }
 
-/// A file that somebody named, or that a standard stream goes to.
+/// A file that the user named, or that a standard stream is open on.
 struct Known {
     name: String,
     identity: Identity,
@@ -35,7 +36,7 @@ struct Known {
 enum Role {
     Input,
     Output,
-    /// Standard output or standard error, which a shell has opened.
+    /// Standard output or standard error, which the shell opened.
     Stream,
 }
 
@@ -44,9 +45,9 @@ enum Role {
 enum Identity {
     /// A regular file.
     File { device: u64, inode: u64 },
-    /// A file that does not exist yet: its folder, and its name there.
+    /// A file that does not exist yet: its folder and its name there.
     New { device: u64, inode: u64, name: OsString },
-    /// All files in a folder whose names begin with this.
+    /// All files in a folder whose names start with a prefix.
     Prefix { device: u64, inode: u64, prefix: &'static str },
 }
 
@@ -66,9 +67,41 @@ impl Identity {
     }
 }
 
-/// Something to read, which was tried to open.
+/// What an input is, for messages.
+#[derive(Debug, Clone)]
+pub(crate) enum InputName {
+    Program,
+    /// The file of an option, such as `--stdin`.
+    Option(String),
+}
+
+impl InputName {
+    /// The input of this option.
+    pub(crate) fn option(name: impl Into<String>) -> InputName {
+        InputName::Option(name.into())
+    }
+
+    /// The input in a sentence about its file.
+    fn noun(&self) -> &'static str {
+        match self {
+            InputName::Program => "the program",
+            InputName::Option(_) => "the input",
+        }
+    }
+}
+
+impl fmt::Display for InputName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            InputName::Program => "the program",
+            InputName::Option(option) => option,
+        })
+    }
+}
+
+/// An input, with the file or the reason why it could not be opened.
 pub(crate) struct Input {
-    path: PathBuf,
+    path: InputPath,
     opened: Result<File, Failure>,
 }
 
@@ -83,20 +116,20 @@ impl Input {
         Ok(Box::new(Ahead::new(self.opened?)))
     }
 
-    /// Its name, as it was given.
-    pub(crate) fn path(&self) -> &Path {
+    /// Its path, as the user wrote it.
+    pub(crate) fn path(&self) -> &InputPath {
         &self.path
     }
 }
 
 impl Files {
-    /// None yet but where our own streams go.
+    /// Knows only the files that standard output and standard error are open on.
     pub(crate) fn new() -> Files {
         let mut files = Files { known: Vec::new(), stdin: None };
         let streams = [("standard output", io::stdout().as_fd().try_clone_to_owned())];
         let streams = streams.into_iter().chain([("standard error", io::stderr().as_fd().try_clone_to_owned())]);
         for (name, stream) in streams {
-            // A stream that is closed is no file that could be lost.
+            // A closed stream is not a file that could be overwritten.
             if let Some(identity) =
                 stream.and_then(|stream| File::from(stream).metadata()).ok().as_ref().and_then(Identity::of)
             {
@@ -106,40 +139,41 @@ impl Files {
         files
     }
 
-    /// Opens something to read; `-` is standard input. Whether that failed is told when it is used.
+    /// Opens an input. A failure to open it is reported when the input is used.
     ///
     /// # Errors
-    /// If standard output or standard error goes to the same file, or standard input is read twice.
-    pub(crate) fn input(&mut self, name: &str, path: &Path) -> Result<Input, Failure> {
-        let opened = match path.as_os_str() == "-" {
-            true => self.stdin(name)?,
-            false if name.starts_with("--") => open_input("the input", path),
-            false => open_input(name, path),
+    /// If standard output or standard error goes to the same file, or if two inputs read standard input.
+    pub(crate) fn input(&mut self, name: InputName, path: &InputPath) -> Result<Input, Failure> {
+        let opened = match path {
+            InputPath::Stdin => self.stdin(&name)?,
+            InputPath::File(path) => open_input(name.noun(), path),
         };
         let identity = match &opened {
             Ok(file) => file.metadata().ok().as_ref().and_then(Identity::of),
-            // It may be what an output is going to make.
-            Err(_) => Place::of(path).ok().and_then(|place| identity_at(&place)),
+            // An output may create the file.
+            Err(_) => Place::of(path.as_path()).ok().and_then(|place| identity_at(&place)),
         };
-        if path.as_os_str() != "-" {
+        if let InputPath::File(path) = path {
             let others = self.known.iter().filter(|known| known.role != Role::Input);
-            refuse(name, path, identity.as_ref(), others)?;
+            refuse(&name.to_string(), path, identity.as_ref(), others)?;
         }
-        self.known.extend(identity.map(|identity| Known { name: name.to_owned(), identity, role: Role::Input }));
-        Ok(Input { path: path.to_owned(), opened })
+        self.known.extend(identity.map(|identity| Known { name: name.to_string(), identity, role: Role::Input }));
+        Ok(Input { path: path.clone(), opened })
     }
 
-    /// Standard input for this option alone.
-    fn stdin(&mut self, name: &str) -> Result<Result<File, Failure>, Failure> {
+    /// Standard input, which only one input may read.
+    fn stdin(&mut self, name: &InputName) -> Result<Result<File, Failure>, Failure> {
         if let Some(other) = &self.stdin {
-            return Err(Failure::usage(&format!("{other} and {name} both read standard input: give one a FILE")));
+            return Err(Failure::usage(&format!(
+                "{other} and {name} both read standard input; use a FILE for one of them"
+            )));
         }
-        self.stdin = Some(name.to_owned());
+        self.stdin = Some(name.clone());
         let stream = io::stdin().as_fd().try_clone_to_owned().map(File::from);
         Ok(stream.map_err(|error| Failure::input("standard input", Path::new("-"), &error)))
     }
 
-    /// What the guest reads where nothing else is named: its own input may be a file, too.
+    /// Adds our standard input, which the guest reads by default and which may be a file.
     pub(crate) fn standard_input(&mut self) {
         let stream = io::stdin().as_fd().try_clone_to_owned();
         let identity = stream.and_then(|stream| File::from(stream).metadata()).ok().as_ref().and_then(Identity::of);
@@ -147,7 +181,7 @@ impl Files {
         self.known.extend(identity.map(|identity| Known { name, identity, role: Role::Input }));
     }
 
-    /// Something to write, which is not touched before it is opened.
+    /// Adds an output. Its file is not changed before it is opened.
     ///
     /// # Errors
     /// If it is the same file as an input or another output.
@@ -165,7 +199,7 @@ impl Files {
         Ok(Output::new(&shown, place.unwrap_or_else(Place::Refused)))
     }
 
-    /// All files in a folder whose names begin with this are outputs.
+    /// Adds all files in a folder whose names start with a prefix as outputs.
     pub(crate) fn folder(&mut self, name: &str, folder: &Path, prefix: &'static str) {
         if let Ok(metadata) = fs::metadata(folder) {
             let identity = Identity::Prefix { device: metadata.dev(), inode: metadata.ino(), prefix };
@@ -174,7 +208,7 @@ impl Files {
     }
 }
 
-/// The file there, if it is a regular one.
+/// The identity of the file at a place, if it is a regular file.
 fn identity_at(place: &Place) -> Option<Identity> {
     match place {
         Place::File { old: Some(old), .. } => Identity::of(old),
@@ -183,7 +217,7 @@ fn identity_at(place: &Place) -> Option<Identity> {
     }
 }
 
-/// A name that is free: that of its folder, and its own.
+/// The identity of a file that does not exist yet.
 fn new_file(path: &Path) -> io::Result<Identity> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -191,7 +225,7 @@ fn new_file(path: &Path) -> io::Result<Identity> {
     Ok(Identity::New { device: metadata.dev(), inode: metadata.ino(), name: name.to_owned() })
 }
 
-/// Fails if this file is one of the others.
+/// Fails if a file is one of the others.
 fn refuse<'a>(
     name: &str,
     path: &Path,
@@ -202,8 +236,8 @@ fn refuse<'a>(
     let Some(other) = others.into_iter().find(same) else { return Ok(()) };
     let path = path.display();
     let advice = match other.role {
-        Role::Input => "it would be overwritten, write to another file",
-        Role::Output | Role::Stream => "give each a file of its own",
+        Role::Input => "it would be overwritten; write to another file",
+        Role::Output | Role::Stream => "use a separate file for each",
     };
     Err(Failure::usage(&format!("{} and {name} are the same file, {path}: {advice}", other.name)))
 }

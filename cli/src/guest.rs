@@ -1,30 +1,30 @@
-//! A guest made ready: program read, streams chosen.
+//! Prepares a guest: reads its program and opens its streams.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::path::Path;
 
 use tachy::risc0::Report;
 use tachy::{CancelHandle, Engine, Env, MachineKind, Session, Status};
 
 use crate::args::{GuestArgs, argv};
-use crate::failure::{Failure, PAUSED};
-use crate::files::{Files, Input};
+use crate::failure::Failure;
+use crate::files::{Files, Input, InputName};
 use crate::interrupt;
+use crate::kind::Code;
 use crate::load::Loaded;
 use crate::output::{Output, Writer};
 use crate::progress::Progress;
-use crate::repeat::Repeat;
+use crate::repeat::{OurInput, Repeat};
 use crate::risc0::args::R0vmArgs;
 use crate::risc0::facts;
 use crate::risc0::host::surroundings;
 use crate::risc0::seed::Seed;
 use crate::risc0::segments::{Folder, SEGMENT_NAME};
-use crate::streams::{Sink, Source, Streams, say, stderr, stdin, stdout};
-use crate::values::target;
+use crate::streams::{GuestStdout, Sink, Source, Streams, say, stderr, stdin, stdout};
+use crate::values::{InputPath, target};
 use crate::waiting::Waiting;
 
-/// The files that a guest's options name: inputs opened, outputs not yet touched.
+/// The files that a guest's options name. Inputs are open, outputs are not changed yet.
 pub(crate) struct GuestFiles {
     program: Input,
     stdin: Option<Input>,
@@ -35,18 +35,18 @@ pub(crate) struct GuestFiles {
 }
 
 impl GuestFiles {
-    /// Claims them all.
+    /// Claims all of them.
     ///
     /// # Errors
-    /// Where an output is also something else, or the folder for segments has some.
+    /// If an output is also another file of the command, or if the folder for segments has segments.
     pub(crate) fn claim(args: &GuestArgs, files: &mut Files) -> Result<GuestFiles, Failure> {
-        let program = files.input("the program", &args.program)?;
-        let stdin = args.stdin.as_deref().map(|path| files.input("--stdin", path)).transpose()?;
+        let program = files.input(InputName::Program, &args.program)?;
+        let stdin = args.stdin.as_ref().map(|path| files.input(InputName::option("--stdin"), path)).transpose()?;
         if stdin.is_none() {
             files.standard_input();
         }
         let read_fd = args.r0vm.read_fd.iter().map(|(descriptor, path)| {
-            let input = files.input(&format!("--read-fd {descriptor}"), path)?;
+            let input = files.input(InputName::option(format!("--read-fd {descriptor}")), path)?;
             Ok((*descriptor, input))
         });
         let read_fd = read_fd.collect::<Result<_, Failure>>()?;
@@ -64,30 +64,30 @@ impl GuestFiles {
     }
 }
 
-/// A program and how it is to be run.
+/// A program and how to run it.
 pub(crate) struct Guest<'a> {
     args: &'a GuestArgs,
     pub(crate) loaded: Loaded,
     stdin: Option<Input>,
     read_fd: Vec<(u32, Input)>,
     write_fd: Vec<(u32, Output)>,
-    /// What its random bytes follow from.
+    /// The seed of its random bytes.
     pub(crate) seed: Seed,
-    /// Where its journal goes, if it has one and it is wanted.
+    /// The file for its journal, if the user wants it.
     journal: Output,
     journal_writer: Option<Writer>,
     segments: Option<Folder>,
 }
 
 impl<'a> Guest<'a> {
-    /// Reads the program. Random bytes follow from the seed that was given, or else from this one.
+    /// Reads the program. `seed` gives the seed of its random bytes if the options do not.
     pub(crate) fn read(
         args: &'a GuestArgs,
         files: GuestFiles,
         seed: impl FnOnce() -> Result<Seed, Failure>,
     ) -> Result<Guest<'a>, Failure> {
         let GuestFiles { program, stdin, read_fd, write_fd, mut journal, segments } = files;
-        args.r0vm.contradiction(args.stdin.is_some())?;
+        args.r0vm.contradiction(args.stdin.as_ref())?;
         let loaded = Loaded::read(program, args.conditions.machine())?;
         args.r0vm.check(loaded.machine)?;
         let seed = args.r0vm.random_seed().map_or_else(seed, Ok)?;
@@ -95,12 +95,11 @@ impl<'a> Guest<'a> {
         Ok(Guest { args, loaded, stdin, read_fd, write_fd, seed, journal, journal_writer, segments })
     }
 
-    /// A session at its first step, whose streams `progress` gives way to. Where our own output takes stdout, the
-    /// guest's goes to stderr.
+    /// Starts a session. `progress` makes room for the session's output.
     pub(crate) fn start(
         &mut self,
         engine: Engine,
-        stdout_taken: bool,
+        guest_stdout: GuestStdout,
         progress: &Progress,
     ) -> Result<Session<'static>, Failure> {
         let builder = self.args.conditions.builder(engine, self.loaded.machine);
@@ -108,14 +107,19 @@ impl<'a> Guest<'a> {
         let cancel = self.begin();
         let mut write_fd: Vec<Sink> = Vec::new();
         for (descriptor, output) in &mut self.write_fd {
-            match stdout_taken && output.is_stdout() {
-                true => write_fd.push((*descriptor, Box::new(Waiting::new(stderr()?)))),
-                false => write_fd.push((*descriptor, Box::new(output.open()?))),
+            match guest_stdout {
+                GuestStdout::Stderr if output.is_stdout() => {
+                    write_fd.push((*descriptor, Box::new(Waiting::new(stderr()?))));
+                }
+                _ => write_fd.push((*descriptor, Box::new(output.open()?))),
             }
         }
         let streams = Streams {
             stdin: self.input(progress)?,
-            stdout: progress.beside(if stdout_taken { stderr()? } else { stdout()? }),
+            stdout: progress.beside(match guest_stdout {
+                GuestStdout::Stdout => stdout()?,
+                GuestStdout::Stderr => stderr()?,
+            }),
             stderr: progress.beside(stderr()?),
             kernel: progress.beside(stderr()?),
             read_fd: self.inputs()?,
@@ -126,7 +130,7 @@ impl<'a> Guest<'a> {
         executor.start(self.env(streams)?.cancel_handle(cancel)).map_err(|error| Failure::library(&error))
     }
 
-    /// Surroundings with the same input and without output, but for segments.
+    /// An environment with the same input, and with segments as the only output.
     pub(crate) fn quiet_env(&mut self) -> Result<Env<'static>, Failure> {
         let cancel = self.begin();
         let mut write_fd: Vec<Sink> = Vec::new();
@@ -141,21 +145,21 @@ impl<'a> Guest<'a> {
         Ok(self.env(streams)?.cancel_handle(cancel))
     }
 
-    /// Signals and the limit on time end the run from now on.
+    /// From now on, signals and the time limit end the run.
     fn begin(&self) -> CancelHandle {
         interrupt::begin(self.args.conditions.limits().time)
     }
 
-    /// What the guest reads as its standard input: on machine `r0vm` nothing unless it is named, as RISC Zero does it.
+    /// The guest's standard input. On machine `r0vm` it is empty by default, as with RISC Zero's tools.
     fn input(&mut self, progress: &Progress) -> Result<Box<dyn Read + Send>, Failure> {
         Ok(match self.stdin.take() {
-            Some(input) if input.path().as_os_str() != "-" => input.stream()?,
+            Some(input) if *input.path() != InputPath::Stdin => input.stream()?,
             None if self.loaded.machine == MachineKind::R0vm => Box::new(io::empty()),
             _ => progress.before(Waiting::new(stdin()?)),
         })
     }
 
-    /// What it reads besides.
+    /// The other descriptors that it reads.
     fn inputs(&mut self) -> Result<Vec<Source>, Failure> {
         let inputs = self.read_fd.drain(..);
         inputs.map(|(descriptor, input)| Ok((descriptor, input.stream()?))).collect()
@@ -166,45 +170,47 @@ impl<'a> Guest<'a> {
         env(self.loaded.machine, program, args, r0vm, streams, self.seed)
     }
 
-    /// The commands that do again what it did; it may have read what it finds without being told.
-    pub(crate) fn repeat(&self, report: Option<&Report>, may_have_read: bool) -> Repeat {
-        let reads_ours = match &self.args.stdin {
-            Some(path) => path.as_os_str() == "-",
-            None => may_have_read && self.loaded.machine != MachineKind::R0vm,
+    /// The commands that repeat the run. `default_input` says whether the guest may have read our standard input by default.
+    pub(crate) fn repeat(&self, report: Option<&Report>, default_input: OurInput) -> Repeat {
+        let input = match &self.args.stdin {
+            Some(InputPath::Stdin) => OurInput::Read,
+            Some(InputPath::File(_)) => OurInput::Unread,
+            None if self.loaded.machine == MachineKind::R0vm => OurInput::Unread,
+            None => default_input,
         };
         let is_given = self.args.r0vm.random_seed().is_some();
         let seed = Some(self.seed).filter(|_| is_given || report.is_some_and(facts::is_random));
-        Repeat::of_guest(self.args, reads_ours, seed)
+        Repeat::of_guest(self.args, input, seed)
     }
 
-    /// What is left to do after the last step on machine `r0vm`: the journal, and a word about a pause. The exit code of a
-    /// guest that ended as it did, if that is not the guest's own.
+    /// Writes the journal after the last step and reports a pause. Returns the exit code of a pause, or `None` where the
+    /// guest's own code counts.
     pub(crate) fn finish(&self, status: Status, report: Option<&Report>) -> Result<Option<u8>, Failure> {
         self.write_journal(report)?;
         let Status::Paused { code } = status else { return Ok(None) };
-        say(&format!("tachy: the guest paused with code {code}; with --resume it goes on\n"));
-        Ok(Some(PAUSED))
+        say(&format!("tachy: the guest paused with code {code}; --resume continues it\n"));
+        Ok(Some(Code::Paused as u8))
     }
 
-    /// Writes the journal, if it is wanted and counts.
+    /// Writes the journal, if the user wants it and the guest committed to it.
     pub(crate) fn write_journal(&self, report: Option<&Report>) -> Result<(), Failure> {
         let journal = report.and_then(|report| report.journal.as_ref());
         let (Some(mut writer), Some(journal)) = (self.journal_writer.clone(), journal) else { return Ok(()) };
         writer.write_all(&journal.bytes).map_err(|error| Failure::output("the journal", &error))
     }
 
-    /// The run is over, whichever way: what was written gets its name.
+    /// Gives the outputs their names, however the run ended.
     pub(crate) fn commit(&mut self) -> Result<(), Failure> {
         let written = self.write_fd.iter_mut().map(|(_, output)| output.commit());
-        // All are tried, and the first failure counts.
+        // All are committed, and the first failure is returned.
         written.fold(self.journal.commit(), Result::and)
     }
 }
 
-/// A guest's surroundings on its machine.
+/// The environment of a guest on its machine.
 pub(crate) fn env(
     machine: MachineKind,
-    program: &Path,
+    program: &InputPath,
     args: &[OsString],
     r0vm: &R0vmArgs,
     streams: Streams,

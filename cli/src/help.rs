@@ -2,14 +2,12 @@
 
 use std::fmt::Write as _;
 
-use tachy::Error;
+use crate::kind::{Code, Kind};
 
-use crate::failure::{CODES, OWN_KINDS, PAUSED, UNREAD, exit_code};
-
-/// Whose help it is.
+/// The command whose help it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// That of the program itself, for all commands.
+    /// The program itself, with all its commands.
     All,
     Run,
     Trace,
@@ -18,91 +16,93 @@ pub(crate) enum Scope {
     Bench,
 }
 
-/// Signals give exit codes from here on.
-const SIGNALS: u8 = 128;
+impl Kind {
+    /// Whether both engines of `diff` may agree on a failure of this kind.
+    pub(crate) fn is_agreement(self) -> bool {
+        matches!(
+            self,
+            Kind::Trap
+                | Kind::StepLimit
+                | Kind::MemoryLimit
+                | Kind::OutputLimit
+                | Kind::TimeLimit
+                | Kind::CycleLimit
+                | Kind::Host
+                | Kind::GuestPanic
+                | Kind::BigInt
+                | Kind::Machine
+                | Kind::SegmentTooSmall
+        )
+    }
 
-/// Kinds that no command gives: each runs a session once, forks nowhere and takes no trace events.
-const LIBRARY_ALONE: [&str; 5] = ["ended", "broken", "unfinished", "forked", "event"];
-/// Kinds of errors in which both engines of `diff` may agree.
-pub(crate) const AGREED: [&str; 11] = [
-    "trap",
-    "step-limit",
-    "memory-limit",
-    "output-limit",
-    "time-limit",
-    "cycle-limit",
-    "host",
-    "guest-panic",
-    "bigint",
-    "machine",
-    "segment-too-small",
-];
-/// Kinds that `info` gives, which runs nothing.
-const OF_INFO: [&str; 4] = ["program", "usage", "input", "output"];
-/// Kinds that `bench` does not give: it takes no limit on cycles, makes no segments, and ends with a limit on steps as
-/// with any other end.
-const NOT_OF_BENCH: [&str; 5] = ["step-limit", "cycle-limit", "sink", "segment", "thread"];
+    /// Whether only other users of the library see this kind. A command runs a session once, does not fork and takes no
+    /// trace events.
+    fn is_of_library_alone(self) -> bool {
+        matches!(self, Kind::Ended | Kind::Broken | Kind::Unfinished | Kind::Forked | Kind::Event)
+    }
+}
 
 impl Scope {
     /// Whether a command can fail in this way.
-    fn gives(self, kind: &str) -> bool {
-        let own = !LIBRARY_ALONE.contains(&kind);
+    fn gives(self, kind: Kind) -> bool {
+        let is_of_command = !kind.is_of_library_alone();
         match self {
             Scope::All => true,
-            Scope::Run | Scope::Trace => own && kind != "contender",
-            // A difference is its result.
-            Scope::Diff => own && !["contender", "difference"].contains(&kind),
-            Scope::Info => OF_INFO.contains(&kind),
-            Scope::Bench => own && !NOT_OF_BENCH.contains(&kind),
+            Scope::Run | Scope::Trace => is_of_command && kind != Kind::Contender,
+            // A difference is a result of diff.
+            Scope::Diff => is_of_command && !matches!(kind, Kind::Contender | Kind::Difference),
+            // Info runs nothing.
+            Scope::Info => matches!(kind, Kind::Program | Kind::Usage | Kind::Input | Kind::Output),
+            // Bench has no cycle limit, makes no segments, and reaches a step limit as it reaches any other end.
+            Scope::Bench => {
+                is_of_command
+                    && !matches!(kind, Kind::StepLimit | Kind::CycleLimit | Kind::Sink | Kind::Segment | Kind::Thread)
+            }
         }
     }
 
-    /// The exit code of a failure.
-    fn exit_code(self, kind: &str) -> u8 {
-        match self == Scope::Diff && AGREED.contains(&kind) {
-            true => 0,
-            false => exit_code(kind),
-        }
+    /// The exit code of a failure; none where the command succeeds with it.
+    fn code(self, kind: Kind) -> Option<Code> {
+        (self != Scope::Diff || !kind.is_agreement()).then(|| kind.code())
     }
 
-    /// Whether a command ends with this.
-    fn ends_with(self, code: u8, kinds: &[(&str, &str)]) -> bool {
-        let differs = self == Scope::Diff && code == exit_code("difference");
-        let pauses = code == PAUSED && matches!(self, Scope::All | Scope::Run | Scope::Trace);
-        let is_signal = code >= SIGNALS && code != exit_code("cancelled");
-        let by_signal = is_signal && (code == UNREAD || self.gives("cancelled"));
-        differs || pauses || by_signal || kinds.iter().any(|(kind, _)| self.exit_code(kind) == code)
+    /// Whether a command can end with this code.
+    fn ends_with(self, code: Code) -> bool {
+        let differs = self == Scope::Diff && code == Kind::Difference.code();
+        let pauses = code == Code::Paused && matches!(self, Scope::All | Scope::Run | Scope::Trace);
+        let by_signal = code.is_signal() && (code == Code::Unread || self.gives(Kind::Cancelled));
+        let fails = Kind::ALL.into_iter().any(|kind| self.gives(kind) && self.code(kind) == Some(code));
+        differs || pauses || by_signal || fails
     }
 
-    /// What 0 means.
+    /// The meaning of exit code 0.
     fn success(self) -> &'static str {
         match self {
-            Scope::All => "all went well; or, with run, the guest's own code",
-            Scope::Run => "the guest's own code, as any other that is not below",
-            Scope::Trace => "the guest ended, with whatever code, or --to was reached",
-            Scope::Diff => "all rows agree, and both engines end alike, be it with an error",
-            Scope::Info => "all went well",
-            Scope::Bench => "all was measured",
+            Scope::All => "success; with run, the guest's own code",
+            Scope::Run => "the guest's own code, like any other code that is not listed below",
+            Scope::Trace => "the guest ended, with any code, or the run reached --to",
+            Scope::Diff => "all rows agree, and both engines end alike, even with an error",
+            Scope::Info => "success",
+            Scope::Bench => "all programs were measured",
         }
     }
 }
 
 /// Examples, exit codes and kinds of errors.
 pub(crate) fn help(scope: Scope, examples: &str) -> String {
-    let kinds = Error::KINDS.iter().chain(&OWN_KINDS).copied();
-    let kinds: Vec<(&str, &str)> = kinds.filter(|(kind, _)| scope.gives(kind)).collect();
     let mut text = format!("Examples:\n{examples}\nExit codes:\n    0  {}\n", scope.success());
     // Writing to a string does not fail.
-    for (code, meaning) in CODES.into_iter().filter(|(code, _)| scope.ends_with(*code, &kinds)) {
-        let _ = writeln!(text, "  {code:>3}  {meaning}");
+    for code in Code::ALL.into_iter().filter(|code| scope.ends_with(*code)) {
+        let _ = writeln!(text, "  {:>3}  {}", code as u8, code.meaning());
     }
     if matches!(scope, Scope::All | Scope::Run) {
-        text.push_str("With run, a guest's own code may look like one of these; --json tells them apart.\n");
+        text.push_str("With run, the guest's own code may equal one of these; --json tells them apart.\n");
     }
     if scope != Scope::Info {
         text.push_str("\nKinds of errors in JSON, with their exit codes:\n");
-        for (kind, meaning) in kinds {
-            let _ = writeln!(text, "  {kind:<17} {:>3}  {meaning}", scope.exit_code(kind));
+        for kind in Kind::ALL.into_iter().filter(|kind| scope.gives(*kind)) {
+            let code = scope.code(kind).map_or(0, |code| code as u8);
+            let _ = writeln!(text, "  {:<17} {code:>3}  {}", kind.name(), kind.meaning());
         }
     }
     if scope != Scope::All {
@@ -111,12 +111,29 @@ pub(crate) fn help(scope: Scope, examples: &str) -> String {
     text
 }
 
-/// What becomes of outputs.
+/// How outputs are written.
 const FILES: &str = "
 Files:
-  An output that is the same file as an input or another output is refused with 64, before
-  anything is touched. A file gets its name, and replaces what had it, when the command is done:
-  also when a limit, a trap or Ctrl-C ends a run, and never when a write to it has failed.
-  Devices, pipes and /dev/stdout are written straight into, and options may share them.
-  - is standard input for PROGRAM, --stdin and --read-fd, and standard output for outputs.
+  An output that is the same file as an input or another output is refused with code 64,
+  before anything is changed. A file appears under its name, and replaces an older one, when
+  the command ends. This includes runs that a limit, a trap or Ctrl-C ends. A file is not
+  replaced if a write to it failed. Devices, pipes and /dev/stdout are written directly, and
+  several options may share them. - means standard input for PROGRAM, --stdin and --read-fd,
+  and standard output for outputs.
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_and_code_is_documented() {
+        let help = help(Scope::All, "");
+        for kind in Kind::ALL {
+            assert!(help.contains(&format!("  {} ", kind.name())), "{kind:?}");
+        }
+        for code in Code::ALL {
+            assert!(help.contains(&format!("  {:>3}  {}\n", code as u8, code.meaning())), "{code:?}");
+        }
+    }
+}

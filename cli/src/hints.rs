@@ -1,5 +1,6 @@
-//! What a trap most likely comes from, where the program's file or the machine's state tells: built for another machine,
-//! for another zkVM, or with its stack used up. Guesses are said as such; a trap without one is told as it is.
+//! The likely cause of a trap, if the program's file or the machine's state shows one.
+//!
+//! A program may be built for another machine or another zkVM, or its stack may be full. Guesses are worded as guesses.
 
 use tachy::program::unsupported_flags;
 use tachy::risc0::{USER_END, USER_ENTRY_ADDRESS};
@@ -7,7 +8,7 @@ use tachy::{Cause, Error, MachineKind, Program, Session, Trap};
 
 use crate::load::Loaded;
 
-/// Parts of names that a zkVM's guest library leaves in its guests.
+/// Parts of the symbol names that the guest library of a zkVM leaves in its guests.
 const LIBRARIES: [(&str, &str); 6] = [
     ("risc0_zkvm", RISC_ZERO),
     ("sp1_zkvm", "SP1"),
@@ -18,18 +19,18 @@ const LIBRARIES: [(&str, &str); 6] = [
 ];
 const RISC_ZERO: &str = "RISC Zero";
 
-/// Where guests of RISC Zero begin; below lies their stack. Others took that over.
+/// Where the code of RISC Zero's guests starts; their stack is below. Some other zkVMs use the same layout.
 const GUEST_TEXT: std::ops::Range<u32> = 0x0020_0000..0x0021_0000;
 
-/// The opcodes that RISC-V leaves to extensions of anyone's own: custom-0 to custom-3.
+/// The opcodes that RISC-V reserves for custom extensions: custom-0 to custom-3.
 const CUSTOM_OPCODES: [u32; 4] = [0x0b, 0x2b, 0x5b, 0x7b];
 
 const SP: usize = 2;
 
-/// Sentences about a trap, if there is something to say.
+/// The likely causes of a trap, one sentence each.
 pub(crate) fn hints(error: &Error, loaded: &Loaded, session: &Session<'_>) -> Vec<String> {
     let Error::Trap(trap) = error else { return Vec::new() };
-    // A trap in the kernel is about the call that it serves.
+    // A trap in the kernel concerns the call that the kernel serves.
     let is_served = session.served_ecall().is_some();
     let library = library(&loaded.program);
     let hints = [
@@ -41,7 +42,7 @@ pub(crate) fn hints(error: &Error, loaded: &Loaded, session: &Session<'_>) -> Ve
     hints.into_iter().flatten().collect()
 }
 
-/// R0VM's loader does not look at what a program was compiled for.
+/// R0VM's loader does not check the extensions that a program was compiled for.
 fn features(trap: &Trap, loaded: &Loaded) -> Option<String> {
     let is_about_code = matches!(trap.cause, Cause::IllegalInstruction | Cause::InstructionMisaligned);
     let error = is_about_code.then(|| unsupported_flags(loaded.user_elf())).flatten()?;
@@ -54,22 +55,22 @@ fn stack_used_up(trap: &Trap, session: &Session<'_>) -> Option<String> {
         return None;
     }
     match session.machine().stack() {
-        // As far below as a large array may take sp at once.
+        // The distance by which a large array may move sp at once.
         Some((bottom, top)) => (bottom.saturating_sub(1 << 28) < sp && address < bottom).then(|| {
             let mebibytes = (top - bottom) >> 20;
-            format!("the stack ({mebibytes} MiB, down to {bottom:#010x}) is used up: sp is {sp:#010x}")
+            format!("the stack ({mebibytes} MiB, down to {bottom:#010x}) is full: sp is {sp:#010x}")
         }),
-        // There the program chooses.
+        // On this machine the program chooses its stack.
         None => (!(USER_ENTRY_ADDRESS..USER_END).contains(&sp)).then(|| {
             format!(
-                "sp is {sp:#010x}, outside of {USER_ENTRY_ADDRESS:#010x}..{USER_END:#010x}: the stack is used up, or was \
-                 never set up"
+                "sp is {sp:#010x}, outside of {USER_ENTRY_ADDRESS:#010x}..{USER_END:#010x}: the stack is full, or the \
+                 program never set it up"
             )
         }),
     }
 }
 
-/// The zkVM whose library the program was built with, by the names of its functions.
+/// The zkVM whose guest library the program contains, by its symbol names.
 fn library(program: &Program) -> Option<&'static str> {
     let names = || program.symbols().iter().map(|symbol| symbol.name.as_str());
     LIBRARIES.iter().find(|(part, _)| names().any(|name| name.contains(part))).map(|&(_, zkvm)| zkvm)
@@ -77,31 +78,31 @@ fn library(program: &Program) -> Option<&'static str> {
 
 fn other_zkvm(trap: &Trap, library: Option<&str>) -> Option<String> {
     if let Some(zkvm) = library.filter(|&zkvm| zkvm != RISC_ZERO) {
-        return Some(format!("by the names of its functions it is a guest of {zkvm}, which Tachy does not run"));
+        return Some(format!("its symbol names show a guest of {zkvm}, which Tachy does not run"));
     }
     let is_custom = trap.cause == Cause::IllegalInstruction && CUSTOM_OPCODES.contains(&(trap.insn & 0x7f));
     is_custom.then(|| {
-        "the word is an instruction of someone's own extension, as guests of OpenVM have them; Tachy runs plain RV32IM and \
-         guests of RISC Zero"
+        "the word is an instruction of a custom extension, which guests of OpenVM use; Tachy runs plain RV32IM and guests \
+         of RISC Zero"
             .to_owned()
     })
 }
 
-/// On machine `bare`, where a guest of RISC Zero starts with no stack where it expects one.
+/// A guest of RISC Zero on machine `bare`, which does not set up the stack that it expects.
 fn wrong_machine(trap: &Trap, program: &Program, machine: MachineKind, library: Option<&str>) -> Option<String> {
     if machine != MachineKind::Bare || library.is_some_and(|zkvm| zkvm != RISC_ZERO) {
         return None;
     }
     if library.is_some() {
-        return Some("by the names of its functions it is a guest of RISC Zero: run it with --machine r0vm".to_owned());
+        return Some("its symbol names show a guest of RISC Zero: run it with --machine r0vm".to_owned());
     }
     let text = program.segments().first().map(|segment| segment.address)?;
     let is_below = matches!(trap.cause, Cause::LoadFault | Cause::StoreFault)
         && GUEST_TEXT.contains(&text)
         && (USER_ENTRY_ADDRESS..text).contains(&trap.address);
     is_below.then(|| {
-        "it is laid out like a guest of RISC Zero, whose stack lies below its code: run it with --machine r0vm; guests of \
-         SP1 and OpenVM are laid out like that too, and are not run"
+        "its memory layout is that of a guest of RISC Zero, whose stack is below its code: run it with --machine r0vm; \
+         guests of SP1 and OpenVM have the same layout, and Tachy does not run them"
             .to_owned()
     })
 }

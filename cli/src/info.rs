@@ -1,7 +1,6 @@
-//! `tachy info`: what a program is, without running it.
+//! `tachy info`: describes a program without running it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -10,26 +9,26 @@ use tachy::program::SymbolKind;
 
 use crate::args::{JsonArg, MachineArg};
 use crate::failure::Failure;
-use crate::files::Files;
+use crate::files::{Files, InputName};
 use crate::help::{Scope, help};
 use crate::load::Loaded;
 use crate::report::write_json;
 use crate::text::{count, grouped, symbol};
-use crate::values::Target;
+use crate::values::{InputPath, Target};
 
 const EXAMPLES: &str = "  tachy info guests/bin/sha256.elf
   tachy info --json --symbols guests/r0vm/bin/hello.bin
 ";
 
-/// Show what a program is: entry, segments, symbols, sizes, digest, and its image id if it is one for R0VM
+/// Show a program's entry, segments, symbols, sizes and digest, and the image id of a program for R0VM
 #[derive(Args)]
 #[command(after_long_help = help(Scope::Info, EXAMPLES))]
 pub(crate) struct Info {
-    /// Static RV32IM executable (ELF), or RISC Zero program binary; - is standard input
+    /// Static RV32IM executable (ELF) or RISC Zero program binary (R0BF); - means standard input
     #[arg(value_name = "PROGRAM")]
-    program: PathBuf,
+    program: InputPath,
 
-    /// List the symbols too
+    /// Also list the symbols
     #[arg(long)]
     symbols: bool,
 
@@ -43,7 +42,7 @@ pub(crate) struct Info {
 #[derive(Serialize)]
 struct Facts {
     program_digest: String,
-    /// Only of a program for R0VM, as is the entry of its user program.
+    /// Only for a program for R0VM, like the entry of its user program.
     image_id: Option<String>,
     user_entry: Option<u32>,
     entry: u32,
@@ -62,7 +61,7 @@ struct SegmentFacts {
 impl Info {
     pub(crate) fn main(&self) -> Result<u8, Failure> {
         let mut files = Files::new();
-        let program = files.input("the program", &self.program)?;
+        let program = files.input(InputName::Program, &self.program)?;
         let mut json = files.output("--json", self.json.target())?;
         let writer = json.open_if_wanted()?;
         let program = Loaded::read(program, self.machine.machine)?.program;
@@ -86,7 +85,7 @@ impl Info {
 
     fn write(&self, text: &mut String, program: &Program, facts: &Facts) -> std::fmt::Result {
         let entry = symbol(program, facts.entry).unwrap_or_default();
-        writeln!(text, "program   {}", self.program.display())?;
+        writeln!(text, "program   {}", self.program.as_path().display())?;
         writeln!(text, "digest    {}", facts.program_digest)?;
         if let Some(id) = &facts.image_id {
             writeln!(text, "image id  {id}")?;

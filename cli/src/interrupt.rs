@@ -1,9 +1,9 @@
-//! Requests from outside to stop a run: Ctrl-C, SIGTERM, SIGHUP, and the limit on time where the run waits for others.
+//! Requests to stop a run: Ctrl-C, SIGTERM, SIGHUP, and the time limit while the run waits for a stream.
 //!
-//! The first request ends a run between two steps, or where it waits, so that it can still tell how far it came. Another
-//! Ctrl-C ends everything at once; another SIGTERM or SIGHUP changes nothing, since those who send them often do so twice.
-//! The handlers are the program's, never the library's, and a signal that we were started to ignore stays ignored.
-//! It must not know what a run is doing.
+//! The first request ends a run between two steps, or where it waits, so that the run can still report. A second Ctrl-C
+//! ends the process immediately. A second SIGTERM or SIGHUP changes nothing, since these are often sent twice. Only the
+//! command line installs handlers, never the library. A signal that the process was started to ignore stays ignored.
+//! This module must not know what a run is doing.
 
 use std::error::Error;
 use std::fs;
@@ -22,19 +22,19 @@ use tachy::CancelHandle;
 /// Signals that ask a run to end.
 const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// Why a run must stop although the guest could go on. Streams that wait for others fail with it.
+/// Why a run must stop although the guest could continue. Streams that wait fail with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Stop {
-    /// A signal came.
+    /// A signal arrived.
     #[error("stopped by a signal")]
     Signal(i32),
-    /// The limit on time was reached.
+    /// The time limit was reached.
     #[error("stopped by the time limit of {} s", .0.as_secs_f64())]
     Time(Duration),
 }
 
 impl Stop {
-    /// The request that an error comes from, if it does.
+    /// The request that caused an error, if one did.
     pub(crate) fn behind(error: &(dyn Error + 'static)) -> Option<Stop> {
         let mut link = Some(error);
         while let Some(error) = link {
@@ -47,7 +47,7 @@ impl Stop {
         None
     }
 
-    /// How a signal's end of a run is told.
+    /// The start of a message about a run that this request ended.
     pub(crate) fn verb(self) -> String {
         match self {
             Stop::Signal(SIGINT) => "interrupted".to_owned(),
@@ -57,33 +57,33 @@ impl Stop {
     }
 }
 
-/// What has been asked for.
+/// The requests so far.
 struct Requests {
     /// The run that the first signal ends.
     run: Option<CancelHandle>,
-    /// The first signal that came.
+    /// The first signal that arrived.
     signal: Option<i32>,
-    /// When the limit on time is reached, and the limit.
+    /// The time at which the time limit is reached, and the limit.
     deadline: Option<(Instant, Duration)>,
-    /// No run is left to end.
+    /// The run has ended.
     over: bool,
 }
 
 static REQUESTS: Mutex<Requests> = Mutex::new(Requests { run: None, signal: None, deadline: None, over: false });
 
-/// Can be read, at its end, once a signal has come. None where the system gave no pipe or no thread.
+/// A pipe that is at its end once a signal has arrived; `None` if the system refused a pipe or a thread.
 static WAKE: OnceLock<Option<PipeReader>> = OnceLock::new();
 
 fn requests() -> MutexGuard<'static, Requests> {
     REQUESTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on signals are heard, and time is counted, anew where it was before. The handle is for sessions that are yet to
-/// begin: a signal cancels the one that runs then, or else the next.
+/// Starts to handle signals, and starts the time limit again. Sessions that start with the returned handle are cancelled by
+/// a signal. If no session is running, the signal cancels the next one.
 pub(crate) fn begin(limit_time: Option<Duration>) -> CancelHandle {
     static HANDLERS: Once = Once::new();
     HANDLERS.call_once(|| {
-        // Where it fails, signals do what they do to any program.
+        // If this fails, signals keep their default action.
         let _ = WAKE.set(listen());
     });
     let handle = CancelHandle::default();
@@ -96,41 +96,41 @@ pub(crate) fn begin(limit_time: Option<Duration>) -> CancelHandle {
     handle
 }
 
-/// The run is over, and the rest is ours to tell: a signal ends that at once, unless it ended the run already.
+/// The run is over and only reporting is left. A signal ends that immediately, unless it already ended the run.
 pub(crate) fn end() {
     let mut requests = requests();
     requests.over = true;
     requests.deadline = requests.deadline.filter(|(deadline, _)| *deadline <= Instant::now());
 }
 
-/// Whether a run must stop by now, and why.
+/// Why the run must stop, if it must.
 pub(crate) fn stopped() -> Option<Stop> {
     let requests = requests();
     let is_late = requests.deadline.filter(|(deadline, _)| *deadline <= Instant::now());
     requests.signal.map(Stop::Signal).or(is_late.map(|(_, limit)| Stop::Time(limit)))
 }
 
-/// The time that is left, if it is limited.
+/// The time that is left, if there is a time limit.
 pub(crate) fn time_left() -> Option<Duration> {
     requests().deadline.map(|(deadline, _)| deadline.saturating_duration_since(Instant::now()))
 }
 
-/// What becomes readable when a signal has come.
+/// The pipe that becomes readable when a signal arrives.
 pub(crate) fn wake() -> Option<&'static PipeReader> {
     WAKE.get()?.as_ref()
 }
 
-/// The signal that has come since [`begin`], if one has.
+/// The signal that has arrived since [`begin`], if any.
 pub(crate) fn signal() -> Option<i32> {
     requests().signal
 }
 
-/// The exit code that a shell gives to what this signal ended.
+/// The exit code that a shell gives to a program that this signal ended.
 pub(crate) fn exit_code(signal: i32) -> u8 {
     128 + (signal & 0x7f) as u8
 }
 
-/// Starts the thread that hears signals; what wakes those who wait.
+/// Starts the thread that handles signals. Returns the pipe that wakes waiting streams.
 fn listen() -> Option<PipeReader> {
     let ignored = ignored_signals();
     let heard: Vec<i32> = SIGNALS.into_iter().filter(|signal| ignored & 1 << (signal - 1) == 0).collect();
@@ -139,11 +139,11 @@ fn listen() -> Option<PipeReader> {
     let thread = thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(mut signals) = Signals::new(heard) else { return };
         let mut woken = Some(woken);
-        // Whoever waits for this may have given up; signals are heard all the same.
+        // If nobody waits for this any more, signals are handled all the same.
         let _ = ready.send(());
         for signal in signals.forever() {
             asked(signal);
-            // The end of the pipe is what the other side sees.
+            // Closing the pipe makes the other end readable.
             woken = None;
         }
         drop(woken);
@@ -153,7 +153,7 @@ fn listen() -> Option<PipeReader> {
     Some(wake)
 }
 
-/// A signal has come.
+/// Handles a signal.
 fn asked(signal: i32) {
     let mut requests = requests();
     if requests.signal.is_some() || requests.over {
@@ -168,7 +168,7 @@ fn asked(signal: i32) {
     }
 }
 
-/// Signals that whoever started us had us ignore, one bit each. Only Linux tells without unsafe code; elsewhere none is.
+/// The signals that the process was started to ignore, one bit each. Only Linux reports them without unsafe code.
 fn ignored_signals() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! A program read from its file, for the machine that it is meant for. It must not know how it is run.
+//! Reads a program from its file and chooses its machine. It must not know how the program runs.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,17 +13,16 @@ use crate::files::Input;
 use crate::values::Machine;
 use crate::waiting::Waiting;
 
-/// What a RISC Zero program binary begins with.
+/// The first bytes of a RISC Zero program binary.
 const PROGRAM_BINARY: &[u8] = b"R0BF";
-
-/// What an ELF begins with.
+/// The first bytes of an ELF.
 const ELF: &[u8] = b"\x7fELF";
-/// What is read of a file before it is known to be a program.
+/// Bytes that are read before the file is known to be a program.
 const HEAD_BYTES: u64 = 1 << 10;
-/// The largest file that is read, debug information and all.
+/// The largest file that is read, including debug information.
 const LIMIT_PROGRAM_BYTES: u64 = 1 << 30;
 
-/// A program with the file that it came from.
+/// A program and the contents of its file.
 pub(crate) struct Loaded {
     pub(crate) program: Program,
     pub(crate) machine: MachineKind,
@@ -31,9 +30,9 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Reads a program, and says which machine it is for.
+    /// Reads a program and chooses its machine, unless the user chose one.
     pub(crate) fn read(input: Input, machine: Machine) -> Result<Loaded, Failure> {
-        let path = &input.path().to_owned();
+        let path = &input.path().as_path().to_owned();
         let bytes = bytes(path, input.open()?)?;
         let machine = match machine {
             Machine::Auto => None,
@@ -44,12 +43,12 @@ impl Loaded {
         Ok(Loaded { program, machine, bytes })
     }
 
-    /// The program's own ELF, without a kernel.
+    /// The user program's ELF, without a kernel.
     pub(crate) fn user_elf(&self) -> &[u8] {
         Binary::parse(&self.bytes).map_or(&self.bytes, |binary| binary.user_elf)
     }
 
-    /// The functions at an address with their lines, if the file knows.
+    /// The functions at an address and their lines, if the file has them.
     pub(crate) fn source_frames(&self, address: u32) -> Result<Vec<Frame>, NoFrames> {
         match Binary::parse(&self.bytes) {
             Ok(Binary { user_elf, .. }) if address < USER_END => source_frames(user_elf, address),
@@ -59,7 +58,7 @@ impl Loaded {
     }
 }
 
-/// All of a program's file, or its beginning where that shows that it is none: what is no program may be endless.
+/// The contents of a program's file. If its start shows that it is not a program, only the start: it may be endless.
 fn bytes(path: &Path, file: File) -> Result<Vec<u8>, Failure> {
     let refused = |error: io::Error| Failure::input("the program", path, &error);
     let mut bytes = Vec::new();

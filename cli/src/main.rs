@@ -1,7 +1,6 @@
-//! The program `tachy`, the library at the command line: arguments in, library calls, text and exit codes out.
+//! The program `tachy`: turns arguments into calls of the library, and results into text and exit codes.
 //!
-//! It uses the library as any other program does, through its public API. What a run computes must not depend on
-//! anything here.
+//! It uses the library through its public API, like any other program. It must not change what a run computes.
 #![forbid(unsafe_code)]
 #![deny(unreachable_pub)]
 
@@ -18,6 +17,7 @@ mod help;
 mod hints;
 mod info;
 mod interrupt;
+mod kind;
 mod load;
 mod output;
 mod place;
@@ -38,20 +38,21 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use failure::{Failure, USAGE};
+use failure::Failure;
 use help::{Scope, help};
+use kind::Code;
 
 const EXAMPLES: &str = "  tachy run --stats guests/bin/sha256.elf -- 1000
   tachy trace --to 10 guests/bin/fib.elf -- 5
   tachy help trace
 ";
 
-/// Runs RISC-V programs (RV32IM) at native speed and writes down every step
+/// Runs RISC-V programs (RV32IM) at native speed and records every step
 ///
-/// The rows of a trace are a function of program, input and limits; a JIT compiler makes them by default, and an
-/// interpreter makes the same, slower.
+/// The rows of a trace depend only on the program, its input and the limits. By default a JIT compiler produces them; an
+/// interpreter produces the same rows more slowly.
 #[derive(Parser)]
 #[command(name = "tachy", version, after_long_help = help(Scope::All, EXAMPLES))]
 struct Cli {
@@ -80,11 +81,11 @@ fn main() -> ExitCode {
                 false => text,
             };
             let tip = tip(&error).unwrap_or_default();
-            // There is nobody to tell that telling failed.
+            // If this fails, nobody can read the message.
             let _ = anstream::stderr().write_all((text + &tip).as_bytes());
-            return USAGE.into();
+            return (Code::Usage as u8).into();
         }
-        // Help and version are no errors.
+        // Help and version are not errors.
         Err(help) => return print(&help.render().ansi().to_string()).map_or_else(Failure::tell, |()| 0).into(),
     };
     let result = match &cli.command {
@@ -99,17 +100,17 @@ fn main() -> ExitCode {
     result.unwrap_or_else(Failure::tell).into()
 }
 
-/// What to do about a word too many, if it was meant as the value of the option before it.
+/// Advice about an unexpected word that may be the value of the option before it.
 fn tip(error: &clap::Error) -> Option<String> {
     if error.kind() != ErrorKind::UnknownArgument {
         return None;
     }
     let args: Vec<OsString> = std::env::args_os().take_while(|arg| arg != "--").collect();
-    values::detached(&args).map(|(option, value)| format!("\n{}\n", values::attach(option, value)))
+    let detached = values::detached(&Cli::command(), &args);
+    detached.map(|(option, value)| format!("\n{}\n", values::attach(&option, &value)))
 }
 
-/// Writes text of ours to standard output, its colours only where a terminal shows them and nobody has said no
-/// (`NO_COLOR`).
+/// Writes text to standard output. Its colours are kept only on a terminal, and only if `NO_COLOR` is not set.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stream = anstream::stdout().lock();
     let written = waiting::takes_message(std::io::stdout())

@@ -1,8 +1,8 @@
-//! One output of a command, which takes its name only when it is whole.
+//! An output of a command, which appears under its name only when it is complete.
 //!
-//! A regular file is written under another name beside its own and renamed when the command is done: until then whatever
-//! had the name keeps it, and a write that fails leaves nothing behind. Devices, pipes and sockets are written straight
-//! into. It must not know what is written.
+//! A regular file is written under a temporary name in the same folder, and renamed when the command ends. Until then an
+//! older file keeps the name, and a failed write leaves nothing behind. Devices, pipes and sockets are written directly.
+//! This module must not know what is written.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::streams::{stderr, stdout};
 use crate::waiting::{self, Waiting};
 
-/// Symbolic links that are followed, as many as Linux follows.
+/// Maximum number of symbolic links to follow, as in Linux.
 const LINKS: usize = 40;
 
 /// Where an output goes.
@@ -26,26 +26,26 @@ pub(crate) enum Place {
     Stdout,
     /// A device, a pipe or a socket.
     Device(PathBuf),
-    /// One of our own descriptors, by its number.
+    /// One of our own descriptors and its number.
     Descriptor(PathBuf, u32),
-    /// A regular file, and what it was before.
+    /// A regular file, and the metadata of the file that it replaces.
     File {
         path: PathBuf,
         old: Option<Metadata>,
     },
-    /// Nothing can be written there.
+    /// A path that cannot be written.
     Refused(io::Error),
 }
 
 impl Place {
-    /// What a path stands for, behind all symbolic links.
+    /// The place that a path leads to through all symbolic links.
     pub(crate) fn of(path: &Path) -> io::Result<Place> {
         let mut path = path.to_owned();
         for _ in 0..LINKS {
             if let Some(number) = descriptor(&path) {
                 return Ok(Place::Descriptor(path, number));
             }
-            // A link to a pipe of another process leads there and has no name behind it.
+            // A link to a pipe of another process has no further name.
             if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
                 return Ok(Place::Device(path));
             }
@@ -54,7 +54,7 @@ impl Place {
                 Err(_) => return Place::of_file(path),
             }
         }
-        // The system says that these are too many.
+        // There are too many links, which the system reports.
         Place::of_file(path)
     }
 
@@ -69,7 +69,7 @@ impl Place {
     }
 }
 
-/// The number of the descriptor that a path names. What it is open on is no file of that path's, and is not replaced.
+/// The number of the descriptor that a path names. The file behind it has another path and is not replaced.
 fn descriptor(path: &Path) -> Option<u32> {
     match path.to_str()? {
         "/dev/stdin" => Some(0),
@@ -79,12 +79,12 @@ fn descriptor(path: &Path) -> Option<u32> {
     }
 }
 
-/// An output: claimed, then open, then committed. If it is dropped before, it was never there.
+/// An output: claimed, then open, then committed. If it is dropped earlier, no file is left.
 pub(crate) struct Output {
     name: String,
     place: Place,
     temporary: Option<TempPath>,
-    /// A write to it has failed.
+    /// A write to it failed.
     torn: Arc<AtomicBool>,
 }
 
@@ -98,7 +98,7 @@ impl Output {
         self.is_wanted().then(|| self.open()).transpose()
     }
 
-    /// Opens it. A regular file is a new one, beside the one that it replaces.
+    /// Opens it. A regular file is a new one, in the folder of the one that it replaces.
     pub(crate) fn open(&mut self) -> Result<Writer, Failure> {
         let file = match &self.place {
             Place::Stdout | Place::Descriptor(_, 1) => stdout()?,
@@ -120,7 +120,7 @@ impl Output {
         result.map_err(|error| Failure::output(&self.name, &error))
     }
 
-    /// Whether it is wanted at all.
+    /// Whether the output goes anywhere.
     pub(crate) fn is_wanted(&self) -> bool {
         !matches!(self.place, Place::Nowhere)
     }
@@ -130,20 +130,20 @@ impl Output {
         matches!(self.place, Place::Stdout)
     }
 
-    /// Whether it is open, and a file from its first byte on, so that one may go back in it.
+    /// Whether it is an open file of our own, in which one may seek.
     pub(crate) fn is_file(&self) -> bool {
         self.temporary.is_some()
     }
 
-    /// Gives a regular file its name, unless a write to it has failed: then it goes away, and what had the name keeps it.
-    /// Whoever wrote has told of the failure.
+    /// Gives a regular file its name. If a write to it failed, removes it instead, and the older file keeps the name. The
+    /// writer has reported that failure.
     pub(crate) fn commit(&mut self) -> Result<(), Failure> {
         let (Some(temporary), Place::File { path, .. }) = (self.temporary.take(), &self.place) else { return Ok(()) };
         if self.torn.load(Ordering::Relaxed) {
             return Ok(());
         }
         temporary.persist(path).map_err(|refused| {
-            // The work of hours is not thrown away for want of a name.
+            // The file is kept, since it may be the work of hours.
             let kept = match refused.path.keep() {
                 Ok(kept) => format!("; it is in {}", kept.display()),
                 Err(_) => String::new(),
@@ -153,21 +153,21 @@ impl Output {
     }
 }
 
-/// A new file in the folder of `path`, with the owner and the mode of the one that it is going to replace.
+/// A new file in the folder of `path`, with the owner and the mode of the file that it will replace.
 pub(crate) fn beside(path: &Path, old: Option<&Metadata>) -> io::Result<(File, TempPath)> {
     if old.is_some() {
-        // Nobody may replace what he may not write.
+        // Fails if the user may not write the old file.
         OpenOptions::new().write(true).open(path)?;
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    // Less what the umask takes away, as of any new file.
+    // The umask applies, as for any new file.
     builder.prefix(".tachy-").suffix(".partial").permissions(Permissions::from_mode(0o666));
     let (file, temporary) = builder.tempfile_in(folder).map_err(plain)?.into_parts();
     if let Some(old) = old {
         let new = file.metadata()?;
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-            // Only some may give files away; who may not owns the new one.
+            // Without the permission to change owners, the user owns the new file.
             let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
         }
         file.set_permissions(old.permissions())?;
@@ -175,13 +175,13 @@ pub(crate) fn beside(path: &Path, old: Option<&Metadata>) -> io::Result<(File, T
     Ok((file, temporary))
 }
 
-/// The system's own error, without the name that nobody has given.
+/// The system's own error, without the temporary name that the user did not choose.
 fn plain(error: io::Error) -> io::Error {
     let inner = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>()?.raw_os_error());
     inner.map_or(error, io::Error::from_raw_os_error)
 }
 
-/// Writes to an output. Clones write to the same place, one behind the other.
+/// Writes to an output. Clones share one position.
 #[derive(Clone)]
 pub(crate) struct Writer {
     file: Arc<Waiting<File>>,
@@ -189,7 +189,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// What is written to, to ask what it is.
+    /// The file behind the output.
     pub(crate) fn file(&self) -> &File {
         self.file.get_ref()
     }

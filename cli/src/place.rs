@@ -1,4 +1,4 @@
-//! Where in its program a run ended, in words: the function, the line of its source, the instruction.
+//! Describes where in its program a run ended: the function, the source line, the instruction.
 
 use tachy::disasm::disassemble;
 use tachy::program::{Frame, NoFrames, own_line};
@@ -11,11 +11,11 @@ use crate::repeat::Repeat;
 use crate::text::symbol;
 
 impl Failure {
-    /// A run ended with this: says also which code that was.
+    /// The failure of a run, with the code at which it ended.
     pub(crate) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>, repeat: &Repeat) -> Failure {
         let mut failure = Failure::library(error);
         let Some(Place { pc, step }) = failure.place else { return failure };
-        // What the kernel does for the user program is the user program's doing.
+        // The user program caused what the kernel does for it.
         let user_pc = session.served_ecall();
         *failure.code = CodePlace::new(loaded, user_pc.unwrap_or(pc));
         failure.code.user_pc = user_pc;
@@ -27,7 +27,7 @@ impl Failure {
             }
             more.extend(CodePlace::new(loaded, pc).text("the kernel is in"));
             if matches!(error, Error::Trap(trap) if trap.cause == Cause::IllegalInstruction) {
-                more.push("the kernel gives up there on a system call that it does not know or allow".to_owned());
+                more.push("there the kernel stops at a system call that it does not know or allow".to_owned());
             }
         }
         if let Error::Trap(trap) = error {
@@ -54,11 +54,11 @@ impl CodePlace {
     fn new(loaded: &Loaded, address: u32) -> CodePlace {
         let (frames, no_line) = match loaded.source_frames(address) {
             Ok(frames) => (frames, None),
-            // That a file has none, or not for hand-written code, is no surprise.
+            // Files without debug information, and hand-written code, are common.
             Err(NoFrames::NoDebugInformation | NoFrames::NotCovered { .. }) => (Vec::new(), None),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
-        // The symbols may have been stripped, and the debug information not.
+        // A file may have debug information without symbols.
         let function = || frames.last().and_then(|frame| frame.function.clone());
         CodePlace {
             symbol: symbol(&loaded.program, address).or_else(function),
@@ -75,7 +75,7 @@ impl CodePlace {
             (Some(place), None) | (None, Some(place)) => format!("{how} {place}"),
             (None, None) => return self.no_line_text(),
         };
-        // One function alone has been said already.
+        // A single function is already in the text.
         if let [_, _, ..] = self.frames[..] {
             let frames: Vec<String> = self.frames.iter().filter_map(frame_text).collect();
             text.push_str(&format!("; inlined: {}", frames.join(", in ")));
@@ -87,11 +87,11 @@ impl CodePlace {
     }
 
     fn no_line_text(&self) -> Option<String> {
-        self.no_line.as_ref().map(|why| format!("no line is known: {why}"))
+        self.no_line.as_ref().map(|why| format!("no source line: {why}"))
     }
 }
 
-/// A function and its line, as far as they are known.
+/// A function and its line, if they are known.
 fn frame_text(frame: &Frame) -> Option<String> {
     match (&frame.function, &frame.line) {
         (Some(function), Some(line)) => Some(format!("{function} ({line})")),

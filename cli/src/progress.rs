@@ -1,7 +1,7 @@
-//! How far a long run has come: a line on the terminal that gives way to whatever the guest writes there.
+//! Shows the progress of a long run: a line on the terminal that makes room for the guest's output.
 //!
-//! A thread of its own looks at the run five times a second and draws, from the run's second second on, and only where
-//! standard error is a terminal: nothing else ever sees it. It must not know what a run does.
+//! A thread draws the line five times a second, after the first second of the run. It draws only if standard error is a
+//! terminal. This module must not know what a run does.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -15,19 +15,21 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tachy::CancelHandle;
 
+use crate::streams::GuestStdout;
 use crate::text::{count, grouped};
 use crate::waiting::Waiting;
 
-/// A run that takes less shows nothing.
+/// A shorter run shows no progress.
 const SILENCE: Duration = Duration::from_secs(1);
-/// For who sits before a guest that waits.
-const WAITS: &str = "tachy: the guest reads its standard input, which is this terminal: type, and end it with Ctrl-D";
-/// How often the line is drawn.
+/// Printed when a guest waits for a terminal.
+const WAITS: &str =
+    "tachy: the guest reads its standard input from this terminal; type the input and end it with Ctrl-D";
+/// Time between two drawings of the line.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// The stack of the thread, whatever `RUST_MIN_STACK` says.
+/// Stack size of the thread, independent of `RUST_MIN_STACK`.
 const STACK_BYTES: usize = 256 << 10;
 
-/// The line, if there is one.
+/// The progress line, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Progress(Option<Arc<Mutex<Line>>>);
 
@@ -35,16 +37,16 @@ struct Line {
     lines: MultiProgress,
     bar: ProgressBar,
     is_drawn: bool,
-    /// Whether the guest has ended its last line and is not waiting for one, so that ours stands alone.
+    /// Whether the cursor is at the start of a line and the guest is not reading, so that our line can be drawn.
     is_free: bool,
-    /// Segments made, if any are.
+    /// Number of segments so far.
     segments: u64,
 }
 
 impl Progress {
-    /// A line where there is a terminal for it that is not for something else of ours.
-    pub(crate) fn on_terminal(stdout_taken: bool) -> Progress {
-        let stdout_shows_ours = stdout_taken && io::stdout().is_terminal();
+    /// A progress line on the terminal, unless a result of ours goes to the same terminal.
+    pub(crate) fn on_terminal(guest_stdout: GuestStdout) -> Progress {
+        let stdout_shows_ours = guest_stdout == GuestStdout::Stderr && io::stdout().is_terminal();
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         if !io::stderr().is_terminal() || stdout_shows_ours || lines.is_hidden() {
             return Progress::default();
@@ -54,8 +56,7 @@ impl Progress {
         Progress(Some(Arc::new(Mutex::new(Line { lines, bar, is_drawn: false, is_free: true, segments: 0 }))))
     }
 
-    /// Shows how far this run comes, until what this gives is dropped. Where there is no thread to be had, it shows
-    /// nothing.
+    /// Shows the progress of a run until the returned value is dropped. Shows nothing if the system refuses a thread.
     pub(crate) fn watch(&self, run: CancelHandle) -> Option<Watch> {
         let line = self.0.clone()?;
         let (end, ended) = mpsc::channel::<()>();
@@ -72,14 +73,14 @@ impl Progress {
         Some(Watch { line, end: Some(end), thread: thread.ok(), process: process::id() })
     }
 
-    /// Another segment was made.
+    /// Counts a segment.
     pub(crate) fn segment(&self) {
         if let Some(line) = &self.0 {
             lock(line).segments += 1;
         }
     }
 
-    /// A stream of the guest's that the line gives way to, if both are on terminals.
+    /// An output of the guest. If it is a terminal, the line makes room for it.
     pub(crate) fn beside(&self, stream: File) -> Box<dyn Write + Send> {
         let stream = Waiting::new(stream);
         match &self.0 {
@@ -88,8 +89,8 @@ impl Progress {
         }
     }
 
-    /// Our input as the guest's, likewise: what is typed shall not stand behind our line. Who sits at a terminal is told,
-    /// once, that the guest waits there, unless the guest has asked for something itself.
+    /// Our standard input as the guest's. On a terminal, the line makes room for what the user types. A message says once
+    /// that the guest waits, unless the guest printed a prompt.
     pub(crate) fn before(&self, stream: Waiting<File>) -> Box<dyn Read + Send> {
         match &self.0 {
             Some(line) if stream.is_terminal() => Box::new(Beside { stream, line: line.clone(), is_told: false }),
@@ -119,13 +120,13 @@ impl Line {
 
     fn clear(&mut self) {
         if std::mem::replace(&mut self.is_drawn, false) {
-            // A terminal that refuses this has nothing to clear.
+            // If this fails, the terminal shows nothing to clear.
             let _ = self.lines.clear();
         }
     }
 }
 
-/// A run that is looked at.
+/// A run whose progress is shown.
 pub(crate) struct Watch {
     line: Arc<Mutex<Line>>,
     end: Option<Sender<()>>,
@@ -136,13 +137,13 @@ pub(crate) struct Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if self.process != process::id() {
-            // In a child of a fork nobody draws, and nobody could be waited for.
+            // A child of a fork does not have the thread.
             mem::forget((self.end.take(), self.thread.take()));
             return;
         }
         self.end = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there has told of itself, and the run does not depend on it.
+            // A panic of the thread has printed its message, and the run does not depend on it.
             let _ = thread.join();
         }
         let mut line = lock(&self.line);
@@ -151,7 +152,7 @@ impl Drop for Watch {
     }
 }
 
-/// A stream of the guest's on our terminal.
+/// A stream of the guest on our terminal.
 struct Beside {
     stream: Waiting<File>,
     line: Arc<Mutex<Line>>,
@@ -179,14 +180,14 @@ impl Read for Beside {
         let mut line = lock(&self.line);
         line.clear();
         if line.is_free && !self.is_told && !self.stream.is_ready() {
-            // Who cannot be told waits without a word.
+            // A failure to print the message is ignored.
             let _ = writeln!(io::stderr(), "{WAITS}");
             self.is_told = true;
         }
         line.is_free = false;
         drop(line);
         let read = self.stream.read(buffer);
-        // Whoever typed has ended the line.
+        // The user has ended the line.
         lock(&self.line).is_free = true;
         read
     }

@@ -1,4 +1,4 @@
-//! Commands that do a run again, as they can be pasted into a shell. It must not know why somebody would.
+//! Commands that repeat a run, ready to be pasted into a shell. It must not know why the user repeats it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -7,40 +7,47 @@ use std::path::Path;
 use crate::args::{ConditionArgs, GuestArgs};
 use crate::risc0::seed::Seed;
 use crate::text::quoted;
+use crate::values::InputPath;
 
-/// All of a command line that decides what a run computes.
+/// Whether a guest reads our standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OurInput {
+    Read,
+    Unread,
+}
+
+/// The parts of a command line that determine what a run computes.
 pub(crate) struct Repeat {
     options: Vec<OsString>,
     program: OsString,
     args: Vec<OsString>,
-    /// Whether the guest reads our standard input.
-    reads_ours: bool,
+    input: OurInput,
 }
 
 impl Repeat {
     /// A program without input.
-    pub(crate) fn of_program(program: &Path, args: &[OsString], conditions: &ConditionArgs) -> Repeat {
+    pub(crate) fn of_program(program: &InputPath, args: &[OsString], conditions: &ConditionArgs) -> Repeat {
         let machine = conditions.machine_option();
         Repeat {
             options: machine.into_iter().chain(conditions.command_line()).collect(),
-            program: program.as_os_str().to_owned(),
+            program: program.as_path().as_os_str().to_owned(),
             args: args.to_vec(),
-            reads_ours: false,
+            input: OurInput::Unread,
         }
     }
 
-    /// A guest; the seed is that of its random bytes, if it drew any.
-    pub(crate) fn of_guest(guest: &GuestArgs, reads_ours: bool, seed: Option<Seed>) -> Repeat {
+    /// A guest, with the seed of its random bytes if it drew any.
+    pub(crate) fn of_guest(guest: &GuestArgs, input: OurInput, seed: Option<Seed>) -> Repeat {
         let mut repeat = Repeat::of_program(&guest.program, &guest.args, &guest.conditions);
         if let Some(stdin) = &guest.stdin {
-            repeat.options.push(option("--stdin", stdin));
+            repeat.options.push(option("--stdin", stdin.as_path()));
         }
         repeat.options.extend(guest.r0vm.command_line());
         repeat.options.extend(seed.map(|seed| option("--random-seed", seed.to_string())));
-        Repeat { reads_ours, ..repeat }
+        Repeat { input, ..repeat }
     }
 
-    /// The command with this name and these options.
+    /// The command `name` with additional options.
     pub(crate) fn command(&self, name: &str, options: &[String]) -> String {
         let tachy = std::env::args_os().next().unwrap_or_else(|| "tachy".into());
         let mut words = vec![tachy, name.into()];
@@ -58,24 +65,27 @@ impl Repeat {
         }
     }
 
-    /// What to know about a command beside its words.
+    /// What the command alone does not say.
     pub(crate) fn note(&self) -> &'static str {
-        match self.reads_ours && self.input_file().is_none() {
+        match self.input == OurInput::Read && self.input_file().is_none() {
             true => ", with the same input,",
             false => "",
         }
     }
 
-    /// The file that our standard input is, where the system tells.
+    /// The file that our standard input is open on, if the system reports it.
     fn input_file(&self) -> Option<OsString> {
-        let path = fs::read_link("/proc/self/fd/0").ok().filter(|path| self.reads_ours && path.is_absolute())?;
+        if self.input == OurInput::Unread {
+            return None;
+        }
+        let path = fs::read_link("/proc/self/fd/0").ok().filter(|path| path.is_absolute())?;
         let is_repeatable =
             fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) || path == Path::new("/dev/null");
         is_repeatable.then(|| path.into_os_string())
     }
 }
 
-/// An option with its value, as one word.
+/// An option and its value as one word.
 pub(crate) fn option(name: &str, value: impl AsRef<OsStr>) -> OsString {
     let mut word = OsString::from(name);
     word.push("=");
@@ -94,10 +104,10 @@ mod tests {
         guest: GuestArgs,
     }
 
-    /// What comes behind the program's own name.
-    fn command(name: &str, args: &[&str], reads_ours: bool) -> String {
+    /// The command without the program's own name.
+    fn command(name: &str, args: &[&str], input: OurInput) -> String {
         let line = Line::parse_from([&["tachy"][..], args].concat());
-        let repeat = Repeat::of_guest(&line.guest, reads_ours, line.guest.r0vm.random_seed());
+        let repeat = Repeat::of_guest(&line.guest, input, line.guest.r0vm.random_seed());
         let text = repeat.command(name, &["--from=7".to_owned()]);
         let (_, rest) = text.split_once(&format!(" {name} ")).expect("the command's name");
         rest.to_owned()
@@ -105,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_command_has_all_that_decides_a_run_and_writes_nothing() {
-        assert_eq!(command("trace", &["x.elf"], false), "--from=7 x.elf");
+        assert_eq!(command("trace", &["x.elf"], OurInput::Unread), "--from=7 x.elf");
         let args = [
             "--limit-steps=10",
             "--machine",
@@ -132,19 +142,19 @@ mod tests {
         ];
         let expected = "--from=7 --machine=r0vm --limit-steps=10 '--stdin=my input' '--env=A=it'\\''s' '--read-fd=4=a b' \
                         --write-fd=5=/dev/null --po2=14 'the program' -- -x 'a b' ''";
-        assert_eq!(command("trace", &args, false), expected);
+        assert_eq!(command("trace", &args, OurInput::Unread), expected);
         let seed = "ab".repeat(32);
         let claim = format!("{}:{}", "01".repeat(32), "02".repeat(32));
         let args = ["--random-seed", &seed, "--assumption", &claim, "x.bin"];
         let expected = format!("--from=7 --assumption={claim} --random-seed={seed} x.bin");
-        assert_eq!(command("diff", &args, false), expected);
+        assert_eq!(command("diff", &args, OurInput::Unread), expected);
     }
 
     #[test]
     fn a_comparison_reads_what_the_run_read() {
         let without_input = |text: String| text.split(" < ").next().map(str::to_owned).expect("there is text");
-        assert_eq!(without_input(command("diff", &["x.elf"], true)), "--from=7 x.elf");
-        assert_eq!(without_input(command("trace", &["x.elf"], true)), "--from=7 x.elf");
-        assert_eq!(without_input(command("diff", &["--stdin=-", "x.elf"], true)), "--from=7 --stdin=- x.elf");
+        assert_eq!(without_input(command("diff", &["x.elf"], OurInput::Read)), "--from=7 x.elf");
+        assert_eq!(without_input(command("trace", &["x.elf"], OurInput::Read)), "--from=7 x.elf");
+        assert_eq!(without_input(command("diff", &["--stdin=-", "x.elf"], OurInput::Read)), "--from=7 --stdin=- x.elf");
     }
 }

@@ -1,4 +1,4 @@
-//! What is told about a run besides its output: one JSON object, and statistics for people.
+//! Reports about a run: one JSON object, and statistics for people.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -13,22 +13,23 @@ use crate::failure::Failure;
 use crate::files::Files;
 use crate::guest::Guest;
 use crate::interrupt;
+use crate::kind::Kind;
 use crate::load::Loaded;
 use crate::output::{Output, Writer};
 use crate::risc0::facts::{self, CallFacts, ExitFacts, R0vmFacts};
 use crate::risc0::seed::Seed;
-use crate::streams::say;
+use crate::streams::{GuestStdout, say};
 use crate::text::{count, grouped};
 use crate::values::Target;
 
-/// The JSON object of a run. It is filled as the run goes, so that it is true whatever happens.
+/// The JSON object of a run. It is filled during the run, so that it is correct however the run ends.
 #[derive(Serialize, Default)]
 pub(crate) struct Facts {
-    pub(crate) engine: &'static str,
+    pub(crate) engine: EngineName,
     pub(crate) machine: Option<String>,
     pub(crate) program_digest: Option<String>,
     pub(crate) steps: u64,
-    /// The guest's code, all 32 bits.
+    /// The guest's exit code, all 32 bits.
     pub(crate) exit: Option<ExitFacts>,
     pub(crate) error: Option<ErrorFacts>,
     /// Address of the next instruction.
@@ -37,32 +38,54 @@ pub(crate) struct Facts {
     /// Rows delivered.
     pub(crate) rows: u64,
     pub(crate) digests: Digests,
-    /// Of machine `r0vm` only.
+    /// Only on machine `r0vm`.
     #[serde(flatten)]
     r0vm: Option<R0vmFacts>,
-    /// Of a comparison only.
+    /// Only for a comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) agree: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) difference: Option<DifferenceFacts>,
-    /// If asked for.
+    /// Only with `--stats`.
     #[serde(skip_serializing_if = "Option::is_none")]
     stats: Option<StatsFacts>,
 }
 
+/// The engine or engines of a run.
+#[derive(Serialize, Clone, Copy, Default)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EngineName {
+    #[default]
+    Jit,
+    Interpreter,
+    Crosscheck,
+    /// Both, compared by `tachy diff`.
+    Both,
+}
+
+impl From<Engine> for EngineName {
+    fn from(engine: Engine) -> EngineName {
+        match engine {
+            Engine::Jit => EngineName::Jit,
+            Engine::Interpreter => EngineName::Interpreter,
+            Engine::Crosscheck => EngineName::Crosscheck,
+        }
+    }
+}
+
 #[derive(Serialize)]
 pub(crate) struct ErrorFacts {
-    kind: &'static str,
+    kind: Kind,
     pc: Option<u32>,
     step: Option<u64>,
     address: Option<u32>,
-    /// Where that is in the program and in its source, if its file says so.
+    /// The function and the source line, if the program's file has them.
     symbol: Option<String>,
     source: Option<String>,
-    /// The functions that were inlined into each other there, the innermost first.
+    /// All functions that are inlined at the address, the innermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     frames: Vec<FrameFacts>,
-    /// The ecall of the user program that the kernel was serving, if it was: what `symbol` and `source` are about.
+    /// The ecall of the user program that the kernel was serving. `symbol` and `source` describe it.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_pc: Option<u32>,
     message: String,
@@ -137,7 +160,7 @@ struct StatsFacts {
     ecalls: u64,
     ecalls_unknown: u64,
     pages: u64,
-    /// Of machine `r0vm` only.
+    /// Only on machine `r0vm`.
     #[serde(flatten)]
     calls: Option<CallFacts>,
 }
@@ -169,37 +192,37 @@ impl From<Stats> for StatsFacts {
     }
 }
 
-/// Facts, and where they go.
+/// The facts about a run, and where to write them.
 pub(crate) struct Report {
     pub(crate) facts: Facts,
     json: Output,
     json_writer: Option<Writer>,
-    takes_stdout: bool,
-    /// Statistics are wanted, and these are they.
+    guest_stdout: GuestStdout,
+    /// Whether to print statistics.
     wants_stats: bool,
     stats: Option<(Duration, Stats)>,
-    /// What it came to on machine `r0vm`.
+    /// The result on machine `r0vm`.
     r0vm: Option<risc0::Report>,
     seed: Option<Seed>,
 }
 
 impl Report {
-    /// Claims the JSON file. It is opened by [`Report::begin`].
+    /// Claims the JSON file, which [`Report::begin`] opens.
     pub(crate) fn claim(
         args: &ReportArgs,
         guest: &GuestArgs,
         files: &mut Files,
-        engine: &'static str,
+        engine: EngineName,
     ) -> Result<Report, Failure> {
         let on_stdout = [args.json.target(), guest.r0vm.journal()].map(|target| matches!(target, Target::Stdout));
         if on_stdout == [true, true] {
-            return Err(Failure::usage("JSON and journal cannot share standard output: give one a FILE"));
+            return Err(Failure::usage("JSON and journal cannot share standard output; use a FILE for one of them"));
         }
         Ok(Report {
             facts: Facts { engine, ..Facts::default() },
             json: files.output("--json", args.json.target())?,
             json_writer: None,
-            takes_stdout: on_stdout.contains(&true),
+            guest_stdout: if on_stdout.contains(&true) { GuestStdout::Stderr } else { GuestStdout::Stdout },
             wants_stats: args.stats,
             stats: None,
             r0vm: None,
@@ -207,23 +230,23 @@ impl Report {
         })
     }
 
-    /// Opens the JSON file before all other outputs, to fail before the run and not after it, and to tell what fails then.
+    /// Opens the JSON file before all other outputs, so that it fails before the run and can report later failures.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         self.json_writer = self.json.open_if_wanted()?;
         Ok(())
     }
 
-    /// Whether there is to be an object.
+    /// Whether the user wants the JSON object.
     pub(crate) fn wants_json(&self) -> bool {
         self.json.is_wanted()
     }
 
-    /// Whether the object, or the journal, goes to standard output.
-    pub(crate) fn takes_stdout(&self) -> bool {
-        self.takes_stdout
+    /// Where the guest's standard output goes: to standard error if the JSON object or the journal takes ours.
+    pub(crate) fn guest_stdout(&self) -> GuestStdout {
+        self.guest_stdout
     }
 
-    /// Takes down which program it is. Hashing it takes time that only JSON is worth.
+    /// Records the program. Its digest takes time, so it is computed only for JSON.
     pub(crate) fn guest(&mut self, guest: &Guest<'_>) {
         self.facts.machine = Some(guest.loaded.machine.to_string());
         if self.wants_json() {
@@ -234,7 +257,7 @@ impl Report {
         self.seed = Some(guest.seed);
     }
 
-    /// Takes down how far a session has come.
+    /// Records the state of a session.
     pub(crate) fn session(&mut self, session: &Session<'_>) {
         self.facts.steps = session.steps();
         self.facts.exit = session.exit_code().map(ExitFacts::Code);
@@ -243,31 +266,31 @@ impl Report {
         self.stats(session.time(), session.stats());
     }
 
-    /// Takes down what a session came to on machine `r0vm`, if it ran there.
+    /// Records the result on machine `r0vm`, if the session ran there.
     pub(crate) fn r0vm(&mut self, report: Option<risc0::Report>) {
         if let Some(report) = &report {
             self.facts.exit = report.exit.and_then(ExitFacts::of);
             if let Some(facts) = &mut self.facts.r0vm {
-                facts.take_down(report);
+                facts.record(report);
             }
         }
         self.r0vm = report;
     }
 
-    /// Takes down what a part came to that ended with a pause, after which the session went on.
+    /// Records a part that ended with a pause, after which the session continued.
     pub(crate) fn part(&mut self, report: &risc0::Report) {
         if let Some(facts) = &mut self.facts.r0vm {
-            facts.take_down_part(report);
+            facts.record_part(report);
         }
     }
 
-    /// Takes down how it ran.
+    /// Records time and statistics.
     pub(crate) fn stats(&mut self, time: Duration, stats: Stats) {
         self.facts.seconds = time.as_secs_f64();
         self.stats = Some((time, stats));
     }
 
-    /// Tells everything, and hands back how it ended.
+    /// Prints and writes the report. Returns the result of the run, or a failure to write.
     pub(crate) fn close(mut self, result: Result<u8, Failure>) -> Result<u8, Failure> {
         interrupt::end();
         if let Err(failure) = &result {
@@ -279,7 +302,7 @@ impl Report {
         }
         let written = self.json_writer.map_or(Ok(()), |mut writer| write_json(&self.facts, &mut writer));
         let written = written.and(self.json.commit());
-        // The first failure counts.
+        // The first failure is returned.
         result.and_then(|code| written.map(|()| code))
     }
 }
@@ -298,7 +321,7 @@ fn stats_text(steps: u64, time: Duration, stats: &Stats, r0vm: Option<&risc0::Re
         ("steps", format!("{} in {seconds:.3} s: {rate:.1} M steps/s", grouped(steps))),
         ("interpreted", count(stats.interpreted_steps, "step")),
         ("regions", format!("{} of {}", grouped(stats.regions), count(stats.translated_instructions, "instruction"))),
-        ("made anew", grouped(stats.regions_anew)),
+        ("recompiled", grouped(stats.regions_anew)),
         ("compile time", format!("{:.1} ms", millis(stats.compile_time))),
         ("in background", format!("{:.1} ms", millis(stats.background_time))),
         ("refused", count(stats.refused_regions, "region")),
@@ -318,13 +341,4 @@ fn stats_text(steps: u64, time: Duration, stats: &Stats, r0vm: Option<&risc0::Re
         .chain(r0vm.map(|report| facts::stats(report, seed)).unwrap_or_default())
         .map(|(name, value)| format!("{name:<14} {value}\n"))
         .collect()
-}
-
-/// The name that JSON has for an engine.
-pub(crate) fn engine_name(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Jit => "jit",
-        Engine::Interpreter => "interpreter",
-        Engine::Crosscheck => "crosscheck",
-    }
 }

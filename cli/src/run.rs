@@ -1,4 +1,4 @@
-//! `tachy run`: a program and nothing but its output.
+//! `tachy run`: runs a program without a trace.
 
 use clap::Args;
 use tachy::NullSink;
@@ -11,7 +11,7 @@ use crate::guest::{Guest, GuestFiles};
 use crate::help::{Scope, help};
 use crate::interrupt;
 use crate::progress::Progress;
-use crate::report::{Report, engine_name};
+use crate::report::Report;
 use crate::risc0::seed::Seed;
 
 const EXAMPLES: &str = "  tachy run guests/bin/fib.elf -- 20
@@ -21,7 +21,7 @@ const EXAMPLES: &str = "  tachy run guests/bin/fib.elf -- 20
   tachy run --input input --journal journal --segments segments guests/r0vm/bin/recursion.bin
 ";
 
-/// Run a program; its exit code becomes ours (the low eight bits), or 75 when it only pauses
+/// Run a program and exit with its exit code (low 8 bits), or with 75 if it pauses
 #[derive(Args)]
 #[command(after_long_help = help(Scope::Run, EXAMPLES))]
 pub(crate) struct Run {
@@ -40,7 +40,7 @@ impl Run {
         interrupt::begin(self.guest.conditions.limits().time);
         let mut files = Files::new();
         let guest = GuestFiles::claim(&self.guest, &mut files)?;
-        let mut report = Report::claim(&self.report, &self.guest, &mut files, engine_name(self.engine.engine()))?;
+        let mut report = Report::claim(&self.report, &self.guest, &mut files, self.engine.engine().into())?;
         report.begin()?;
         let result = self.run(&mut report, guest);
         report.close(result)
@@ -50,8 +50,8 @@ impl Run {
         let mut guest = Guest::read(&self.guest, files, Seed::drawn)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
-        let progress = Progress::on_terminal(report.takes_stdout());
-        let mut session = guest.start(self.engine.engine(), report.takes_stdout(), &progress)?;
+        let progress = Progress::on_terminal(report.guest_stdout());
+        let mut session = guest.start(self.engine.engine(), report.guest_stdout(), &progress)?;
         let mut drive = Drive::new(&session, &progress, &self.resume);
         let result = drive.run_to(&mut session, u64::MAX, &mut NullSink::off(), &mut |part| {
             report.part(part);
@@ -61,10 +61,10 @@ impl Run {
         report.session(&session);
         let result = result.map_err(|stopped| stopped.failure(&guest, &session));
         let result = result.and_then(|status| guest.finish(status, session.report().as_ref()));
-        // Whatever went wrong, what was written is whole and gets its name.
+        // Complete outputs appear under their names even after a failure.
         let committed = guest.commit();
         let code = result.and_then(|code| committed.map(|()| code))?;
-        // A shell sees eight bits of any code.
+        // A process has eight bits for its exit code.
         Ok(code.unwrap_or(session.exit_code().unwrap_or(0) as u8))
     }
 }

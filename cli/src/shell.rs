@@ -1,4 +1,4 @@
-//! What shells and `man` want to know of the command line, made of its own description.
+//! Completions for shells and pages for `man`, generated from the definition of the command line.
 
 use std::fs;
 use std::io;
@@ -40,7 +40,7 @@ impl Man {
         written.map(|()| 0).map_err(|error| Failure::output(&self.folder.display().to_string(), &error))
     }
 
-    /// Pages get their names when all are written.
+    /// Writes all pages before any of them appears under its name.
     fn write(&self) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let beside = tempfile::tempdir_in(&self.folder)?;

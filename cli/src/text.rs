@@ -1,4 +1,4 @@
-//! How numbers, places and commands are written for people.
+//! Formats numbers, addresses and commands for people.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use tachy::disasm::disassemble;
 use tachy::isa::Variant;
 use tachy::{Program, program::Segment};
 
-/// A number with a comma between thousands.
+/// A number with commas between groups of three digits.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -20,25 +20,25 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// A number and its unit, in the plural but for one.
+/// A number and its unit, in the plural unless the number is 1.
 pub(crate) fn count(number: u64, unit: &str) -> String {
     format!("{} {unit}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// Where an address lies, as in `main+0x24`, names demangled; `None` where no symbol says so.
+/// An address as a demangled symbol and an offset, such as `main+0x24`; `None` without a symbol.
 pub(crate) fn symbol(program: &Program, address: u32) -> Option<String> {
     let (symbol, offset) = program.symbol_at(address)?;
     let name = symbol.demangled();
     Some(if offset == 0 { name.into_owned() } else { format!("{name}+{offset:#x}") })
 }
 
-/// One line of code: symbol, address, instruction.
+/// One line of code: address, instruction and symbol.
 pub(crate) fn code_line(program: &Program, variant: Variant, pc: u32, word: u32) -> String {
     let place = symbol(program, pc).unwrap_or_default();
     format!("{pc:#010x}  {:<32} {place}", disassemble(word, pc, variant)).trim_end().to_owned()
 }
 
-/// The word at an address as the program began.
+/// The word at an address when the program starts.
 pub(crate) fn initial_word(program: &Program, address: u32) -> Option<u32> {
     let segment: &Segment = program.segment_at(address).filter(|segment| segment.permissions.execute)?;
     let offset = (address - segment.address) as usize;
@@ -46,13 +46,13 @@ pub(crate) fn initial_word(program: &Program, address: u32) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.try_into().ok()?))
 }
 
-/// A word of a shell command that stands for exactly this.
+/// A word, quoted for a shell.
 pub(crate) fn quoted(word: &OsStr) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./=:,@%+".contains(byte);
     match word.to_str() {
         Some(text) if !text.is_empty() && text.bytes().all(|byte| plain(&byte)) => text.to_owned(),
         Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
-        // What is no text has a form of its own in bash, ksh and zsh.
+        // bash, ksh and zsh have a form for bytes that are not text.
         None => {
             let mut text = "$'".to_owned();
             for byte in word.as_encoded_bytes() {

@@ -1,4 +1,4 @@
-//! `tachy trace`: a program and its rows.
+//! `tachy trace`: runs a program and writes its rows.
 
 use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
@@ -17,8 +17,9 @@ use crate::help::{Scope, help};
 use crate::interrupt;
 use crate::output::{Output, Writer};
 use crate::progress::Progress;
-use crate::report::{Report, engine_name};
+use crate::report::Report;
 use crate::risc0::seed::Seed;
+use crate::streams::GuestStdout;
 use crate::values::{Target, number, target};
 
 const EXAMPLES: &str = "  tachy trace guests/bin/fib.elf -- 5
@@ -27,18 +28,18 @@ const EXAMPLES: &str = "  tachy trace guests/bin/fib.elf -- 5
   tachy trace --format none --json guests/bin/fib.elf -- 20
 ";
 
-/// Run a program and write down every step
+/// Run a program and record every step
 #[derive(Args)]
 #[command(after_long_help = help(Scope::Trace, EXAMPLES))]
 pub(crate) struct Trace {
     #[command(flatten)]
     engine: EngineArgs,
 
-    /// How rows are written
+    /// Format of the rows
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Csv)]
     format: Format,
 
-    /// First step to write down; if the program ends before it, there are no rows, and a word on standard error says so
+    /// First step to record. If the program ends earlier, there are no rows, and a message says so
     #[arg(long, value_name = "STEP", value_parser = number, default_value_t = 0)]
     from: u64,
 
@@ -46,11 +47,13 @@ pub(crate) struct Trace {
     #[arg(long, value_name = "STEP", value_parser = number)]
     to: Option<u64>,
 
-    /// Write rows to FILE, not to standard output (where they send the guest's output to standard error)
+    /// Write rows to FILE instead of standard output
+    ///
+    /// With standard output, the guest's output goes to standard error.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Write effects to FILE, as CSV: what steps did outside their rows
+    /// Write effects to FILE as CSV: the changes that steps make outside their rows
     #[arg(long, value_name = "FILE")]
     effects: Option<PathBuf>,
 
@@ -64,33 +67,28 @@ pub(crate) struct Trace {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Lines of text with a header line
+    /// Text: a header line and one line per row
     Csv,
-    /// 32 bytes a row, after a header of 96; not onto a terminal
+    /// Binary: a header of 96 bytes and 32 bytes per row; not to a terminal
     Rows,
-    /// Not at all: rows are made and dropped
+    /// Rows are produced and dropped
     None,
 }
 
 impl Trace {
     pub(crate) fn main(&self) -> Result<u8, Failure> {
-        let stdout_users = self.stdout_users();
-        if stdout_users > 1 {
-            return Err(Failure::usage(
-                "rows, effects, JSON and journal cannot share standard output: give some a FILE",
-            ));
-        }
+        let guest_stdout = self.guest_stdout()?;
         if self.to.is_some_and(|to| to < self.from) {
-            return Err(Failure::usage("--to lies before --from"));
+            return Err(Failure::usage("--to is before --from"));
         }
         interrupt::begin(self.guest.conditions.limits().time);
         let mut files = Files::new();
         let guest = GuestFiles::claim(&self.guest, &mut files)?;
-        let mut report = Report::claim(&self.report, &self.guest, &mut files, engine_name(self.engine.engine()))?;
+        let mut report = Report::claim(&self.report, &self.guest, &mut files, self.engine.engine().into())?;
         let rows = files.output("--output", self.rows_target())?;
         let effects = files.output("--effects", target(self.effects.as_deref()))?;
         report.begin()?;
-        let result = self.trace(&mut report, guest, rows, effects, stdout_users > 0);
+        let result = self.trace(&mut report, guest, rows, effects, guest_stdout);
         report.close(result)
     }
 
@@ -100,13 +98,13 @@ impl Trace {
         files: GuestFiles,
         rows: Output,
         effects: Output,
-        stdout_taken: bool,
+        guest_stdout: GuestStdout,
     ) -> Result<u8, Failure> {
         let mut guest = Guest::read(&self.guest, files, Seed::drawn)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
-        let progress = Progress::on_terminal(stdout_taken);
-        let mut session = guest.start(self.engine.engine(), stdout_taken, &progress)?;
+        let progress = Progress::on_terminal(guest_stdout);
+        let mut session = guest.start(self.engine.engine(), guest_stdout, &progress)?;
         let mut tables = self.open_tables(rows, effects)?;
         let mut digest = report.wants_json().then(DigestSink::default);
         let mut counts = CountingSink::default();
@@ -134,7 +132,7 @@ impl Trace {
         result.and_then(|code| committed.map(|()| code.unwrap_or(0)))
     }
 
-    /// Runs up to the first step wanted without a trace, and then with one.
+    /// Runs to the first recorded step without a trace, and then with one.
     fn run(
         &self,
         drive: &mut Drive,
@@ -159,16 +157,22 @@ impl Trace {
         }
     }
 
-    /// How many of our tables and reports go to standard output.
-    fn stdout_users(&self) -> usize {
+    /// Where the guest's standard output goes: to standard error if one of our tables or reports takes ours.
+    fn guest_stdout(&self) -> Result<GuestStdout, Failure> {
         let targets =
             [self.rows_target(), target(self.effects.as_deref()), self.report.json.target(), self.guest.r0vm.journal()];
-        targets.iter().filter(|target| matches!(target, Target::Stdout)).count()
+        match targets.iter().filter(|target| matches!(target, Target::Stdout)).count() {
+            0 => Ok(GuestStdout::Stdout),
+            1 => Ok(GuestStdout::Stderr),
+            _ => Err(Failure::usage(
+                "rows, effects, JSON and journal cannot share standard output; use a FILE for all but one",
+            )),
+        }
     }
 
-    /// The program ended before the first step that was wanted. Its end is no failure, but an empty table looks like one.
+    /// Reports that the program ended before the first recorded step, which explains the empty table.
     fn tell_of_no_rows(&self, steps: u64) {
-        // What nobody can read is not worth an error.
+        // A failure to print the message is ignored.
         let _ = writeln!(
             io::stderr(),
             "tachy: no rows: the program ended after {steps} steps, before --from {}",
@@ -185,9 +189,7 @@ impl Trace {
             Format::Rows | Format::None => (None, rows),
         };
         if binary.as_ref().is_some_and(|writer| writer.file().is_terminal()) {
-            return Err(Failure::usage(
-                "rows of 32 bytes are nothing for a terminal: write them to a file with -o FILE",
-            ));
+            return Err(Failure::usage("binary rows cannot go to a terminal; write them to a file with -o FILE"));
         }
         let text = match (text, effects) {
             (None, None) => None,
@@ -197,7 +199,7 @@ impl Trace {
     }
 }
 
-/// Where rows and effects go.
+/// The outputs for rows and effects.
 struct Tables {
     text: Option<CsvSink<Writer, Writer>>,
     binary: Option<FileSink<Writer>>,
@@ -206,12 +208,12 @@ struct Tables {
 }
 
 impl Tables {
-    /// Ends the tables and gives them their names, as far as they are whole.
+    /// Completes the tables and gives them their names.
     fn finish(&mut self) -> Result<(), Failure> {
         let text = self.text.as_mut().map_or(Ok(()), CsvSink::finish);
         let [rows, effects] = &mut self.outputs;
         let binary = match &mut self.binary {
-            // A file of ours from its first byte on: its header can be completed.
+            // In a file of our own, the header can be completed.
             Some(binary) if rows.is_file() => binary.finish(),
             Some(binary) => binary.finish_stream(),
             None => Ok(()),

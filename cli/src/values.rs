@@ -1,87 +1,139 @@
-//! What the values of options mean: machines, targets, numbers. It must not know the options.
+//! The values of options: machines, inputs, targets, numbers. It must not know the options.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{Command, ValueEnum};
 
-/// Which machine a program is for.
+/// The name of standard input or standard output where a file is expected.
+const STANDARD_STREAM: &str = "-";
+
+/// The machine that runs a program.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Machine {
-    /// What the program is made for: r0vm for a RISC Zero program binary (R0BF), bare for an ELF
+    /// Machine r0vm for a RISC Zero program binary (R0BF), machine bare for an ELF
     Auto,
-    /// Any static program, with a handful of Linux system calls
+    /// For static programs that use a few Linux system calls
     Bare,
-    /// RISC Zero's machine, R0VM 3.0; a user program's ELF gets RISC Zero's kernel, an ELF that starts at 0xc0000000 or
-    /// above is a kernel itself
+    /// For guests of RISC Zero: R0VM 3.0. An ELF gets RISC Zero's kernel, unless it starts at 0xc0000000 or above, as a
+    /// kernel does
     R0vm,
 }
 
-/// Where something of ours goes.
+/// Where an input comes from: `-` means standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum InputPath {
+    Stdin,
+    File(PathBuf),
+}
+
+impl From<OsString> for InputPath {
+    fn from(text: OsString) -> InputPath {
+        if text == STANDARD_STREAM { InputPath::Stdin } else { InputPath::File(text.into()) }
+    }
+}
+
+impl InputPath {
+    /// The path as the user wrote it.
+    pub(crate) fn as_path(&self) -> &Path {
+        match self {
+            InputPath::Stdin => Path::new(STANDARD_STREAM),
+            InputPath::File(path) => path,
+        }
+    }
+}
+
+/// Where an output goes.
 pub(crate) enum Target<'a> {
     Nowhere,
     Stdout,
     File(&'a Path),
 }
 
-/// The file, where `-` is standard output.
+/// The target of an output option; `-` means standard output.
 pub(crate) fn target(path: Option<&Path>) -> Target<'_> {
     match path {
         None => Target::Nowhere,
-        Some(path) if path.as_os_str() == "-" => Target::Stdout,
+        Some(path) if path.as_os_str() == STANDARD_STREAM => Target::Stdout,
         Some(path) => Target::File(path),
     }
 }
 
-/// Options whose value is joined to them by `=`, since they may go without.
-const JOINED: [&str; 2] = ["--json", "--resume"];
+/// The options of a command and its subcommands that take a value only after `=`.
+fn joined_options(command: &Command) -> Vec<String> {
+    let own = command.get_arguments().filter(|arg| arg.is_require_equals_set()).filter_map(|arg| arg.get_long());
+    own.map(|name| format!("--{name}")).chain(command.get_subcommands().flat_map(joined_options)).collect()
+}
 
-/// Such an option followed by a word that may have been meant as its value.
-pub(crate) fn detached(args: &[OsString]) -> Option<(&str, &OsStr)> {
+/// The first such option with a word after it that the user may have meant as its value.
+pub(crate) fn detached(command: &Command, args: &[OsString]) -> Option<(String, OsString)> {
+    let joined = joined_options(command);
     args.windows(2).find_map(|pair| match pair {
         [option, value] if !value.as_encoded_bytes().starts_with(b"-") => {
-            JOINED.into_iter().find(|joined| option == joined).map(|joined| (joined, value.as_os_str()))
+            joined.iter().find(|joined| option == joined.as_str()).map(|joined| (joined.clone(), value.clone()))
         }
         _ => None,
     })
 }
 
-/// How its value is given.
+/// How to write the option with its value.
 pub(crate) fn attach(option: &str, value: &OsStr) -> String {
     let value = value.display();
-    format!("{option} takes a value only behind =: if {value} is meant for it, write {option}={value}")
+    format!("{option} takes a value only after =; if {value} is its value, write {option}={value}")
 }
 
-/// A number: decimal or with 0x, and `_` wherever it helps to read.
+/// Why a number was refused.
+enum NumberError {
+    NotANumber,
+    TooLarge,
+}
+
+/// Reads a number: decimal or hexadecimal with 0x, with `_` between digits as in Rust.
 pub(crate) fn number(text: &str) -> Result<u64, String> {
+    digits(text).map_err(|error| error.text("a number such as 1000, 1_000_000 or 0x10000"))
+}
+
+impl NumberError {
+    fn text(self, expected: &str) -> String {
+        match self {
+            NumberError::NotANumber => format!("expected {expected}"),
+            NumberError::TooLarge => format!("too large: the maximum is {}", u64::MAX),
+        }
+    }
+}
+
+fn digits(text: &str) -> Result<u64, NumberError> {
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
         None => (text, 10),
     };
     let digits: String = digits.chars().filter(|&digit| digit != '_').collect();
     if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
-        return Err("expected a number such as 1000, 1_000_000 or 0x10000".to_owned());
+        return Err(NumberError::NotANumber);
     }
-    u64::from_str_radix(&digits, radix).map_err(|_| format!("too large: the most is {}", u64::MAX))
+    u64::from_str_radix(&digits, radix).map_err(|_| NumberError::TooLarge)
 }
 
-/// How often code runs before it is translated.
+/// Reads how often code runs before it is translated.
 pub(crate) fn threshold(text: &str) -> Result<u16, String> {
-    u16::try_from(number(text)?).ok().filter(|&times| times <= 1 << 15).ok_or("too large: the most is 32768".to_owned())
+    u16::try_from(number(text)?)
+        .ok()
+        .filter(|&times| times <= 1 << 15)
+        .ok_or("too large: the maximum is 32768".to_owned())
 }
 
-/// A number of bytes: a number, and perhaps K, M or G (1024 bytes and so on), also written KiB.
+/// Reads a number of bytes, with an optional suffix K, M or G (powers of 1024), also written KiB, MiB or GiB.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let plain = text.strip_suffix("iB").unwrap_or(text);
     let suffixes = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)];
     let scaled = suffixes.into_iter().find_map(|(suffix, scale)| Some((plain.strip_suffix(suffix)?, scale)));
-    let (digits, scale) = scaled.unwrap_or((text, 1));
-    let count = number(digits).map_err(|error| error.replace("0x10000", "64K"))?;
-    count.checked_mul(scale).ok_or_else(|| format!("too large: the most is {}", u64::MAX))
+    let (count, scale) = scaled.unwrap_or((text, 1));
+    let bytes = digits(count).and_then(|count| count.checked_mul(scale).ok_or(NumberError::TooLarge));
+    bytes.map_err(|error| error.text("a number such as 1000, 1_000_000 or 64K"))
 }
 
-/// Seconds, with fractions.
+/// Reads a number of seconds, with an optional fraction.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected seconds such as 10 or 0.5".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
@@ -93,15 +145,28 @@ mod tests {
 
     #[test]
     fn values_that_were_not_joined_are_found() {
+        use clap::CommandFactory;
+        let tachy = crate::Cli::command();
+        assert_eq!(
+            joined_options(&tachy).into_iter().collect::<std::collections::BTreeSet<_>>(),
+            ["--json", "--resume"].map(str::to_owned).into()
+        );
         let found = |line: &str| {
             let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            detached(&args).map(|(option, value)| format!("{option}={}", value.display()))
+            detached(&tachy, &args).map(|(option, value)| format!("{option}={}", value.display()))
         };
         assert_eq!(found("tachy run --json out.json x.elf").as_deref(), Some("--json=out.json"));
         assert_eq!(found("tachy run --stats --resume 3 x.bin").as_deref(), Some("--resume=3"));
         for line in ["tachy run --json=out.json x.elf", "tachy run --json --stats x.elf", "tachy run x.elf --json"] {
             assert_eq!(found(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_dash_is_standard_input() {
+        assert_eq!(InputPath::from(OsString::from("-")), InputPath::Stdin);
+        assert_eq!(InputPath::from(OsString::from("./-")), InputPath::File("./-".into()));
+        assert_eq!(InputPath::Stdin.as_path(), Path::new("-"));
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! Streams on which a run may have to wait for others: pipes, terminals, sockets. A request to stop ends the wait.
+//! Streams that may wait: pipes, terminals, sockets. A request to stop the run ends the wait.
 //!
-//! A read gives up as soon as it is asked to. A write first gives its reader a little longer, so that one that is slow and
-//! alive gets whole rows and a whole report. Files never wait and are left as they are. It must not know what goes
-//! through.
+//! A read stops waiting immediately. A write waits a little longer, so that a slow reader still gets whole rows and a
+//! whole report. Files never wait and are used directly. This module must not know what the streams carry.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Read, Seek, SeekFrom, Write};
@@ -17,14 +16,14 @@ use rustix::io::Errno;
 
 use crate::interrupt;
 
-/// How long a reader may take nothing, once the run was asked to stop.
+/// How long a write waits for its reader after a request to stop.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What fits into a pipe that is not full: a page.
+/// Bytes that fit into a pipe that is not full: one page.
 const PIPE_BYTES: usize = 4096;
-/// How often it is tried whether a named pipe has its reader.
+/// Time between two attempts to open a named pipe that has no reader.
 const OPEN_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A stream that waits no longer than the run may.
+/// A stream whose reads and writes end when the run must stop.
 pub(crate) struct Waiting<F> {
     stream: F,
     may_wait: bool,
@@ -42,14 +41,15 @@ impl<F: AsFd> Waiting<F> {
         &self.stream
     }
 
-    /// The same stream, lent.
+    /// The same stream by reference.
     pub(crate) fn lent(&self) -> Waiting<&F> {
         Waiting { stream: &self.stream, may_wait: self.may_wait }
     }
 
-    /// Whether a read would find something, or the end, without waiting.
+    /// Whether a read would return without waiting.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.may_wait || ready(self.stream.as_fd(), PollFlags::IN, Some(Duration::ZERO), false).unwrap_or(true)
+        !self.may_wait
+            || ready(self.stream.as_fd(), PollFlags::IN, Some(Duration::ZERO), Signals::Ignored).unwrap_or(true)
     }
 }
 
@@ -80,7 +80,7 @@ impl<F: AsFd + Write> Write for Waiting<F> {
         }
         loop {
             wait_to_write(self.stream.as_fd())?;
-            // More might wait half-way, where nobody could end it.
+            // A larger write might wait after a part, where no request could end it.
             match self.stream.write(data.get(..PIPE_BYTES).unwrap_or(data)) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 written => return written,
@@ -99,17 +99,17 @@ impl<F: Seek> Seek for Waiting<F> {
     }
 }
 
-/// Waits until a message can be written to a stream, or fails where nobody reads it and the run must stop.
+/// Waits until a message can be written to a stream. Fails if nobody reads the stream and the run must stop.
 pub(crate) fn takes_message(stream: impl AsFd) -> io::Result<()> {
     wait_to_write(stream.as_fd())
 }
 
-/// Opens a file to read. A named pipe is waited for where it is read, not here.
+/// Opens a file to read, without waiting. Reading a named pipe waits for its writer.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)
 }
 
-/// Makes a file to write, or empties it. A named pipe waits for its reader.
+/// Creates a file, or truncates it. For a named pipe, waits for its reader.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     if !fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
         return File::create(path);
@@ -121,7 +121,7 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
             Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => pause()?,
             Err(error) => return Err(error),
             Ok(pipe) => {
-                // Whoever writes to it may know nothing of it.
+                // Other code may write to the pipe and expect it to wait.
                 fcntl_setfl(&pipe, fcntl_getfl(&pipe)? - OFlags::NONBLOCK)?;
                 return Ok(pipe);
             }
@@ -129,37 +129,40 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Waits a little, or fails where the run must stop.
+/// Waits a little. Fails if the run must stop.
 fn pause() -> io::Result<()> {
     check()?;
     let Some(wake) = interrupt::wake() else {
         std::thread::sleep(OPEN_INTERVAL);
         return Ok(());
     };
-    ready(wake.as_fd(), PollFlags::IN, Some(OPEN_INTERVAL), false).map(drop)
+    ready(wake.as_fd(), PollFlags::IN, Some(OPEN_INTERVAL), Signals::Ignored).map(drop)
 }
 
-/// Fails where the run must stop.
+/// Fails if the run must stop.
 fn check() -> io::Result<()> {
     interrupt::stopped().map_or(Ok(()), |stop| Err(io::Error::other(stop)))
 }
 
-/// Waits until there is something to read, or the end.
+/// Waits until a read would return.
 fn wait_to_read(stream: BorrowedFd<'_>) -> io::Result<()> {
     loop {
         check()?;
-        if ready(stream, PollFlags::IN, interrupt::time_left(), true)? {
+        if ready(stream, PollFlags::IN, interrupt::time_left(), Signals::Heard)? {
             return Ok(());
         }
     }
 }
 
-/// Waits until something can be written, or it is clear that nobody reads.
+/// Waits until the stream can be written. Fails if nobody reads it and the run must stop.
 fn wait_to_write(stream: BorrowedFd<'_>) -> io::Result<()> {
     loop {
         let is_asked = interrupt::stopped().is_some();
-        let timeout = if is_asked { Some(PATIENCE) } else { interrupt::time_left() };
-        if ready(stream, PollFlags::OUT, timeout, !is_asked)? {
+        let (timeout, signals) = match is_asked {
+            true => (Some(PATIENCE), Signals::Ignored),
+            false => (interrupt::time_left(), Signals::Heard),
+        };
+        if ready(stream, PollFlags::OUT, timeout, signals)? {
             return Ok(());
         }
         if is_asked {
@@ -168,12 +171,19 @@ fn wait_to_write(stream: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// Whether a stream can be used, or has failed, which its use will tell. If not, the time is over, or a signal has come,
-/// if signals are looked for.
-fn ready(stream: BorrowedFd<'_>, how: PollFlags, timeout: Option<Duration>, signals: bool) -> io::Result<bool> {
+/// Whether a signal ends a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signals {
+    Heard,
+    Ignored,
+}
+
+/// Whether a stream can be used without waiting. A failed stream counts as usable, and its use reports the failure. If the
+/// result is false, the timeout has passed, or a signal has arrived.
+fn ready(stream: BorrowedFd<'_>, how: PollFlags, timeout: Option<Duration>, signals: Signals) -> io::Result<bool> {
     let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut streams = vec![PollFd::from_borrowed_fd(stream, how)];
-    let wake = interrupt::wake().filter(|_| signals);
+    let wake = interrupt::wake().filter(|_| signals == Signals::Heard);
     streams.extend(wake.map(|wake| PollFd::new(wake, PollFlags::IN)));
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));

@@ -61,7 +61,7 @@ fn qemu_runs_the_same_file() {
 #[test]
 fn who_does_something_else_is_no_comparison() {
     let (code, _, stderr) = bench(&["--against", &format!("native={}", program("false"))], &["15"]);
-    assert!(code == Some(69) && stderr.contains("where the program exits with 0"), "{stderr}");
+    assert!(code == Some(69) && stderr.contains("under tachy the program exits with 0"), "{stderr}");
     let (code, _, stderr) = bench(&["--against", "native=no-such-file"], &["15"]);
     assert!(code == Some(69) && stderr.contains("cannot run native"), "{stderr}");
     let limited = ["--limit-steps", "100", "--against", &format!("native={}", program("true"))];

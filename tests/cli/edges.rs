@@ -72,7 +72,7 @@ fn values_mean_what_they_say() {
     for value in ["65536", "100000", "0x10000"] {
         let outcome = tachy(&format!("run --jit-threshold {value} {fib} -- 5"));
         assert_eq!(outcome.code, Some(64), "{value}: {outcome:?}");
-        assert!(outcome.stderr.contains("the most is 32768"), "{outcome:?}");
+        assert!(outcome.stderr.contains("the maximum is 32768"), "{outcome:?}");
     }
     // A limit is told as it was given, whether memory ends there or with the page before.
     for (limit, bytes) in [("1", "1 bytes"), ("1500", "1500 bytes"), ("3K", "3072 bytes")] {

@@ -49,7 +49,7 @@ fn a_stack_that_is_used_up() {
     let endless = [op(Op::Addi, SP, SP, 0, -2000), op(Op::Sw, 0, SP, 1, 8), op(Op::Jal, 0, 0, 0, -8)];
     let (stderr, _) = run(&["--machine", "bare"], &at(CODE, &endless));
     let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
-    assert!(hint.starts_with("the stack (8 MiB, down to 0xef800000) is used up: sp is 0xef7ff"), "{stderr}");
+    assert!(hint.starts_with("the stack (8 MiB, down to 0xef800000) is full: sp is 0xef7ff"), "{stderr}");
     // There no stack is set up before the program does.
     let (stderr, _) = run(&["--machine", "r0vm"], &at(GUEST, &endless));
     let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
@@ -57,7 +57,7 @@ fn a_stack_that_is_used_up() {
     let started: Vec<u32> = [op(Op::Lui, SP, 0, 0, 0x0020_0000)].into_iter().chain(endless).collect();
     let (stderr, _) = run(&["--machine", "r0vm"], &at(GUEST, &started));
     let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
-    assert!(hint.starts_with("sp is 0x0000") && hint.ends_with("is used up, or was never set up"), "{stderr}");
+    assert!(hint.starts_with("sp is 0x0000") && hint.ends_with("is full, or the program never set it up"), "{stderr}");
 
     // Addresses that are wrong by themselves.
     for address in [16, 2044] {
@@ -75,7 +75,7 @@ fn guests_of_risc_zero_on_bare() {
     let words = [op(Op::Lui, SP, 0, 0, 0x0020_0000), op(Op::Addi, SP, SP, 0, 0x400), op(Op::Sw, 0, SP, 1, -4)];
     let (stderr, _) = run(&[], &at(GUEST, &words));
     let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
-    assert!(hint.contains("like a guest of RISC Zero") && hint.contains("--machine r0vm"), "{stderr}");
+    assert!(hint.contains("that of a guest of RISC Zero") && hint.contains("--machine r0vm"), "{stderr}");
     // The same somewhere else is a program's own mistake.
     let (stderr, _) = run(&[], &at(CODE, &words));
     assert!(hints(&stderr).is_empty(), "{stderr}");
@@ -97,7 +97,7 @@ fn programs_built_for_another_machine() {
     for (machine, start) in [("bare", CODE), ("r0vm", GUEST)] {
         let (stderr, _) = run(&["--machine", machine], &at(start, &[0x0000_000b]));
         let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
-        assert!(hint.contains("someone's own extension, as guests of OpenVM have them"), "{stderr}");
+        assert!(hint.contains("a custom extension, which guests of OpenVM use"), "{stderr}");
     }
     // A function of it, in a program with other troubles.
     let path = PathBuf::from(crate::common::ROOT).join("tests/debug/trap-dwarf5.elf");

@@ -12,6 +12,7 @@ mod formats;
 mod hints;
 mod messages;
 mod outputs;
+mod packages;
 mod r0vm;
 mod random;
 mod source_lines;

@@ -51,7 +51,7 @@ fn each_error_names_the_option_that_helps() {
             format!("run --input {} {trap}", number(19)),
             73,
             "unknown system call \"no such call\"",
-            "the command line answers",
+            "the command line supports",
         ),
         (format!("trace --format rows -o /dev/full {fib} -- 5"), 74, "cannot write the trace", "No space left"),
         (format!("trace -o /dev/full {fib} -- 5"), 74, "cannot write the trace", "No space left"),
@@ -135,7 +135,7 @@ fn options_that_would_drop_one_another_are_refused() {
             let line = format!("{command} {options} {}", risc0("streams"));
             let output = tachy(&line.split(' ').collect::<Vec<_>>());
             assert_eq!(output.status.code(), Some(64), "{line}: {}", stderr(&output));
-            assert!(stderr(&output).contains(&format!("{what} may be given once")), "{line}: {}", stderr(&output));
+            assert!(stderr(&output).contains(&format!("{what} can be set only once")), "{line}: {}", stderr(&output));
         }
     }
 }

@@ -407,7 +407,7 @@ fn a_folder_has_the_segments_of_one_run() {
         let outcome = run(options);
         assert_eq!((outcome.code, outcome.stdout.len()), (Some(64), 0), "{outcome:?}");
         assert!(
-            outcome.stderr.contains("segments of an earlier run: remove them or name another folder"),
+            outcome.stderr.contains("segments of an earlier run; remove them or use another folder"),
             "{outcome:?}"
         );
         assert!(read() == before, "{options}");

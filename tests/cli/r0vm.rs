@@ -200,11 +200,7 @@ fn segments_are_files_of_what_the_library_makes() {
     // Those of another run would pass for this one's.
     let again = tachy(&command);
     assert_eq!(again.code, Some(64));
-    assert!(
-        again.stderr.contains("segments of an earlier run: remove them or name another folder"),
-        "{}",
-        again.stderr
-    );
+    assert!(again.stderr.contains("segments of an earlier run; remove them or use another folder"), "{}", again.stderr);
     let contradiction = tachy(&format!("run --execute-only --segments {} {}", folder.path("x"), risc0("sparse")));
     assert_eq!(contradiction.code, Some(64));
 }
@@ -241,7 +237,7 @@ fn a_guest_that_pauses_is_resumed() {
         let outcome = tachy(&format!("run --json={json} {options} {}", risc0("pause")));
         let (code, end) = if count == 4 { (0, "halted") } else { (2, "paused") };
         assert_eq!(outcome.code, Some(if count == 4 { 0 } else { 75 }), "{options}: {outcome:?}");
-        assert_eq!(outcome.stderr.contains("paused with code 2; with --resume"), count == 2, "{outcome:?}");
+        assert_eq!(outcome.stderr.contains("paused with code 2; --resume"), count == 2, "{outcome:?}");
         let facts: Value = serde_json::from_slice(&folder.read("json")).expect("an object");
         assert_eq!(facts["exit"], json!({ "kind": end, "code": code }));
         assert_eq!(facts["journal"], json!(parts[count - 1]));
@@ -365,7 +361,7 @@ fn an_elf_that_is_not_for_the_kernel_is_refused() {
     let linux = folder.file("linux.elf", &elf(text, &[(text, &bytes(&[t0, ecall]), R | X)]));
     let outcome = tachy(&format!("run --machine r0vm {linux}"));
     assert_eq!(outcome.code, Some(73));
-    assert!(outcome.stderr.contains("the kernel gives up there on a system call"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("there the kernel stops at a system call"), "{}", outcome.stderr);
 }
 
 #[test]
@@ -419,13 +415,13 @@ fn its_options_are_its_own() {
     for option in more.into_iter().chain(digests.iter().map(String::as_str)) {
         let outcome = tachy(&format!("run {option} {fib}"));
         assert_eq!((outcome.code, outcome.stdout.len()), (Some(64), 0), "{option}: {outcome:?}");
-        assert!(outcome.stderr.contains("is for machine r0vm"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("requires machine r0vm"), "{}", outcome.stderr);
     }
     for option in ["--env A=b", "--po2 20", "--limit-cycles 9", "--journal -", "--segments x", "--execute-only"] {
         for command in ["run", "trace --format none", "diff"] {
             let outcome = tachy(&format!("{command} {option} {fib}"));
             assert_eq!((outcome.code, outcome.stdout.len()), (Some(64), 0), "{command} {option}: {outcome:?}");
-            assert!(outcome.stderr.contains("is for machine r0vm"), "{}", outcome.stderr);
+            assert!(outcome.stderr.contains("requires machine r0vm"), "{}", outcome.stderr);
         }
     }
     for option in [

@@ -169,7 +169,7 @@ fn the_time_limit_ends_a_wait_for_input() {
         let (status, stderr) = Run::start(&args).end();
         assert_eq!(status.code(), Some(72), "{args:?}: {stderr}");
         assert!(stderr.contains("time limit of 0.300 s reached at pc"), "{args:?}: {stderr}");
-        assert!(stderr.contains(&format!("where it waited for {what}")), "{args:?}: {stderr}");
+        assert!(stderr.contains(&format!("while waiting for {what}")), "{args:?}: {stderr}");
         assert!(stderr.contains("raise --limit-time") && stderr.contains("M steps/s"), "{args:?}: {stderr}");
         let facts = json(&object);
         assert_eq!((&facts["error"]["kind"], &facts["error"]["step"]), (&"time-limit".into(), &facts["steps"]));
@@ -395,7 +395,7 @@ fn the_time_limit_and_signals_end_a_wait_for_a_reader() {
         run.signal(signal);
         let (status, stderr) = run.end();
         assert_eq!(status.code(), Some(code), "{args:?}: {stderr}");
-        assert!(stderr.contains("where it waited for whoever reads"), "{args:?}: {stderr}");
+        assert!(stderr.contains("while waiting for a reader"), "{args:?}: {stderr}");
         assert_eq!(json(&object)["error"]["kind"], "cancelled");
 
         args.splice(1..1, ["--limit-time", "0.05"]);
@@ -556,7 +556,7 @@ fn on_terminal(command: &str, shown: &str, typed: &str) -> Option<(String, ExitS
 
 #[test]
 fn who_sits_at_a_terminal_is_told_that_the_guest_waits_there() {
-    let note = "the guest reads its standard input, which is this terminal";
+    let note = "the guest reads its standard input from this terminal";
     let command = format!("{TACHY} run {}", filter());
     let Some((seen, status)) = on_terminal(&command, note, "one\ntwo\n\x04") else { return };
     assert_eq!(status.code(), Some(0), "{seen}");

@@ -19,6 +19,7 @@ pub const ROOT: &str = {
     let manifest = env!("CARGO_MANIFEST_DIR");
     match env!("CARGO_PKG_NAME").as_bytes() {
         b"tachy-cli" => manifest.split_at(manifest.len() - "/cli".len()).0,
+        b"xtask" => manifest.split_at(manifest.len() - "/xtask".len()).0,
         _ => manifest,
     }
 };

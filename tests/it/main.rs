@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `api::debug_output` | `{:?}` of public values is a few lines |
 //! | `api::errors` | every kind of error that a user can meet |
+//! | `api::examples` | the programs of `examples/` print what they should |
 //! | `api::failures` | what a session may do after each failure: the table of `docs/failures.md` |
 //! | `api::settings` | each setting of a run counts or is refused before the first step |
 //! | `api::sharing` | sessions that share an executor share code and nothing else |
@@ -59,6 +60,7 @@ mod reference_guests;
 mod api {
     mod debug_output;
     mod errors;
+    mod examples;
     mod failures;
     mod settings;
     mod sharing;

@@ -1,7 +1,7 @@
-//! Who else runs a program: qemu, or an executable of the same source for this machine; and what its process takes.
+//! Runs a program under qemu or as a native executable of the same source, and measures the process.
 //!
-//! What is timed is a process from its start to its end as its parent sees it, with everything in between: so it is
-//! compared with a process of `tachy run`, and not with sessions. It must not know how sessions are measured.
+//! The time is that of a whole process, from start to end. So it is compared with a process of `tachy run`, and not with
+//! sessions. This module must not know how sessions are measured.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,26 +12,28 @@ use super::stdin::Stdin;
 use crate::args::ConditionArgs;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::values::InputPath;
 
-/// Debian: qemu-user.
+/// The program of Debian's package qemu-user.
 const QEMU: &str = "qemu-riscv32";
 
-/// Whom to compare with, as the command line says it.
+/// A program to compare with.
 #[derive(Clone)]
 pub(super) enum Against {
     /// qemu's user mode.
     Qemu,
-    /// An executable, or a folder of executables with the names of the programs.
+    /// An executable, or a folder of executables named like the programs.
     Native(PathBuf),
 }
 
 impl Against {
-    /// The executable that is run in the place of the program at `program`, if it is a file that somebody named.
-    pub(super) fn file(&self, program: &Path) -> Option<PathBuf> {
+    /// The executable that replaces `program`, unless it is qemu.
+    pub(super) fn file(&self, program: &InputPath) -> Option<PathBuf> {
+        let program = program.as_path();
         match self {
             Against::Qemu => None,
             Against::Native(path) if path.is_dir() => Some(path.join(program.file_stem().unwrap_or_default())),
-            // A name without a folder would be looked for in the PATH.
+            // Without a folder, the system would search the PATH.
             Against::Native(path) => Some(Path::new(".").join(path)),
         }
     }
@@ -46,27 +48,31 @@ pub(super) fn against(text: &str) -> Result<Against, String> {
     }
 }
 
-/// A command that does what a program does.
+/// A command that runs a program.
 pub(super) struct Process {
     pub(super) name: String,
     command: Vec<OsString>,
 }
 
 impl Process {
-    /// `tachy run` itself, under these conditions.
-    pub(super) fn tachy(program: &Path, args: &[OsString], conditions: &ConditionArgs) -> Result<Process, Failure> {
+    /// `tachy run` under the same conditions.
+    pub(super) fn tachy(
+        program: &InputPath,
+        args: &[OsString],
+        conditions: &ConditionArgs,
+    ) -> Result<Process, Failure> {
         let own = std::env::current_exe();
-        let own = own.map_err(|error| Failure::contender(&format!("cannot find the program that runs: {error}")))?;
+        let own = own.map_err(|error| Failure::contender(&format!("cannot find the executable of tachy: {error}")))?;
         let mut command = vec![own.into(), "run".into()];
         command.extend(conditions.command_line());
-        command.extend([program.into(), "--".into()]);
+        command.extend([program.as_path().into(), "--".into()]);
         Ok(Process::new("tachy run", command, args))
     }
 
-    /// The other one, for the program at `program`.
-    pub(super) fn other(against: &Against, program: &Path, args: &[OsString]) -> Process {
+    /// The program to compare with.
+    pub(super) fn other(against: &Against, program: &InputPath, args: &[OsString]) -> Process {
         match against.file(program) {
-            None => Process::new(QEMU, vec![QEMU.into(), program.into()], args),
+            None => Process::new(QEMU, vec![QEMU.into(), program.as_path().into()], args),
             Some(executable) => Process::new("native", vec![executable.into()], args),
         }
     }
@@ -75,8 +81,7 @@ impl Process {
         Process { name: name.to_owned(), command: command.into_iter().chain(args.iter().cloned()).collect() }
     }
 
-    /// Runs it once with this input, its output dropped; what it took. It must end with `exit`, of which a parent sees
-    /// eight bits.
+    /// Runs it once with this input, drops its output, and returns its time. It must end with the low eight bits of `exit`.
     pub(super) fn run(&self, exit: u32, stdin: &Stdin) -> Result<Duration, Failure> {
         let Process { name, command } = self;
         let (program, args) = command.split_first().ok_or_else(|| Failure::contender("nothing to run"))?;
@@ -91,12 +96,13 @@ impl Process {
             .status()
             .map_err(|error| Failure::contender(&format!("cannot run {name} ({shown}): {error}")))?;
         let time = started.elapsed();
-        // Typed on a terminal, Ctrl-C is for the process as well, and it may end by it.
+        // Ctrl-C on a terminal also reaches the process, which may end.
         if interrupt::signal().is_some() {
             return Err(Failure::interrupted());
         }
         if status.code() != Some((exit & 0xff) as i32) {
-            let message = format!("{name} ({shown}) ended with {status}, where the program exits with {exit}");
+            let message =
+                format!("{name} ({shown}) ended with {status}, but under tachy the program exits with {exit}");
             return Err(Failure::contender(&message));
         }
         Ok(time)

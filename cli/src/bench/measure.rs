@@ -1,11 +1,10 @@
-//! Measures one program: the engines by turns, so that whatever else the machine does hits all of them.
+//! Measures one program. The engines take turns, so that other load on the machine affects all of them.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use tachy::{Engine, Env, Executor, MachineKind, NullSink, Stats};
+use tachy::{Engine, Env, Error, Executor, Limit, LimitError, MachineKind, NullSink, Stats};
 
 use super::against::{Against, Process};
 use super::stdin::Stdin;
@@ -20,29 +19,30 @@ use crate::repeat::Repeat;
 use crate::risc0::args::R0vmArgs;
 use crate::risc0::seed::Seed;
 use crate::streams::Streams;
+use crate::values::InputPath;
 
-/// What a program's runs came to.
+/// The measurements of one program.
 #[derive(Serialize)]
 pub(super) struct Program {
     pub(super) program: String,
     program_digest: String,
     machine: String,
-    /// Steps of a run.
+    /// Steps of each run.
     pub(super) steps: u64,
-    /// The guest's code; none where the limit on steps ended it.
+    /// The guest's exit code; none if the step limit ended it.
     pub(super) exit: Option<u32>,
     pub(super) untraced: Level,
     pub(super) rows: Level,
-    /// Whole processes: `tachy run` first, then those that it is compared with; none unless asked for.
+    /// Whole processes: `tachy run` first, then those to compare with; empty without `--against`.
     pub(super) processes: Vec<Whole>,
 }
 
-/// A process from its start to its end, by the median of the measured runs.
+/// A process from start to end: the median of the measured runs.
 #[derive(Serialize)]
 pub(super) struct Whole {
     pub(super) name: String,
     pub(super) seconds: f64,
-    /// How many times as long as `tachy run` it took.
+    /// Its time divided by that of `tachy run`.
     pub(super) times_as_long: f64,
 }
 
@@ -51,10 +51,10 @@ pub(super) struct Whole {
 pub(super) struct Level {
     pub(super) interpreter: Speed,
     pub(super) jit: Speed,
-    /// How many times as fast the JIT is.
+    /// The rate of the JIT divided by that of the interpreter.
     pub(super) ratio: f64,
     pub(super) compiled: Compiled,
-    /// Share of a measured run's steps that the JIT's interpreter did.
+    /// Share of the steps that the interpreter executed under the JIT.
     pub(super) interpreted_share: f64,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Speed {
     pub(super) steps_per_second: f64,
 }
 
-/// What was compiled in the run that warmed up.
+/// What the warm-up run compiled.
 #[derive(Serialize)]
 pub(super) struct Compiled {
     pub(super) seconds: f64,
@@ -86,7 +86,7 @@ struct Contender {
 struct Once {
     steps: u64,
     exit: Option<u32>,
-    /// Without compiling.
+    /// Time without compilation.
     time: Duration,
     stats: Stats,
 }
@@ -100,14 +100,14 @@ pub(super) fn measure(
     against: &[Against],
     runs: u32,
 ) -> Result<Program, Failure> {
-    let path = &input.path().to_owned();
+    let path = &input.path().clone();
     let loaded = Loaded::read(input, conditions.machine())?;
     let (program, machine) = (&loaded.program, loaded.machine);
     if !against.is_empty() && machine != MachineKind::Bare {
-        return Err(Failure::usage("--against is for programs of machine bare"));
+        return Err(Failure::usage("--against requires machine bare"));
     }
-    if !against.is_empty() && path == Path::new("-") {
-        return Err(Failure::usage("--against is for programs that others can read, too: give the program as a file"));
+    if !against.is_empty() && *path == InputPath::Stdin {
+        return Err(Failure::usage("--against requires a program in a file, which other programs can read"));
     }
     let options = R0vmArgs::execution();
     let repeat = Repeat::of_program(path, args, conditions);
@@ -120,7 +120,7 @@ pub(super) fn measure(
         let env = env(machine, path, args, &options, streams, Seed::FIXED);
         env.map(|env| env.cancel_handle(cancel.clone()))
     };
-    // On the spot, so that the run that warms up leaves nothing to compile, and what compiling took can be told apart.
+    // Without background compilation, the warm-up run leaves nothing to compile, and its compile time is known.
     let mut jit = conditions.jit();
     jit.background = false;
     let mut contenders = Vec::new();
@@ -142,9 +142,9 @@ pub(super) fn measure(
     let mut times: Vec<Vec<f64>> = processes.iter().map(|_| Vec::new()).collect();
     for round in 0..=runs {
         for (process, times) in processes.iter().zip(&mut times) {
-            let exit = exit.ok_or_else(|| Failure::usage("--against is for programs that end within the limits"))?;
+            let exit = exit.ok_or_else(|| Failure::usage("--against requires programs that end within the limits"))?;
             let time = process.run(exit, stdin)?;
-            // The first brings files into memory and shows whether all do the same.
+            // The first round loads files into memory and checks that all processes agree.
             times.extend((round > 0).then_some(time.as_secs_f64()));
         }
         if round > 0 {
@@ -156,12 +156,13 @@ pub(super) fn measure(
     let all = contenders.iter().flat_map(|contender| [&contender.warm_up].into_iter().chain(&contender.measured));
     for once in all {
         if (once.steps, once.exit) != (steps, exit) {
-            let message = format!("{}: not all runs did the same {steps} steps", path.display());
+            let message =
+                format!("{}: the runs differ in their {steps} steps or their exit code", path.as_path().display());
             return Err(Failure::differ(&message, &repeat.command("diff", &[])));
         }
     }
     Ok(Program {
-        program: path.display().to_string(),
+        program: path.as_path().display().to_string(),
         program_digest: blake3::Hash::from(program.digest()).to_string(),
         machine: machine.to_string(),
         steps,
@@ -172,7 +173,7 @@ pub(super) fn measure(
     })
 }
 
-/// Medians, and how they compare with that of the first.
+/// The medians, also relative to that of the first process.
 fn wholes(processes: Vec<Process>, times: Vec<Vec<f64>>) -> Vec<Whole> {
     let medians: Vec<f64> = times.into_iter().map(median).collect();
     let own = medians.first().copied().unwrap_or_default();
@@ -191,12 +192,17 @@ fn run(
 ) -> Result<Once, Failure> {
     let mut session = executor.start(env).map_err(|error| Failure::library(&error))?;
     match session.run(&mut sink) {
-        Err(error) if error.kind() != "step-limit" => Err(Failure::run(&error, loaded, &session, repeat)),
+        Err(error) if !is_step_limit(&error) => Err(Failure::run(&error, loaded, &session, repeat)),
         _ => {
             let (steps, exit, stats) = (session.steps(), session.exit_code(), session.stats());
             Ok(Once { steps, exit, time: session.time().saturating_sub(stats.compile_time), stats })
         }
     }
+}
+
+/// Whether the step limit ended the run, which a measurement allows.
+fn is_step_limit(error: &Error) -> bool {
+    matches!(error, Error::Limit(LimitError { limit: Limit::Steps(_), .. }))
 }
 
 fn level(interpreter: &Contender, jit: &Contender) -> Level {
@@ -222,7 +228,7 @@ fn speed(contender: &Contender) -> Speed {
     Speed { seconds, steps_per_second: ratio(contender.warm_up.steps as f64, seconds) }
 }
 
-/// The middle, or half-way between the two in the middle.
+/// The middle value, or the mean of the two middle values.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
@@ -232,7 +238,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// A quotient that is 0 where there is none, for JSON knows no other.
+/// A quotient, or 0 if it is undefined, since JSON cannot express that.
 fn ratio(value: f64, of: f64) -> f64 {
     if of > 0.0 { value / of } else { 0.0 }
 }

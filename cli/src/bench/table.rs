@@ -1,4 +1,4 @@
-//! Measurements as tables, for people.
+//! Formats measurements as tables for people.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::measure::{Level, Program};
 use crate::text::grouped;
 
-/// Speeds, below them what the JIT compiled, and what whole processes took if any were run.
+/// The rates, the compiled code, and the times of whole processes if there are any.
 pub(super) fn text(programs: &[Program]) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
@@ -16,7 +16,7 @@ pub(super) fn text(programs: &[Program]) -> String {
     text
 }
 
-/// The two levels of a program.
+/// The two trace levels of a program.
 fn levels(program: &Program) -> [&Level; 2] {
     [&program.untraced, &program.rows]
 }
@@ -57,7 +57,7 @@ fn write_compiled(text: &mut String, programs: &[Program]) -> std::fmt::Result {
     Ok(())
 }
 
-/// Seconds of each process, and behind those of others how many times as long as `tachy run` that is.
+/// Writes the seconds of each process, and how many times as long as `tachy run` the others took.
 fn write_processes(text: &mut String, programs: &[Program]) -> std::fmt::Result {
     let Some(first) = programs.first().filter(|program| !program.processes.is_empty()) else { return Ok(()) };
     write!(text, "\n{:<16}", "whole process, s")?;
@@ -85,7 +85,7 @@ fn write_processes(text: &mut String, programs: &[Program]) -> std::fmt::Result 
     Ok(())
 }
 
-/// Billions of steps a second of the interpreter and of the JIT, and their ratio.
+/// Billions of steps per second of the interpreter and of the JIT, and their ratio.
 fn speeds(level: &Level) -> [f64; 3] {
     [level.interpreter.steps_per_second / 1e9, level.jit.steps_per_second / 1e9, level.ratio]
 }
@@ -100,7 +100,7 @@ fn geometric_means(rows: impl ExactSizeIterator<Item = [f64; 3]>) -> [f64; 3] {
     sums.map(|sum: f64| (sum / count).exp())
 }
 
-/// The program's file, which is enough for a table.
+/// The file name of the program.
 fn name(program: &Program) -> String {
     let path = Path::new(&program.program);
     path.file_name().unwrap_or(path.as_os_str()).display().to_string()

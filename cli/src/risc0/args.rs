@@ -1,4 +1,4 @@
-//! The options that machine `r0vm` has and others have not. It must not open anything.
+//! The options of machine `r0vm`. It must not open anything.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,78 +11,83 @@ use tachy::risc0::{Digest, ParseDigestError};
 use super::seed::Seed;
 use crate::failure::Failure;
 use crate::repeat::option;
-use crate::values::{Target, number, target};
+use crate::values::{InputPath, Target, number, target};
 
-/// Options that only machine `r0vm` has.
+/// The options of machine `r0vm`.
 #[derive(Args, Default)]
 #[command(next_help_heading = "Options of machine r0vm")]
 pub(crate) struct R0vmArgs {
-    /// Set a variable of the guest's environment, which is empty otherwise; may be given more than once
+    /// Set a variable in the guest's environment, which is empty by default; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub(super) env: Vec<(String, String)>,
 
-    /// Let the guest read FILE from descriptor N (its standard input is --input), our standard input if it is -; may be
-    /// given more than once
+    /// Let the guest read FILE from descriptor N; - means the standard input of tachy; repeatable
+    ///
+    /// For the guest's standard input use --input.
     #[arg(long, value_name = "N=FILE", value_parser = descriptor)]
-    pub(crate) read_fd: Vec<(u32, PathBuf)>,
+    pub(crate) read_fd: Vec<(u32, InputPath)>,
 
-    /// Write what the guest writes to descriptor N to FILE, 1 and 2 included, or to where its standard output goes (-); 3
-    /// is the journal, which has its own option
+    /// Write the guest's output on descriptor N to FILE; - means where its standard output goes; repeatable
+    ///
+    /// N may be 1 or 2. Descriptor 3 is the journal; use --journal for it.
     #[arg(long, value_name = "N=FILE", value_parser = target_descriptor)]
     pub(crate) write_fd: Vec<(u32, PathBuf)>,
 
-    /// Let the guest take a claim for granted that has this digest: 64 hexadecimal digits, and those of the control
-    /// root that its receipt is verified under, if it has one; may be given more than once
+    /// Accept this claim when the guest verifies it: a digest of 64 hexadecimal digits; repeatable
+    ///
+    /// ROOT is the control root under which the receipt of the claim is verified, if it has one.
     #[arg(long, value_name = "CLAIM[:ROOT]", value_parser = assumption)]
     pub(super) assumption: Vec<Assumption>,
 
-    /// The digest that the guest finds as its input, 64 hexadecimal digits; zero otherwise
+    /// Set the input digest that the guest sees: 64 hexadecimal digits; zero by default
     #[arg(long, value_name = "DIGEST")]
     pub(super) input_digest: Option<Digest>,
 
-    /// Let the guest's random bytes follow from this seed, 64 hexadecimal digits
+    /// Set the seed of the guest's random bytes: 64 hexadecimal digits
     ///
-    /// Otherwise run and trace draw a seed from the system; --stats and --json show it, and with it a run repeats exactly.
-    /// Whoever knows the seed knows the bytes. diff and bench use zeros.
+    /// By default run and trace draw a seed from the system, and diff and bench use zeros. --stats and --json show the
+    /// seed, and a run with the same seed repeats exactly. Anyone who knows the seed can compute the bytes.
     #[arg(long, value_name = "HEX")]
     pub(super) random_seed: Option<Seed>,
 
-    /// Cut the run into segments of at most 2^N cycles, 13 to 24 [default: 20]
+    /// Split the run into segments of at most 2^N cycles, N from 13 to 24 [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(13..=24))]
     pub(super) po2: Option<u32>,
 
-    /// Stop when the guest has taken N user cycles
+    /// Stop when the guest has used N user cycles
     #[arg(long, value_name = "N", value_parser = number)]
     pub(super) limit_cycles: Option<u64>,
 
-    /// Write the journal to FILE, or to standard output (-), which sends the guest's output to standard error; it stays
-    /// empty where the guest ends without committing to it
+    /// Write the journal to FILE; - means standard output
+    ///
+    /// With standard output, the guest's output goes to standard error. The journal stays empty if the guest ends without
+    /// committing to it.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
-    /// Write segments to DIR as a prover reads them, named segment-00000000.bin and so on
+    /// Write the segments for RISC Zero's prover to DIR, as segment-00000000.bin and so on
     ///
-    /// DIR holds the segments of one run: if there are some of an earlier run, or another run writes there, nothing is run.
-    /// A run that ends early leaves the segments that were whole. Making them copies every page that a segment touches and
-    /// hashes those it writes, on a second thread. It is little for a program that stays in a few pages; one that writes to
-    /// 16 MiB all over took ten times as long.
+    /// DIR holds the segments of one run. The command fails if DIR has segments of an earlier run, or if another run writes
+    /// there. A run that ends early leaves all complete segments. A second thread copies every page that a segment touches
+    /// and hashes the pages that it writes. This costs little for a program that uses few pages. A program that wrote to
+    /// 16 MiB in random order took ten times as long.
     #[arg(long, value_name = "DIR")]
     pub(crate) segments: Option<PathBuf>,
 
-    /// Only execute: hash no memory, make no segments
+    /// Only execute: do not hash memory and do not produce segments
     ///
-    /// So it is without --segments anyway; segments and cycles are counted all the same.
+    /// This is also the default without --segments. Segments and cycles are counted in any case.
     #[arg(long, conflicts_with = "segments")]
     pub(super) execute_only: bool,
 }
 
 impl R0vmArgs {
-    /// For measurements: no segments, and all else by default.
+    /// The options for measurements: no segments, and the defaults otherwise.
     pub(crate) fn execution() -> R0vmArgs {
         R0vmArgs { execute_only: true, ..R0vmArgs::default() }
     }
 
-    /// On other machines these options mean nothing.
+    /// Fails if an option was given for another machine.
     pub(crate) fn check(&self, machine: MachineKind) -> Result<(), Failure> {
         let R0vmArgs { env, read_fd, write_fd, assumption, input_digest, random_seed, .. } = self;
         let R0vmArgs { po2, limit_cycles, journal, segments, execute_only, .. } = self;
@@ -105,44 +110,44 @@ impl R0vmArgs {
         }
     }
 
-    /// Whether a file is given for the guest to read at this descriptor.
+    /// Whether `--read-fd` sets this descriptor.
     pub(crate) fn reads(&self, descriptor: u32) -> bool {
         self.read_fd.iter().any(|(given, _)| *given == descriptor)
     }
 
-    /// Whether a file is given for what the guest writes to this descriptor.
+    /// Whether `--write-fd` sets this descriptor.
     pub(super) fn writes(&self, descriptor: u32) -> bool {
         self.write_fd.iter().any(|(given, _)| *given == descriptor)
     }
 
-    /// What is said twice counts once, and the guest would see only one of both.
-    pub(crate) fn contradiction(&self, has_input: bool) -> Result<(), Failure> {
+    /// Fails if two options set the same descriptor or variable, since the guest would see only one of them.
+    pub(crate) fn contradiction(&self, stdin: Option<&InputPath>) -> Result<(), Failure> {
         let names = self.env.iter().map(|(name, _)| name);
-        let input = has_input.then_some(STDIN_DESCRIPTOR);
+        let input = stdin.map(|_| STDIN_DESCRIPTOR);
         let read = input.into_iter().chain(self.read_fd.iter().map(|(descriptor, _)| *descriptor));
         let written = self.write_fd.iter().map(|(descriptor, _)| *descriptor);
         let twice = match (first_repeated(read), first_repeated(written), first_repeated(names)) {
-            (Some(STDIN_DESCRIPTOR), _, _) if has_input => "--input and --read-fd 0".to_owned(),
+            (Some(STDIN_DESCRIPTOR), _, _) if stdin.is_some() => "--input and --read-fd 0".to_owned(),
             (Some(descriptor), _, _) => format!("--read-fd {descriptor}"),
             (_, Some(descriptor), _) => format!("--write-fd {descriptor}"),
             (_, _, Some(name)) => format!("--env {name}"),
             (None, None, None) => return Ok(()),
         };
-        Err(Failure::usage(&format!("{twice} may be given once")))
+        Err(Failure::usage(&format!("{twice} can be set only once")))
     }
 
-    /// The seed of the guest's random bytes, if one was given.
+    /// The seed of the guest's random bytes, if the user set one.
     pub(crate) fn random_seed(&self) -> Option<Seed> {
         self.random_seed
     }
 
-    /// What decides what a run computes, but for the seed. What the guest writes goes nowhere.
+    /// The words that determine what a run computes, except for the seed. Outputs of the guest are dropped.
     pub(crate) fn command_line(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         words.extend(self.env.iter().map(|(name, value)| option("--env", format!("{name}={value}"))));
         words.extend(self.read_fd.iter().map(|(descriptor, path)| {
             let mut value = OsString::from(format!("{descriptor}="));
-            value.push(path);
+            value.push(path.as_path());
             option("--read-fd", value)
         }));
         words.extend(
@@ -162,13 +167,13 @@ impl R0vmArgs {
         words
     }
 
-    /// Where the journal goes.
+    /// Where to write the journal.
     pub(crate) fn journal(&self) -> Target<'_> {
         target(self.journal.as_deref())
     }
 }
 
-/// A variable with its value.
+/// Reads NAME=VALUE.
 fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -176,35 +181,40 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A descriptor with its file.
-fn descriptor(text: &str) -> Result<(u32, PathBuf), String> {
+/// Reads N=FILE for an input.
+fn descriptor(text: &str) -> Result<(u32, InputPath), String> {
+    numbered(text).map(|(number, file)| (number, OsString::from(file).into()))
+}
+
+/// Splits N=FILE.
+fn numbered(text: &str) -> Result<(u32, &str), String> {
     let expected = || "expected N=FILE, where N is a descriptor".to_owned();
     let (number_text, file) = text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or_else(expected)?;
     let number = number(number_text).ok().and_then(|number| u32::try_from(number).ok()).ok_or_else(expected)?;
-    Ok((number, file.into()))
+    Ok((number, file))
 }
 
-/// One that may be written to.
+/// Reads N=FILE for an output.
 fn target_descriptor(text: &str) -> Result<(u32, PathBuf), String> {
-    match descriptor(text)? {
-        (JOURNAL_DESCRIPTOR, _) => Err("descriptor 3 is the journal; see --journal".to_owned()),
-        other => Ok(other),
+    match numbered(text)? {
+        (JOURNAL_DESCRIPTOR, _) => Err("descriptor 3 is the journal; use --journal".to_owned()),
+        (number, file) => Ok((number, file.into())),
     }
 }
 
-/// The first value that comes a second time.
+/// The first value that occurs a second time.
 fn first_repeated<T: PartialEq>(values: impl Iterator<Item = T>) -> Option<T> {
     let values: Vec<T> = values.collect();
     let repeated = (1..values.len()).find(|&at| values.iter().take(at).any(|before| Some(before) == values.get(at)));
     values.into_iter().nth(repeated?)
 }
 
-/// Where guests read --input.
+/// The descriptor at which guests read `--input`.
 const STDIN_DESCRIPTOR: u32 = 0;
-/// Where guests write their journal.
+/// The descriptor of the journal.
 const JOURNAL_DESCRIPTOR: u32 = 3;
 
-/// A claim's digest, and perhaps a control root.
+/// Reads the digest of a claim, with an optional control root.
 fn assumption(text: &str) -> Result<Assumption, String> {
     let digest = |text: &str| text.parse().map(Digest::to_bytes).map_err(|error: ParseDigestError| error.to_string());
     let (claim, root) = text.split_once(':').map_or((text, None), |(claim, root)| (claim, Some(root)));
@@ -228,8 +238,9 @@ mod tests {
 
     #[test]
     fn descriptors_have_a_number_and_a_file() {
-        assert_eq!(descriptor("4=a=b"), Ok((4, "a=b".into())));
+        assert_eq!(descriptor("4=a=b"), Ok((4, InputPath::File("a=b".into()))));
         assert_eq!(target_descriptor("1=x"), Ok((1, "x".into())));
+        assert_eq!(descriptor("0x10=-"), Ok((16, InputPath::Stdin)));
         for wrong in ["", "4", "4=", "=x", "x=y", "4294967296=x"] {
             assert!(descriptor(wrong).is_err(), "{wrong:?}");
         }

@@ -1,4 +1,4 @@
-//! What a session on machine `r0vm` came to, for JSON and for people. It must not know how it was run.
+//! The results of a session on machine `r0vm`, for JSON and for people. It must not know how the session ran.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use tachy::risc0::{Exit, Report};
 use super::seed::Seed;
 use crate::text::{count, grouped};
 
-/// What JSON has beside what it has for every machine. Cycles are of the segments that have ended, but for the user's.
+/// The part of the JSON object that only machine `r0vm` has. Cycles count ended segments, except for user cycles.
 #[derive(Serialize, Default)]
 pub(in super::super) struct R0vmFacts {
-    /// Not of a kernel by itself.
+    /// None for a kernel without a user program.
     image_id: Option<String>,
-    /// The seed of the guest's random bytes, whether it asked for any or not.
+    /// The seed of the guest's random bytes, even if it drew none.
     random_seed: String,
-    /// Of the session, or of its last part.
+    /// The session, or its last part.
     #[serde(flatten)]
     part: PartFacts,
-    /// Those that ended with a pause, after which the session went on.
+    /// The parts that ended with a pause, after which the session continued.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts_before: Vec<PausedFacts>,
 }
@@ -32,7 +32,7 @@ struct PausedFacts {
     part: PartFacts,
 }
 
-/// What one part of a session came to.
+/// The results of one part of a session.
 #[derive(Serialize, Default)]
 struct PartFacts {
     user_cycles: u64,
@@ -40,17 +40,17 @@ struct PartFacts {
     reserved_cycles: u64,
     total_cycles: u64,
     segments: Vec<SegmentFacts>,
-    /// In hexadecimal digits; none if the guest did not commit to it.
+    /// Hexadecimal digits; none if the guest did not commit to its journal.
     journal: Option<String>,
-    /// Steps of this part alone.
+    /// Steps of this part.
     part_steps: u64,
     /// The input digest.
     input: String,
-    /// The digest of the claim that its segments prove; none unless they were asked for and the guest has ended.
+    /// The digest of the claim that its segments prove; none without segments, or if the guest has not ended.
     claim: Option<String>,
-    /// Assumptions that were used, the last one first.
+    /// Assumptions that the guest used, the last one first.
     assumptions: Vec<AssumptionFacts>,
-    /// Batches of Keccak permutations to be proven.
+    /// Batches of Keccak permutations that must be proven.
     keccaks: Vec<KeccakFacts>,
 }
 
@@ -89,12 +89,20 @@ struct SegmentFacts {
     paging_cycles: u32,
 }
 
-/// How a guest ended: its code, and on machine `r0vm` whether that was for good.
+/// How a guest ended: its code, and on machine `r0vm` also whether it halted or paused.
 #[derive(Serialize, Clone, Copy)]
 #[serde(untagged)]
 pub(in super::super) enum ExitFacts {
     Code(u32),
-    Kind { kind: &'static str, code: u16 },
+    Exit { kind: ExitKind, code: u16 },
+}
+
+/// Whether a guest halted or paused.
+#[derive(Serialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(in super::super) enum ExitKind {
+    Halted,
+    Paused,
 }
 
 /// Calls by name, for JSON.
@@ -117,19 +125,19 @@ struct SyscallFacts {
 }
 
 impl R0vmFacts {
-    /// Before the first step. Hashes all of the program.
+    /// The facts before the first step. Hashes the whole program.
     pub(in super::super) fn of(program: &Program, seed: Seed) -> R0vmFacts {
         let image_id = program.image_id().map(|id| id.to_string());
         R0vmFacts { image_id, random_seed: seed.to_string(), ..R0vmFacts::default() }
     }
 
-    /// Takes down how far a session has come.
-    pub(in super::super) fn take_down(&mut self, report: &Report) {
+    /// Records the state of a session.
+    pub(in super::super) fn record(&mut self, report: &Report) {
         self.part = PartFacts::from(report);
     }
 
-    /// Takes down a part after which the session goes on.
-    pub(in super::super) fn take_down_part(&mut self, report: &Report) {
+    /// Records a part after which the session continues.
+    pub(in super::super) fn record_part(&mut self, report: &Report) {
         let exit = report.exit.and_then(ExitFacts::of);
         self.parts_before.push(PausedFacts { exit, part: PartFacts::from(report) });
     }
@@ -160,11 +168,11 @@ impl From<&Report> for PartFacts {
 }
 
 impl ExitFacts {
-    /// None of what has no meaning.
+    /// None if the exit has no defined meaning.
     pub(in super::super) fn of(exit: Exit) -> Option<ExitFacts> {
         match exit {
-            Exit::Halted(code) => Some(ExitFacts::Kind { kind: "halted", code }),
-            Exit::Paused(code) => Some(ExitFacts::Kind { kind: "paused", code }),
+            Exit::Halted(code) => Some(ExitFacts::Exit { kind: ExitKind::Halted, code }),
+            Exit::Paused(code) => Some(ExitFacts::Exit { kind: ExitKind::Paused, code }),
             Exit::Unknown(_) => None,
         }
     }
@@ -184,12 +192,12 @@ impl From<&Report> for CallFacts {
     }
 }
 
-/// Whether the guest asked for random bytes.
+/// Whether the guest drew random bytes.
 pub(in super::super) fn is_random(report: &Report) -> bool {
     report.syscalls.iter().any(|(name, calls, _)| name == "SYS_RANDOM" && *calls > 0)
 }
 
-/// Lines of statistics: name and value.
+/// Lines of statistics, each a name and a value.
 pub(in super::super) fn stats(report: &Report, seed: Option<Seed>) -> Vec<(&'static str, String)> {
     let [total, user, paging, reserved] =
         [report.total_cycles, report.user_cycles, report.paging_cycles, report.reserved_cycles].map(grouped);
@@ -208,7 +216,7 @@ pub(in super::super) fn stats(report: &Report, seed: Option<Seed>) -> Vec<(&'sta
     lines
 }
 
-/// How many segments of which size.
+/// The number of segments of each size.
 fn segments(report: &Report) -> String {
     let mut sizes: BTreeMap<u32, u64> = BTreeMap::new();
     for segment in &report.each {

@@ -1,5 +1,6 @@
-//! The surroundings of a guest on machine `r0vm`: its host, and who takes its segments. It must not know what a session
-//! came to.
+//! The environment of a guest on machine `r0vm`: its host, and the folder for its segments.
+//!
+//! It must not know the results of a session.
 
 use std::ffi::OsString;
 
@@ -11,7 +12,7 @@ use super::seed::Seed;
 use crate::failure::Failure;
 use crate::streams::Streams;
 
-/// The host that the options ask for.
+/// The environment that the options describe.
 pub(in super::super) fn surroundings(
     options: &R0vmArgs,
     args: &[OsString],
@@ -21,7 +22,7 @@ pub(in super::super) fn surroundings(
     let mut host = HostEnv::builder();
     let Streams { stdin, stdout, stderr, kernel, read_fd, write_fd, segments, progress } = streams;
     host.kernel_output(kernel);
-    // A descriptor of these that is given otherwise is not ours too.
+    // An option may set one of the standard descriptors.
     if !options.reads(0) {
         host.stdin(stdin);
     }
@@ -32,7 +33,7 @@ pub(in super::super) fn surroundings(
         host.stderr(stderr);
     }
     for arg in args {
-        let text = arg.to_str().ok_or_else(|| Failure::usage("arguments of R0VM's guests are UTF-8"))?;
+        let text = arg.to_str().ok_or_else(|| Failure::usage("arguments of guests on machine r0vm must be UTF-8"))?;
         host.args([text]);
     }
     for (name, value) in &options.env {

@@ -1,5 +1,7 @@
-//! What machine `r0vm` has that others have not: its options in `args`; `host` makes a guest's surroundings of them,
-//! `segments` takes its segments, `facts` tells what a session came to, `seed` is where a guest's random bytes come from.
+//! The parts of the command line that only machine `r0vm` has.
+//!
+//! `args` has its options, `host` builds a guest's environment from them, `segments` writes its segments, `facts` reports
+//! the results of a session, and `seed` is the seed of a guest's random bytes.
 
 pub(super) mod args;
 pub(super) mod facts;

@@ -1,4 +1,4 @@
-//! The seed that a guest's random bytes follow from. It must not know who draws them.
+//! The seed of a guest's random bytes. It must not know who draws the bytes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,15 +7,15 @@ use tachy::risc0::Digest;
 
 use crate::failure::Failure;
 
-/// 32 bytes.
+/// A seed of 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Seed([u8; 32]);
 
 impl Seed {
-    /// For runs that are compared with others.
+    /// The seed of runs that are compared with each other.
     pub(crate) const FIXED: Seed = Seed([0; 32]);
 
-    /// One that nobody else has, from the system.
+    /// A random seed from the system.
     pub(crate) fn drawn() -> Result<Seed, Failure> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| Failure::no_seed(&error))?;

@@ -1,7 +1,7 @@
-//! The folder that takes a run's segments. It must not know who makes them.
+//! The folder for the segments of a run. It must not know who produces them.
 //!
-//! A folder holds the segments of one run: those of two would pass for one another's. A segment gets its name when it is
-//! whole, and never that of another.
+//! A folder holds the segments of one run, since those of two runs could be confused. A segment appears under its name
+//! only when it is complete, and never replaces another.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -13,28 +13,28 @@ use tachy::trace::SinkError;
 use crate::failure::Failure;
 use crate::output::beside;
 
-/// What segments' files are called, before their number.
+/// The name of a segment file before its number.
 pub(crate) const SEGMENT_NAME: &str = "segment-";
 
-/// A folder for segments, which has none.
+/// A folder without segments, to which a run writes segments.
 pub(crate) struct Folder {
     path: PathBuf,
-    /// Held as long as the run may write there.
+    /// Locked while the run may write there.
     lock: Option<File>,
     next: u64,
 }
 
 impl Folder {
-    /// Looks at a folder and touches nothing.
+    /// Checks a folder without changing anything.
     ///
     /// # Errors
-    /// If it has segments.
+    /// If the folder has segments.
     pub(crate) fn claim(path: &Path) -> Result<Folder, Failure> {
         check(path)?;
         Ok(Folder { path: path.to_owned(), lock: None, next: 0 })
     }
 
-    /// Makes the folder, and keeps other runs out of it.
+    /// Creates the folder and locks it against other runs.
     pub(super) fn open(&mut self) -> Result<(), Failure> {
         let refused = |error: io::Error| Failure::output(&self.path.display().to_string(), &error);
         fs::create_dir_all(&self.path).map_err(refused)?;
@@ -42,16 +42,16 @@ impl Folder {
         match folder.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 let path = self.path.display();
-                return Err(Failure::usage(&format!("another run is writing segments to {path}: name another folder")));
+                return Err(Failure::usage(&format!("another run is writing segments to {path}; use another folder")));
             }
-            // Where folders cannot be locked, no segment replaces another's all the same.
+            // Even without locks, no segment replaces another one.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         self.lock = Some(folder);
         check(&self.path)
     }
 
-    /// Writes the next segment. A segment counts from 0 in each part of a session that paused, its file goes on counting.
+    /// Writes the next segment. After a pause, the index inside a segment starts at 0 again, but file numbers continue.
     pub(super) fn write(&mut self, segment: &Segment) -> Result<(), SinkError> {
         let path = self.path.join(format!("{SEGMENT_NAME}{:08}.bin", self.next));
         let written = beside(&path, None).and_then(|(mut file, temporary)| {
@@ -64,7 +64,7 @@ impl Folder {
     }
 }
 
-/// Fails if there are segments.
+/// Fails if the folder has segments.
 fn check(path: &Path) -> Result<(), Failure> {
     let refused = |error: io::Error| Failure::output(&path.display().to_string(), &error);
     let entries = match fs::read_dir(path) {
@@ -74,7 +74,7 @@ fn check(path: &Path) -> Result<(), Failure> {
     for entry in entries {
         if entry.map_err(refused)?.file_name().as_encoded_bytes().starts_with(SEGMENT_NAME.as_bytes()) {
             let path = path.display();
-            let message = format!("{path} has segments of an earlier run: remove them or name another folder");
+            let message = format!("{path} has segments of an earlier run; remove them or use another folder");
             return Err(Failure::usage(&message));
         }
     }

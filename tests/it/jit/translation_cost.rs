@@ -2,7 +2,7 @@
 //!
 //! Work is counted in interpreted steps, by the counters of a session that translates on the spot: what a native step, an
 //! entry into native code, a region and an instruction in it take of them was measured once (`src/jit/payback.rs`).
-//! `cargo run --release --example processor_time` measures the same programs in processor time.
+//! `cargo xtask processor-time` measures the same programs in processor time.
 
 use crate::common::assembler::Assembler;
 use crate::common::cases::{CODE, DATA, chain, exit, flat, guest};

@@ -1,41 +1,62 @@
-//! A gate against slowness that a busy machine does not disturb: instructions that the host executes in small cases,
-//! compared with the figures in `benches/counts.txt`.
+//! Counts the instructions that the host executes in small cases, and compares them with `benches/counts.txt`.
 //!
-//!     cargo run --release --example counts [-- CASE...]
-//!     cargo run --release --example counts -- update
-//!
-//! Each case runs in a process of its own under valgrind's callgrind, which counts what happens inside [`measured`] and
-//! nothing of what prepares it. Everything is translated on the spot, inputs are fixed, and valgrind shows every
-//! processor as the same one, so that counts repeat to a small part of a percent on any x86-64 machine with AVX2. They
-//! are no times: what waits for memory, or for a branch that was guessed wrong, shows in `figures` alone. A count that is
-//! off by more than the tolerance fails, to either side: what became quicker is written down, or it could be lost again.
+//! The counts catch a slowdown even on a busy machine. Each case runs in a process of its own under valgrind's
+//! callgrind, which counts only what happens inside [`measured`]. Translation happens on the calling thread, inputs are
+//! fixed, and valgrind presents every processor as the same one. So counts repeat to a small fraction of a percent on
+//! any x86-64 machine with AVX2. Counts are not times: cache misses and mispredicted branches show in `figures` alone.
+//! A count beyond the tolerance fails in either direction, so that an improvement is recorded and cannot be lost.
 
 use std::env;
-use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::hint::black_box;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use clap::Args;
 use tachy::risc0::poseidon2::Kernel;
 use tachy::risc0::{PageContent, Tree};
 use tachy::{Engine, Env, Executor, JitOptions, Limits, NullSink, Program};
 use tempfile::TempDir;
 
-/// Relative difference that is let pass.
+use crate::Result;
+use crate::common::{ROOT, guest};
+
+/// The largest relative difference that passes.
 const TOLERANCE: f64 = 0.05;
-/// The same where another compiler than the figures' has built this: its choices weigh more than ours.
+/// The tolerance where another compiler built this program than the one that `counts.txt` names.
 const TOLERANCE_OTHER_COMPILER: f64 = 0.3;
 
-const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/counts.txt");
-/// The first argument of the process that runs one case, before the case's name.
-const ALONE: &str = "run-alone";
-const UPDATE_COMMAND: &str = "cargo run --release --example counts -- update";
+/// Where the committed counts are, from the root of the repository.
+const FIGURES: &str = "benches/counts.txt";
+/// The word that replaces the committed counts, in place of the names of cases.
+const UPDATE: &str = "update";
+const UPDATE_COMMAND: &str = "cargo xtask counts update";
 
-/// What is counted of a case, once it is prepared.
+/// The part of a case that is counted, once it is prepared.
 type Work = Box<dyn FnOnce()>;
 type Case = (&'static str, fn() -> Work);
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Count host instructions of small cases under valgrind and compare them with benches/counts.txt
+#[derive(Args)]
+pub(crate) struct Counts {
+    /// Parts of the names of the cases to count; all without any. The word `update` replaces the committed counts
+    #[arg(value_name = "CASE|update")]
+    cases: Vec<String>,
+}
+
+/// What to do with the counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Compare,
+    Update,
+}
+
+/// Run one case; callgrind runs this
+#[derive(Args)]
+pub(crate) struct CountOne {
+    case: String,
+}
 
 const OFF: NullSink = NullSink::off();
 const ROWS: NullSink = NullSink::rows();
@@ -62,24 +83,23 @@ const CASES: [Case; 18] = [
     ("hashing: 16 pages and their tree", update_tree),
 ];
 
-/// What callgrind counts in: found by its name, so it must stay a function.
+/// The function that callgrind counts in. Callgrind finds it by its name, so it must stay a function.
 #[inline(never)]
 fn measured(work: Work) {
     work();
-    // No jump in place of the call above.
+    // Prevents a tail call above.
     black_box(());
 }
 
-/// Translation where it is asked for, as in a session of its own, but never on another thread.
+/// The default options, but with translation on the calling thread.
 fn on_the_spot() -> JitOptions {
     let mut options = JitOptions::default();
     options.background = false;
     options
 }
 
-fn elf(guest: &str) -> Vec<u8> {
-    let path = format!("{}/guests/bin/{guest}.elf", env!("CARGO_MANIFEST_DIR"));
-    fs::read(path).expect("the guests are built")
+fn elf(name: &str) -> Vec<u8> {
+    fs::read(guest(name)).expect("the guests are built")
 }
 
 fn on(engine: Engine, jit: JitOptions, guest: &str, limit_steps: Option<u64>) -> Executor {
@@ -88,7 +108,7 @@ fn on(engine: Engine, jit: JitOptions, guest: &str, limit_steps: Option<u64>) ->
     Executor::builder().engine(engine).jit(jit).limits(limits).build(&program).expect("an executor")
 }
 
-/// A session from its start to its end, or to the limit on steps.
+/// Runs a session from its start to its end, or to the step limit.
 fn session(executor: &Executor, args: &[String], mut sink: NullSink) {
     let mut session = executor.start(Env::new().args(args.iter().map(String::as_str))).expect("a session");
     match session.run(&mut sink) {
@@ -106,7 +126,7 @@ fn run(executor: &Executor, args: &[&str], sink: NullSink) -> Work {
 
 /// A session after others that left nothing to translate.
 fn run_warm(guest: &str, args: &[&str], sink: NullSink) -> Work {
-    // All that is hot is translated before anything is counted.
+    // Translates everything hot before anything is counted.
     let mut options = on_the_spot();
     options.paid_by_steps = false;
     let executor = on(Engine::Jit, options, guest, None);
@@ -147,7 +167,7 @@ fn count(name: &str) -> Result<u64> {
     let out = format!("--callgrind-out-file={}", file.display());
     let mut command = Command::new("valgrind");
     command.args(["-q", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*counts*measured*", &out]);
-    let output = command.arg(env::current_exe()?).args([ALONE, name]).output()?;
+    let output = command.arg(env::current_exe()?).args(["count-one", name]).output()?;
     if !output.status.success() {
         return Err(format!("{name}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into());
     }
@@ -159,9 +179,9 @@ fn count(name: &str) -> Result<u64> {
     }
 }
 
-/// The committed figures: of each case its count, and the compiler.
+/// The committed counts by case, and the compiler that they were made with.
 fn figures() -> Result<(Vec<(String, u64)>, String)> {
-    let text = fs::read_to_string(FIGURES)?;
+    let text = fs::read_to_string(Path::new(ROOT).join(FIGURES))?;
     let mut figures = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, count) = line.rsplit_once("  ").ok_or_else(|| format!("counts.txt: {line}"))?;
@@ -171,23 +191,26 @@ fn figures() -> Result<(Vec<(String, u64)>, String)> {
     Ok((figures, compiler.to_owned()))
 }
 
-/// What a command says about its version, or why not.
+/// The version that a command prints.
 fn version_of(program: &str) -> Result<String> {
     let output = Command::new(program).arg("--version").output().map_err(|error| format!("{program}: {error}"))?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// Counts cases, and compares or writes down; whether all is as it should be.
-fn check(wanted: &[String], update: bool) -> Result<bool> {
+/// Counts cases and compares them with the committed counts, or replaces those. Returns whether all counts pass.
+fn check(wanted: &[String], mode: Mode) -> Result<bool> {
     let (valgrind, compiler) = (version_of("valgrind")?, version_of("rustc")?);
-    let (known, built_by) = if update { Default::default() } else { figures()? };
-    let same = update || compiler == built_by;
+    let (known, built_by) = match mode {
+        Mode::Update => (Vec::new(), compiler.clone()),
+        Mode::Compare => figures()?,
+    };
+    let same = compiler == built_by;
     if !same {
         println!("notice: this is {compiler}, the figures are {built_by}'s; a larger tolerance applies");
     }
     let tolerance = if same { TOLERANCE } else { TOLERANCE_OTHER_COMPILER };
     let mut text = format!(
-        "# Host instructions of the cases in counts.rs. Written by `{UPDATE_COMMAND}`.\n# Compiler: {compiler}\n\
+        "# Host instructions of the cases in xtask/src/counts.rs. Written by `{UPDATE_COMMAND}`.\n# Compiler: {compiler}\n\
          # Counted by: {valgrind}\n"
     );
     let mut good = true;
@@ -199,7 +222,7 @@ fn check(wanted: &[String], update: bool) -> Result<bool> {
         let figure = known.iter().find(|(known, _)| known == name).map(|(_, figure)| *figure);
         let Some(figure) = figure else {
             println!("{name:<34} {:>13} {now:>13}", "none");
-            good &= update;
+            good &= mode == Mode::Update;
             continue;
         };
         let change = now as f64 / figure as f64 - 1.0;
@@ -211,34 +234,32 @@ fn check(wanted: &[String], update: bool) -> Result<bool> {
         good &= word.is_empty();
         println!("{name:<34} {figure:>13} {now:>13} {:>+8.2} %{word}", change * 100.0);
     }
-    if update {
-        fs::write(FIGURES, text)?;
+    if mode == Mode::Update {
+        fs::write(Path::new(ROOT).join(FIGURES), text)?;
     }
     if !good {
         println!(
-            "Beyond {:.0} %, or without a figure. If it is meant to be so, write it down: {UPDATE_COMMAND}",
+            "Some counts differ by more than {:.0} % or have no figure. If that is intended, run {UPDATE_COMMAND}",
             tolerance * 100.0
         );
     }
     Ok(good)
 }
 
-fn main() -> ExitCode {
-    let args: Vec<String> = env::args().skip(1).collect();
-    if let [first, name] = args.as_slice()
-        && first == ALONE
-    {
-        let case = CASES.iter().find(|(case, _)| case == name).expect("a case that was named by this program");
-        measured(case.1());
-        return ExitCode::SUCCESS;
+impl Counts {
+    pub(crate) fn run(self) -> Result {
+        let good = match self.cases.iter().any(|case| case == UPDATE) {
+            true => check(&[], Mode::Update)?,
+            false => check(&self.cases, Mode::Compare)?,
+        };
+        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-    let update = args.iter().any(|arg| arg == "update");
-    match check(if update { &[] } else { &args }, update) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
+}
+
+impl CountOne {
+    pub(crate) fn run(self) -> Result {
+        let (_, prepare) = CASES.iter().find(|(name, _)| *name == self.case).ok_or("no such case")?;
+        measured(prepare());
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,15 +1,8 @@
-//! Random programs for hours: compares both engines on one program after the other, from where a file says the last
-//! time ended, and says what that reached.
+//! Compares both engines on random programs for hours.
 //!
-//!     cargo run --release --example soak -- --seed-file soak.json --hours 8
-//!
-//! The file keeps the next seed and the sums, so that runs add up; without it the first seed is 0. A failure is shrunk
-//! and kept in `tests/regressions`, where the tests find it from then on, and the command ends with code 1. Where native
-//! code takes the process down, the file's seed is at most one interval behind: `--show` names every seed as it starts.
-
-#[path = "../tests/common/mod.rs"]
-#[allow(dead_code, reason = "this program uses a part of it")]
-mod common;
+//! A file keeps the next seed and the totals, so that runs add up; without the file the first seed is 0. A failure is
+//! shrunk and saved in `tests/regressions`, where the tests run it from then on, and the task exits with code 1. If native
+//! code crashes the process, the file is at most one interval behind; `--show` prints every seed before it runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,39 +11,42 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
-use common::comparison::{Comparison, quick_setups};
-use common::generator::{Length, generate_of};
-use common::reached::Reached;
-use common::regression::{self, Regression};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
-/// Programs that a thread takes at once.
+use crate::Result;
+use crate::common::comparison::{Comparison, quick_setups};
+use crate::common::generator::{Length, generate_of};
+use crate::common::reached::Reached;
+use crate::common::regression::{self, Regression};
+
+/// Programs that a thread takes at a time.
 const BATCH: u64 = 50;
-/// One program in so many has its rows judged by the oracle, too.
+/// Every this many programs, the oracle checks the rows of one.
 const JUDGED: u64 = 64;
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-#[derive(Parser)]
-struct Arguments {
-    /// File of the next seed and the sums so far; made if it is not there.
+/// Compare both engines on random programs for hours
+#[derive(Args)]
+pub(crate) struct Soak {
+    /// File with the next seed and the totals so far; created if it does not exist
     #[arg(long, value_name = "FILE")]
     seed_file: PathBuf,
-    /// Stop after so many hours.
+    /// Stop after this many hours
     #[arg(long, value_name = "H", default_value_t = 1.0)]
     hours: f64,
-    /// Stop after so many programs in all, those of earlier runs included.
+    /// Stop after this many programs in total, including those of earlier runs
     #[arg(long, value_name = "N", default_value_t = u64::MAX)]
     programs: u64,
-    /// Threads at work.
+    /// Number of threads
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
-    /// Name each seed as it starts.
+    /// Print each seed before it runs
     #[arg(long)]
     show: bool,
 }
 
-/// What the file holds.
+/// The contents of the seed file.
 #[derive(Default, Clone, Serialize, Deserialize)]
 struct State {
     next_seed: u64,
@@ -59,23 +55,21 @@ struct State {
     reached: Reached,
 }
 
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match soak(&arguments) {
-        Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(failure)) => {
-            println!("{failure}");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("{}: {error}", arguments.seed_file.display());
-            ExitCode::from(2)
+impl Soak {
+    pub(crate) fn run(self) -> Result {
+        match soak(&self) {
+            Ok(None) => Ok(ExitCode::SUCCESS),
+            Ok(Some(failure)) => {
+                println!("{failure}");
+                Ok(ExitCode::FAILURE)
+            }
+            Err(error) => Err(format!("{}: {error}", self.seed_file.display()).into()),
         }
     }
 }
 
-/// Runs until time or programs are used up; the text of the first failure.
-fn soak(arguments: &Arguments) -> std::io::Result<Option<String>> {
+/// Runs until time or programs are used up, and returns the text of the first failure.
+fn soak(arguments: &Soak) -> std::io::Result<Option<String>> {
     let mut state: State = match fs::read_to_string(&arguments.seed_file) {
         Ok(text) => serde_json::from_str(&text)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::default(),
@@ -97,14 +91,9 @@ fn soak(arguments: &Arguments) -> std::io::Result<Option<String>> {
     failure.map(|(seed, text)| keep(seed, &text)).transpose()
 }
 
-/// Programs from a seed on until the time is up: the seed after the last, what they reached, and the first failure. All
-/// programs below that seed were compared, so the sums stay true when the next stretch begins there.
-fn stretch(
-    arguments: &Arguments,
-    first_seed: u64,
-    programs: u64,
-    end: Instant,
-) -> (u64, Reached, Option<(u64, String)>) {
+/// Compares programs from a seed on until the time is up. Returns the seed after the last, what the programs reached, and
+/// the first failure. All programs below that seed were compared, so the totals stay right when the next stretch begins there.
+fn stretch(arguments: &Soak, first_seed: u64, programs: u64, end: Instant) -> (u64, Reached, Option<(u64, String)>) {
     let (next, failed) = (AtomicU64::new(first_seed), AtomicBool::new(false));
     let sums = Mutex::new((Reached::default(), None));
     let last = first_seed.saturating_add(programs);
@@ -141,19 +130,19 @@ fn stretch(
     (next.into_inner().min(last), reached, failure)
 }
 
-/// In one step, so that a run that is killed leaves the file whole.
+/// Replaces the file in one step, so that a killed run leaves it whole.
 fn save(state: &State, path: &Path) -> std::io::Result<()> {
     let new = path.with_extension("new");
     fs::write(&new, serde_json::to_string_pretty(state)? + "\n")?;
     fs::rename(&new, path)
 }
 
-/// Shrinks a failure and keeps it; what to print about it.
+/// Shrinks a failure and saves it. Returns what to print about it.
 fn keep(seed: u64, text: &str) -> std::io::Result<String> {
-    println!("seed {seed} differs, being shrunk: {text}");
+    println!("seed {seed} differs, shrinking it: {text}");
     let regression = Regression::shrunk(generate_of(seed, Length::SOAK), &quick_setups(seed), text);
     let path = regression.save(&regression::folder())?;
     let listing = regression.listing.join("\n");
-    let again = "again with: cargo test --test it -- regressions";
-    Ok(format!("seed {seed}: {}\n{listing}\nkept in {}\n{again}", regression.found, path.display()))
+    let again = "repeat it with: cargo test --test it -- regressions";
+    Ok(format!("seed {seed}: {}\n{listing}\nsaved in {}\n{again}", regression.found, path.display()))
 }

@@ -1,32 +1,30 @@
-//! The figures of benches/RESULTS.md: both engines and, where it is installed, qemu-riscv32, on the guests that work.
+//! Measures both engines on the guests, next to qemu-riscv32 where it is installed, and prints Markdown.
 //!
-//!     cargo run --release --example figures [-- [ROUNDS] [GUEST...]]
-//!     cargo run --release --example figures -- warm [ROUNDS] [GUEST...]
+//! `warm` prints benches/RESULTS.md instead: the rates of warm sessions, and their first second.
 //!
-//! The second form makes benches/RESULTS.md: what sessions do once they are warm, and in their first second.
-//!
-//! One thread, round by round with every contender in turn, so that a machine that slows down slows all of them down;
-//! medians over the rounds. A run of Tachy is an executor and a session from their making to their end, so everything
-//! is translated anew, and there is a limit on steps. A run of qemu is its whole process, which is the same work plus
-//! some milliseconds to start. It prints Markdown.
+//! One thread runs all contenders in turn, round by round, so that a slow minute affects all of them. The figures are
+//! medians over the rounds. A run of Tachy creates an executor and a session, so every run starts cold, and it has a step
+//! limit. A run of qemu is its whole process, so it also includes some milliseconds of startup.
 
-use std::error::Error;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write as _;
 use std::iter::Peekable;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use tachy::{Engine, Env, Executor, Limits, NullSink, Program, Stats};
 use tempfile::NamedTempFile;
 
+use crate::Result;
+use crate::common::{ROOT, guest};
+
 const ROUNDS: usize = 5;
-/// No guest comes near it; that it is there is part of what is measured.
+/// No guest reaches this limit, but checking it is part of the measurement.
 const LIMIT_STEPS: u64 = 1 << 40;
-const MANIFEST: &str = env!("CARGO_MANIFEST_DIR");
 const QEMU: &str = "qemu-riscv32";
 
 /// The guests, about 400 million steps each; `rust_mix` more, since it has far more code to translate than the others,
@@ -43,13 +41,13 @@ const WORK: [Call; 10] = [
     ("rust_mix", &["600"]),
     ("smc", &["200000"]),
 ];
-/// This one writes over its own code all the time: what it takes says nothing about other programs.
+/// This guest overwrites its own code all the time, so its time says nothing about other programs.
 const APART: &str = "smc";
-/// What `filter` reads.
+/// The line that `filter` reads, and how often.
 const LINE: &str = "The quick brown fox jumps over the lazy dog.\n";
 const LINES: usize = 500_000;
 
-/// Who runs the guests, in the order of the columns.
+/// The contenders, in the order of the columns.
 const CONTENDERS: [&str; 5] = ["interpreter", "interpreter, rows", "JIT", "JIT, rows", "qemu-riscv32"];
 const INTERPRETER: usize = 0;
 const INTERPRETER_ROWS: usize = 1;
@@ -60,36 +58,34 @@ const QEMU_USER: usize = 4;
 /// A guest's name and its arguments.
 type Call = (&'static str, &'static [&'static str]);
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// A guest ready to run, by any contender.
+/// A guest that any contender can run.
 struct Guest<'a> {
     name: &'a str,
     args: &'a [&'a str],
-    path: String,
+    path: PathBuf,
     program: Program,
-    /// The file that is its standard input, as it is: all contenders read it alike.
+    /// The file that is its standard input.
     input: &'a Path,
 }
 
-/// What one guest took.
+/// The measurements of one guest.
 struct Measured<'a> {
     name: &'a str,
     steps: u64,
-    /// Seconds of every round, by contender; none where the contender is not installed.
+    /// Seconds of every round, by contender; empty where the contender is not installed.
     seconds: [Vec<f64>; CONTENDERS.len()],
-    /// How the JIT ran, without rows and with rows.
+    /// Statistics of the JIT, without rows and with rows.
     stats: [Stats; 2],
 }
 
 impl<'a> Guest<'a> {
-    /// Runs the guest in Tachy: seconds, steps, statistics.
+    /// Runs the guest in Tachy. Returns seconds, steps and statistics.
     fn run(&self, engine: Engine, mut sink: NullSink) -> Result<(f64, u64, Stats)> {
         let limits = Limits { steps: Some(LIMIT_STEPS), ..Limits::default() };
         let args = [&[self.name], self.args].concat();
         let input = File::open(self.input)?;
         let started = Instant::now();
-        // A new executor each time: it could keep what is translated.
+        // A new executor each time, since an executor keeps its translations.
         let executor = Executor::builder().engine(engine).limits(limits).build(&self.program)?;
         let session = black_box(executor.trace(Env::new().args(args).stdin(input), &mut sink)?);
         let (code, steps, stats) = (session.exit_code(), session.steps(), session.stats());
@@ -101,7 +97,7 @@ impl<'a> Guest<'a> {
         Ok((seconds, steps, stats))
     }
 
-    /// Runs the guest in qemu: seconds.
+    /// Runs the guest in qemu. Returns seconds.
     fn run_qemu(&self) -> Result<f64> {
         let mut command = Command::new(QEMU);
         command.arg(&self.path).args(self.args).stdin(File::open(self.input)?);
@@ -183,7 +179,7 @@ fn header(text: &mut String, names: &[&str]) {
     row(text, (0..names.len()).map(line));
 }
 
-/// A line for each guest and one for the geometric mean of all but [`APART`], which stands below it.
+/// Writes a line for each guest and one for the geometric mean. [`APART`] is not in the mean and is listed below it.
 fn table(
     text: &mut String,
     names: &[&str],
@@ -205,7 +201,7 @@ fn table(
     }
 }
 
-/// What translation took, without rows and with rows.
+/// Writes the cost of translation, without rows and with rows.
 fn translation(text: &mut String, measured: &[Measured<'_>]) {
     let names = [
         "guest",
@@ -239,14 +235,13 @@ fn translation(text: &mut String, measured: &[Measured<'_>]) {
     }
 }
 
-/// The first line that a command prints, if there is such a command.
+/// The first line that a command prints, if the command is installed.
 fn told_by(program: &str, args: &[&str]) -> Option<String> {
-    let output =
-        Command::new(program).args(args).current_dir(MANIFEST).output().ok().filter(|it| it.status.success())?;
+    let output = Command::new(program).args(args).current_dir(ROOT).output().ok().filter(|it| it.status.success())?;
     String::from_utf8(output.stdout).ok()?.lines().next().map(str::to_owned)
 }
 
-/// Which machine, when, and which versions: a line for the table.
+/// A line about the machine, the date and the versions.
 fn circumstances(rounds: usize, load: &str) -> String {
     let unknown = || "unknown".to_owned();
     let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -263,16 +258,16 @@ fn circumstances(rounds: usize, load: &str) -> String {
     )
 }
 
-/// How benches/RESULTS.md is made.
-const WARM_COMMAND: &str = "cargo run --release --example figures -- warm > benches/RESULTS.md";
+/// The command that makes benches/RESULTS.md.
+const WARM_COMMAND: &str = "cargo xtask figures warm > benches/RESULTS.md";
 /// Steps after which a session counts as warm, and by which its guest must go on.
 const WARM_UP_STEPS: u64 = 100_000_000;
-/// In place of the one that rewrites itself all the time, which never gets warm: it changes its code now and then.
+/// Replaces the `smc` above, which never gets warm: this one changes its code only now and then.
 const WARM_SMC: Call = ("smc", &["40", "fence", "1000000"]);
-/// The two trace levels, as tables name them.
+/// The two trace levels and their names in tables.
 const LEVELS: [(&str, NullSink); 2] = [("", NullSink::off()), (", rows", NullSink::rows())];
 
-/// What sessions did after their warm-up, added up.
+/// Totals of what sessions did after their warm-up.
 #[derive(Default)]
 struct Warm {
     steps: f64,
@@ -281,15 +276,15 @@ struct Warm {
     interpreted: f64,
 }
 
-/// A session's first second, or all of it if it is shorter.
+/// The first second of a session, or all of it if it is shorter.
 struct FirstSecond {
     seconds: f64,
     steps: u64,
     stats: Stats,
 }
 
-/// Processor time of this thread, which what else the machine does hardly shows in. Linux brings it up to date at each
-/// of its ticks, so a single run of a tenth of a second is a few percent wrong, but the sum of some is not.
+/// Processor time of this thread, which other load hardly affects. Linux updates it at each tick, so a single run of a
+/// tenth of a second is off by a few percent, but the sum of several runs is not.
 fn processor_seconds() -> Result<f64> {
     let times = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanos: u64 = times.split(' ').next().unwrap_or_default().parse()?;
@@ -325,7 +320,7 @@ impl Guest<'_> {
     }
 }
 
-/// Warm rates and first seconds of the guests.
+/// Writes the warm rates and first seconds of the guests.
 fn warm_tables(text: &mut String, guests: &[Guest<'_>], rounds: usize) -> Result<()> {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let (mut warm, mut first) = (String::new(), String::new());
@@ -381,6 +376,14 @@ fn warm_tables(text: &mut String, guests: &[Guest<'_>], rounds: usize) -> Result
     Ok(())
 }
 
+/// Measure both engines on the guests, next to qemu-riscv32 where it is installed
+#[derive(Args)]
+pub(crate) struct Figures {
+    /// The word `warm` for warm sessions, a number of rounds, then guests; all guests without any
+    #[arg(value_name = "[warm] [ROUNDS] [GUEST...]")]
+    arguments: Vec<String>,
+}
+
 /// The number of rounds and the guests that the command line asks for.
 fn asked_for(mut args: Peekable<impl Iterator<Item = String>>) -> Result<(usize, Vec<Call>)> {
     let rounds = args.next_if(|arg| arg.parse::<usize>().is_ok());
@@ -393,10 +396,16 @@ fn asked_for(mut args: Peekable<impl Iterator<Item = String>>) -> Result<(usize,
     Ok((rounds, wanted.collect()))
 }
 
-fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1).peekable();
-    let warm = args.next_if_eq("warm").is_some();
-    let (rounds, mut work) = asked_for(args)?;
+impl Figures {
+    pub(crate) fn run(self) -> Result {
+        let mut args = self.arguments.into_iter().peekable();
+        let warm = args.next_if_eq("warm").is_some();
+        let (rounds, work) = asked_for(args)?;
+        measure(warm, rounds, work).map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn measure(warm: bool, rounds: usize, mut work: Vec<Call>) -> Result<()> {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("unknown").to_owned();
     let mut text_input = NamedTempFile::new()?;
@@ -406,7 +415,7 @@ fn main() -> Result<()> {
     }
     let mut guests = Vec::new();
     for (name, args) in work {
-        let path = format!("{MANIFEST}/guests/bin/{name}.elf");
+        let path = guest(name);
         let program = Program::from_elf(&std::fs::read(&path)?)?;
         let input = if name == "filter" { text_input.path() } else { Path::new("/dev/null") };
         guests.push(Guest { name, args, path, program, input });
