@@ -70,11 +70,11 @@ struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = number)]
     limit_steps: Option<u64>,
 
-    /// Stop before the guest uses more memory, counted in pages of 1 KiB; suffixes K, M and G
+    /// Stop before the guest uses more memory than this, in pages of 1 KiB; suffixes K, M and G
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     limit_memory: Option<u64>,
 
-    /// Stop before the guest writes more output; suffixes K, M and G
+    /// Stop before the guest writes more output than this; suffixes K, M and G
     ///
     /// On machine bare, standard output and standard error count together. On machine r0vm, all outputs of the guest and
     /// those of the kernel count.

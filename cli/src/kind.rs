@@ -55,7 +55,9 @@ impl Code {
             Code::Usage => "the command line is wrong, or an output would overwrite an input or another output",
             Code::Program => "the program is not valid",
             Code::Input => "the program or an input is missing or cannot be read",
-            Code::Unavailable => "the system refused memory or a thread, or the machine cannot start the program",
+            Code::Unavailable => {
+                "something is not available: memory, a thread, the machine, or a program to compare with"
+            }
             Code::Fault => "the engines differ, or Tachy has another fault",
             Code::Memory => "the memory limit was reached",
             Code::Limit => "the step, output, time or cycle limit was reached",

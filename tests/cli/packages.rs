@@ -23,8 +23,7 @@ fn cargo(args: &[&str]) -> String {
 /// The names of all packages that a package needs where it is used.
 fn normal_dependencies(package: &str) -> BTreeSet<String> {
     let args = ["tree", "--offline", "--locked", "-p", package, "-e", "normal", "--prefix", "none", "-f", "{p}"];
-    let names = cargo(&args).lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
-    names
+    cargo(&args).lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
 }
 
 #[test]
