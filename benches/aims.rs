@@ -279,7 +279,7 @@ fn touch_once(rounds: usize) -> Result<()> {
 /// Seconds until a loop runs at 90 % of its steady rate, and that rate, steps a second.
 fn get_warm(program: &Program, mut sink: NullSink) -> Result<(f64, f64)> {
     let started = Instant::now();
-    let executor = Executor::builder().limits(Limits { steps: Some(1 << 40), ..Limits::default() }).build(program)?;
+    let executor = Executor::builder().limits(Limits::none().steps(1 << 40)).build(program)?;
     let mut session: Session<'_> = executor.start(Env::new())?;
     let mut looks = vec![0.0];
     while started.elapsed() < WATCHED {

@@ -28,7 +28,7 @@ const LIMIT_STEPS: u64 = 1 << 40;
 
 /// Runs the program to its end and returns its steps.
 fn run(program: &Program, engine: Engine, args: &[&str], mut sink: NullSink) -> u64 {
-    let limits = Limits { steps: Some(LIMIT_STEPS), ..Limits::default() };
+    let limits = Limits::none().steps(LIMIT_STEPS);
     // A new executor each time: it could keep what is translated.
     let executor = Executor::builder().engine(engine).limits(limits).build(program).expect("it can be built");
     let session = executor.trace(Env::new().args(args.iter().copied()), &mut sink).expect("the guest runs");

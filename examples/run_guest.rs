@@ -21,7 +21,7 @@ pub fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
 
     // An executor combines a program with an engine and limits. It can run any number of sessions, on any threads, and
     // they share their native code. The default engine is the JIT.
-    let limits = Limits { steps: Some(1_000_000), memory_bytes: Some(16 << 20), ..Limits::default() };
+    let limits = Limits::none().steps(1_000_000).memory_bytes(16 << 20);
     let executor = Executor::builder().limits(limits).build(&program)?;
 
     // An environment is what one run sees: arguments and streams. The first argument is the program's own name.

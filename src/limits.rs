@@ -5,7 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What a run may use; `None` is no limit. Steps, memory, output and cycles stop every engine at the same step.
+///
+/// ```
+/// use tachy::Limits;
+///
+/// let limits = Limits::none().steps(1_000_000).memory_bytes(16 << 20);
+/// assert_eq!((limits.steps, limits.cycles), (Some(1_000_000), None));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Limits {
     /// Step k runs only if k is below this. A program that ends in exactly this many steps has not reached it.
     pub steps: Option<u64>,
@@ -20,6 +28,38 @@ pub struct Limits {
     pub cycles: Option<u64>,
     /// Time spent running. Seen at some step boundary soon after: where is not deterministic.
     pub time: Option<Duration>,
+}
+
+impl Limits {
+    /// No limit.
+    pub const fn none() -> Limits {
+        Limits { steps: None, memory_bytes: None, output_bytes: None, cycles: None, time: None }
+    }
+
+    /// Sets [`Limits::steps`].
+    pub fn steps(self, steps: impl Into<Option<u64>>) -> Limits {
+        Limits { steps: steps.into(), ..self }
+    }
+
+    /// Sets [`Limits::memory_bytes`].
+    pub fn memory_bytes(self, bytes: impl Into<Option<u64>>) -> Limits {
+        Limits { memory_bytes: bytes.into(), ..self }
+    }
+
+    /// Sets [`Limits::output_bytes`].
+    pub fn output_bytes(self, bytes: impl Into<Option<u64>>) -> Limits {
+        Limits { output_bytes: bytes.into(), ..self }
+    }
+
+    /// Sets [`Limits::cycles`].
+    pub fn cycles(self, cycles: impl Into<Option<u64>>) -> Limits {
+        Limits { cycles: cycles.into(), ..self }
+    }
+
+    /// Sets [`Limits::time`].
+    pub fn time(self, time: impl Into<Option<Duration>>) -> Limits {
+        Limits { time: time.into(), ..self }
+    }
 }
 
 /// Cancels a run from another thread, and sees how far it has come. Clones are for the same session; one of a caller's

@@ -152,13 +152,12 @@ impl ConditionArgs {
 
     pub(crate) fn limits(&self) -> Limits {
         let LimitArgs { limit_steps, limit_memory, limit_output, limit_time } = self.limits;
-        Limits {
-            steps: limit_steps,
-            memory_bytes: limit_memory,
-            output_bytes: limit_output,
-            time: limit_time,
-            cycles: None,
-        }
+        Limits::none()
+            .steps(limit_steps)
+            .memory_bytes(limit_memory)
+            .output_bytes(limit_output)
+            .time(limit_time)
+            .cycles(None)
     }
 
     pub(crate) fn jit(&self) -> JitOptions {

@@ -8,7 +8,7 @@
 //! use tachy::{Env, Error, Executor, Limit, Limits, NullSink, Program, Status};
 //!
 //! let elf = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/bin/sieve.elf"))?;
-//! let limits = Limits { steps: Some(1_000_000), memory_bytes: Some(64 << 20), ..Limits::default() };
+//! let limits = Limits::none().steps(1_000_000).memory_bytes(64 << 20);
 //! let executor = Executor::builder().limits(limits).build(&Program::from_elf(&elf)?)?;
 //! let mut session = executor.start(Env::new().args(["sieve", "100000"]))?;
 //! match session.run(&mut NullSink::off()) {

@@ -57,6 +57,12 @@ impl<'env> Handover<'env> {
         }
     }
 
+    /// What the part under way came to so far.
+    fn part(&self) -> Option<Report> {
+        let report: Box<Report> = self.run.report()?.downcast().ok()?;
+        Some(Report { roots: self.sealer.as_ref().and_then(Sealer::roots), ..*report })
+    }
+
     /// Keeps how the program ended for the next run to say.
     fn leave_unsaid(&mut self, ran: Result<Status, Error>) {
         let is_the_end = match &ran {
@@ -147,7 +153,7 @@ impl Run for Handover<'_> {
 
     /// Segments and cycles are then counted from 0 again.
     fn resume(&mut self) -> bool {
-        let report = part_report(self.run.as_ref());
+        let report = self.part();
         if !self.run.resume() {
             return false;
         }
@@ -162,20 +168,12 @@ impl Run for Handover<'_> {
     }
 
     fn report(&self) -> Option<Box<dyn Any>> {
-        let mut report = part_report(self.run.as_ref())?;
-        report.earlier.clone_from(&self.earlier);
-        report.roots = self.sealer.as_ref().and_then(Sealer::roots);
-        Some(Box::new(report))
+        Some(Box::new(Report { earlier: self.earlier.clone(), ..self.part()? }))
     }
 
     fn state(&self) -> &dyn State {
         self.run.state()
     }
-}
-
-/// What the part under way came to so far.
-fn part_report(run: &dyn Run) -> Option<Report> {
-    run.report()?.downcast().ok().map(|report| *report)
 }
 
 /// Has the rows of a run made into events, too, if someone takes them.

@@ -141,13 +141,12 @@ impl RandomProgram {
         segments.extend(self.kernel.iter().flat_map(Kernel::segments));
         let entry = self.kernel.as_ref().map_or(self.entry, Kernel::entry);
         let program = Program::from_segments(entry, segments).expect("generated programs are well formed");
-        let limits = Limits {
-            steps: Some(self.limit_steps),
-            memory_bytes: self.limit_memory_bytes,
-            output_bytes: self.limit_output_bytes,
-            time: None,
-            cycles: None,
-        };
+        let limits = Limits::none()
+            .steps(self.limit_steps)
+            .memory_bytes(self.limit_memory_bytes)
+            .output_bytes(self.limit_output_bytes)
+            .time(None)
+            .cycles(None);
         let machine = if self.kernel.is_some() { MachineKind::R0vm } else { MachineKind::Bare };
         let segment_po2 = self.kernel.as_ref().map(|kernel| kernel.segment_po2);
         Case { machine, stdin: self.stdin.clone(), limits, segment_po2, whole_memory: false, ..Case::new(program) }

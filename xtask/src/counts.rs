@@ -104,7 +104,7 @@ fn elf(name: &str) -> Vec<u8> {
 
 fn on(engine: Engine, jit: JitOptions, guest: &str, limit_steps: Option<u64>) -> Executor {
     let program = Program::from_elf(&elf(guest)).expect("a guest is a program");
-    let limits = Limits { steps: limit_steps, ..Limits::default() };
+    let limits = Limits::none().steps(limit_steps);
     Executor::builder().engine(engine).jit(jit).limits(limits).build(&program).expect("an executor")
 }
 

@@ -81,7 +81,7 @@ struct Measured<'a> {
 impl<'a> Guest<'a> {
     /// Runs the guest in Tachy. Returns seconds, steps and statistics.
     fn run(&self, engine: Engine, mut sink: NullSink) -> Result<(f64, u64, Stats)> {
-        let limits = Limits { steps: Some(LIMIT_STEPS), ..Limits::default() };
+        let limits = Limits::none().steps(LIMIT_STEPS);
         let args = [&[self.name], self.args].concat();
         let input = File::open(self.input)?;
         let started = Instant::now();
@@ -299,7 +299,7 @@ impl Guest<'_> {
     }
 
     fn run_warm(&self, mut sink: NullSink) -> Result<Warm> {
-        let mut session = self.start(Limits { steps: Some(LIMIT_STEPS), ..Limits::default() })?;
+        let mut session = self.start(Limits::none().steps(LIMIT_STEPS))?;
         session.run_to(WARM_UP_STEPS, &mut sink)?;
         let (seconds, steps, interpreted) = (processor_seconds()?, session.steps(), session.stats().interpreted_steps);
         session.run(&mut sink)?;
@@ -310,7 +310,7 @@ impl Guest<'_> {
     }
 
     fn run_first_second(&self, mut sink: NullSink) -> Result<FirstSecond> {
-        let limits = Limits { time: Some(Duration::from_secs(1)), steps: Some(LIMIT_STEPS), ..Limits::default() };
+        let limits = Limits::none().time(Duration::from_secs(1)).steps(LIMIT_STEPS);
         let mut session = self.start(limits)?;
         match session.run(&mut sink) {
             Err(error) if error.kind() != "time-limit" => return Err(error.into()),

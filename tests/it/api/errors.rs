@@ -101,11 +101,11 @@ fn errors(engine: Engine) -> Vec<Error> {
     let unknown = HostEnv::builder().build().expect("a host");
     vec![
         end(&breakpoint, engine, limits, Env::new(), off),
-        end(&endless(), engine, Limits { steps: Some(1000), ..limits }, Env::new(), off),
-        end(&toucher(64), engine, Limits { memory_bytes: Some(32 << 10), ..limits }, Env::new(), off),
-        end(&writer(), engine, Limits { output_bytes: Some(25), ..limits }, Env::new(), off),
-        end(&endless(), engine, Limits { time: Some(Duration::ZERO), ..limits }, Env::new(), off),
-        end(&forever, engine, Limits { cycles: Some(20_000), ..limits }, Env::new(), off),
+        end(&endless(), engine, limits.steps(1000), Env::new(), off),
+        end(&toucher(64), engine, limits.memory_bytes(32 << 10), Env::new(), off),
+        end(&writer(), engine, limits.output_bytes(25), Env::new(), off),
+        end(&endless(), engine, limits.time(Duration::ZERO), Env::new(), off),
+        end(&forever, engine, limits.cycles(20_000), Env::new(), off),
         cancelled,
         end(&endless(), engine, limits, Env::new(), &mut Full),
         end(&writer(), engine, limits, Env::new().stdout(closed), off),

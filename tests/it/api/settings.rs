@@ -101,7 +101,7 @@ fn thresholds_that_are_never_reached_are_refused() {
 
 #[test]
 fn a_limit_on_cycles_is_of_a_machine_that_counts_them() {
-    let limits = Limits { cycles: Some(1000), ..Limits::default() };
+    let limits = Limits::none().cycles(1000);
     let elf = Program::from_elf(&file("bin/fib.elf")).expect("a good program");
     let error = Executor::builder().limits(limits).build(&elf).expect_err("bare counts no cycles");
     assert!(matches!(&error, Error::Configuration { what: "the limit on cycles", .. }), "{error}");

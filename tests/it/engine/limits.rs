@@ -192,7 +192,7 @@ fn raised_limits_leave_no_mark() {
         let reference = run(&case, &Setup::interpreter());
         for setup in every_setup() {
             for traced in [false, true] {
-                let start = Limits { memory_bytes: Some(5 * 1024), output_bytes: Some(0), ..Limits::default() };
+                let start = Limits::none().memory_bytes(5 * 1024).output_bytes(0);
                 let limited = with_limits(&case, |limits| *limits = start);
                 let mut hits = 0;
                 let outcome = run_with(&limited, &setup, |session| {

@@ -79,7 +79,7 @@ fn calls_with_numbers_at_every_edge() {
                 MachineKind::R0vm => Env::new().host(host),
                 _ => Env::new().stdin(io::repeat(7)),
             };
-            let limits = Limits { output_bytes: Some(1 << 22), memory_bytes: Some(64 << 20), ..Limits::default() };
+            let limits = Limits::none().output_bytes(1 << 22).memory_bytes(64 << 20);
             let end = crosscheck(&format!("{machine}, seed {seed}"), &program, machine, limits, env);
             *ends.entry((machine.to_string(), end)).or_insert(0) += 1;
         }

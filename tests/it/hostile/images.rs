@@ -22,7 +22,7 @@ fn exiting(machine: MachineKind) -> Vec<u32> {
 }
 
 fn limit_memory(bytes: u64) -> Limits {
-    Limits { memory_bytes: Some(bytes), ..Limits::default() }
+    Limits::none().memory_bytes(bytes)
 }
 
 /// Zeros as far as there are addresses: they count, and cost nothing until they are touched.

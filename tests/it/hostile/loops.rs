@@ -25,7 +25,7 @@ fn loops_without_memory_end_at_limits() {
     for machine in MACHINES {
         let program = endless(machine).program;
         for setup in every_setup() {
-            let steps = Limits { steps: Some(3_000_001), ..Limits::default() };
+            let steps = Limits::none().steps(3_000_001);
             let found = run_alike(&program, machine, &setup, steps);
             assert!(found.end.starts_with("step-limit"), "{}", found.end);
             assert_eq!(found.steps, 3_000_001);

@@ -345,7 +345,7 @@ fn code_that_is_written_over_now_and_then() {
         asm.place(way_out);
         asm.op(Op::Jalr, 0, 15, 0, 0);
         let program = case(machine, asm).program;
-        let limits = Limits { steps: Some(STEPS), ..Limits::default() };
+        let limits = Limits::none().steps(STEPS);
         let found = run_alike(&program, machine, &usual().paid_by_steps(false).regrow_steps(0), limits);
         assert!(found.end.starts_with("step-limit"), "{}", found.end);
         assert!(found.stats.invalidations > 3, "it is written over: {:?}", found.stats);

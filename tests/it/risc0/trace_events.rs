@@ -128,7 +128,7 @@ fn stops_and_other_sinks_change_no_event() {
         let executor = executor("recursion", Engine::Jit);
         let mut session = executor.start(env(&[2, 6, 500]).trace_callback(kept.callback())).unwrap();
         while session.exit_code().is_none() {
-            *session.limits_mut() = Limits { steps: Some(session.steps() + stops), ..Limits::default() };
+            *session.limits_mut() = Limits::none().steps(session.steps() + stops);
             match session.run(sink) {
                 Ok(_) | Err(Error::Limit(_)) => {}
                 Err(error) => panic!("{error}"),

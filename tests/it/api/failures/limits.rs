@@ -86,7 +86,7 @@ fn limits_on_cycles() {
     let host = || HostEnv::builder().session_limit(Some(1000)).build().expect("a host");
     for (own, least) in [(None, 1000), (Some(500), 500), (Some(5000), 1000)] {
         let subject = subjects::kernel();
-        let limits = Limits { cycles: own, ..Limits::default() };
+        let limits = Limits::none().cycles(own);
         let executor = Executor::builder().machine(MachineKind::R0vm).limits(limits).build(&subject.program);
         let mut session = executor.expect("good settings").start(Env::new().host(host())).expect("it starts");
         let error = session.run(&mut NullSink::off()).expect_err("it takes more");

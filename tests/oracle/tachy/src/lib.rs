@@ -135,7 +135,7 @@ pub fn run_program(program: &Program, environment: &Environment, resumes: usize,
     let outputs: BTreeMap<u32, Shared> = environment.outputs.iter().map(|&fd| (fd, Shared::default())).collect();
     let segments = Arc::new(Mutex::new(Vec::new()));
     let started = (|| {
-        let limits = Limits { cycles: environment.session_limit, ..Limits::default() };
+        let limits = Limits::none().cycles(environment.session_limit);
         let executor = Executor::builder()
             .machine(MachineKind::R0vm)
             .limits(limits)
