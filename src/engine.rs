@@ -12,7 +12,7 @@ use tachy_runtime::{BetweenSlices, Interpret, Left, ProcessLocal, ProcessNumber,
 use crate::callers::{self, Failed, Panic};
 use crate::error::{Cause, Error, Limit, LimitError, Place, Trap};
 use crate::interpreter::{self, Alone, DecodedPages, Leave, Tier};
-use crate::jit::{Caches, Hops, Natives, Resting};
+use crate::jit::{Caches, RegionTransitions, Resting, SessionCode};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{End, Machine, Refusal, World};
 use crate::risc0::{Records, Report};
@@ -40,7 +40,7 @@ pub(crate) struct Options {
     /// Whether native code leaves after each block.
     pub(crate) take_turns: bool,
     /// Steps after which transfers between regions are looked at; 0: never.
-    pub(crate) regrow_steps: u32,
+    pub(crate) merge_interval_steps: u32,
 }
 
 /// A hart, its machine, its surroundings and its engines.
@@ -50,10 +50,10 @@ pub(crate) struct Hart<'env, M> {
     world: World<'env>,
     /// Of this process; a child of a fork begins with something new.
     shared: ProcessLocal<Shared>,
-    hops: Hops,
+    transitions: RegionTransitions,
     buffer_rows: usize,
     take_turns: bool,
-    regrow_steps: u32,
+    merge_interval_steps: u32,
     /// How the program ended or paused, once it has.
     exit: Option<Status>,
     /// Whether the program cannot go on: its next step can never be done.
@@ -129,17 +129,17 @@ impl Ended {
 
 impl<'env, M: Machine> Hart<'env, M> {
     pub(crate) fn new(mut vm: Vm, machine: M, world: World<'env>, options: Options) -> Self {
-        let Options { caches, buffer_rows, take_turns, regrow_steps } = options;
+        let Options { caches, buffer_rows, take_turns, merge_interval_steps } = options;
         let shared = ProcessLocal::new(Shared::new::<M>(caches, &mut vm.state()));
         Hart {
             vm,
             machine,
             world,
             shared,
-            hops: Hops::new(regrow_steps),
+            transitions: RegionTransitions::new(merge_interval_steps),
             buffer_rows,
             take_turns,
-            regrow_steps,
+            merge_interval_steps,
             exit: None,
             over: false,
             unsaid: None,
@@ -195,7 +195,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         let started = Instant::now();
         let mut control = Control {
             stop_step: until.min(limits.steps.unwrap_or(u64::MAX)),
-            slice_steps: match self.regrow_steps {
+            slice_steps: match self.merge_interval_steps {
                 0 => SLICE_STEPS,
                 steps => SLICE_STEPS.min(steps.into()),
             },
@@ -318,7 +318,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             }
             reopen = false;
             let is_native = self.prepare_native();
-            if self.shared.native.as_mut().is_some_and(Natives::took_a_while)
+            if self.shared.native.as_mut().is_some_and(SessionCode::took_a_while)
                 && let Err(ended) = control.look(self.vm.steps())
             {
                 return ended;
@@ -409,24 +409,25 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Runs native code from the context's pc until it leaves.
     fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
-        let Hart { vm, machine, world, shared, hops, stats, .. } = self;
+        let Hart { vm, machine, world, shared, transitions, stats, .. } = self;
         let Shared { pages, native: natives, .. } = &mut **shared;
         let Some(native) = &*natives else { return Ok(()) };
         let Some(code) = native.code() else { return Ok(()) };
-        let (granted, regrow, ended) = Default::default();
+        let (granted, merge, ended) = Default::default();
         let (entered, before) = (vm.pc(), vm.steps());
         let process = ProcessNumber::current();
-        let mut desk = Desk { machine, world, pages, native, hops, control, stats, process, granted, regrow, ended };
+        let mut desk =
+            Desk { machine, world, pages, native, transitions, control, stats, process, granted, merge, ended };
         let left = enter(vm, code, &mut desk).map_err(|error| Ended::Internal(error.to_string()))?;
-        let (regrow, ended) = (desk.regrow, desk.ended);
+        let (merge, ended) = (desk.merge, desk.ended);
         if let Some(native) = natives {
             let vm = &mut vm.state();
             native.ran(entered, vm.steps() - before);
             if let Some(from) = vm.take_jump_pc() {
                 native.jumped(from, vm.pc());
             }
-            if let Some(pc) = regrow {
-                hops.pay(native.regrow(pc, vm, pages));
+            if let Some(pc) = merge {
+                transitions.pay(native.merge(pc, vm, pages));
             }
         }
         stats.entries += 1;

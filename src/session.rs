@@ -221,8 +221,9 @@ impl Executor {
         let mut budget = Budget::default();
         budget.set_limit_memory(self.settings.limits.memory_bytes);
         let machine = M::boot(&self.program, &around, &mut vm.state(), &mut budget)?;
-        let (take_turns, regrow_steps) = (self.settings.jit.take_turns, self.settings.jit.steps_between_looks());
-        let options = Options { caches, buffer_rows: self.settings.buffer_rows, take_turns, regrow_steps };
+        let (take_turns, merge_interval_steps) =
+            (self.settings.jit.alternate_engines, self.settings.jit.steps_between_looks());
+        let options = Options { caches, buffer_rows: self.settings.buffer_rows, take_turns, merge_interval_steps };
         Ok(Box::new(Hart::new(vm, machine, World::new(around, budget), options)))
     }
 

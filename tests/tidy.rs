@@ -12,7 +12,7 @@ const MAX_LINES: usize = 700;
 
 /// The functions outside runtime/ that may hold unsafe code: where the translator vouches for the code it publishes.
 const UNSAFE_CROSSING: [(&str, &str); 2] =
-    [("src/jit/cache.rs", "publish_code"), ("src/jit/cache.rs", "new_generation")];
+    [("src/jit/code/cache.rs", "publish_code"), ("src/jit/code/cache.rs", "new_generation")];
 
 /// Crates that only these places may know.
 const OWNERS: [(&str, &[&str]); 17] = [
@@ -28,9 +28,9 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("signal_hook", &["cli/src/interrupt.rs"]),
     ("indicatif", &["cli/src/progress.rs"]),
     ("dashu_int", &["src/risc0/machine/bigint/evaluate.rs"]),
-    ("cranelift_codegen", &["src/jit/", "runtime/src/code.rs", "runtime/src/code/"]),
-    ("cranelift_frontend", &["src/jit/"]),
-    ("cranelift_native", &["src/jit/"]),
+    ("cranelift_codegen", &["src/jit/lowering/", "src/jit/code/", "runtime/src/code.rs", "runtime/src/code/"]),
+    ("cranelift_frontend", &["src/jit/lowering/", "src/jit/code/job.rs"]),
+    ("cranelift_native", &["src/jit/lowering/abi.rs"]),
     ("cranelift_jit", &["runtime/src/code.rs"]),
     ("rustix", &["runtime/src/map.rs", "runtime/src/map/", "cli/src/waiting.rs"]),
     ("getrandom", &["src/risc0/host/builder.rs", "cli/src/risc0/seed.rs"]),
@@ -154,6 +154,14 @@ const LAYERS: [(&str, &[&str]); 27] = [
     ),
     // Words for people, and no code.
     ("guide", &[]),
+];
+
+/// What each room of the JIT may import of the other rooms.
+const JIT_ROOMS: [(&str, &[&str]); 4] = [
+    ("analysis", &[]),
+    ("lowering", &["analysis"]),
+    ("code", &["analysis", "lowering"]),
+    ("session", &["analysis", "code"]),
 ];
 
 /// A text file of the repository.
@@ -423,6 +431,42 @@ fn modules_import_only_what_lies_below_them() {
         }
     }
     assert_none("imports against the layers", findings);
+}
+
+/// The JIT's rooms lie above each other, and the analyses at the bottom are pure.
+#[test]
+fn rooms_of_the_jit_import_only_what_lies_below_them() {
+    let mut findings = Vec::new();
+    let mut files_seen = 0;
+    for (room, allowed) in JIT_ROOMS {
+        for file in rust_files().iter().filter(|file| file.path.starts_with(&format!("src/jit/{room}/"))) {
+            files_seen += 1;
+            for (number, line) in (1..).zip(file.code().lines()) {
+                let imported = line.split_once("crate::jit::").map(|(_, rest)| rest.split(is_not_word).next());
+                let is_room = |name: &str| JIT_ROOMS.iter().any(|(other, _)| *other == name);
+                if let Some(Some(name)) = imported
+                    && is_room(name)
+                    && name != room
+                    && !allowed.contains(&name)
+                {
+                    findings.push(format!("{}:{number}: {room} knows {name}", file.path));
+                }
+                // Another room is named in full, for this test to see.
+                if line.contains("super::super") || (file.path.ends_with("/mod.rs") && line.contains("use super::")) {
+                    findings.push(format!("{}:{number}: {}", file.path, line.trim()));
+                }
+                if room == "analysis" && line.contains("cranelift") {
+                    findings.push(format!("{}:{number}: an analysis knows Cranelift", file.path));
+                }
+            }
+        }
+    }
+    assert!(files_seen > 20, "the rooms were not found");
+    assert_none("imports between the JIT's rooms", findings);
+}
+
+fn is_not_word(char: char) -> bool {
+    !is_word_part(char)
 }
 
 #[test]

@@ -128,7 +128,7 @@ impl<'vm> HartState<'vm> {
         std::array::from_fn(|number| self.register(Slot::x(number as u8)))
     }
 
-    // Memory. Any address is valid; whether the guest may is asked beforehand.
+    // Memory. Any address is valid; whether the guest may is checked beforehand.
 
     /// The aligned word that holds `address`.
     #[inline(always)]
@@ -248,9 +248,9 @@ impl<'vm> HartState<'vm> {
         context.progress_limit = context.progress_limit.saturating_sub(paid);
     }
 
-    /// What generated code asks about, and what it asks.
-    pub(crate) fn asked(&self) -> (u32, u32) {
-        (self.context().asked_about, self.context().asked)
+    /// What the request of generated code is about, and the request itself.
+    pub(crate) fn assist_request(&self) -> (u32, u32) {
+        (self.context().assist_subject, self.context().assist_request)
     }
 
     /// Takes back `steps` steps that generated code has counted but not done.

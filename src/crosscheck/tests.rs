@@ -66,7 +66,7 @@ fn hart<'env>(program: &Program, env: Surroundings<'env>, jit: Option<JitOptions
         vm,
         machine,
         World::new(env, budget),
-        Options { caches, buffer_rows: BUFFER_ROWS, take_turns: false, regrow_steps: 0 },
+        Options { caches, buffer_rows: BUFFER_ROWS, take_turns: false, merge_interval_steps: 0 },
     ))
 }
 

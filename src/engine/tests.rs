@@ -18,7 +18,7 @@ fn a_broken_session_is_refused() {
     let program = Program::from_segments(0x1_0000, vec![segment]).unwrap();
     let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), Surroundings::default());
     let machine = Bare::boot(&program, &env, &mut vm.state(), &mut budget).unwrap();
-    let options = Options { caches: None, buffer_rows: 256, take_turns: false, regrow_steps: 0 };
+    let options = Options { caches: None, buffer_rows: 256, take_turns: false, merge_interval_steps: 0 };
     let mut hart = Hart::new(vm, machine, World::new(env, budget), options);
     let (limits, cancel, mut sink) = (Limits::default(), CancelHandle::default(), NullSink::off());
     assert!(matches!(hart.run(5, &limits, &cancel, &mut sink), Ok(Status::Reached)));
@@ -43,7 +43,7 @@ fn hart() -> Hart<'static, Bare> {
     let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), Surroundings::default());
     let machine = Bare::boot(&program, &env, &mut vm.state(), &mut budget).unwrap();
     let caches = Caches::new(&JitOptions::eager(), Bare::RULES, &program);
-    let options = Options { caches: Some(caches.into()), buffer_rows: 256, take_turns: false, regrow_steps: 0 };
+    let options = Options { caches: Some(caches.into()), buffer_rows: 256, take_turns: false, merge_interval_steps: 0 };
     Hart::new(vm, machine, World::new(env, budget), options)
 }
 

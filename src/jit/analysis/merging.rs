@@ -1,0 +1,54 @@
+//! Region merging: regions that control goes between too often become one. Pure.
+//!
+//! ```text
+//! a session sees many transfers between regions:
+//!     pick the entry E that control went to last
+//!     unless E was merged MERGES_MAX times already:
+//!         discover a region from E again, up to four times as large, and walk into other regions' entries
+//!         if the result holds an entry of any other region: translate it, and give it the entries that it holds
+//!         otherwise count the attempt, so that nobody tries for ever
+//! ```
+//!
+//! It must not know how regions are found, translated or published.
+
+use foldhash::HashMap;
+
+use super::region::Region;
+
+/// Times that the region at one entry is merged, at the most: a program may do one thing after the other, and must not
+/// keep the translator busy for ever.
+const MERGES_MAX: u8 = 4;
+
+/// Why a region is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// There is none at its entry.
+    New,
+    /// In place of the one at its entry, which control often comes to from others: over what is in those, too, so that
+    /// indirect jumps to any of its entries stay inside.
+    Merge,
+}
+
+/// How often regions were merged, by their entries.
+#[derive(Debug, Default)]
+pub(crate) struct Merges(HashMap<u32, u8>);
+
+impl Merges {
+    /// Whether the region at `pc` may be merged once more.
+    pub(crate) fn may_merge(&self, pc: u32) -> bool {
+        self.0.get(&pc).is_none_or(|&times| times < MERGES_MAX)
+    }
+
+    /// Counts that work is done to merge others into the region at `pc`.
+    pub(crate) fn count(&mut self, pc: u32) {
+        let times = self.0.entry(pc).or_insert(0);
+        *times = (*times + 1).min(MERGES_MAX);
+    }
+}
+
+/// Whether `region` holds an entry of another region than the one at its own first entry. `region_at` gives the number
+/// of the region that has an entry at a pc.
+pub(crate) fn joins_others(region: &Region, region_at: impl Fn(u32) -> Option<u32>) -> bool {
+    let own = region.entry_pcs().next().and_then(&region_at);
+    region.blocks.iter().any(|block| region_at(block.pc).is_some_and(|other| Some(other) != own))
+}
