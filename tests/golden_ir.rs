@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use tachy::MachineKind;
 use tachy::decode::{Instruction, encode};
 use tachy::isa::Op;
 use tachy::jit::{self, JitOptions};
@@ -32,10 +33,20 @@ fn cases() -> Vec<(&'static str, Vec<u32>)> {
     ]
 }
 
-fn listing(code: &[u32], level: Level) -> String {
+/// Every mode, with what the names of its files begin with: those of `bare` with nothing.
+fn modes() -> Vec<(jit::Mode, String)> {
+    let all = [MachineKind::Bare, MachineKind::R0vm].into_iter().flat_map(MachineKind::modes);
+    let prefix = |mode: jit::Mode| match mode.name() {
+        "bare" => String::new(),
+        name => format!("r0vm_{name}."),
+    };
+    all.map(|mode| (mode, prefix(mode))).collect()
+}
+
+fn listing(code: &[u32], mode: jit::Mode, level: Level) -> String {
     let segment = Segment::from_words(CODE, code, Permissions::RX);
     let program = Program::from_segments(CODE, vec![segment]).expect("a program");
-    let listing = jit::list(&program, CODE, level, &JitOptions::default()).expect("a translation");
+    let listing = jit::list(&program, CODE, mode, level, &JitOptions::default()).expect("a translation");
     let entries: Vec<String> = listing.entries.iter().map(|pc| format!("{pc:#010x}")).collect();
     // Machine code differs between architectures, the IR does not: sizes are those of x86-64.
     let size = match cfg!(target_arch = "x86_64") {
@@ -43,6 +54,11 @@ fn listing(code: &[u32], level: Level) -> String {
         false => String::new(),
     };
     format!("; {} instructions, entries {}\n{size}{}", listing.instructions, entries.join(" "), listing.ir)
+}
+
+/// Each case in each mode.
+fn every_case() -> Vec<((&'static str, Vec<u32>), (jit::Mode, String))> {
+    modes().into_iter().flat_map(|mode| cases().into_iter().map(move |case| (case, mode.clone()))).collect()
 }
 
 /// What is the same on every architecture.
@@ -55,10 +71,10 @@ fn ir_and_size_are_as_reviewed() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ir");
     let update = std::env::var_os("TACHY_UPDATE_GOLDEN").is_some();
     let mut differences = Vec::new();
-    for (name, code) in cases() {
+    for ((name, code), (mode, prefix)) in every_case() {
         for (level, suffix) in [(Level::Off, "off"), (Level::Rows, "rows")] {
-            let path = folder.join(format!("{name}.{suffix}.clif"));
-            let found = listing(&code, level);
+            let path = folder.join(format!("{prefix}{name}.{suffix}.clif"));
+            let found = listing(&code, mode, level);
             if update {
                 fs::create_dir_all(&folder).and_then(|()| fs::write(&path, &found)).expect("golden files are writable");
             }
@@ -69,7 +85,7 @@ fn ir_and_size_are_as_reviewed() {
             };
             if !same {
                 let at = expected.lines().zip(found.lines()).position(|(a, b)| a != b).unwrap_or(0);
-                differences.push(format!("{name}.{suffix}.clif, line {}: {:?}", at + 1, found.lines().nth(at)));
+                differences.push(format!("{prefix}{name}.{suffix}.clif, line {}: {:?}", at + 1, found.lines().nth(at)));
             }
         }
     }
@@ -84,9 +100,9 @@ fn ir_and_size_are_as_reviewed() {
 /// the base, the row cursor or a value loaded from the context; no constant in it is an address of the host.
 #[test]
 fn no_constant_is_a_host_address() {
-    for (name, code) in cases() {
+    for ((name, code), (mode, prefix)) in every_case() {
         for level in [Level::Off, Level::Rows] {
-            for line in listing(&code, level).lines() {
+            for line in listing(&code, mode, level).lines() {
                 // With rows, pc and word of an instruction share a 64-bit constant; all others are small.
                 let Some((_, constant)) = line.split_once("= iconst.i64 ") else { continue };
                 let digits = constant.split(' ').next().unwrap_or_default().replace('_', "");
@@ -96,7 +112,7 @@ fn no_constant_is_a_host_address() {
                 };
                 let is_row = code.contains(&((value >> 32) as u32)) && (value as u32) >> 16 == CODE >> 16;
                 let is_small = (value as i64).unsigned_abs() < 1 << 32;
-                assert!(is_row || is_small, "{name}: {line}");
+                assert!(is_row || is_small, "{prefix}{name}: {line}");
             }
         }
     }

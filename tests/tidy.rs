@@ -37,8 +37,9 @@ const OWNERS: [(&str, &[&str]); 17] = [
 ];
 
 /// What each module of the library may import. A module that is not here fails the test: say where it belongs.
-const LAYERS: [(&str, &[&str]); 27] = [
+const LAYERS: [(&str, &[&str]); 29] = [
     ("isa", &[]),
+    ("invariant", &[]),
     ("decode", &["isa"]),
     ("disasm", &["decode", "isa"]),
     ("printable", &[]),
@@ -75,8 +76,23 @@ const LAYERS: [(&str, &[&str]); 27] = [
     ("memory", &["tachy_runtime"]),
     ("machine", &["callers", "error", "isa", "program", "risc0", "rules", "surroundings", "trace", "tachy_runtime"]),
     ("interpreter", &["decode", "error", "isa", "machine", "rules", "tachy_runtime"]),
-    // Of the interpreter the JIT knows how often code was arrived at.
-    ("jit", &["decode", "error", "interpreter", "isa", "program", "rules", "stats", "trace", "tachy_runtime"]),
+    (
+        "jit",
+        &[
+            "decode",
+            "disasm",
+            "error",
+            "interpreter", // how often control came where
+            "invariant",
+            "isa",
+            "program",
+            "rules",
+            "stats",
+            "trace",
+            "tachy_runtime",
+        ],
+    ),
+    ("modes", &["jit", "machine"]),
     (
         "engine",
         &[
@@ -154,14 +170,6 @@ const LAYERS: [(&str, &[&str]); 27] = [
     ),
     // Words for people, and no code.
     ("guide", &[]),
-];
-
-/// What each room of the JIT may import of the other rooms.
-const JIT_ROOMS: [(&str, &[&str]); 4] = [
-    ("analysis", &[]),
-    ("lowering", &["analysis"]),
-    ("code", &["analysis", "lowering"]),
-    ("session", &["analysis", "code"]),
 ];
 
 /// A text file of the repository.
@@ -431,42 +439,6 @@ fn modules_import_only_what_lies_below_them() {
         }
     }
     assert_none("imports against the layers", findings);
-}
-
-/// The JIT's rooms lie above each other, and the analyses at the bottom are pure.
-#[test]
-fn rooms_of_the_jit_import_only_what_lies_below_them() {
-    let mut findings = Vec::new();
-    let mut files_seen = 0;
-    for (room, allowed) in JIT_ROOMS {
-        for file in rust_files().iter().filter(|file| file.path.starts_with(&format!("src/jit/{room}/"))) {
-            files_seen += 1;
-            for (number, line) in (1..).zip(file.code().lines()) {
-                let imported = line.split_once("crate::jit::").map(|(_, rest)| rest.split(is_not_word).next());
-                let is_room = |name: &str| JIT_ROOMS.iter().any(|(other, _)| *other == name);
-                if let Some(Some(name)) = imported
-                    && is_room(name)
-                    && name != room
-                    && !allowed.contains(&name)
-                {
-                    findings.push(format!("{}:{number}: {room} knows {name}", file.path));
-                }
-                // Another room is named in full, for this test to see.
-                if line.contains("super::super") || (file.path.ends_with("/mod.rs") && line.contains("use super::")) {
-                    findings.push(format!("{}:{number}: {}", file.path, line.trim()));
-                }
-                if room == "analysis" && line.contains("cranelift") {
-                    findings.push(format!("{}:{number}: an analysis knows Cranelift", file.path));
-                }
-            }
-        }
-    }
-    assert!(files_seen > 20, "the rooms were not found");
-    assert_none("imports between the JIT's rooms", findings);
-}
-
-fn is_not_word(char: char) -> bool {
-    !is_word_part(char)
 }
 
 #[test]

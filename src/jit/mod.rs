@@ -15,14 +15,17 @@
 mod analysis;
 mod code;
 mod lowering;
+mod mode;
 mod options;
 mod session;
 
 pub(crate) use analysis::access_groups::{Reached, region_and_index};
 pub(crate) use code::cache::{Caches, SharedCaches};
-pub use lowering::listing::{Listing, list};
+pub use lowering::explain::{Explained, Explanation, Made, explain};
+pub use lowering::listing::{ListError, Listing, list};
 #[cfg(feature = "wrong-lowerings")]
 pub use lowering::wrong;
+pub use mode::Mode;
 pub use options::JitOptions;
 pub(crate) use session::session_code::{Resting, SessionCode};
 pub(crate) use session::transitions::RegionTransitions;

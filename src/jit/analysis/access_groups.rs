@@ -78,7 +78,7 @@ pub(crate) fn groups(instructions: &[Placed]) -> Vec<Group> {
         let access = match line.class {
             Class::Load => Access::Load(line.access_bytes()),
             Class::Store => Access::Store(line.access_bytes()),
-            _ => {
+            Class::Compute | Class::Branch | Class::Jump | Class::JumpIndirect | Class::Fence | Class::System => {
                 values.step(placed);
                 continue;
             }

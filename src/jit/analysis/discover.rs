@@ -114,7 +114,7 @@ impl<C: Code> Discovery<'_, C> {
                     self.call_returns(instruction, next);
                     return;
                 }
-                _ => pc = next,
+                Class::Compute | Class::Load | Class::Store | Class::Fence | Class::System => pc = next,
             }
         }
         // Stopped by the cap or by known ground: what comes next is a block of its own, here or outside.
@@ -178,7 +178,7 @@ impl<C: Code> Discovery<'_, C> {
                 entries.push(block);
             }
         }
-        let mut region = Region { blocks, entries, cuts: self.cuts };
+        let mut region = Region { entry: self.entry, blocks, entries, cuts: self.cuts };
         for (index, known) in known_returns(&region).into_iter().enumerate() {
             let Region { blocks, entries, .. } = &mut region;
             if known.len() <= FEW_TARGETS {
@@ -245,14 +245,14 @@ impl<C: Code> Discovery<'_, C> {
                     Some(target) => End::Goto(to(target)),
                     None => End::Indirect,
                 },
-                _ => {
+                Class::Compute | Class::Load | Class::Store | Class::Fence | Class::System => {
                     pc = next;
                     continue;
                 }
             };
             let known_targets = match end {
                 End::Indirect => self.known_targets(pc, to),
-                _ => Vec::new(),
+                End::Goto(_) | End::Branch { .. } | End::Interpret => Vec::new(),
             };
             return Block { pc: start, instructions, end, known_targets };
         }

@@ -49,6 +49,6 @@ impl Merges {
 /// Whether `region` holds an entry of another region than the one at its own first entry. `region_at` gives the number
 /// of the region that has an entry at a pc.
 pub(crate) fn joins_others(region: &Region, region_at: impl Fn(u32) -> Option<u32>) -> bool {
-    let own = region.entry_pcs().next().and_then(&region_at);
+    let own = region_at(region.entry);
     region.blocks.iter().any(|block| region_at(block.pc).is_some_and(|other| Some(other) != own))
 }

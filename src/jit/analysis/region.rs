@@ -72,9 +72,18 @@ pub(crate) struct Block {
     pub(crate) known_targets: Vec<usize>,
 }
 
+impl Block {
+    /// Address behind its last instruction; its own if it has none.
+    pub(crate) fn end_pc(&self) -> u32 {
+        self.pc.wrapping_add(4 * self.instructions.len() as u32)
+    }
+}
+
 /// What is translated as one function.
 #[derive(Debug, Clone)]
 pub(crate) struct Region {
+    /// Address that discovery began at: the first entry.
+    pub(crate) entry: u32,
     /// In the order of their addresses.
     pub(crate) blocks: Vec<Block>,
     /// Indices of the blocks that can be entered from outside: the one that discovery began at, then where control

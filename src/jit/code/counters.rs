@@ -14,8 +14,8 @@ pub(crate) struct Counters {
     pub(crate) code_bytes: AtomicU64,
     /// Pages of the system that code was published in.
     pub(crate) code_pages: AtomicU64,
-    /// Regions that Cranelift refused.
-    pub(crate) refused: AtomicU64,
+    /// Regions that could not be compiled.
+    pub(crate) regions_refused: AtomicU64,
     /// Time that the session spent on translation.
     pub(crate) own_nanos: AtomicU64,
     /// Time that the background thread spent on it.
@@ -43,7 +43,7 @@ impl Counters {
         stats.translated_instructions += get(&self.instructions);
         stats.code_bytes += get(&self.code_bytes);
         stats.code_pages += get(&self.code_pages);
-        stats.regions_refused += get(&self.refused);
+        stats.regions_refused += get(&self.regions_refused);
         stats.compile_time += Duration::from_nanos(get(&self.own_nanos));
         stats.background_time += Duration::from_nanos(get(&self.background_nanos));
         stats.code_flushes += get(&self.flushes);

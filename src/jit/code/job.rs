@@ -20,7 +20,8 @@ use super::registry::Reservation;
 use crate::jit::analysis::access_groups::Reached;
 use crate::jit::analysis::merging::Purpose;
 use crate::jit::lowering::abi::compile;
-use crate::jit::lowering::lower;
+use crate::jit::lowering::refused::Refused;
+use crate::jit::lowering::{Marks, Settings, lower};
 
 /// Bytes of code that fill a page of most systems: a batch with as many goes out.
 const PAGE_BYTES: usize = 4096;
@@ -80,22 +81,23 @@ impl Compiler {
         Compiler { context: Context::new(), frontend: FunctionBuilderContext::new() }
     }
 
-    /// Translates a region; `None` where Cranelift refuses.
-    fn compile(&mut self, cache: &CodeCache, reservation: &Reservation) -> Option<Code> {
+    /// Translates a region.
+    fn compile(&mut self, cache: &CodeCache, reservation: &Reservation) -> Result<Code, Refused> {
         let Compiler { context, frontend } = self;
         let Reservation { region, number, .. } = reservation;
-        let (level, rules, isa) = (cache.level(), cache.rules(), cache.isa());
+        let isa = cache.isa();
+        let settings = Settings { level: cache.level(), rules: cache.rules(), isa, marks: Marks::None };
         // Cranelift panics where it has a bug. The guest chose the code, so that must not be the end of its host.
         let code = catch_unwind(AssertUnwindSafe(|| {
             context.clear();
-            let groups = lower(region, *number, level, rules, isa, &mut context.func, frontend);
-            Some(Code { bytes: compile(context, isa)?, groups })
+            let groups = lower(region, *number, settings, &mut context.func, frontend)?;
+            Ok(Code { bytes: compile(context, isa)?, groups })
         }));
-        let code = code.unwrap_or_else(|_| {
+        let code = code.unwrap_or_else(|_| Err(Refused::Generator("it panicked".to_owned())));
+        if code.is_err() {
+            // What is half done cannot be cleared.
             *self = Compiler::new();
-            None
-        });
-        debug_assert!(code.is_some(), "Cranelift refused the region at {:x?}", region.entry_pcs().next());
+        }
         code
     }
 }
@@ -135,19 +137,19 @@ impl Batch {
                 return;
             }
             if job.reservation.purpose == Purpose::Merge {
-                registry.count_merge(&job.reservation.region);
+                registry.count_merge(job.reservation.region.entry);
             }
         }
         match compiler.compile(&cache, &job.reservation) {
-            Some(code) => {
+            Ok(code) => {
                 let instructions = job.region().instructions();
                 let beyond = beyond_price(instructions, code.bytes.len(), cache.level());
                 Counters::add(&job.counters.beyond_price, beyond);
                 self.bytes += code.bytes.len().next_multiple_of(32);
                 self.ready.push(Ready { job, cache, code });
             }
-            None => {
-                Counters::add(&job.counters.refused, 1);
+            Err(_) => {
+                Counters::add(&job.counters.regions_refused, 1);
                 cache.registry().refuse(&job.reservation);
             }
         }
@@ -177,7 +179,7 @@ fn publish(cache: &CodeCache, mut ready: Vec<Ready>) {
     let functions: Vec<&[u8]> = codes.iter().map(|code| &code.bytes[..]).collect();
     // Without the registry, for this takes the longest. What may not be published by then is never entered.
     let published = publish_code(&memory.code, &functions);
-    Counters::add(&first.counters.code_pages, memory.code.used_pages().saturating_sub(before) as u64);
+    Counters::add(&first.counters.code_pages, (memory.code.used_pages() - before) as u64);
     let entries = jobs.iter().map(|job| job.region().entries.len()).sum();
     let mut registry = cache.registry();
     if registry.generation.number != memory.number {

@@ -22,7 +22,7 @@ impl PerfMap {
 
     /// Names a region by the guest function its entry lies in. Failing to is no reason to stop: the map is an extra.
     pub(crate) fn add(&self, function: Function, code_bytes: usize, region: &Region) {
-        let pc = region.entries.first().map_or(0, |&entry| region.blocks[entry].pc);
+        let pc = region.entry;
         let name = match self.program.symbol_at(pc) {
             Some((symbol, offset)) => format!("guest {}+{offset:#x}", symbol.demangled()),
             None => format!("guest {pc:#010x}"),

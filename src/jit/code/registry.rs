@@ -97,7 +97,7 @@ impl Registry {
     /// Reserves `region`, which was discovered at a pc that is wanted; `None` where a merge would join nothing.
     pub(crate) fn reserve(&mut self, region: Region, purpose: Purpose) -> Option<Reservation> {
         if purpose == Purpose::Merge && !self.joins(&region) {
-            self.count_merge(&region);
+            self.count_merge(region.entry);
             return None;
         }
         let number = self.next_region;
@@ -116,9 +116,9 @@ impl Registry {
         joins_others(region, |pc| self.generation.code.entry(pc).map(Entry::region))
     }
 
-    /// Counts that work is done to merge others into `region`.
-    pub(crate) fn count_merge(&mut self, region: &Region) {
-        region.entry_pcs().take(1).for_each(|pc| self.merges.count(pc));
+    /// Counts that work is done to merge others into the region at `pc`.
+    pub(crate) fn count_merge(&mut self, pc: u32) {
+        self.merges.count(pc);
     }
 
     /// Ends a reservation.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use foldhash::HashMap;
 use tachy_runtime::page_of;
 
+use crate::jit::analysis::merging::Purpose;
 use crate::jit::analysis::region::Region;
 
 /// Times that code in a page may be written over before it has to wait.
@@ -138,12 +139,11 @@ impl Translations {
     }
 
     /// Enters the region with this number, which is under way as long as its job holds it. Repeats in it are paid for
-    /// elsewhere if it `is_paid`. The pcs of all pages that it has words in are returned, for their stores to be watched.
-    pub(crate) fn add(&mut self, number: u32, region: &Arc<Region>, is_paid: bool) -> Vec<u32> {
+    /// elsewhere where it merges others. The pcs of all pages that it has words in are returned, for their stores to be watched.
+    pub(crate) fn add(&mut self, number: u32, region: &Arc<Region>, purpose: Purpose) -> Vec<u32> {
         self.forget_ended();
-        // A region has at least its entry.
-        let lowest = region.pcs().min().unwrap_or_default();
-        let pcs = lowest..=region.pcs().max().unwrap_or(lowest);
+        let (lowest, highest) = region.pcs().fold((u32::MAX, 0), |(low, high), pc| (low.min(pc), high.max(pc)));
+        let pcs = lowest..=highest;
         self.under_way.push(UnderWay { number, pcs, region: Arc::downgrade(region) });
         self.regions.insert(number, region.entry_pcs().collect());
         let mut touched = Vec::new();
@@ -155,7 +155,8 @@ impl Translations {
             let cost = if placed.pc == block.pc { 1 + BLOCK } else { 1 };
             match page.once[word] & bit {
                 0 => self.new += cost,
-                _ => self.repeats += if is_paid { 0 } else { cost },
+                _ if purpose == Purpose::New => self.repeats += cost,
+                _ => {}
             }
             page.words[word] |= bit;
             page.once[word] |= bit;
@@ -249,7 +250,7 @@ mod tests {
         for number in 1..=100 {
             let entry = 8 * number;
             let region = region(entry, 4);
-            translations.add(number, &region, false);
+            translations.add(number, &region, Purpose::New);
             assert!(translations.is_under_way(entry) && translations.is_under_way(entry + 2 * PAGE));
             // Of the same page, and no word of this region.
             assert!(!translations.is_under_way(entry - 8));
@@ -258,7 +259,7 @@ mod tests {
             assert!(translations.under_way.is_empty(), "what has ended is not looked at again");
         }
         // Nor is it kept where nobody looks.
-        (101..=110).for_each(|number| drop(translations.add(number, &region(8 * number, 4), false)));
+        (101..=110).for_each(|number| drop(translations.add(number, &region(8 * number, 4), Purpose::New)));
         assert!(translations.under_way.len() <= 1, "{}", translations.under_way.len());
     }
 
@@ -269,7 +270,7 @@ mod tests {
         for number in 1..=100 {
             let region = region(8 * number, PAGES);
             assert_eq!(region.entries.len(), PAGES as usize);
-            assert_eq!(translations.add(number, &region, false).len(), PAGES as usize);
+            assert_eq!(translations.add(number, &region, Purpose::New).len(), PAGES as usize);
         }
         let (numbers, entries) = held(&translations);
         assert!(numbers <= 100 * PAGES as usize * 2 && entries == 100 * PAGES as usize, "{numbers}, {entries}");
@@ -282,7 +283,7 @@ mod tests {
         let mut translations = Translations::default();
         for number in 1..=10_000 {
             let region = region(8, 3);
-            translations.add(number, &region, false);
+            translations.add(number, &region, Purpose::New);
             let mut entries = translations.rewrite(8);
             entries.sort_unstable();
             assert_eq!(entries, [8, 12, PAGE + 12], "the first entry, and behind the calls");
@@ -291,7 +292,7 @@ mod tests {
         assert!(numbers <= 4 * REGIONS_MIN && entries == 0, "{numbers}, {entries}");
         // One that is in both is taken back once, and is not waited for then.
         let region = region(8, 3);
-        translations.add(10_001, &region, false);
+        translations.add(10_001, &region, Purpose::New);
         assert!(translations.is_under_way(8));
         assert_eq!(
             (translations.rewrite(PAGE + 8).len(), translations.rewrite(8).len(), translations.is_under_way(8)),

@@ -6,6 +6,9 @@ use cranelift_codegen::ir::{AbiParam, Signature, types};
 use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 
+use super::refused::Refused;
+use crate::invariant::broken;
+
 /// Why native code is left: control came to a pc without entry, or the next step is not native code's. What a region
 /// returns.
 pub(crate) const REASON_NO_ENTRY: i64 = 0;
@@ -65,13 +68,26 @@ fn finish(mut builder: isa::Builder) -> Option<OwnedTargetIsa> {
 /// guard and never what lies behind. The largest of all guests and 5,000 random programs is 1,008 bytes.
 pub(crate) const REGION_FRAME_BYTES_MAX: u32 = 4096 - 16;
 
-/// Compiles the function in `context` to bytes. `None` if Cranelift refuses it, if it needs relocations, which code
-/// that may move must not have, or if its frame is larger than [`REGION_FRAME_BYTES_MAX`].
-pub(crate) fn compile(context: &mut Context, isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
-    let compiled = context.compile(&**isa, &mut ControlPlane::default()).ok()?;
-    let frame_bytes = compiled.buffer.frame_layout()?.frame_to_fp_offset;
-    let is_sound = compiled.buffer.relocs().is_empty() && frame_bytes <= REGION_FRAME_BYTES_MAX;
-    is_sound.then(|| compiled.code_buffer().to_vec())
+/// Compiles the function in `context` to bytes.
+///
+/// # Errors
+/// If Cranelift refuses it, if it needs relocations, which code that may move must not have, or if its frame is larger
+/// than [`REGION_FRAME_BYTES_MAX`].
+pub(crate) fn compile(context: &mut Context, isa: &OwnedTargetIsa) -> Result<Vec<u8>, Refused> {
+    let compiled = context
+        .compile(&**isa, &mut ControlPlane::default())
+        .map_err(|error| Refused::Generator(error.inner.to_string()))?;
+    let Some(frame) = compiled.buffer.frame_layout() else {
+        return Err(broken("compiled code without a frame layout").into());
+    };
+    let (bytes, max_bytes) = (frame.frame_to_fp_offset, REGION_FRAME_BYTES_MAX);
+    if bytes > max_bytes {
+        return Err(Refused::Frame { bytes, max_bytes });
+    }
+    match compiled.buffer.relocs().len() {
+        0 => Ok(compiled.code_buffer().to_vec()),
+        count => Err(Refused::Relocations(count)),
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +98,7 @@ mod tests {
     use super::*;
 
     /// A function that takes so many bytes of stack.
-    fn compiled(stack_bytes: u32) -> Option<Vec<u8>> {
+    fn compiled(stack_bytes: u32) -> Result<Vec<u8>, Refused> {
         let isa = host_isa().expect("a host that tests run on");
         let mut context = Context::new();
         context.func = Function::with_name_signature(UserFuncName::default(), Signature::new(CallConv::Tail));
@@ -101,9 +117,10 @@ mod tests {
 
     #[test]
     fn frames_are_bounded() {
-        assert!(compiled(64).is_some());
-        assert!(compiled(REGION_FRAME_BYTES_MAX).is_some());
-        assert!(compiled(REGION_FRAME_BYTES_MAX + 16).is_none(), "a frame that steps over a guard page");
-        assert!(compiled(1 << 20).is_none());
+        assert!(compiled(64).is_ok());
+        assert!(compiled(REGION_FRAME_BYTES_MAX).is_ok());
+        for bytes in [REGION_FRAME_BYTES_MAX + 16, 1 << 20] {
+            assert_eq!(compiled(bytes), Err(Refused::Frame { bytes, max_bytes: REGION_FRAME_BYTES_MAX }));
+        }
     }
 }

@@ -8,27 +8,29 @@ use cranelift_codegen::ir::{BlockArg, InstBuilder, JumpTableData, Value, types};
 use tachy_runtime::{Entry, Slot, layout};
 
 use super::abi::{REASON_NO_ENTRY, REASON_STOP};
+use super::compute::operand;
+use super::operations::{Comparison, Extension, Operation};
 use super::registers::registers_of;
 use super::stubs::{callee, look_up, look_up_constant};
 use super::{Lowering, TRUSTED, arguments};
-use crate::isa::Op;
+use crate::invariant::{BrokenInvariant, broken, invariant};
 use crate::jit::analysis::liveness::RegisterSet;
 use crate::jit::analysis::region::{Block, End, FEW_TARGETS, Placed, Target};
 use crate::jit::analysis::returns::RETURN_ADDRESS;
 
 impl Lowering<'_> {
     /// To the entry that the word asks for; unknown entry numbers go to the first.
-    pub(super) fn go_to_entry(&mut self) {
+    pub(super) fn go_to_entry(&mut self) -> Result<(), BrokenInvariant> {
         self.builder.switch_to_block(self.choose);
         let [word, progress] = [0, 1].map(|index| self.builder.block_params(self.choose)[index]);
         self.builder.def_var(self.progress, progress);
         let (first, others) = match *self.entries.clone() {
             [only] => {
                 self.builder.ins().jump(only, &[]);
-                return;
+                return Ok(());
             }
             [first, ref others @ ..] => (first, others.to_vec()),
-            [] => return,
+            [] => return Err(broken("a region without entries")),
         };
         let entry = self.builder.ins().ushr_imm_u(word, Entry::ENTRY_SHIFT as i64);
         let entry = self.builder.ins().ireduce(types::I32, entry);
@@ -41,13 +43,14 @@ impl Lowering<'_> {
                 self.open(next);
             }
             self.builder.ins().jump(first, &[]);
-            return;
+            return Ok(());
         }
         // A call for each, though two lead to the same block: calls that are copies share their list of arguments.
         let calls: Vec<_> =
             [first, first].iter().chain(&others).map(|&block| self.builder.func.dfg.block_call(block, &[])).collect();
         let table = self.builder.create_jump_table(JumpTableData::new(calls[0], &calls[1..]));
         self.builder.ins().br_table(entry, table);
+        Ok(())
     }
 
     /// An entry loads what is live and goes to its block.
@@ -63,21 +66,27 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn end(&mut self, block: &Block) {
+    pub(super) fn end(&mut self, block: &Block) -> Result<(), BrokenInvariant> {
         match (block.end, block.instructions.last()) {
-            (End::Goto(target), _) => self.goto(target),
-            (End::Branch { taken, fall }, Some(last)) => self.branch(last, taken, fall),
+            (End::Goto(target), _) => {
+                invariant!(target != Target::Misaligned, "the block at {:#010x} goes on nowhere", block.pc);
+                self.goto(target);
+            }
+            (End::Branch { taken, fall }, Some(last)) => self.branch(last, taken, fall)?,
             (End::Indirect, Some(last)) => {
                 self.flush();
-                self.jump_indirect(last, &block.known_targets);
+                self.jump_indirect(last, &block.known_targets)?;
             }
-            (End::Interpret | End::Branch { .. } | End::Indirect, _) => {
+            (End::Interpret, _) => {
                 self.flush();
-                let pc = block.instructions.last().map_or(block.pc, |last| last.pc.wrapping_add(4));
-                let arguments = self.here(pc);
+                let arguments = self.here(block.end_pc());
                 self.builder.ins().jump(self.leave_stop, &arguments);
             }
+            (End::Branch { .. } | End::Indirect, None) => {
+                return Err(broken(format!("the empty block at {:#010x} ends in a jump", block.pc)));
+            }
         }
+        Ok(())
     }
 
     /// The registers that may be newer than the context where control comes to `target`.
@@ -100,7 +109,7 @@ impl Lowering<'_> {
                 let no_jump = BlockArg::Value(self.i32(0));
                 self.builder.ins().jump(self.transition, &[BlockArg::Value(word), pc, progress, no_jump]);
             }
-            // Checked before the row was written; no control comes here.
+            // The taken side of a branch that traps: `branch_check` has left in front of it, so control never comes here.
             Target::Misaligned => {
                 let arguments = self.here(0);
                 self.builder.ins().jump(self.leave_stop, &arguments);
@@ -108,10 +117,13 @@ impl Lowering<'_> {
         }
     }
 
-    fn branch(&mut self, last: &Placed, taken: Target, fall: Target) {
+    fn branch(&mut self, last: &Placed, taken: Target, fall: Target) -> Result<(), BrokenInvariant> {
+        let Operation::Branch(comparison) = Operation::of(last.instruction.op) else {
+            return Err(broken(format!("{:?} at {:#010x} ends a block as a branch", last.instruction.op, last.pc)));
+        };
         let a = self.register(last.instruction.rs1);
         let b = self.register(last.instruction.rs2);
-        let condition = self.branch_condition(last.instruction.op, a, b);
+        let condition = self.branch_condition(comparison, a, b);
         if self.lazy {
             self.flush_but(self.loop_carried_to(taken) | self.loop_carried_to(fall));
         } else {
@@ -120,7 +132,7 @@ impl Lowering<'_> {
         let dirty = self.dirty;
         let ways = [taken, fall].map(|target| match target {
             Target::Block(block) if dirty & !self.loop_carried[block] == 0 => (self.blocks[block], None),
-            _ => (self.builder.create_block(), Some(target)),
+            Target::Block(_) | Target::Out(_) | Target::Misaligned => (self.builder.create_block(), Some(target)),
         });
         let [(to, _), (or, _)] = ways;
         self.builder.ins().brif(condition, to, &[], or, &[]);
@@ -131,40 +143,51 @@ impl Lowering<'_> {
                 self.goto(target);
             }
         }
+        Ok(())
     }
 
-    fn branch_condition(&mut self, op: Op, a: Value, b: Value) -> Value {
-        let condition = match op {
-            Op::Beq => IntCC::Equal,
-            Op::Bne => IntCC::NotEqual,
-            Op::Blt => IntCC::SignedLessThan,
-            Op::Bge => IntCC::SignedGreaterThanOrEqual,
-            Op::Bltu => IntCC::UnsignedLessThan,
-            _ => IntCC::UnsignedGreaterThanOrEqual,
+    fn branch_condition(&mut self, comparison: Comparison, a: Value, b: Value) -> Value {
+        let condition = match comparison {
+            Comparison::Equal => IntCC::Equal,
+            Comparison::NotEqual => IntCC::NotEqual,
+            Comparison::Less(Extension::Signed) => IntCC::SignedLessThan,
+            Comparison::Less(Extension::Unsigned) => IntCC::UnsignedLessThan,
+            Comparison::GreaterOrEqual(Extension::Signed) => IntCC::SignedGreaterThanOrEqual,
+            Comparison::GreaterOrEqual(Extension::Unsigned) => IntCC::UnsignedGreaterThanOrEqual,
         };
         self.builder.ins().icmp(condition, a, b)
     }
 
     /// A branch to a misaligned address traps when it is taken.
-    pub(super) fn branch_check(&mut self, placed: &Placed, a: Option<Value>, b: Option<Value>) {
-        if let (Some(a), Some(b)) = (a, b)
-            && !placed.pc.wrapping_add(placed.instruction.imm).is_multiple_of(4)
-        {
-            let taken = self.branch_condition(placed.instruction.op, a, b);
+    pub(super) fn branch_check(
+        &mut self,
+        placed: &Placed,
+        comparison: Comparison,
+        [a, b]: [Option<Value>; 2],
+    ) -> Result<(), BrokenInvariant> {
+        let (a, b) = (operand(a, placed)?, operand(b, placed)?);
+        if !placed.pc.wrapping_add(placed.instruction.imm).is_multiple_of(4) {
+            let taken = self.branch_condition(comparison, a, b);
             self.stop_if(taken, placed.pc);
         }
+        Ok(())
     }
 
     /// To one of the few targets that are known, each a branch that is easily guessed, or to wherever it is.
-    fn jump_indirect(&mut self, last: &Placed, known: &[usize]) {
-        let target = self.jump_indirect_target(self.known.len() - 1);
+    fn jump_indirect(&mut self, last: &Placed, known: &[usize]) -> Result<(), BrokenInvariant> {
+        let target = self.jump_indirect_target(self.known.len() - 1)?;
         if last.instruction.rd != 0 || self.rules.shunt {
             let link = self.i32(last.pc.wrapping_add(4));
             self.set_register(last.instruction.rd, link);
             self.flush();
         }
         for &block in known {
-            let Some(entry) = self.region.entries.iter().position(|&entry| entry == block) else { continue };
+            let Some(entry) = self.region.entries.iter().position(|&entry| entry == block) else {
+                return Err(broken(format!(
+                    "the jump at {:#010x} is known to go to a block that is no entry",
+                    last.pc
+                )));
+            };
             let pc = self.region.blocks[block].pc;
             let goes_there = self.builder.ins().icmp_imm_u(IntCC::Equal, target, pc as i64);
             let next = self.builder.create_block();
@@ -174,20 +197,21 @@ impl Lowering<'_> {
         // Where returns go says nothing about what belongs together.
         let from = self.i32(if last.instruction.rs1 == RETURN_ADDRESS { 0 } else { last.pc });
         self.builder.ins().jump(self.transition_indirect, &arguments(&[target, self.after, from]));
+        Ok(())
     }
 
     /// An indirect jump to a misaligned address traps before rd is written. Gives the return address.
-    pub(super) fn jump_indirect_check(&mut self, index: usize, placed: &Placed) -> Value {
-        let target = self.jump_indirect_target(index);
+    pub(super) fn jump_indirect_check(&mut self, index: usize, placed: &Placed) -> Result<Value, BrokenInvariant> {
+        let target = self.jump_indirect_target(index)?;
         let misaligned = self.builder.ins().band_imm_s(target, 2);
         self.stop_if(misaligned, placed.pc);
-        self.i32(placed.pc.wrapping_add(4))
+        Ok(self.i32(placed.pc.wrapping_add(4)))
     }
 
     /// Where the indirect jump with this index in its block goes.
-    fn jump_indirect_target(&mut self, index: usize) -> Value {
-        let sum = self.sum(self.known[index].address);
-        self.builder.ins().band_imm_s(sum, -2)
+    fn jump_indirect_target(&mut self, index: usize) -> Result<Value, BrokenInvariant> {
+        let sum = self.sum(self.known[index].address)?;
+        Ok(self.builder.ins().band_imm_s(sum, -2))
     }
 
     /// Looks the pc up and goes on in the region that has an entry there, out of native code if none has.

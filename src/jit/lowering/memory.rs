@@ -6,8 +6,10 @@
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, types};
 use tachy_runtime::{Access, AssistRequest, PAGE_BYTES, layout, page_of};
 
+use super::compute::operand;
+use super::operations::{Extension, Width};
 use super::{Lowering, RowParts, TRUSTED};
-use crate::isa::Op;
+use crate::invariant::{BrokenInvariant, broken};
 use crate::jit::analysis::access_groups::{GROUPS, Group, Reach, group_id};
 use crate::jit::analysis::region::Placed;
 use crate::jit::analysis::values::Sum;
@@ -15,47 +17,59 @@ use crate::trace::Level;
 
 impl Lowering<'_> {
     /// The load with this index in its block.
-    pub(super) fn load(&mut self, index: usize, placed: &Placed, row: &mut RowParts) {
-        let bytes = placed.instruction.op.line().access_bytes();
-        let address = self.sum(self.known[index].address);
-        self.check(index, placed, Access::Load(bytes));
-        let op = placed.instruction.op;
+    pub(super) fn load(
+        &mut self,
+        index: usize,
+        placed: &Placed,
+        (width, extension): (Width, Extension),
+        row: &mut RowParts,
+    ) -> Result<(), BrokenInvariant> {
+        let address = self.sum(self.known[index].address)?;
+        self.check(index, placed, Access::Load(width.bytes()))?;
         let value = match self.level {
-            Level::Off => self.load_bytes(op, address),
+            Level::Off => self.load_bytes(width, extension, address),
             Level::Rows => {
                 let word = self.load_word(address);
                 row.memory = Some([address, word, word]);
-                self.extract(op, word, address)
+                self.extract(width, extension, word, address)
             }
         };
         row.rd = Some(value);
+        Ok(())
     }
 
     /// The store with this index in its block.
-    pub(super) fn store(&mut self, index: usize, placed: &Placed, b: Option<Value>, row: &mut RowParts) {
-        let bytes = placed.instruction.op.line().access_bytes();
-        let address = self.sum(self.known[index].address);
-        self.check(index, placed, Access::Store(bytes));
-        let value = b.unwrap_or(address);
+    pub(super) fn store(
+        &mut self,
+        index: usize,
+        placed: &Placed,
+        width: Width,
+        b: Option<Value>,
+        row: &mut RowParts,
+    ) -> Result<(), BrokenInvariant> {
+        let value = operand(b, placed)?;
+        let address = self.sum(self.known[index].address)?;
+        self.check(index, placed, Access::Store(width.bytes()))?;
         match self.level {
-            Level::Off => self.store_bytes(placed.instruction.op, address, value),
+            Level::Off => self.store_bytes(width, address, value),
             Level::Rows => {
                 let before = self.load_word(address);
-                let after = self.merge(placed.instruction.op, before, address, value);
+                let after = self.insert(width, before, address, value);
                 let place = self.word_place(address);
                 self.builder.ins().store(guest_word(), after, place, 0);
                 row.memory = Some([address, before, after]);
             }
         }
+        Ok(())
     }
 
     /// Lets the instruction with this index have its access if its page's state and its alignment allow, and asks
     /// otherwise; leaves in front of it if the answer is no. The same is done for all accesses of its group at once, and
     /// they are granted when it is their turn.
-    fn check(&mut self, index: usize, placed: &Placed, access: Access) {
+    fn check(&mut self, index: usize, placed: &Placed, access: Access) -> Result<(), BrokenInvariant> {
         if self.granted > 0 {
             self.granted -= 1;
-            return;
+            return Ok(());
         }
         self.flush_unless_lazy();
         let [slow, go] = std::array::from_fn(|_| self.builder.create_block());
@@ -69,21 +83,22 @@ impl Lowering<'_> {
                 self.requested_groups.push(accesses);
                 (reaches, AssistRequest::AccessGroup, self.i32(id))
             }
-            None => (vec![Reach::of(address, access)], AssistRequest::Access(access), self.sum(address)),
+            None => (vec![Reach::of(address, access)], AssistRequest::Access(access), self.sum(address)?),
         };
-        let allowed = self.allowed(&reaches);
+        let allowed = self.allowed(&reaches)?;
         self.builder.ins().brif(allowed, go, &[], slow, &[]);
         self.ask(placed.pc, subject, request, slow);
         self.builder.ins().jump(go, &[]);
         self.open(go);
+        Ok(())
     }
 
     /// Whether page states and alignment allow everything within these reaches.
-    fn allowed(&mut self, reaches: &[Reach]) -> Value {
+    fn allowed(&mut self, reaches: &[Reach]) -> Result<Value, BrokenInvariant> {
         let (read, write) = (self.rules.read.0, self.rules.write.0);
         let [mut loads, mut stores] = [None, None];
         for reach in reaches {
-            let state = self.reach_state(reach);
+            let state = self.reach_state(reach)?;
             for states in [reach.loads.then_some(&mut loads), reach.stores.then_some(&mut stores)].into_iter().flatten()
             {
                 *states = Some(match *states {
@@ -92,7 +107,7 @@ impl Lowering<'_> {
                 });
             }
         }
-        match (loads, stores) {
+        Ok(match (loads, stores) {
             (Some(loads), Some(stores)) => {
                 // The bit that stores need, where loads have theirs.
                 let up = read.trailing_zeros() as i64 - write.trailing_zeros() as i64;
@@ -106,20 +121,21 @@ impl Lowering<'_> {
                 self.builder.ins().band_imm_u(both, read as i64)
             }
             (Some(loads), None) => self.builder.ins().band_imm_u(loads, read as i64),
-            (None, stores) => self.builder.ins().band_imm_u(stores.unwrap_or(self.base), write as i64),
-        }
+            (None, Some(stores)) => self.builder.ins().band_imm_u(stores, write as i64),
+            (None, None) => return Err(broken("an access group without accesses")),
+        })
     }
 
     /// What the states of the pages within reach have in shared.
-    fn reach_state(&mut self, reach: &Reach) -> Value {
-        let first = self.sum(Sum { base: reach.base, offset: reach.first });
+    fn reach_state(&mut self, reach: &Reach) -> Result<Value, BrokenInvariant> {
+        let first = self.sum(Sum { base: reach.base, offset: reach.first })?;
         let state = self.state(first, reach.unit_bytes);
         if reach.first == reach.last {
-            return state;
+            return Ok(state);
         }
-        let last = self.sum(Sum { base: reach.base, offset: reach.last });
+        let last = self.sum(Sum { base: reach.base, offset: reach.last })?;
         let other = self.state(last, reach.unit_bytes);
-        self.builder.ins().band(state, other)
+        Ok(self.builder.ins().band(state, other))
     }
 
     /// The state of the page that `address` is in; nothing is allowed if it is not aligned.
@@ -185,25 +201,25 @@ impl Lowering<'_> {
         self.builder.ins().load(types::I32, guest_word(), place, 0)
     }
 
-    fn load_bytes(&mut self, op: Op, address: Value) -> Value {
+    fn load_bytes(&mut self, width: Width, extension: Extension, address: Value) -> Value {
         let place = self.place(address);
         let ins = self.builder.ins();
-        match op {
-            Op::Lb => ins.sload8(types::I32, TRUSTED, place, 0),
-            Op::Lbu => ins.uload8(types::I32, TRUSTED, place, 0),
-            Op::Lh => ins.sload16(types::I32, TRUSTED, place, 0),
-            Op::Lhu => ins.uload16(types::I32, TRUSTED, place, 0),
-            _ => ins.load(types::I32, TRUSTED, place, 0),
+        match (width, extension) {
+            (Width::Byte, Extension::Signed) => ins.sload8(types::I32, TRUSTED, place, 0),
+            (Width::Byte, Extension::Unsigned) => ins.uload8(types::I32, TRUSTED, place, 0),
+            (Width::Half, Extension::Signed) => ins.sload16(types::I32, TRUSTED, place, 0),
+            (Width::Half, Extension::Unsigned) => ins.uload16(types::I32, TRUSTED, place, 0),
+            (Width::Word, Extension::Signed | Extension::Unsigned) => ins.load(types::I32, TRUSTED, place, 0),
         }
     }
 
-    fn store_bytes(&mut self, op: Op, address: Value, value: Value) {
+    fn store_bytes(&mut self, width: Width, address: Value, value: Value) {
         let place = self.place(address);
         let ins = self.builder.ins();
-        match op {
-            Op::Sb => ins.istore8(TRUSTED, value, place, 0),
-            Op::Sh => ins.istore16(TRUSTED, value, place, 0),
-            _ => ins.store(TRUSTED, value, place, 0),
+        match width {
+            Width::Byte => ins.istore8(TRUSTED, value, place, 0),
+            Width::Half => ins.istore16(TRUSTED, value, place, 0),
+            Width::Word => ins.store(TRUSTED, value, place, 0),
         };
     }
 
@@ -213,27 +229,27 @@ impl Lowering<'_> {
     }
 
     /// The loaded value out of the word that holds it.
-    fn extract(&mut self, op: Op, word: Value, address: Value) -> Value {
-        let narrow = match op {
-            Op::Lb | Op::Lbu => types::I8,
-            Op::Lh | Op::Lhu => types::I16,
-            _ => return word,
+    fn extract(&mut self, width: Width, extension: Extension, word: Value, address: Value) -> Value {
+        let narrow = match width {
+            Width::Byte => types::I8,
+            Width::Half => types::I16,
+            Width::Word => return word,
         };
         let shift = self.shift(address);
         let shifted = self.builder.ins().ushr(word, shift);
         let low = self.builder.ins().ireduce(narrow, shifted);
-        match op {
-            Op::Lb | Op::Lh => self.builder.ins().sextend(types::I32, low),
-            _ => self.builder.ins().uextend(types::I32, low),
+        match extension {
+            Extension::Signed => self.builder.ins().sextend(types::I32, low),
+            Extension::Unsigned => self.builder.ins().uextend(types::I32, low),
         }
     }
 
     /// The word with the stored bytes of `value` in their place.
-    fn merge(&mut self, op: Op, word: Value, address: Value, value: Value) -> Value {
-        let mask = match op {
-            Op::Sb => 0xff,
-            Op::Sh => 0xffff,
-            _ => return value,
+    fn insert(&mut self, width: Width, word: Value, address: Value, value: Value) -> Value {
+        let mask = match width {
+            Width::Byte => 0xff,
+            Width::Half => 0xffff,
+            Width::Word => return value,
         };
         let shift = self.shift(address);
         let mask = self.i32(mask);

@@ -1,15 +1,22 @@
-//! A region to Cranelift IR: blocks, budgets, and one instruction after the other.
+//! A region to Cranelift IR, and IR to bytes: blocks, budgets, and one instruction after the other.
 //!
-//! What instructions compute is in `compute`, how they reach memory in `memory`, how they are written down in `rows`,
-//! which IR value stands for a sum in `sums`; when registers are stored in `registers`, how control comes in, goes from block to
-//! block and leaves in `control`.
-//! Nothing here may know an address of the host: everything is reached from the base.
+//! ```text
+//! operations   how each operation is lowered       compute      arithmetic
+//! memory       page checks, loads, stores          rows         the 32 bytes of a step
+//! registers    when they are stored                sums         which IR value stands for which sum
+//! control      entries, transitions, exits         abi, stubs   what generated functions agree on
+//! ```
+//!
+//! It must not know sessions, code memory, or any address of the host: generated code reaches everything from the base.
 
 pub(crate) mod abi;
 mod compute;
 mod control;
+pub(crate) mod explain;
 pub(crate) mod listing;
 mod memory;
+mod operations;
+pub(crate) mod refused;
 mod registers;
 mod rows;
 pub(crate) mod stubs;
@@ -19,13 +26,13 @@ pub mod wrong;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    Block as IrBlock, BlockArg, Function, InstBuilder, MemFlagsData, SigRef, UserFuncName, Value, types,
+    Block as IrBlock, BlockArg, DebugTag, Function, InstBuilder, MemFlagsData, SigRef, UserFuncName, Value, types,
 };
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use tachy_runtime::{ROW_BYTES, layout, page_of};
 
-use crate::isa::Class;
+use crate::invariant::{BrokenInvariant, broken};
 use crate::jit::analysis::access_groups::{Group, Reached, groups};
 use crate::jit::analysis::budget::{Share, shares};
 use crate::jit::analysis::liveness::{RegisterSet, live_in};
@@ -38,23 +45,43 @@ use crate::rules::Rules;
 use crate::trace::Level;
 use abi::{assist_signature, region_signature};
 
+use operations::Operation;
 use rows::RowParts;
 use sums::Sums;
 
 /// Context, page states and dispatch table: mapped, aligned, and never a reason to trap.
 const TRUSTED: MemFlagsData = MemFlagsData::trusted();
 
+/// For whom regions are lowered.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings<'a> {
+    pub(crate) level: Level,
+    pub(crate) rules: &'static Rules,
+    pub(crate) isa: &'a OwnedTargetIsa,
+    pub(crate) marks: Marks,
+}
+
+/// Whether the IR says which guest instruction each part of it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marks {
+    /// It does not: code that runs.
+    None,
+    /// By a sequence point with the pc, in front of each part. It takes no bytes, but may keep Cranelift from joining
+    /// what stands on both sides of it.
+    Pcs,
+}
+
 /// Fills `function` with the IR of `region`, which knows itself by `number` (not 0) in the dispatch table. Returns the
-/// accesses of the groups that its code asks about, by their indices.
+/// accesses of the groups that its code requests, by their indices. After an error, `function` and `frontend` are of no
+/// further use.
 pub(crate) fn lower(
     region: &Region,
     number: u32,
-    level: Level,
-    rules: &'static Rules,
-    isa: &OwnedTargetIsa,
+    settings: Settings<'_>,
     function: &mut Function,
     frontend: &mut FunctionBuilderContext,
-) -> Vec<Vec<Reached>> {
+) -> Result<Vec<Vec<Reached>>, BrokenInvariant> {
+    let Settings { level, rules, isa, marks } = settings;
     #[cfg(feature = "wrong-lowerings")]
     let region = &wrong::applied(region);
     function.signature = region_signature();
@@ -85,6 +112,8 @@ pub(crate) fn lower(
         builder,
         level,
         rules,
+        marks,
+        marked: None,
         entered_from_elsewhere: entered_from_elsewhere(region),
         shares: shares(region),
         reserved: 0,
@@ -116,22 +145,26 @@ pub(crate) fn lower(
         left: 0,
     };
     lowering.builder.ins().jump(choose, &[word, before].map(BlockArg::Value));
-    lowering.go_to_entry();
+    lowering.go_to_entry()?;
     lowering.entry_loads();
     for (index, block) in region.blocks.iter().enumerate() {
-        lowering.block(index, block);
+        lowering.block(index, block)?;
     }
+    lowering.marked = None;
     lowering.transition_blocks();
     lowering.leave_stop_block();
     lowering.builder.seal_all_blocks();
     lowering.builder.finalize(isa.frontend_config());
-    lowering.requested_groups
+    Ok(lowering.requested_groups)
 }
 
 struct Lowering<'a> {
     builder: FunctionBuilder<'a>,
     level: Level,
     rules: &'static Rules,
+    marks: Marks,
+    /// The pc of the guest instruction that is being lowered, if it is one.
+    marked: Option<u32>,
     /// For each block of the region, whether control may come to it from another page.
     entered_from_elsewhere: Vec<bool>,
     /// What each block asks the budget for.
@@ -196,6 +229,20 @@ impl Lowering<'_> {
     fn open(&mut self, block: IrBlock) {
         self.builder.seal_block(block);
         self.builder.switch_to_block(block);
+        self.mark();
+    }
+
+    /// Says in the IR which guest instruction what follows is of, if that is wanted.
+    fn mark(&mut self) {
+        if let (Marks::Pcs, Some(pc)) = (self.marks, self.marked) {
+            let mark = self.builder.ins().sequence_point();
+            self.builder.func.debug_tags.set(mark, [DebugTag::User(pc)]);
+        }
+    }
+
+    fn mark_instruction(&mut self, pc: u32) {
+        self.marked = Some(pc);
+        self.mark();
     }
 
     /// As [`Lowering::open`], for a block that is rarely needed.
@@ -208,14 +255,15 @@ impl Lowering<'_> {
         self.builder.ins().iconst(types::I32, value as i64)
     }
 
-    fn block(&mut self, index: usize, block: &Block) {
+    fn block(&mut self, index: usize, block: &Block) -> Result<(), BrokenInvariant> {
         self.builder.switch_to_block(self.blocks[index]);
+        self.mark_instruction(block.pc);
         self.left = block.instructions.len() as i64;
         self.dirty = self.loop_carried[index];
         self.lazy = self.dirty != 0;
         let share = self.shares[index];
         self.reserved = share.steps as i64 - self.left;
-        self.take_budget(block.pc, share.asks);
+        self.take_budget(block.pc, share);
         if self.rules.asks_fetches() && self.entered_from_elsewhere[index] && self.left > 0 {
             self.check_fetch(block.pc);
         }
@@ -227,21 +275,24 @@ impl Lowering<'_> {
         self.groups = groups(&block.instructions);
         self.sums = Sums::default();
         for (index, placed) in block.instructions.iter().enumerate() {
-            self.instruction(index, placed, block.end);
+            if index > 0 {
+                self.mark_instruction(placed.pc);
+            }
+            self.instruction(index, placed, block.end)?;
             self.left -= 1;
         }
-        self.end(block);
+        self.end(block)
     }
 
     /// Counts the whole block's steps. A block that `asks` looks first whether they and those behind it fit into the
     /// budget, and asks for more if they do not.
-    fn take_budget(&mut self, pc: u32, asks: bool) {
+    fn take_budget(&mut self, pc: u32, share: Share) {
         let before = self.builder.use_var(self.progress);
         let change = self.left * self.step_unit();
         let after = self.plus(before, change);
         self.builder.def_var(self.progress, after);
         (self.after, self.after_parts) = (after, (before, change));
-        if !asks || self.left + self.reserved == 0 {
+        if !share.asks || self.left + self.reserved == 0 {
             return;
         }
         let farthest = match self.reserved {
@@ -283,7 +334,7 @@ impl Lowering<'_> {
     }
 
     /// The instruction with this index in its block.
-    fn instruction(&mut self, index: usize, placed: &Placed, end: End) {
+    fn instruction(&mut self, index: usize, placed: &Placed, end: End) -> Result<(), BrokenInvariant> {
         let instruction = placed.instruction;
         let line = instruction.op.line();
         let known = self.known[index];
@@ -295,29 +346,38 @@ impl Lowering<'_> {
             rs2: b.filter(|_| instruction.rs2 != 0),
             ..RowParts::default()
         };
-        match line.class {
-            Class::Compute => row.rd = Some(self.compute(placed, known.form, a, b)),
-            Class::Load => self.load(index, placed, &mut row),
-            Class::Store => self.store(index, placed, b, &mut row),
-            Class::JumpIndirect if end == End::Indirect => row.rd = Some(self.jump_indirect_check(index, placed)),
-            Class::Jump | Class::JumpIndirect => row.rd = Some(self.i32(placed.pc.wrapping_add(4))),
-            Class::Branch => {
-                self.branch_check(placed, a, b);
+        let operation = Operation::of(instruction.op);
+        // An indirect jump writes rd after its target is read.
+        let goes_elsewhere = operation == Operation::JumpIndirect && end == End::Indirect;
+        match operation {
+            Operation::Constant => {
+                let value = self.known_value(known.form)?;
+                row.rd = Some(value.ok_or_else(|| broken(format!("{placed:x?} gives no constant")))?);
+            }
+            Operation::Compute(compute) => row.rd = Some(self.compute(compute, placed, known.form, [a, b])?),
+            Operation::Load(width, extension) => self.load(index, placed, (width, extension), &mut row)?,
+            Operation::Store(width) => self.store(index, placed, width, b, &mut row)?,
+            Operation::JumpIndirect if goes_elsewhere => row.rd = Some(self.jump_indirect_check(index, placed)?),
+            Operation::Jump | Operation::JumpIndirect => row.rd = Some(self.i32(placed.pc.wrapping_add(4))),
+            Operation::Branch(comparison) => {
+                self.branch_check(placed, comparison, [a, b])?;
                 if self.rules.shunt {
                     let zero = self.i32(0);
                     self.set_register(0, zero);
                 }
             }
-            Class::Fence | Class::System => {}
+            Operation::Fence => {}
+            Operation::System => return Err(broken(format!("a system instruction in a region: {placed:x?}"))),
         }
         self.write_row(placed, &row);
         self.sums.results.extend(row.rd.map(|value| (index, value)));
         if let Some(value) = row.rd
             && (instruction.rd != 0 || self.rules.shunt)
-            && !(line.class == Class::JumpIndirect && end == End::Indirect)
+            && !goes_elsewhere
         {
             self.set_register(instruction.rd, value);
         }
+        Ok(())
     }
 
     /// Pc and progress for leaving before the current instruction. The context's registers must be exact there.

@@ -46,7 +46,7 @@ fn stub(isa: &OwnedTargetIsa, helper: i32) -> Option<Vec<u8>> {
     builder.ins().call_indirect(signature, callee, &[base]);
     builder.ins().return_(&[]);
     builder.finalize(isa.frontend_config());
-    compile(&mut context, isa)
+    compile(&mut context, isa).ok()
 }
 
 /// `fn(base) -> reason`: calls the region at the context's pc, if it has an entry there.
@@ -78,7 +78,7 @@ fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
     builder.ins().return_(&[reason]);
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
-    compile(&mut context, isa)
+    compile(&mut context, isa).ok()
 }
 
 /// The word of the dispatch table for `pc`; 0 where there is no entry.

@@ -6,6 +6,7 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 use foldhash::HashMap;
 
 use super::Lowering;
+use crate::invariant::{BrokenInvariant, broken};
 use crate::jit::analysis::values::{Base, Sum};
 
 /// IR values of one block.
@@ -31,31 +32,33 @@ impl Lowering<'_> {
 
     /// The value of `sum`, computed if the block has not done so. Not in cold blocks, from which nothing leads back to what
     /// is computed there.
-    pub(super) fn sum(&mut self, sum: Sum) -> Value {
+    pub(super) fn sum(&mut self, sum: Sum) -> Result<Value, BrokenInvariant> {
         if let Some(&(_, value)) = self.sums.computed.iter().find(|(known, _)| *known == sum) {
-            return value;
+            return Ok(value);
         }
-        let Some(base) = self.base_value(sum.base) else { return self.i32(sum.offset) };
+        let Some(base) = self.base_value(sum.base)? else { return Ok(self.i32(sum.offset)) };
         if sum.offset == 0 {
-            return base;
+            return Ok(base);
         }
         let value = self.plus(base, sum.offset as i32 as i64);
         self.sums.computed.push((sum, value));
-        value
+        Ok(value)
     }
 
     /// The value of a base; `None` for 0.
-    fn base_value(&mut self, base: Base) -> Option<Value> {
+    fn base_value(&mut self, base: Base) -> Result<Option<Value>, BrokenInvariant> {
         match base {
-            Base::Zero => None,
+            Base::Zero => Ok(None),
             // Where no instruction has read the register yet, it still holds that value: one that nobody read before it was
             // written over is in no sum.
             Base::Entry(register) => {
                 let value = self.sums.entries[register as usize & 31];
-                Some(value.unwrap_or_else(|| self.operand(register, Sum { base, offset: 0 })))
+                Ok(Some(value.unwrap_or_else(|| self.operand(register, Sum { base, offset: 0 }))))
             }
-            // No sum has the result of an instruction that comes later: the region would be refused.
-            Base::Result(index) => Some(self.sums.results[&index]),
+            Base::Result(index) => match self.sums.results.get(&index) {
+                Some(&value) => Ok(Some(value)),
+                None => Err(broken(format!("a sum with the result of instruction {index}, which is not computed yet"))),
+            },
         }
     }
 

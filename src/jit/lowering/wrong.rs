@@ -155,8 +155,7 @@ pub(super) fn applied(region: &Region) -> Region {
             change(placed, fault);
         }
         if let (End::Interpret, Fault::Skip(bytes)) = (block.end, fault) {
-            let next = block.instructions.last().map_or(block.pc, |last| last.pc.wrapping_add(4));
-            block.end = End::Goto(Target::Out(next.wrapping_add(bytes)));
+            block.end = End::Goto(Target::Out(block.end_pc().wrapping_add(bytes)));
         }
     }
     region
@@ -204,10 +203,11 @@ pub(super) fn known(instructions: &[Placed]) -> Vec<Known> {
     let mut shifts = [None; 32];
     for (index, placed) in instructions.iter().enumerate() {
         let instruction = placed.instruction;
-        let amount = match instruction.op {
-            Op::Slli | Op::Srli => Some(instruction.imm),
-            Op::Sll | Op::Srl => known[index].operands[1].as_constant(),
-            _ => None,
+        let is_shift = |ops: [Op; 2]| ops.contains(&instruction.op);
+        let amount = if is_shift([Op::Slli, Op::Srli]) {
+            Some(instruction.imm)
+        } else {
+            known[index].operands[1].as_constant().filter(|_| is_shift([Op::Sll, Op::Srl]))
         };
         if instruction.op == Op::Or
             && let [Some((left, a)), Some((right, b))] =

@@ -365,7 +365,7 @@ impl ModeCode {
         };
         let region = &reservation.region;
         payback.spend(region.instructions(), cache.level());
-        for pc in translations.add(reservation.number, region, purpose == Purpose::Merge) {
+        for pc in translations.add(reservation.number, region, purpose) {
             pages.mark_code(vm, pc);
         }
         for &cut in &region.cuts {
