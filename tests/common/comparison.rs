@@ -84,7 +84,7 @@ impl Comparison {
         // The second run finds the code of the first, or none.
         let (executor, setup) = if seed.is_multiple_of(2) { (executor, setup) } else { (other.executor(case), other) };
         match self.check_parts(&script, case, &executor, &mut compared) {
-            None => Ok(compared),
+            None => none_refused(compared, setup),
             Some(text) => Err(format!("{script:?} under {setup:?}: {text}")),
         }
     }
@@ -173,6 +173,14 @@ impl Comparison {
             session.run(&mut NullSink::off())
         });
         wrong.or_else(|| final_difference(&compared.reference, &outcome))
+    }
+}
+
+/// What was compared, unless a region got no native code: then the comparison saw less of the JIT than it was to.
+fn none_refused(compared: Compared, setup: &Setup) -> Result<Compared, String> {
+    match compared.stats.iter().map(|stats| stats.regions_refused).max() {
+        None | Some(0) => Ok(compared),
+        Some(count) => Err(format!("{count} regions were refused under {setup:?} or before")),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::decode::{Instruction, encode};
 use crate::isa::{Op, Variant};
 use crate::jit::JitOptions;
 use crate::jit::analysis::discover::Code as Words;
-use crate::jit::analysis::region::Region;
+use crate::jit::analysis::region::{End, Region, Target};
 use crate::jit::code::background::{Background, QUEUE};
 use crate::jit::code::registry::Reserved;
 use crate::program::{Permissions, Program, Segment};
@@ -196,6 +196,27 @@ fn a_region_is_merged_four_times_and_attempts_that_did_nothing_do_not_count() {
         }
     }
     assert_eq!((merged, count(&counters.regions_merged), cache.registry().may_merge(pc)), (4, 4, false));
+}
+
+/// Its last block goes on nowhere, which discovery never says.
+#[test]
+fn a_region_that_breaks_an_invariant_is_refused_and_counted() {
+    let (cache, counters) = (Functions::new().cache(), Arc::new(Counters::default()));
+    let mut bad = job(&cache, 0, Purpose::New, &counters).unwrap();
+    let region = Arc::get_mut(&mut bad.reservation.region).expect("nobody else holds it");
+    region.blocks.last_mut().unwrap().end = End::Goto(Target::Misaligned);
+    let (mut compiler, mut batch) = (Compiler::new(), Batch::new());
+    batch.translate(bad, &mut compiler);
+    batch.publish();
+    let mut stats = crate::Stats::default();
+    counters.report(&mut stats);
+    assert_eq!((stats.regions, stats.regions_refused, published(&cache, 0)), (0, 1, [false; 2]));
+    // Nobody requests it again, and the compiler goes on.
+    assert!(entries(0).iter().all(|&pc| cache.registry().has_entry(pc)));
+    let mut batch = Batch::new();
+    batch.translate(job(&cache, 1, Purpose::New, &counters).unwrap(), &mut compiler);
+    batch.publish();
+    assert_eq!(published(&cache, 1), [true; 2]);
 }
 
 #[test]
