@@ -33,16 +33,6 @@ fn cases() -> Vec<(&'static str, Vec<u32>)> {
     ]
 }
 
-/// Every mode, with what the names of its files begin with: those of `bare` with nothing.
-fn modes() -> Vec<(jit::Mode, String)> {
-    let all = [MachineKind::Bare, MachineKind::R0vm].into_iter().flat_map(MachineKind::modes);
-    let prefix = |mode: jit::Mode| match mode.name() {
-        "bare" => String::new(),
-        name => format!("r0vm_{name}."),
-    };
-    all.map(|mode| (mode, prefix(mode))).collect()
-}
-
 fn listing(code: &[u32], mode: jit::Mode, level: Level) -> String {
     let segment = Segment::from_words(CODE, code, Permissions::RX);
     let program = Program::from_segments(CODE, vec![segment]).expect("a program");
@@ -56,9 +46,28 @@ fn listing(code: &[u32], mode: jit::Mode, level: Level) -> String {
     format!("; {} instructions, entries {}\n{size}{}", listing.instructions, entries.join(" "), listing.ir)
 }
 
-/// Each case in each mode.
-fn every_case() -> Vec<((&'static str, Vec<u32>), (jit::Mode, String))> {
-    modes().into_iter().flat_map(|mode| cases().into_iter().map(move |case| (case, mode.clone()))).collect()
+/// A case in a mode.
+struct Translation {
+    /// Of its golden files, which end in the level.
+    name: String,
+    code: Vec<u32>,
+    mode: jit::Mode,
+}
+
+/// Each case in each mode; the names of those for `bare` begin with nothing.
+fn translations() -> Vec<Translation> {
+    let modes: Vec<jit::Mode> =
+        [MachineKind::Bare, MachineKind::R0vm].into_iter().flat_map(MachineKind::modes).collect();
+    let mut translations = Vec::new();
+    for mode in modes {
+        let prefix = match mode.name() {
+            "bare" => String::new(),
+            name => format!("r0vm_{name}."),
+        };
+        let of_mode = |(name, code)| Translation { name: format!("{prefix}{name}"), code, mode };
+        translations.extend(cases().into_iter().map(of_mode));
+    }
+    translations
 }
 
 /// What is the same on every architecture.
@@ -71,9 +80,9 @@ fn ir_and_size_are_as_reviewed() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ir");
     let update = std::env::var_os("TACHY_UPDATE_GOLDEN").is_some();
     let mut differences = Vec::new();
-    for ((name, code), (mode, prefix)) in every_case() {
+    for Translation { name, code, mode } in translations() {
         for (level, suffix) in [(Level::Off, "off"), (Level::Rows, "rows")] {
-            let path = folder.join(format!("{prefix}{name}.{suffix}.clif"));
+            let path = folder.join(format!("{name}.{suffix}.clif"));
             let found = listing(&code, mode, level);
             if update {
                 fs::create_dir_all(&folder).and_then(|()| fs::write(&path, &found)).expect("golden files are writable");
@@ -85,7 +94,7 @@ fn ir_and_size_are_as_reviewed() {
             };
             if !same {
                 let at = expected.lines().zip(found.lines()).position(|(a, b)| a != b).unwrap_or(0);
-                differences.push(format!("{prefix}{name}.{suffix}.clif, line {}: {:?}", at + 1, found.lines().nth(at)));
+                differences.push(format!("{name}.{suffix}.clif, line {}: {:?}", at + 1, found.lines().nth(at)));
             }
         }
     }
@@ -100,7 +109,7 @@ fn ir_and_size_are_as_reviewed() {
 /// the base, the row cursor or a value loaded from the context; no constant in it is an address of the host.
 #[test]
 fn no_constant_is_a_host_address() {
-    for ((name, code), (mode, prefix)) in every_case() {
+    for Translation { name, code, mode } in translations() {
         for level in [Level::Off, Level::Rows] {
             for line in listing(&code, mode, level).lines() {
                 // With rows, pc and word of an instruction share a 64-bit constant; all others are small.
@@ -112,7 +121,7 @@ fn no_constant_is_a_host_address() {
                 };
                 let is_row = code.contains(&((value >> 32) as u32)) && (value as u32) >> 16 == CODE >> 16;
                 let is_small = (value as i64).unsigned_abs() < 1 << 32;
-                assert!(is_row || is_small, "{prefix}{name}: {line}");
+                assert!(is_row || is_small, "{name}: {line}");
             }
         }
     }

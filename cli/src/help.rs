@@ -15,6 +15,7 @@ pub(crate) enum Scope {
     Trace,
     Diff,
     Info,
+    Explain,
     Bench,
 }
 
@@ -53,6 +54,7 @@ impl Scope {
             // A difference is its result.
             Scope::Diff => own && !["contender", "difference"].contains(&kind),
             Scope::Info => OF_INFO.contains(&kind),
+            Scope::Explain => OF_INFO.contains(&kind) || kind == "internal",
             Scope::Bench => own && !NOT_OF_BENCH.contains(&kind),
         }
     }
@@ -81,7 +83,7 @@ impl Scope {
             Scope::Run => "the guest's own code, as any other that is not below",
             Scope::Trace => "the guest ended, with whatever code, or --to was reached",
             Scope::Diff => "all rows agree, and both engines end alike, be it with an error",
-            Scope::Info => "all went well",
+            Scope::Info | Scope::Explain => "all went well",
             Scope::Bench => "all was measured",
         }
     }
@@ -99,7 +101,7 @@ pub(crate) fn help(scope: Scope, examples: &str) -> String {
     if matches!(scope, Scope::All | Scope::Run) {
         text.push_str("With run, a guest's own code may look like one of these; --json tells them apart.\n");
     }
-    if scope != Scope::Info {
+    if !matches!(scope, Scope::Info | Scope::Explain) {
         text.push_str("\nKinds of errors in JSON, with their exit codes:\n");
         for (kind, meaning) in kinds {
             let _ = writeln!(text, "  {kind:<17} {:>3}  {meaning}", scope.exit_code(kind));

@@ -156,7 +156,9 @@ impl Split {
                     };
                     continue;
                 }
-                let line = format!("    {}", function.dfg.display_inst(inst));
+                // Behind the instruction Cranelift repeats the constants that it takes.
+                let text = function.dfg.display_inst(inst).to_string();
+                let line = format!("    {}", text.split("  ;").next().unwrap_or(&text));
                 self.made(pc).ir.extend(label.take().into_iter().chain([line]));
             }
         }

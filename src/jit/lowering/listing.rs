@@ -34,6 +34,9 @@ pub enum ListError {
     /// Cranelift cannot make code for this host.
     #[error("there is no code generator for this host; the interpreter runs everything here")]
     NoGenerator,
+    /// The options are out of range.
+    #[error("{0}")]
+    Options(String),
     /// Nothing at the address can be translated.
     #[error(
         "nothing at {pc:#010x} is translated: it is not an aligned address of code, or a system instruction, which the \
@@ -77,6 +80,7 @@ pub fn list(program: &Program, pc: u32, mode: Mode, level: Level, options: &JitO
 
 /// The region that begins at `pc` in the program's image.
 pub(super) fn region_at(program: &Program, pc: u32, mode: Mode, options: &JitOptions) -> Result<Region, ListError> {
+    options.check().map_err(|error| ListError::Options(error.to_string()))?;
     let image = Image { program, mode };
     Region::discover(pc, mode.rules.variant, options.region_instructions, &image).ok_or(ListError::NoCode { pc })
 }
