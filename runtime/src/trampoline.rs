@@ -1,11 +1,11 @@
 //! The trampoline between Rust and generated code: [`enter`] goes in, assists come back for a moment.
 //!
-//! An assist is a call from generated code through a stub that preserves every register, so that the code around it
-//! need not know. It runs Rust that must not unwind through native frames: a panic is caught, stops native code at
-//! the step that made the request, and goes on unwinding once `enter` is back in Rust.
+//! An assist is a call from generated code through a stub that preserves every register, so that the code around it need
+//! not save any. It runs Rust code, which must not unwind through native frames: a panic is caught, native code stops at
+//! the step that made the request, and the panic goes on once `enter` is back in Rust.
 //!
-//! All pointers that native code has come from the hart's base, as the mapping gave it, and no reference to what they
-//! lead to is there while it runs. A helper makes a state of its own from that base, and lends it.
+//! Native code derives all its pointers from the hart's base, as the mapping gave it. No Rust reference to that memory
+//! exists while native code runs: a helper makes a state of its own from the base, and lends it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -19,7 +19,7 @@ use crate::context::VmContext;
 use crate::hart::{BetweenSlices, HartState, ProgressUnit};
 use crate::vm::Vm;
 
-/// What native code asks of the engine while it runs.
+/// What the engine does for native code while that runs.
 ///
 /// Whatever it does to what it is lent, native code stays inside the hart: it goes on only where the slice holds what it
 /// is about to do, and neither the hart nor its rows can go. This is how far a helper gets:

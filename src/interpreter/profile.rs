@@ -1,7 +1,7 @@
-//! What sessions of a program leave to later ones: how often control came where, and what ran at all. With it, sessions
-//! that are each too short to get warm do so together.
+//! The profile of a program: how often control came to each instruction, and which instructions ran. Sessions leave it to
+//! later ones, so that sessions that are each too short to get warm do so together.
 //!
-//! It must not know what is done with it. Nothing in it changes what a program does.
+//! It must not know what is done with it. Nothing in it changes what a program computes.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,5 +1,5 @@
-//! Access groups: accesses of a block, one after the other, whose addresses are all known where the first one is. One
-//! look at page states answers for the whole group, and where it does not, one question. Pure.
+//! Access groups: consecutive accesses of a block whose addresses are all known at the first of them. One check of page
+//! states allows the whole group; where it does not, one assist decides for all. Pure.
 //!
 //! ```text
 //! for each access of the block, in order:
@@ -150,5 +150,89 @@ impl Reach {
             loads: self.loads | other.loads,
             stores: self.stores | other.stores,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jit::analysis::testing::assemble;
+
+    /// The groups of the first block, a line each: the accesses, each with what it adds to the register that holds its
+    /// base where the group begins, then what is looked up: the base, from the first unit to the last.
+    fn lines(text: &str) -> Vec<String> {
+        let access = |reached: &Reached| {
+            let kind = match reached.access {
+                Access::Load(bytes) => format!("load{bytes}"),
+                Access::Store(bytes) => format!("store{bytes}"),
+                Access::Fetch => "fetch".to_owned(),
+            };
+            format!("{kind} x{}{:+}", reached.register, reached.offset as i32)
+        };
+        let reach = |reach: &Reach| {
+            let base = match reach.base {
+                Base::Zero => "0".to_owned(),
+                Base::Entry(register) => format!("x{register}"),
+                Base::Result(index) => format!("result {index}"),
+            };
+            let kinds = [(reach.loads, "r"), (reach.stores, "w")].map(|(has, kind)| if has { kind } else { "" });
+            format!("{base} {:+}..{:+} {}", reach.first as i32, reach.last as i32, kinds.concat())
+        };
+        let line = |group: &Group| {
+            let accesses: Vec<String> = group.accesses.iter().map(access).collect();
+            let reaches: Vec<String> = group.reaches.iter().map(reach).collect();
+            format!("{}: {} | {}", group.at, accesses.join(", "), reaches.join(", "))
+        };
+        groups(&assemble(text).region().blocks[0].instructions).iter().map(line).collect()
+    }
+
+    #[test]
+    fn accesses_whose_addresses_are_known_at_the_first_share_a_check() {
+        let nine: String = (5..14).map(|register| format!("lw x4,0(x{register})\n ")).collect();
+        let nine = format!("main: {nine} ecall");
+        let many: Vec<String> = (5..13).map(|register| format!("load4 x{register}+0")).collect();
+        let looks: Vec<String> = (5..13).map(|register| format!("x{register} +0..+0 r")).collect();
+        let eight = format!("0: {} | {}", many.join(", "), looks.join(", "));
+        let cases: [(&str, &str, &[&str]); 8] = [
+            (
+                "off one register",
+                "main: lw x5,0(x2)\n sw x5,8(x2)\n ecall",
+                &["0: load4 x2+0, store4 x2+8 | x2 +0..+8 rw"],
+            ),
+            (
+                "off a register that moves on by a constant",
+                "main: lw x5,0(x2)\n addi x2,x2,16\n lw x6,-4(x2)\n ecall",
+                &["0: load4 x2+0, load4 x2+12 | x2 +0..+12 r"],
+            ),
+            (
+                "off two registers: each is looked up",
+                "main: lw x5,0(x2)\n lw x6,0(x3)\n ecall",
+                &["0: load4 x2+0, load4 x3+0 | x2 +0..+0 r, x3 +0..+0 r"],
+            ),
+            (
+                "off what the group itself loads: a group of its own",
+                "main: lw x5,0(x2)\n lw x6,4(x5)\n ecall",
+                &["0: load4 x2+0 | x2 +0..+0 r", "1: load4 x5+4 | result 0 +4..+4 r"],
+            ),
+            (
+                "at a constant address",
+                "main: lui x5,0x20\n lw x6,4(x5)\n ecall",
+                &["1: load4 x0+131076 | 0 +131076..+131076 r"],
+            ),
+            (
+                "further apart than a page: two looks",
+                "main: lw x5,0(x2)\n lw x6,1024(x2)\n ecall",
+                &["0: load4 x2+0, load4 x2+1024 | x2 +0..+0 r, x2 +1024..+1024 r"],
+            ),
+            (
+                "bytes beside a word are in its unit",
+                "main: lw x5,0(x2)\n sb x5,7(x2)\n ecall",
+                &["0: load4 x2+0, store1 x2+7 | x2 +0..+4 rw"],
+            ),
+            ("nine bases: eight fit", &nine, &[&eight, "8: load4 x13+0 | x13 +0..+0 r"]),
+        ];
+        for (what, text, expected) in cases {
+            assert_eq!(lines(text), expected, "{what}");
+        }
     }
 }

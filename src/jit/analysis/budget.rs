@@ -1,7 +1,18 @@
 //! Which blocks of a region ask for their steps, and for how many at once. Pure.
 //!
 //! A block with one way in, which comes from another block, need not ask: the block before it asks for both. So along
-//! every path from a block that asks, up to the next that does, there are at most as many steps as it took.
+//! every path from a block that asks, up to the next that asks, there are at most as many steps as the first took.
+//!
+//! ```text
+//!    A asks for 2 + max(3, 1) = 5      B and C have one way in, from A: they do not ask
+//!    2 steps                           D has two ways in: it asks for itself
+//!   /       \
+//!  B 3      C 1
+//!   \       /
+//!    D asks for 4
+//! ```
+//!
+//! A chain of such blocks asks again before it exceeds what fits a row buffer ([`BLOCK_INSTRUCTIONS`]).
 
 use super::region::{BLOCK_INSTRUCTIONS, Region};
 
@@ -46,4 +57,39 @@ pub(crate) fn shares(region: &Region) -> Vec<Share> {
         shares[index].steps += behind.map(|next| shares[next].steps).max().unwrap_or(0);
     }
     shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jit::analysis::testing::assemble;
+
+    #[test]
+    fn a_block_with_one_way_in_counts_on_the_block_before_it() {
+        let long = "addi x5,x5,1\n ".repeat(40);
+        let two_long = format!("main: {long} beq x5,x0,end\nnext: {long} jal x0,main\nend: jal x0,main");
+        let cases: [(&str, &str, &[&str]); 4] = [
+            ("one block", "main: addi x5,x5,1\n jal x0,main", &["main: asks for 2"]),
+            (
+                "the longer of two ways",
+                "main: beq x5,x0,a\nb: addi x6,x6,1\n jal x0,main\na: addi x6,x6,1\n addi x6,x6,1\n jal x0,main",
+                &["main: asks for 4", "b: has 2", "a: has 3"],
+            ),
+            (
+                "two ways in",
+                "main: beq x5,x0,a\nb: addi x6,x6,1\na: addi x6,x6,1\n jal x0,main",
+                &["main: asks for 2", "b: has 1", "a: asks for 2"],
+            ),
+            ("more than fits", &two_long, &["main: asks for 42", "next: asks for 41", "end: has 1"]),
+        ];
+        for (what, text, expected) in cases {
+            let guest = assemble(text);
+            let region = guest.region();
+            let text = |share: &Share| match share {
+                Share { asks: true, steps } => format!("asks for {steps}"),
+                Share { asks: false, steps } => format!("has {steps}"),
+            };
+            assert_eq!(guest.by_block(&region, &shares(&region), text), expected, "{what}");
+        }
+    }
 }

@@ -1,7 +1,18 @@
-//! Which blocks are translated together. Pure: it reads words through a trait and knows neither memory nor Cranelift.
+//! Discovery: which blocks form a region. It reads words through a trait and knows neither memory nor Cranelift. Pure.
 //!
 //! A region grows from an entry pc along fall-through, branches, jumps and calls, breadth first, up to a cap on
-//! instructions. Its blocks are maximal runs of instructions that are entered only at their first.
+//! instructions. Its blocks are maximal runs of instructions that control enters only at their first.
+//!
+//! ```text
+//! queue = [entry]
+//! while queue: walk from its first:
+//!     place instructions one after the other, until one is placed already, another region begins, the cap is reached,
+//!         or the interpreter has to do one
+//!     at a branch:         queue the next instruction, and the target if it is warm
+//!     at a jump or call:   queue the target if it is known and warm, and the place behind a call as an entry
+//!     at any other jump:   queue the targets that it was seen to go to as entries
+//! cut what was placed into blocks: at queued addresses, at gaps, at page boundaries, at 64 instructions
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -21,7 +32,7 @@ pub(crate) trait Code {
     /// Whether the target of a jump is worth following.
     fn is_warm(&self, pc: u32) -> bool;
 
-    /// Whether purpose stops at `pc` rather than translate again what another region has.
+    /// Whether growth stops at `pc` rather than translate again what another region has.
     fn stops_at(&self, pc: u32) -> bool;
 
     /// Where the indirect jump at `pc` is known to go.
@@ -268,4 +279,91 @@ fn constant_target(run: &[Placed]) -> Option<u32> {
         _ => Values::of_block(run).last()?.address.as_constant()? & !1,
     };
     target.is_multiple_of(4).then_some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::jit::analysis::testing::{Guest, assemble};
+
+    /// Blocks and entries of the region at the start of the code.
+    fn assert_region(what: &str, guest: &Guest, blocks: &[&str], entries: &str) {
+        let region = guest.region();
+        assert_eq!(
+            (guest.blocks(&region), guest.entries(&region)),
+            (blocks.iter().map(|it| it.to_string()).collect(), entries.to_owned()),
+            "{what}"
+        );
+    }
+
+    #[test]
+    fn blocks_end_where_control_goes_elsewhere() {
+        let straight = assemble("main: addi x5,x0,1\n addi x6,x5,1\n ecall");
+        assert_region("a system instruction is the interpreter's", &straight, &["main 2 -> interpreter"], "main");
+
+        let a_loop = assemble("main: addi x5,x0,9\nloop: addi x5,x5,-1\n bne x5,x0,loop\ndone: ecall");
+        assert_region("a loop", &a_loop, &["main 1 -> loop", "loop 2 -> loop or out done"], "main");
+
+        let jump = assemble("main: jal x0,there\n addi x5,x0,1\nthere: addi x6,x0,1\n jalr x0,0(x7)");
+        assert_region("what is jumped over is left out", &jump, &["main 1 -> there", "there 2 -> indirect"], "main");
+
+        let misaligned = assemble("main: beq x5,x6,6\n addi x5,x5,1\n ecall");
+        assert_region(
+            "a branch to a misaligned address traps when it is taken",
+            &misaligned,
+            &["main 1 -> nowhere or main+4", "main+4 1 -> interpreter"],
+            "main",
+        );
+    }
+
+    #[test]
+    fn calls_come_back_to_an_entry() {
+        let call = assemble("main: jal x1,f\nback: jal x0,main\nf: addi x5,x5,1\n jalr x0,0(x1)");
+        let blocks = ["main 1 -> f", "back 1 -> main", "f 2 -> indirect, maybe back"];
+        assert_region("a call", &call, &blocks, "main back");
+
+        let far = assemble("main: auipc x6,0x1\n jalr x1,8(x6)\nback: ecall\n .org 0x1008\nf: jalr x0,0(x1)");
+        let blocks = ["main 2 -> f", "f 1 -> indirect"];
+        assert_region("a call by way of a constant is direct", &far, &blocks, "main");
+    }
+
+    #[test]
+    fn targets_of_jump_tables_are_entries() {
+        let text = "main: lw x5,0(x6)\njump: jalr x0,0(x5)\na: jal x0,main\nb: jal x0,main\nc: jal x0,main";
+        let table = assemble(text).targets("jump", "a b");
+        let blocks = ["main 2 -> indirect, maybe a b", "a 1 -> main", "b 1 -> main"];
+        assert_region("known targets", &table, &blocks, "main a b");
+        let unknown = assemble(text);
+        assert_region("unknown targets", &unknown, &["main 2 -> indirect"], "main");
+    }
+
+    #[test]
+    fn growth_stops_at_what_is_cold_or_of_others() {
+        let text = "main: beq x5,x0,rare\n addi x6,x6,1\nnext: addi x7,x7,1\n jal x0,main\nrare: ecall";
+        let cold = assemble(text).cold("rare");
+        assert_region(
+            "a branch that is rarely taken",
+            &cold,
+            &["main 1 -> out rare or main+4", "main+4 3 -> main"],
+            "main",
+        );
+        let other = assemble(text).others("next").cold("rare");
+        assert_region("another region", &other, &["main 1 -> out rare or main+4", "main+4 1 -> out next"], "main");
+    }
+
+    #[test]
+    fn blocks_are_cut_at_pages_and_at_their_longest() {
+        let text = format!("main: jal x0,late\n .org 0x3f8\nlate: {}", "addi x5,x5,1\n ".repeat(3)) + "ecall";
+        let page = assemble(&text);
+        assert_region("a page", &page, &["main 1 -> late", "late 2 -> late+8", "late+8 1 -> interpreter"], "main");
+        let long = assemble(&("main: ".to_owned() + &"addi x5,x5,1\n ".repeat(70) + "ecall"));
+        assert_region("64 instructions", &long, &["main 64 -> main+256", "main+256 6 -> interpreter"], "main");
+    }
+
+    #[test]
+    fn the_cap_cuts_and_remembers_where() {
+        let long = assemble(&("main: ".to_owned() + &"addi x5,x5,1\n ".repeat(70) + "ecall"));
+        let region = long.region_up_to(10);
+        assert_eq!(long.blocks(&region), ["main 10 -> out main+40"]);
+        assert_eq!(region.cuts, [long.at("main") + 40]);
+    }
 }

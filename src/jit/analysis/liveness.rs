@@ -1,4 +1,4 @@
-//! Which registers a block reads before it writes them: what an entry has to load. Pure.
+//! Liveness: which registers a block reads before it writes them. An entry has to load these. Pure.
 //!
 //! Registers are written through to the context before anything can look at them there, so nothing is live where a
 //! region is left.
@@ -43,4 +43,33 @@ pub(crate) fn uses_and_defs(block: &Block) -> (RegisterSet, RegisterSet) {
         }
     }
     (uses & !1, defs & !1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jit::analysis::testing::{assemble, registers};
+
+    #[test]
+    fn live_registers_are_read_before_they_are_written() {
+        let cases: [(&str, &str, &[&str]); 4] = [
+            ("read, then written", "main: addi x5,x6,1\n add x6,x5,x7\n ecall", &["main: x6 x7"]),
+            ("x0 is never live", "main: add x5,x0,x0\n sw x0,0(x5)\n ecall", &[]),
+            (
+                "on one of two ways",
+                "main: beq x5,x0,a\nb: addi x6,x7,1\n jal x0,main\na: addi x8,x9,1\n jal x0,main",
+                &["main: x5 x7 x9", "b: x5 x7 x9", "a: x5 x7 x9"],
+            ),
+            (
+                "written on the way there",
+                "main: addi x6,x0,1\nloop: add x7,x7,x6\n bne x7,x8,loop\n addi x9,x7,0\n ecall",
+                &["main: x7 x8", "loop: x6 x7 x8", "loop+8: x7"],
+            ),
+        ];
+        for (what, text, expected) in cases {
+            let guest = assemble(text);
+            let region = guest.region();
+            assert_eq!(guest.by_block(&region, &live_in(&region), registers), expected, "{what}");
+        }
+    }
 }

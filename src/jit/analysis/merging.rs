@@ -52,3 +52,39 @@ pub(crate) fn joins_others(region: &Region, region_at: impl Fn(u32) -> Option<u3
     let own = region_at(region.entry);
     region.blocks.iter().any(|block| region_at(block.pc).is_some_and(|other| Some(other) != own))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jit::analysis::testing::assemble;
+
+    #[test]
+    fn a_merge_must_hold_an_entry_of_another_region() {
+        let guest = assemble("main: beq x5,x0,main\nnext: addi x5,x5,1\n bne x5,x6,next\nend: jal x0,main");
+        let region = guest.region();
+        type Entries = &'static [(&'static str, u32)];
+        let cases: [(&str, Entries, bool); 5] = [
+            ("nothing is there", &[], false),
+            ("its own region", &[("main", 1)], false),
+            ("its own region at a second entry", &[("main", 1), ("next", 1)], false),
+            ("another region", &[("main", 1), ("next", 2)], true),
+            ("another region, and none of its own", &[("end", 2)], true),
+        ];
+        for (what, entries, expected) in cases {
+            let region_at = |pc| entries.iter().find(|(name, _)| guest.at(name) == pc).map(|&(_, number)| number);
+            assert_eq!(joins_others(&region, region_at), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_merged_four_times_at_the_most() {
+        let mut merges = Merges::default();
+        let mut may_merge = Vec::new();
+        for _ in 0..6 {
+            may_merge.push(merges.may_merge(8));
+            merges.count(8);
+        }
+        assert_eq!(may_merge, [true, true, true, true, false, false]);
+        assert!(merges.may_merge(12), "each entry counts for itself");
+    }
+}

@@ -20,4 +20,6 @@ pub(crate) mod loop_carried;
 pub(crate) mod merging;
 pub(crate) mod region;
 pub(crate) mod returns;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod values;

@@ -1,4 +1,4 @@
-//! Where the returns of a region may lead inside it: to the blocks behind the calls that reach them. Pure.
+//! Returns: to which blocks of a region its returns may lead, which are those behind the calls that reach them. Pure.
 //!
 //! This is a guess. Generated code compares it with the real return address.
 //!
@@ -99,35 +99,11 @@ fn is_return(block: &Block) -> bool {
 mod tests {
     use super::*;
     use crate::decode::{Instruction, encode};
-    use crate::isa::{Op, Variant};
-    use crate::jit::analysis::discover::Code;
-
-    struct Words(Vec<u32>);
-
-    impl Code for Words {
-        fn fetch(&self, pc: u32) -> Option<u32> {
-            self.0.get(pc as usize / 4).copied()
-        }
-
-        fn is_warm(&self, _: u32) -> bool {
-            true
-        }
-
-        fn stops_at(&self, _: u32) -> bool {
-            false
-        }
-
-        fn targets(&self, _: u32) -> &[u32] {
-            &[]
-        }
-    }
+    use crate::isa::Op;
+    use crate::jit::analysis::testing::{Guest, START, assemble};
 
     fn insn(op: Op, rd: u8, rs1: u8, imm: i32) -> u32 {
         encode(Instruction { op, rd, rs1, rs2: 0, imm: imm as u32 })
-    }
-
-    fn region(words: Vec<u32>) -> Region {
-        Region::discover(0, Variant::Standard, 8000, &Words(words)).expect("its words can be translated")
     }
 
     /// So many calls of what `callee` says, then a jump to the first of them, then a function of a branch and a return.
@@ -136,13 +112,14 @@ mod tests {
             (0..count).map(|at| insn(Op::Jal, 1, 0, 4 * (callee(at) as i32 - at as i32))).collect();
         words.push(insn(Op::Jal, 0, 0, -4 * count as i32));
         words.extend([insn(Op::Beq, 0, 5, 4), insn(Op::Jalr, 0, 1, 0)]);
-        region(words)
+        Guest::of_words(&words).region()
     }
 
     /// Pcs behind the calls that a return at `pc` may come back to.
     fn returns_at(region: &Region, pc: u32) -> Vec<u32> {
+        let pc = START + pc;
         let index = region.blocks.iter().position(|block| block.pc == pc).expect("a block of the region");
-        known_returns(region)[index].iter().map(|&behind| region.blocks[behind].pc).collect()
+        known_returns(region)[index].iter().map(|&behind| region.blocks[behind].pc - START).collect()
     }
 
     #[test]
@@ -156,23 +133,32 @@ mod tests {
         assert!(returns_at(&many, 4 * (FEW_TARGETS as u32 + 5)).len() > FEW_TARGETS);
     }
 
-    /// A function that calls another: each returns behind its own calls.
     #[test]
-    fn what_is_called_in_turn_comes_back() {
-        let [outer, inner] = [8, 28];
-        let words = vec![
-            insn(Op::Jal, 1, 0, outer),
-            insn(Op::Jal, 0, 0, -4),
-            // The outer function keeps its return address over the call.
-            insn(Op::Addi, 6, 1, 0),
-            insn(Op::Jal, 1, 0, inner - 12),
-            insn(Op::Addi, 1, 6, 0),
-            insn(Op::Jalr, 0, 1, 0),
-            insn(Op::Addi, 0, 0, 0),
-            insn(Op::Jalr, 0, 1, 0),
+    fn returns_lead_behind_the_calls_that_may_reach_them() {
+        let cases: [(&str, &str, &[&str]); 4] = [
+            ("two callers", "main: jal x1,f\na: jal x1,f\nb: jal x0,main\nf: jalr x0,0(x1)", &["f: a b"]),
+            (
+                "a function that calls another",
+                "main: jal x1,outer\na: jal x0,main\nouter: addi x6,x1,0\n jal x1,inner\nb: addi x1,x6,0\n \
+                 jalr x0,0(x1)\ninner: jalr x0,0(x1)",
+                &["b: a", "inner: b"],
+            ),
+            (
+                "two ways through a function",
+                "main: jal x1,f\na: jal x0,main\nf: beq x5,x0,g\n jalr x0,0(x1)\ng: jalr x0,0(x1)",
+                &["f+4: a", "g: a"],
+            ),
+            ("a jump through another register is no return", "main: jal x1,f\na: jal x0,main\nf: jalr x0,0(x5)", &[]),
         ];
-        let region = region(words);
-        assert_eq!((returns_at(&region, inner as u32), returns_at(&region, 16)), (vec![16], vec![4]));
+        for (what, text, expected) in cases {
+            let guest = assemble(text);
+            let region = guest.region();
+            let names = |behind: &Vec<usize>| {
+                let names: Vec<String> = behind.iter().map(|&block| guest.name(region.blocks[block].pc)).collect();
+                names.join(" ")
+            };
+            assert_eq!(guest.by_block(&region, &known_returns(&region), names), expected, "{what}");
+        }
     }
 
     /// However many calls come by a block, it is visited a few times.

@@ -1,5 +1,5 @@
-//! Values that a block computes, as far as its instructions alone tell them: constants, sums of a register and a
-//! constant, shifts by known amounts, rotations. Pure.
+//! Values: what a block's instructions alone tell of the values that they compute. These are constants, sums of a register
+//! and a constant, shifts by known amounts, and rotations. Pure.
 //!
 //! The pass reads guest instructions with RISC-V's semantics and says in which [`Form`] each result is best computed, and
 //! at which address each access is. The lowering follows these forms and looks nowhere else: in particular not into the
@@ -68,7 +68,7 @@ pub(crate) enum Form {
     Shift(u32),
     /// This value rotated right by so many bits, 1 to 31.
     RotateRight(Sum, u32),
-    /// The sum of both operands, as they have no bit in shared.
+    /// The sum of both operands, as they have no bit in common.
     Disjoint,
 }
 
@@ -198,7 +198,7 @@ impl Values {
     }
 
     /// `left | right`, where these are values shifted left and right by amounts that make 32 together: a rotation, if it is
-    /// one value. Otherwise their sum, which is the same as they have no bit in shared: both amounts are 1 to 31, so that
+    /// one value. Otherwise their sum, which is the same as they have no bit in common: both amounts are 1 to 31, so that
     /// the lowest bits are 0 in one and the others in the other. (Cranelift makes a double shift of the `or`, and AMD's
     /// processors take several steps for that.)
     fn joined(&self, left: Sum, right: Sum) -> Option<Form> {

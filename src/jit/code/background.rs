@@ -1,5 +1,5 @@
-//! The background compiler: one thread for all sessions of an executor, started by the first region they ask for and
-//! ended with the last of them.
+//! The background compiler: one thread for all sessions of an executor. The first region that a session requests starts
+//! it, and it ends with the executor and its last session.
 //!
 //! It must not know what it translates for whom: a job brings all of that. What is hottest comes first because sessions
 //! send no more than a few at a time, and the hottest of theirs; the others wait with them.

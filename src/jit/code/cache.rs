@@ -1,4 +1,4 @@
-//! Compiled code of a program for one level: translated once, run by any number of sessions on any thread.
+//! Compiled code of a program for one level. It is compiled once, and any number of sessions on any thread run it.
 //!
 //! Code lives in *generations*. When one is full, a new one is begun; sessions move over when they next look, and the
 //! last to leave frees the old one. Who translates what, and what may be published, is in `registry`; how regions come
@@ -30,7 +30,7 @@ use crate::program::Program;
 use crate::rules::Rules;
 use crate::trace::Level;
 
-/// Compiled code, shared.
+/// Compiled code of one mode and level.
 pub(crate) struct CodeCache {
     options: JitOptions,
     rules: &'static Rules,

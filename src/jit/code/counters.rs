@@ -1,4 +1,4 @@
-//! What a session's translations came to, counted by whoever makes them: the session, or another thread for it.
+//! Counters of a session's compilations. The thread that compiles counts: the session's own, or the background thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

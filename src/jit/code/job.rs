@@ -1,6 +1,6 @@
-//! Regions on their way from a reservation to code memory: translated one by one, published in batches.
+//! Regions on their way from a reservation to code memory. They are compiled one by one and published in batches.
 //!
-//! What is published is sealed in whole pages of the system, so regions that are ready together share one. It must not
+//! Published code is sealed in whole pages of the system, so regions that are ready together share one. It must not
 //! know who requested them, nor on which thread it runs.
 
 #[cfg(test)]

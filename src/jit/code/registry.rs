@@ -1,5 +1,6 @@
-//! What is published in a cache's code memory and what is under way: who may translate what, and whether a region that
-//! was translated meanwhile may still be published. Held for moments, never while Cranelift works.
+//! The registry of a cache: which entries are published and which regions are under way. It decides who may compile what,
+//! and whether a region that was compiled meanwhile may still be published. It is locked for moments only, never while
+//! Cranelift works.
 //!
 //! A region is *reserved* before it is translated, so that nobody translates it a second time. The reservation ends with
 //! its job, whatever becomes of that. Whether the region may be published is decided by *page epochs*: each time that

@@ -1,4 +1,5 @@
-//! Where a program's code lies before its first step: what sessions share translations of, each until it writes there.
+//! Where a program's code lies before its first step. Sessions share native code of these words, each until it writes
+//! there.
 //!
 //! It must not know what is translated, nor what a page's state means.
 
@@ -15,7 +16,7 @@ pub(crate) struct SharedCode {
 }
 
 impl SharedCode {
-    /// The words in these ranges, each a first address and one profile the last. `None` if there are none, or too many.
+    /// The words in these ranges, each a first address and one past the last. `None` if there are none, or too many.
     pub(crate) fn new(code: &[(u32, u64)]) -> Option<SharedCode> {
         let mut words: Vec<(u64, u64)> =
             code.iter().map(|&(first, end)| (u64::from(first).div_ceil(4), end.min(1 << 32) / 4)).collect();

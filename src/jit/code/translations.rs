@@ -1,5 +1,5 @@
-//! What a session knows of its translations: which words, how many of them more than once, what is still under way, and which
-//! entries to take back when a word is written.
+//! What a session knows of its translations: which words they hold, how many words were translated more than once, which
+//! regions are still under way, and which entries to withdraw when a word is written.
 
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
@@ -202,39 +202,23 @@ fn place(address: u32) -> (usize, u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
-    use crate::decode::{Instruction, encode};
-    use crate::isa::{Op, Variant};
-    use crate::jit::analysis::discover::Code;
+    use crate::isa::Variant;
+    use crate::jit::analysis::testing::{START, assemble};
 
     const PAGE: u32 = 1024;
 
-    /// A call in each of so many pages, one leading to the next, and all of them come back.
-    struct Calls(u32);
-
-    impl Code for Calls {
-        fn fetch(&self, pc: u32) -> Option<u32> {
-            let insn = |op, rd, rs1, imm| encode(Instruction { op, rd, rs1, rs2: 0, imm });
-            let is_last = pc / PAGE + 1 == self.0;
-            let is_call = (pc % PAGE).is_multiple_of(8) && !is_last;
-            Some(if is_call { insn(Op::Jal, 1, 0, PAGE) } else { insn(Op::Jalr, 0, 1, 0) })
-        }
-
-        fn is_warm(&self, _: u32) -> bool {
-            true
-        }
-
-        fn stops_at(&self, _: u32) -> bool {
-            false
-        }
-
-        fn targets(&self, _: u32) -> &[u32] {
-            &[]
-        }
-    }
-
+    /// A region of a call in each of so many pages, one leading to the next, all of which come back. Further regions begin
+    /// 8 bytes behind each other.
     fn region(entry: u32, pages: u32) -> Arc<Region> {
-        let region = Region::discover(entry, Variant::Standard, 2000, &Calls(pages));
+        let mut text = String::new();
+        for page in 0..pages {
+            let call = if page + 1 == pages { "jalr x0,0(x1)" } else { "jal x1,1024" };
+            let _ = write!(text, " .org {}\n {call}\n jalr x0,0(x1)\n", page * PAGE + entry);
+        }
+        let region = Region::discover(START + entry, Variant::Standard, 2000, &assemble(&text));
         Arc::new(region.expect("its words can be translated"))
     }
 
@@ -248,8 +232,8 @@ mod tests {
     fn what_is_under_way_is_looked_at_and_nothing_else() {
         let mut translations = Translations::default();
         for number in 1..=100 {
-            let entry = 8 * number;
-            let region = region(entry, 4);
+            let region = region(8 * number, 4);
+            let entry = START + 8 * number;
             translations.add(number, &region, Purpose::New);
             assert!(translations.is_under_way(entry) && translations.is_under_way(entry + 2 * PAGE));
             // Of the same page, and no word of this region.
@@ -284,19 +268,55 @@ mod tests {
         for number in 1..=10_000 {
             let region = region(8, 3);
             translations.add(number, &region, Purpose::New);
-            let mut entries = translations.rewrite(8);
+            let mut entries = translations.rewrite(START + 8);
             entries.sort_unstable();
-            assert_eq!(entries, [8, 12, PAGE + 12], "the first entry, and behind the calls");
+            assert_eq!(entries, [8, 12, PAGE + 12].map(|at| START + at), "the first entry, and behind the calls");
         }
         let (numbers, entries) = held(&translations);
         assert!(numbers <= 4 * REGIONS_MIN && entries == 0, "{numbers}, {entries}");
         // One that is in both is taken back once, and is not waited for then.
         let region = region(8, 3);
         translations.add(10_001, &region, Purpose::New);
-        assert!(translations.is_under_way(8));
+        assert!(translations.is_under_way(START + 8));
         assert_eq!(
-            (translations.rewrite(PAGE + 8).len(), translations.rewrite(8).len(), translations.is_under_way(8)),
+            (
+                translations.rewrite(START + PAGE + 8).len(),
+                translations.rewrite(START + 8).len(),
+                translations.is_under_way(START + 8)
+            ),
             (3, 0, false)
         );
+    }
+
+    /// A page may be written over sixteen times; then what is hot there waits, twice as long after each further time.
+    #[test]
+    fn a_page_that_is_written_over_again_and_again_waits_longer_each_time() {
+        let mut translations = Translations::default();
+        let mut waits = Vec::new();
+        for number in 1..=26 {
+            translations.add(number, &region(8, 1), Purpose::New);
+            translations.rewrite(START + 8);
+            waits.push((0..).take_while(|_| !translations.may_translate(START + 8)).count());
+        }
+        let doubling = [1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 64];
+        assert_eq!(waits, [&[0; 15][..], &doubling].concat());
+    }
+
+    #[test]
+    fn repeats_are_free_up_to_a_number_then_paid_by_steps() {
+        let mut translations = Translations::default();
+        let region = region(8, 1);
+        let mut times = 0;
+        while translations.may_repeat(0) {
+            times += 1;
+            translations.add(times, &region, Purpose::New);
+        }
+        assert!(u64::from(times) > FREE_REPEATS / (2 * (1 + BLOCK)), "{times}");
+        assert!(translations.may_repeat(STEPS_PER_REPEAT * 2 * (1 + BLOCK)), "steps pay for them");
+        assert!(translations.is_repeat(START + 8) && !translations.is_repeat(START + 16));
+        // What is merged is paid for elsewhere.
+        let mut merged = Translations::default();
+        (1..=2 * times).for_each(|number| drop(merged.add(number, &region, Purpose::Merge)));
+        assert!(merged.may_repeat(0));
     }
 }

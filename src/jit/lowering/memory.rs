@@ -126,7 +126,7 @@ impl Lowering<'_> {
         })
     }
 
-    /// What the states of the pages within reach have in shared.
+    /// What the states of the pages within reach have in common.
     fn reach_state(&mut self, reach: &Reach) -> Result<Value, BrokenInvariant> {
         let first = self.sum(Sum { base: reach.base, offset: reach.first })?;
         let state = self.state(first, reach.unit_bytes);

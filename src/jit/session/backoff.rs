@@ -1,8 +1,8 @@
-//! When to leave the interpreter alone: where native code does next to nothing and no further translation is paid for,
-//! counting block entries and looking for entries only costs time. Pure.
+//! Backoff: when a session stops looking for native code. Where native code does next to nothing and no further
+//! compilation is paid for, counting block entries only costs time. Pure.
 //!
-//! Such a session rests for a stretch of steps, looks again for one, and rests twice as long if nothing has changed. So
-//! what the looks cost, a sixth of the interpreter's speed at the most, is paid for a small part of the steps.
+//! Such a session rests for a stretch of steps, then looks again for one stretch. If nothing has changed, it rests twice
+//! as long. Looking costs up to a sixth of the interpreter's speed, so it is done for a small part of the steps.
 
 /// Steps of one look, and of the first rest.
 const STRETCH_STEPS: u64 = 1 << 20;

@@ -1,5 +1,4 @@
-//! Code that is hot and waits to be translated: the hottest comes first, and what is hot is never turned away for what is
-//! colder. Pure.
+//! Hot code that waits to be compiled. The hottest is compiled first, and is never dropped for something colder. Pure.
 
 use std::collections::BTreeSet;
 

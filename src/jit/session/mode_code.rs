@@ -1,4 +1,5 @@
-//! ModeCode code of one mode as one session sees it: when to translate, where indirect jumps went, what was written over.
+//! One session's view of the native code of one mode: when to compile what, where indirect jumps went, and which code was
+//! written over.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -98,12 +99,12 @@ impl ModeCode {
         }
     }
 
-    /// Whether control came to `pc` often enough for it to be translated.
+    /// Whether control has come to `pc` often enough to compile it.
     pub(crate) fn is_hot(&self, pages: &DecodedPages, pc: u32) -> bool {
         pages.hotness(pc) >= self.threshold
     }
 
-    /// Whether native code can be entered at the context's pc, after translating it or asking for that if it is hot.
+    /// Whether native code can be entered at the context's pc. Code that is hot is compiled first, or requested.
     pub(crate) fn prepare(&mut self, vm: &mut HartState<'_>, pages: &mut DecodedPages, payback: &mut Payback) -> bool {
         self.follow();
         let pc = vm.pc();
@@ -111,7 +112,7 @@ impl ModeCode {
             return true;
         }
         let hotness = match std::mem::take(&mut self.has_left) {
-            // ModeCode code came here, and nobody has counted that.
+            // Native code came here, and nobody has counted that.
             true => pages.count_at(pc),
             false => pages.hotness(pc).max(1),
         };
@@ -277,7 +278,7 @@ impl ModeCode {
         }
     }
 
-    /// ModeCode code was entered at `pc` and did so many steps.
+    /// Native code was entered at `pc` and did so many steps.
     pub(crate) fn ran(&mut self, pc: u32, steps: u64) {
         self.has_left = true;
         if self.cache.options().paid_by_steps {

@@ -1,4 +1,4 @@
-//! What translation may cost a session: no more than it has earned.
+//! What compilation may cost a session: no more than its steps have earned.
 //!
 //! Interpreting is cheap and certain; translating a piece of code costs thousands of times what interpreting it once
 //! does, and pays only if the code runs often enough afterwards. Nobody knows that beforehand. So a session keeps an
@@ -37,12 +37,17 @@ pub(crate) struct Payback {
 }
 
 impl Payback {
-    /// An account from which everything is paid, or only what is earned.
-    pub(crate) fn new(is_unlimited: bool) -> Payback {
-        Payback { is_unlimited, ..Payback::default() }
+    /// An account from which only what is earned is paid.
+    pub(crate) fn earning() -> Payback {
+        Payback::default()
     }
 
-    /// ModeCode code was entered and did so many steps.
+    /// An account from which everything is paid.
+    pub(crate) fn unlimited() -> Payback {
+        Payback { is_unlimited: true, ..Payback::default() }
+    }
+
+    /// Native code was entered and did so many steps.
     pub(crate) fn earn(&mut self, native_steps: u64) {
         self.native_steps += native_steps;
         self.entries += 1;
@@ -81,7 +86,7 @@ mod tests {
 
     #[test]
     fn steps_and_native_code_earn_what_regions_cost() {
-        let mut account = Payback::new(false);
+        let mut account = Payback::earning();
         assert!(account.has_credit(0, 0));
         account.spend(256, Level::Off);
         assert!(!account.has_credit(0, 0), "one region of the largest size is more than what is free");
@@ -97,7 +102,7 @@ mod tests {
 
     #[test]
     fn an_unlimited_account_pays_everything() {
-        let mut account = Payback::new(true);
+        let mut account = Payback::unlimited();
         (0..1000).for_each(|_| account.spend(2000, Level::Rows));
         assert!(account.has_credit(0, u64::MAX));
     }

@@ -1,10 +1,9 @@
-//! ModeCode code of a session: in each mode of its machine, one of which is current, and shared with other sessions until
-//! this one writes where the program's code is.
+//! Native code of a session: one view for each mode of its machine, one of which is current. The code is shared with other
+//! sessions until this one writes where the program's code is.
 //!
-//! Shared translations are of the program as it began. So every session watches all pages that code is in, and the first
-//! store to a word of it makes the session leave for caches of its own, for good; so does code that gets hot outside
-//! those words, of which nobody knows whether other sessions have the same. What it must not know is how regions are
-//! found and made.
+//! Shared code is compiled from the program as it began. So every session watches all pages that hold code. The first
+//! store to a word of code makes the session switch to caches of its own for good. So does code that gets hot elsewhere,
+//! because other sessions may have something else there. It must not know how regions are found and compiled.
 
 use std::sync::Arc;
 
@@ -42,32 +41,32 @@ pub(crate) struct SessionCode {
 }
 
 impl SessionCode {
-    /// Of a session that writes down what `level` says. It watches code from here on.
+    /// Native code of a session that records what `level` says. The session watches its code from here on.
     pub(crate) fn new(caches: Arc<Caches>, level: Level, vm: &mut HartState<'_>, pages: &DecodedPages) -> SessionCode {
         let shared = caches.shared();
         for page in shared.iter().flat_map(|shared| shared.pages()) {
             pages.mark_code(vm, page * PAGE_BYTES);
         }
         let (modes, early, backoff, counters) = Default::default();
-        let payback = Payback::new(!caches.paid_by_steps());
-        let mut natives =
+        let payback = if caches.paid_by_steps() { Payback::earning() } else { Payback::unlimited() };
+        let mut session =
             SessionCode { caches, level, modes, waiting: true, early, current: 0, payback, backoff, shared, counters };
-        natives.look();
-        natives
+        session.look();
+        session
     }
 
-    /// The same in a child of a fork, which shares nothing with its parent: nothing is translated. A session that has
+    /// The same in a child of a fork, which shares nothing with its parent: nothing is compiled yet. A session that has
     /// written over its code still shares none.
     pub(crate) fn for_child(&self, caches: Arc<Caches>, vm: &mut HartState<'_>, pages: &DecodedPages) -> SessionCode {
-        let mut natives = SessionCode::new(caches, self.level, vm, pages);
+        let mut session = SessionCode::new(caches, self.level, vm, pages);
         if self.shared.is_none() {
-            natives.leave();
+            session.leave();
         }
-        natives.current = self.current;
-        natives
+        session.current = self.current;
+        session
     }
 
-    /// Writes down what `level` says from the next step on.
+    /// Records what `level` says from the next step on.
     pub(crate) fn set_level(&mut self, level: Level) {
         if level == self.level {
             return;
@@ -93,9 +92,9 @@ impl SessionCode {
         let view = |cache| ModeCode::new(cache, self.shared.clone(), self.caches.background(), self.counters.clone());
         let modes = caches.into_iter().map(view).collect();
         let before = std::mem::replace(&mut self.modes, modes);
-        self.modes.iter_mut().zip(before).for_each(|(native, before)| native.take_candidates(before));
+        self.modes.iter_mut().zip(before).for_each(|(mode, before)| mode.take_candidates(before));
         let early = in_order(std::mem::take(&mut self.early));
-        self.modes.iter_mut().for_each(|native| native.jumped_before(&early));
+        self.modes.iter_mut().for_each(|mode| mode.jumped_before(&early));
     }
 
     /// Makes the mode with this index the current one.
@@ -117,7 +116,7 @@ impl SessionCode {
         }
         if !self.backoff.is_rest(step) {
             let SessionCode { modes, current, payback, backoff, .. } = self;
-            let has_credit = || modes.get(*current).is_some_and(|native| native.can_translate(step, payback));
+            let has_credit = || modes.get(*current).is_some_and(|mode| mode.can_translate(step, payback));
             backoff.look(step, payback.native_steps(), has_credit);
         }
         self.backoff.is_rest(step)
@@ -133,36 +132,36 @@ impl SessionCode {
             self.renew();
         }
         let strange = self.shared.as_ref().is_some_and(|shared| !shared.contains(pc));
-        if strange && self.current().is_some_and(|native| native.is_hot(pages, pc)) {
+        if strange && self.current().is_some_and(|mode| mode.is_hot(pages, pc)) {
             self.leave();
         }
-        let native = self.modes.get_mut(self.current);
-        native.is_some_and(|native| native.prepare(vm, pages, &mut self.payback))
+        let mode = self.modes.get_mut(self.current);
+        mode.is_some_and(|mode| mode.prepare(vm, pages, &mut self.payback))
     }
 
-    /// ModeCode code was entered at `pc` and did so many steps.
+    /// Native code was entered at `pc` and did so many steps.
     #[inline]
     pub(crate) fn ran(&mut self, pc: u32, steps: u64) {
         self.payback.earn(steps);
-        if let Some(native) = self.current() {
-            native.ran(pc, steps);
+        if let Some(mode) = self.current() {
+            mode.ran(pc, steps);
         }
     }
 
     /// As [`ModeCode::can_translate`], in the current mode.
     pub(crate) fn can_translate(&self, steps: u64) -> bool {
-        self.modes.get(self.current).is_some_and(|native| native.can_translate(steps, &self.payback))
+        self.modes.get(self.current).is_some_and(|mode| mode.can_translate(steps, &self.payback))
     }
 
     /// As [`ModeCode::may_merge`], in the current mode.
     pub(crate) fn may_merge(&self, pc: u32) -> bool {
-        self.modes.get(self.current).is_some_and(|native| native.may_merge(pc))
+        self.modes.get(self.current).is_some_and(|mode| mode.may_merge(pc))
     }
 
     /// As [`ModeCode::merge`], in the current mode.
     pub(crate) fn merge(&mut self, pc: u32, vm: &mut HartState<'_>, pages: &mut DecodedPages) -> usize {
-        let native = self.modes.get_mut(self.current);
-        native.map_or(0, |native| native.merge(pc, vm, pages, &mut self.payback))
+        let mode = self.modes.get_mut(self.current);
+        mode.map_or(0, |mode| mode.merge(pc, vm, pages, &mut self.payback))
     }
 
     /// As [`ModeCode::took_a_while`], in the current mode.
@@ -184,7 +183,7 @@ impl SessionCode {
     pub(crate) fn contains(&self, address: u32) -> bool {
         match &self.shared {
             Some(shared) => shared.contains(address),
-            None => self.modes.iter().any(|native| native.contains(address)),
+            None => self.modes.iter().any(|mode| mode.contains(address)),
         }
     }
 
@@ -223,14 +222,14 @@ impl Tier for SessionCode {
     #[inline(always)]
     fn block_entered(&mut self, pages: &mut DecodedPages, held: Held, pc: u32) -> bool {
         match self.modes.get_mut(self.current) {
-            Some(native) => native.block_entered(pages, held, pc),
+            Some(mode) => mode.block_entered(pages, held, pc),
             None => self.waiting && pages.count(held, pc) >= self.caches.threshold(),
         }
     }
 
     fn jumped(&mut self, from: u32, to: u32) {
         match self.modes.get_mut(self.current) {
-            Some(native) => native.jumped(from, to),
+            Some(mode) => mode.jumped(from, to),
             None => {
                 add_targets(&mut self.early, from, &[to]);
             }
@@ -244,7 +243,7 @@ impl Tier for SessionCode {
                 self.leave();
             }
             Some(_) => {}
-            None => self.modes.iter_mut().for_each(|native| native.code_written(pages, address)),
+            None => self.modes.iter_mut().for_each(|mode| mode.code_written(pages, address)),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Entries from which native code comes back after a few steps, again and again: going there costs more than the
-//! interpreter would take, so that they are left to it for a while. Pure.
+//! Entries from which native code comes back after a few steps, again and again. Going there costs more than
+//! interpreting, so the interpreter keeps them for a while. Pure.
 //!
 //! A pause ends after so many attempts to enter, since a program may do something else by then; if nothing has changed, the next
 //! pause is twice as long.
@@ -40,7 +40,7 @@ impl ShortRuns {
         &mut self.0[pc as usize / 4 % WATCHED]
     }
 
-    /// ModeCode code was entered at `pc` and did so many steps.
+    /// Native code was entered at `pc` and did so many steps.
     #[inline]
     pub(crate) fn ran(&mut self, pc: u32, steps: u64) {
         let entry = self.place(pc);

@@ -1,7 +1,7 @@
-//! Region transitions: whether native code goes from region to region so often that merging them is worth while.
+//! Region transitions: whether native code goes from region to region so often that merging them is worthwhile.
 //!
-//! Regions begin at what gets hot first. A loop whose parts get hot one after the other comes to lie in several
-//! of them then, and goes through all in each round. It must not know what a region is.
+//! Regions begin at what gets hot first. If the parts of a loop get hot one after the other, the loop is spread over
+//! several regions and goes through all of them in each round. It must not know what a region is.
 
 /// Fewer steps than this from one transfer to the next are few: a transfer costs about as much as ten of them.
 const FEW_STEPS: u64 = 128;
@@ -10,7 +10,7 @@ const PAID_INSTRUCTIONS: u64 = 16;
 /// The part of transfers that have to be gone after that, or it was hardly worth it.
 const GAIN: u64 = 8;
 
-/// Looks now and then, and more rarely each time that nothing can be done or what was done came to little.
+/// Checks now and then, and more rarely each time that a merge is impossible or has gained little.
 #[derive(Debug)]
 pub(crate) struct RegionTransitions {
     /// Steps between two looks; 0: never.
@@ -59,5 +59,40 @@ impl RegionTransitions {
     /// Looks half as often.
     pub(crate) fn tire(&mut self) {
         self.every_steps = self.every_steps.saturating_mul(2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks at steps 100, 200, 300 and so on; whether transfers were frequent at each. Their numbers count from the check
+    /// before.
+    fn frequent(transitions: &mut RegionTransitions, new_transfers: &[u64]) -> Vec<bool> {
+        let mut all = 0;
+        let checks = (1..).zip(new_transfers);
+        checks
+            .map(|(check, new)| {
+                all += new;
+                transitions.are_frequent(100 * check, all)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn one_transfer_in_fewer_than_128_steps_is_frequent() {
+        assert_eq!(frequent(&mut RegionTransitions::new(100), &[0, 1, 50, 0]), [false, true, true, false]);
+        assert_eq!(frequent(&mut RegionTransitions::new(0), &[50, 50]), [false; 2], "never");
+        assert_eq!(frequent(&mut RegionTransitions::new(200), &[50, 50, 50, 50]), [false, true, false, true]);
+    }
+
+    #[test]
+    fn a_merge_has_to_pay_off_before_the_next() {
+        let mut transitions = RegionTransitions::new(100);
+        assert!(transitions.are_frequent(100, 50));
+        // Two intervals for 32 instructions, beside the one that there is between any two checks.
+        transitions.pay(32);
+        let next: Vec<bool> = (2..=5).map(|check| transitions.are_frequent(100 * check, 50 * check)).collect();
+        assert_eq!(next, [false, false, true, false], "and it gained nothing, so that the next check is later");
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::decode::{Instruction, decode, encode};
 use crate::isa::{TABLE, Variant};
 use crate::jit::analysis::access_groups::groups;
+use crate::jit::analysis::testing::{START, assemble};
 use crate::program::{Permissions, Program, Segment};
 use crate::trace::{Row, VecSink};
 use crate::{Engine, Env, Executor};
@@ -309,4 +310,35 @@ fn moves_and_sums_come_from_one_base() {
     let sums = [0, 12, 4, 12, 12].map(|offset| Form::Sum(Sum { base, offset }));
     let product = Form::Sum(Sum { base: Base::Result(5), offset: u32::MAX });
     assert_eq!(forms(&words), [&sums[..], &[Form::Operation, product]].concat());
+}
+
+/// The form of the last instruction of each text, as a reader of the manual would put it.
+#[test]
+fn forms_are_the_simplest_that_a_block_tells() {
+    let (x5, x6) = (Base::Entry(5), Base::Entry(6));
+    let sum = |base, offset: i32| Form::Sum(Sum { base, offset: offset as u32 });
+    let cases = [
+        ("lui x7,0x12", sum(Base::Zero, 0x12000)),
+        ("auipc x7,0x1", sum(Base::Zero, (START + 0x1000) as i32)),
+        ("addi x7,x5,-4", sum(x5, -4)),
+        ("addi x7,x5,8\n addi x7,x7,-8", sum(x5, 0)),
+        ("addi x7,x0,3\n add x8,x6,x7", sum(x6, 3)),
+        ("addi x7,x0,3\n sub x8,x6,x7", sum(x6, -3)),
+        ("sub x8,x5,x6", Form::Operation),
+        ("or x8,x0,x6", sum(x6, 0)),
+        ("slli x8,x5,0", sum(x5, 0)),
+        ("slli x8,x5,7", Form::Shift(7)),
+        ("addi x7,x0,39\n sll x8,x5,x7", Form::Shift(7)),
+        ("slli x7,x5,8\n srli x8,x5,24\n or x9,x7,x8", Form::RotateRight(Sum::of(x5), 24)),
+        ("slli x7,x5,8\n srli x8,x6,24\n or x9,x7,x8", Form::Disjoint),
+        ("slli x7,x5,8\n srli x8,x6,8\n or x9,x7,x8", Form::Operation),
+        ("mul x7,x5,x6\n addi x8,x7,1", sum(Base::Result(0), 1)),
+        ("addi x7,x0,-1\n addi x8,x0,0\n divu x9,x7,x8", sum(Base::Zero, -1)),
+        ("lw x7,0(x5)", Form::Operation),
+    ];
+    for (text, expected) in cases {
+        let region = assemble(&format!("main: {text}\n ecall")).region();
+        let known = Values::of_block(&region.blocks[0].instructions);
+        assert_eq!(known.last().map(|known| known.form), Some(expected), "{text}");
+    }
 }
