@@ -43,15 +43,16 @@ impl AssistRequest {
         code | (undone as u32) << 8 | (steps as u32) << 16
     }
 
-    /// The inverse of [`AssistRequest::pack`].
-    pub const fn unpack(packed: u32) -> (AssistRequest, u8, u16) {
+    /// The inverse of [`AssistRequest::pack`]; `None` for what it never gives.
+    pub const fn unpack(packed: u32) -> Option<(AssistRequest, u8, u16)> {
         let request = match packed & 0xff {
             0 => AssistRequest::Access(Access::Fetch),
-            code if code & 16 != 0 => AssistRequest::AccessGroup,
-            code if code & 8 != 0 => AssistRequest::Access(Access::Store(code & 7)),
-            code => AssistRequest::Access(Access::Load(code & 7)),
+            bytes @ (1 | 2 | 4) => AssistRequest::Access(Access::Load(bytes)),
+            code @ (9 | 10 | 12) => AssistRequest::Access(Access::Store(code & 7)),
+            16 => AssistRequest::AccessGroup,
+            _ => return None,
         };
-        (request, (packed >> 8) as u8, (packed >> 16) as u16)
+        Some((request, (packed >> 8) as u8, (packed >> 16) as u16))
     }
 }
 
@@ -62,4 +63,21 @@ pub enum Verdict {
     Continue,
     /// Leave native code before the step that made the request; the context then holds the exact state before that step.
     Stop,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_unpacked_as_they_were_packed_and_nothing_else_is_one() {
+        let accesses = [1, 2, 4].into_iter().flat_map(|bytes| [Access::Load(bytes), Access::Store(bytes)]);
+        let requests = accesses.chain([Access::Fetch]).map(AssistRequest::Access).chain([AssistRequest::AccessGroup]);
+        let requests: Vec<AssistRequest> = requests.collect();
+        for &request in &requests {
+            assert_eq!(AssistRequest::unpack(request.pack(63, 64)), Some((request, 63, 64)));
+        }
+        let known = (0..=0xff).filter(|&code| AssistRequest::unpack(code).is_some()).count();
+        assert_eq!(known, requests.len());
+    }
 }

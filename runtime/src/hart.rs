@@ -253,11 +253,19 @@ impl<'vm> HartState<'vm> {
         (self.context().assist_subject, self.context().assist_request)
     }
 
-    /// Takes back `steps` steps that generated code has counted but not done.
-    pub(crate) fn take_back(&mut self, steps: u32) {
-        let undone = steps as u64 * self.progress_unit().size();
-        let context = self.context_mut();
-        context.progress = context.progress.saturating_sub(undone);
+    /// Takes back `steps` steps that generated code has counted but not done; whether there were as many.
+    #[must_use]
+    pub(crate) fn take_back(&mut self, steps: u32) -> bool {
+        let unit = self.progress_unit();
+        let counted = match unit {
+            ProgressUnit::Step => self.context().progress,
+            ProgressUnit::Row => self.row_count() as u64,
+        };
+        let is_counted = u64::from(steps) <= counted;
+        if is_counted {
+            self.context_mut().progress -= u64::from(steps) * unit.size();
+        }
+        is_counted
     }
 
     /// From now on writes rows from `start` to `end`, or none if `end` is 0. Ends the slice.

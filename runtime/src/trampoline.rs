@@ -91,6 +91,8 @@ pub trait Assist {
 pub(crate) struct Host<'a> {
     assist: &'a mut dyn Assist,
     panic: Option<Box<dyn Any + Send>>,
+    /// What was wrong with a request.
+    broken: Option<EnterError>,
 }
 
 /// How native code was left.
@@ -102,14 +104,30 @@ pub enum Left {
     Stopped,
 }
 
-/// Native code was not entered, and nothing has happened.
+/// Native code does not fit the hart, or what runs it. It is a bug of whoever made the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("native code that counts progress by {code:?} cannot run a hart that counts it by {hart:?}")]
-pub struct EnterError {
-    /// What a step adds to progress in the code.
-    pub code: ProgressUnit,
-    /// What it adds in the hart.
-    pub hart: ProgressUnit,
+#[non_exhaustive]
+pub enum EnterError {
+    /// Native code was not entered, and nothing has happened.
+    #[error("native code that counts progress by {code:?} cannot run a hart that counts it by {hart:?}")]
+    Unit {
+        /// What a step adds to progress in the code.
+        code: ProgressUnit,
+        /// What it adds in the hart.
+        hart: ProgressUnit,
+    },
+    /// Native code made a request that does not exist, or took back steps that it had not counted. The state is not exact.
+    #[error("native code made the request {packed:#010x}, which makes no sense")]
+    Request {
+        /// The request as the code made it.
+        packed: u32,
+    },
+    /// Native code was left for a reason that does not exist. The state is not exact.
+    #[error("native code was left for reason {reason}, which is unknown")]
+    Reason {
+        /// What it returned.
+        reason: u32,
+    },
 }
 
 /// Runs native code from the context's pc on, until it leaves. The context then holds the exact state between two
@@ -117,18 +135,18 @@ pub struct EnterError {
 ///
 /// # Errors
 /// When the code is made for another unit of progress than the hart's: what it took for a row's address would be a
-/// number, or the other way round.
+/// number, or the other way round. Also when the code makes a request, or returns a reason, that does not exist.
 ///
 /// # Panics
 /// Goes on with a panic of an assist.
 pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Result<Left, EnterError> {
     if code.unit() != vm.progress_unit() {
-        return Err(EnterError { code: code.unit(), hart: vm.progress_unit() });
+        return Err(EnterError::Unit { code: code.unit(), hart: vm.progress_unit() });
     }
     // The dispatcher tests no head.
     let Some(heads) = code.table().heads() else { return Ok(Left::NoEntry) };
     let stubs = code.stubs();
-    let mut host = Host { assist, panic: None };
+    let mut host = Host { assist, panic: None, broken: None };
     let base = vm.base().as_ptr();
     let context = VmContext::below(base);
     // SAFETY: the context is the Vm's, which nobody else reaches; the lifetime of `host` is erased for the time of the call
@@ -152,23 +170,35 @@ pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Result<
     if let Some(panic) = host.panic {
         resume_unwind(panic);
     }
-    Ok(if reason == 0 { Left::NoEntry } else { Left::Stopped })
+    match (host.broken, reason) {
+        (Some(broken), _) => Err(broken),
+        (None, 0) => Ok(Left::NoEntry),
+        (None, 1) => Ok(Left::Stopped),
+        (None, reason) => Err(EnterError::Reason { reason }),
+    }
 }
 
-/// Calls into the engine from a helper: a panic becomes `Stop` and is kept.
+/// Calls into the engine from a helper: a panic or an error becomes `Stop` and is kept.
 ///
 /// # Safety
 /// `base` is the base of a Vm inside `enter`, whose native code waits for this call.
-unsafe fn assist(base: *mut u8, call: impl FnOnce(&mut dyn Assist, HartState<'_>) -> Verdict) {
+unsafe fn assist(base: *mut u8, call: impl FnOnce(&mut dyn Assist, HartState<'_>) -> Result<Verdict, EnterError>) {
     let context = VmContext::below(base);
     // SAFETY: by the caller, the host pointer is the one that `enter` set, and `enter` touches neither the host nor the
     // hart before native code, which is waiting for this call, has returned. Native code does not touch the host, and
     // nobody else has this hart, since `enter` borrows its Vm exclusively.
     let (host, hart) = unsafe { (&mut *(*context).host, HartState::new(NonNull::new_unchecked(base))) };
-    let verdict = catch_unwind(AssertUnwindSafe(|| call(host.assist, hart))).unwrap_or_else(|panic| {
-        host.panic = Some(panic);
-        Verdict::Stop
-    });
+    let verdict = match catch_unwind(AssertUnwindSafe(|| call(host.assist, hart))) {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(broken)) => {
+            host.broken = Some(broken);
+            Verdict::Stop
+        }
+        Err(panic) => {
+            host.panic = Some(panic);
+            Verdict::Stop
+        }
+    };
     // SAFETY: the context is there, as above, and the state that was lent is gone.
     unsafe { (*context).verdict = (verdict == Verdict::Stop) as u32 };
 }
@@ -179,14 +209,17 @@ unsafe fn assist(base: *mut u8, call: impl FnOnce(&mut dyn Assist, HartState<'_>
 /// Called by generated code inside `enter`, with its base.
 pub(crate) unsafe extern "C" fn access_helper(base: *mut u8) {
     let ask = |host: &mut dyn Assist, mut hart: HartState<'_>| {
-        let (subject, request) = hart.assist_request();
-        let (request, undone, steps) = AssistRequest::unpack(request);
+        let (subject, packed) = hart.assist_request();
+        let broken = EnterError::Request { packed };
+        let (request, undone, steps) = AssistRequest::unpack(packed).ok_or(broken)?;
         // Generated code counts a block when it begins.
-        hart.take_back(undone as u32);
-        match request {
+        if !hart.take_back(undone as u32) {
+            return Err(broken);
+        }
+        Ok(match request {
             AssistRequest::Access(access) => host.access(&mut hart, subject, access, steps as u32),
             AssistRequest::AccessGroup => host.access_group(&mut hart, subject, steps as u32),
-        }
+        })
     };
     // SAFETY: by the contract of this function.
     unsafe { assist(base, ask) }
@@ -202,7 +235,7 @@ pub(crate) unsafe extern "C" fn refill_helper(base: *mut u8) {
         let mut hart = BetweenSlices::new(hart);
         let verdict = host.refill(&mut hart, steps);
         // Native code does not look again.
-        if hart.slice_left() < steps as u64 { Verdict::Stop } else { verdict }
+        Ok(if hart.slice_left() < steps as u64 { Verdict::Stop } else { verdict })
     };
     // SAFETY: by the contract of this function.
     unsafe { assist(base, ask) }

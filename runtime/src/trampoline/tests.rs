@@ -31,7 +31,7 @@ fn ask(
     [subject, request]: [u32; 2],
     assist: &mut dyn Assist,
 ) -> (bool, bool) {
-    let mut host = Host { assist, panic: None };
+    let mut host = Host { assist, panic: None, broken: None };
     let base = vm.base().as_ptr();
     let context = VmContext::below(base);
     // SAFETY: as in `enter`: the Vm is borrowed exclusively, and what the pointers lead to is there meanwhile.
@@ -107,6 +107,23 @@ fn an_access_is_requested_at_its_own_step() {
         let mut answers = Answers(access, |_: &mut BetweenSlices<'_>, _| Verdict::Stop);
         assert_eq!(ask(&mut vm, access_helper, [0x1234, request], &mut answers), (false, false));
         assert_eq!(seen, Some((2, 8, 0x1234)));
+    }
+}
+
+/// Requests that generated code never makes: none of them reaches the engine.
+#[test]
+fn requests_that_make_no_sense_stop_native_code() {
+    for mut vm in harts() {
+        let unknown = 3;
+        // The hart has done no step that could be taken back.
+        let too_early = AssistRequest::Access(Access::Load(4)).pack(1, 1);
+        vm.between_slices().open_slice(10);
+        for request in [unknown, too_early] {
+            let never = |_: &mut HartState<'_>, _| panic!("the engine was called");
+            let mut answers = Answers(never, |_: &mut BetweenSlices<'_>, _| Verdict::Continue);
+            assert_eq!(ask(&mut vm, access_helper, [0x1234, request], &mut answers), (true, false), "{request:#x}");
+            assert_eq!(vm.steps(), 0);
+        }
     }
 }
 
