@@ -12,7 +12,7 @@ use tachy_runtime::{BetweenSlices, Interpret, Left, ProcessLocal, ProcessNumber,
 use crate::callers::{self, Failed, Panic};
 use crate::error::{Cause, Error, Limit, LimitError, MachineFailure, Place, Trap};
 use crate::interpreter::{self, DecodedPages, Leave, NoTier, Tier};
-use crate::jit::{Caches, Hops, Natives, Resting};
+use crate::jit::{Caches, RegionTransitions, Resting, SessionCode};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Context, End, ExecutionContext, Machine, StepError, Surroundings};
 use crate::stats::Stats;
@@ -36,9 +36,9 @@ const SLICE_STEPS: u64 = 1 << 20;
 pub(crate) struct Options {
     pub(crate) buffer_rows: usize,
     /// Whether native code leaves after each block.
-    pub(crate) take_turns: bool,
+    pub(crate) alternate_engines: bool,
     /// Steps after which transfers between regions are looked at; 0: never.
-    pub(crate) regrow_steps: u32,
+    pub(crate) merge_interval_steps: u32,
 }
 
 /// A hart, its machine, its surroundings and its engines.
@@ -48,10 +48,10 @@ pub(crate) struct Hart<'env, M: Machine> {
     context: Context<'env, M>,
     /// Of this process; a child of a fork begins with something new.
     shared: ProcessLocal<Shared>,
-    hops: Hops,
+    transitions: RegionTransitions,
     buffer_rows: usize,
-    take_turns: bool,
-    regrow_steps: u32,
+    alternate_engines: bool,
+    merge_interval_steps: u32,
     /// How the program ended or paused, once it has.
     exit: Option<Status>,
     /// Whether the program cannot go on: its next step can never be done.
@@ -76,7 +76,7 @@ struct Control<'a> {
     /// Steps of a slice, at the most.
     slice_steps: u64,
     /// Whether native code must leave after each block, for the interpreter to go on.
-    take_turns: bool,
+    alternate_engines: bool,
     deadline: Option<Instant>,
     cancel: &'a CancelHandle,
     sink: &'a mut dyn Sink,
@@ -143,17 +143,17 @@ impl<'env, M: Machine> Hart<'env, M> {
         caches: Option<Arc<Caches>>,
         options: Options,
     ) -> Self {
-        let Options { buffer_rows, take_turns, regrow_steps } = options;
+        let Options { buffer_rows, alternate_engines, merge_interval_steps } = options;
         let shared = ProcessLocal::new(Shared::new::<M>(caches, &mut vm.state()));
         Hart {
             vm,
             machine,
             context,
             shared,
-            hops: Hops::new(regrow_steps),
+            transitions: RegionTransitions::new(merge_interval_steps),
             buffer_rows,
-            take_turns,
-            regrow_steps,
+            alternate_engines,
+            merge_interval_steps,
             exit: None,
             over: false,
             unsaid: None,
@@ -210,11 +210,11 @@ impl<'env, M: Machine> Hart<'env, M> {
         let started = Instant::now();
         let mut control = Control {
             stop_step: until.min(limits.steps.unwrap_or(u64::MAX)),
-            slice_steps: match self.regrow_steps {
+            slice_steps: match self.merge_interval_steps {
                 0 => SLICE_STEPS,
                 steps => SLICE_STEPS.min(steps.into()),
             },
-            take_turns: self.take_turns,
+            alternate_engines: self.alternate_engines,
             deadline: limits.time.and_then(|time| started.checked_add(time.saturating_sub(self.spent))),
             cancel,
             sink,
@@ -301,7 +301,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         let mut control = Control {
             stop_step: 0,
             slice_steps: 0,
-            take_turns: false,
+            alternate_engines: false,
             deadline: None,
             cancel: &cancel,
             sink,
@@ -347,14 +347,14 @@ impl<'env, M: Machine> Hart<'env, M> {
             }
             reopen = false;
             let is_native = self.prepare_native();
-            if self.shared.native.as_mut().is_some_and(Natives::took_a_while)
+            if self.shared.native.as_mut().is_some_and(SessionCode::took_a_while)
                 && let Err(ended) = control.look(self.vm.steps())
             {
                 return ended;
             }
             if is_native {
                 let step = self.vm.steps();
-                if control.take_turns {
+                if control.alternate_engines {
                     // Native code has to ask before its first block, and is given that one alone.
                     self.vm.between_slices().open_slice(0);
                 }
@@ -362,10 +362,10 @@ impl<'env, M: Machine> Hart<'env, M> {
                     return ended;
                 }
                 // Where native code did nothing, the interpreter must: it stands before a step that needs it.
-                if self.vm.steps() != step && !control.take_turns {
+                if self.vm.steps() != step && !control.alternate_engines {
                     continue;
                 }
-                if control.take_turns
+                if control.alternate_engines
                     && let Some(ended) = self.reopen(control)
                 {
                     return ended;
@@ -438,25 +438,25 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Runs native code from the context's pc until it leaves.
     fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
-        let Hart { vm, machine, context, shared, hops, stats, .. } = self;
+        let Hart { vm, machine, context, shared, transitions, stats, .. } = self;
         let Shared { pages, native: natives, .. } = &mut **shared;
         let Some(native) = &*natives else { return Ok(()) };
         let Some(code) = native.code() else { return Ok(()) };
-        let (granted, regrow, ended) = Default::default();
+        let (granted, merge, ended) = Default::default();
         let (entered, before) = (vm.pc(), vm.steps());
         let process = ProcessNumber::current();
         let mut host =
-            AssistHost { machine, context, pages, native, hops, control, stats, process, granted, regrow, ended };
+            AssistHost { machine, context, pages, native, transitions, control, stats, process, granted, merge, ended };
         let left = enter(vm, code, &mut host).map_err(|error| Ended::Internal(error.to_string()))?;
-        let (regrow, ended) = (host.regrow, host.ended);
+        let (merge, ended) = (host.merge, host.ended);
         if let Some(native) = natives {
             let vm = &mut vm.state();
             native.ran(entered, vm.steps() - before);
             if let Some(from) = vm.take_jump_pc() {
                 native.jumped(from, vm.pc());
             }
-            if let Some(pc) = regrow {
-                hops.pay(native.regrow(pc, vm, pages));
+            if let Some(pc) = merge {
+                transitions.pay(native.merge(pc, vm, pages));
             }
         }
         stats.entries += 1;

@@ -40,6 +40,7 @@ mod env;
 mod error;
 pub mod guide;
 mod interpreter;
+mod invariant;
 pub mod isa;
 pub mod jit;
 mod limits;

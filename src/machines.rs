@@ -12,7 +12,7 @@ use crate::crosscheck::Crosscheck;
 use crate::engine::{Hart, Options};
 use crate::error::Error;
 use crate::isa::Variant;
-use crate::jit::Caches;
+use crate::jit::{Caches, Mode};
 use crate::machine::{Budget, ExecutionContext, Machine, Settled, Surroundings};
 use crate::machine_kind::MachineKind;
 use crate::program::{Program, ProgramError};
@@ -127,13 +127,14 @@ pub(crate) fn machine_of(bytes: &[u8]) -> MachineKind {
 /// What a machine is, apart from a run.
 struct Facts {
     variant: Variant,
+    modes: &'static [&'static str],
     rules: &'static [Rules],
     stack: Option<(u32, u32)>,
     counts_cycles: bool,
 }
 
 const fn facts<M: Machine>(stack: Option<(u32, u32)>) -> Facts {
-    Facts { variant: M::VARIANT, rules: M::RULES, stack, counts_cycles: M::COUNTS_CYCLES }
+    Facts { variant: M::VARIANT, modes: M::MODES, rules: M::RULES, stack, counts_cycles: M::COUNTS_CYCLES }
 }
 
 impl MachineKind {
@@ -159,6 +160,20 @@ impl MachineKind {
     /// Whether this machine counts cycles, so that they can have a limit.
     pub fn counts_cycles(self) -> bool {
         self.facts().counts_cycles
+    }
+
+    /// The machine's modes, the least privileged first. Each has native code of its own.
+    ///
+    /// ```
+    /// use tachy::MachineKind;
+    ///
+    /// let names = |machine: MachineKind| machine.modes().into_iter().map(|mode| mode.name()).collect::<Vec<_>>();
+    /// assert_eq!(names(MachineKind::Bare), ["bare"]);
+    /// assert_eq!(names(MachineKind::R0vm), ["user", "machine"]);
+    /// ```
+    pub fn modes(self) -> Vec<Mode> {
+        let Facts { modes, rules, .. } = self.facts();
+        modes.iter().zip(rules).map(|(&name, rules)| Mode::new(name, rules)).collect()
     }
 
     /// The rules of each of its modes.

@@ -172,8 +172,8 @@ impl Executor {
             is_crosscheck: *engine == Engine::Crosscheck,
             options: Options {
                 buffer_rows: *buffer_rows,
-                take_turns: jit.take_turns,
-                regrow_steps: jit.steps_between_looks(),
+                alternate_engines: jit.alternate_engines,
+                merge_interval_steps: jit.steps_between_looks(),
             },
             limit_memory_bytes: limits.memory_bytes,
         };

@@ -20,21 +20,22 @@ pub struct Stats {
     pub refill_assists: u64,
     /// Regions translated for the session.
     pub regions: u64,
-    /// Those among them that took the place of another, since control went from region to region too often.
-    pub regions_anew: u64,
+    /// Those among them that merged others, since control went from region to region too often.
+    pub regions_merged: u64,
     /// Guest instructions translated.
     pub translated_instructions: u64,
     /// Bytes of machine code made.
     pub code_bytes: u64,
     /// Pages of the system that they take: each is sealed once, whatever it holds then.
     pub code_pages: u64,
-    /// Regions that the code generator refused; the interpreter runs them.
-    pub refused_regions: u64,
+    /// Regions that could not be compiled, since the code generator refused them or an invariant did not hold; the
+    /// interpreter runs them. 0, unless Tachy or the code generator has a bug.
+    pub regions_refused: u64,
     /// Time that the session spent on translation: all of it, or without waiting for the background thread's.
     pub compile_time: Duration,
     /// Time that the background thread spent translating for the session.
     pub background_time: Duration,
-    /// Times code memory was full and started anew.
+    /// Times code memory was full and was started empty.
     pub code_flushes: u64,
     /// Times translated code was written over.
     pub invalidations: u64,

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
+use tachy::jit::ListError;
 use tachy::program::Frame;
 use tachy::risc0::host::HostError;
 use tachy::{Error, Limit, LimitError, MachineKind, Place, ProgramError, StreamName};
@@ -83,6 +84,14 @@ impl Failure {
     pub(crate) fn large_program(path: &Path, limit_bytes: u64) -> Failure {
         let (path, limit) = (path.display(), limit_bytes >> 20);
         Failure::new(Kind::Program, format!("{path} is larger than {limit} MiB; remove debug information with strip"))
+    }
+
+    /// There is no native code to show.
+    pub(crate) fn not_explained(error: &ListError) -> Failure {
+        match error {
+            ListError::Refused { .. } => Failure::new(Kind::Internal, error.to_string()),
+            _ => Failure::new(Kind::Usage, error.to_string()),
+        }
     }
 
     /// The system has no random bytes for a seed.

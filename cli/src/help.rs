@@ -13,6 +13,7 @@ pub(crate) enum Scope {
     Trace,
     Diff,
     Info,
+    Explain,
     Bench,
 }
 
@@ -53,6 +54,9 @@ impl Scope {
             Scope::Diff => is_of_command && !matches!(kind, Kind::Contender | Kind::Difference),
             // Info runs nothing.
             Scope::Info => matches!(kind, Kind::Program | Kind::Usage | Kind::Input | Kind::Output),
+            Scope::Explain => {
+                matches!(kind, Kind::Program | Kind::Usage | Kind::Input | Kind::Output | Kind::Internal)
+            }
             // Bench has no cycle limit, makes no segments, and reaches a step limit as it reaches any other end.
             Scope::Bench => {
                 is_of_command
@@ -82,7 +86,7 @@ impl Scope {
             Scope::Run => "the guest's own code, like any other code that is not listed below",
             Scope::Trace => "the guest ended, with any code, or the run reached --to",
             Scope::Diff => "all rows agree, and both engines end alike, even with an error",
-            Scope::Info => "success",
+            Scope::Info | Scope::Explain => "success",
             Scope::Bench => "all programs were measured",
         }
     }
@@ -98,7 +102,7 @@ pub(crate) fn help(scope: Scope, examples: &str) -> String {
     if matches!(scope, Scope::All | Scope::Run) {
         text.push_str("With run, the guest's own code may equal one of these; --json tells them apart.\n");
     }
-    if scope != Scope::Info {
+    if !matches!(scope, Scope::Info | Scope::Explain) {
         text.push_str("\nKinds of errors in JSON, with their exit codes:\n");
         for kind in Kind::ALL.into_iter().filter(|kind| scope.gives(*kind)) {
             let code = scope.code(kind).map_or(0, |code| code as u8);

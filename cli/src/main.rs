@@ -10,6 +10,7 @@ mod bench;
 mod diff;
 mod drive;
 mod explain;
+mod explain_code;
 mod failure;
 mod files;
 mod guest;
@@ -66,6 +67,7 @@ enum Command {
     Trace(trace::Trace),
     Diff(diff::Diff),
     Info(info::Info),
+    Explain(explain_code::Explain),
     Bench(bench::Bench),
     Completions(shell::Completions),
     Man(shell::Man),
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         Command::Trace(trace) => trace.main(),
         Command::Diff(diff) => diff.main(),
         Command::Info(info) => info.main(),
+        Command::Explain(explain) => explain.main(),
         Command::Bench(bench) => bench.main(),
         Command::Completions(completions) => completions.main(),
         Command::Man(man) => man.main(),

@@ -61,7 +61,7 @@ fuzz_target!(|bytes: &[u8]| {
     // Sizes that are allowed and large take only time.
     jit.code_bytes = (word(4) as usize) << (word(3) >> 5 & 3);
     jit.background = flag(0);
-    jit.take_turns = flag(1);
+    jit.alternate_engines = flag(1);
     let mut limits = Limits::default();
     limits.steps = flag(2).then(|| u64::from(word(5) >> (word(3) >> 8 & 31)));
     limits.memory_bytes = flag(3).then(|| u64::from(word(6)));

@@ -74,7 +74,7 @@ fuzz_target!(|bytes: &[u8]| {
     jit.threshold = u16::from(threshold % 32);
     jit.region_instructions = 1 + usize::from(region);
     jit.background = kind & 8 != 0;
-    jit.take_turns = kind & 16 != 0;
+    jit.alternate_engines = kind & 16 != 0;
     let mut limits = Limits::default();
     limits.steps = Some(u64::from(u16::from_le_bytes([steps, steps_high])));
     limits.memory_bytes = Some(u64::from(memory) << 14);

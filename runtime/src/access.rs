@@ -21,37 +21,38 @@ impl Access {
     }
 }
 
-/// What generated code asks the access helper about.
+/// What generated code requests of the access helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Asked {
+pub enum AssistRequest {
     /// One access, at the address that it gives.
     Access(Access),
-    /// A window: the accesses among as many instructions as it gives, from the pc on.
-    Window,
+    /// All accesses of the access group with the number that it gives.
+    AccessGroup,
 }
 
-impl Asked {
-    /// The number by which generated code says it: in the low byte what is asked about, above it the steps of the block
-    /// that are not done yet, `undone`, and above those the `steps` that the slice still has room for.
+impl AssistRequest {
+    /// The number by which generated code makes the request: its kind in the low byte, above it the steps of the block that
+    /// are not done yet, `undone`, and above those the `steps` that generated code may do before its next request.
     pub const fn pack(self, undone: u8, steps: u16) -> u32 {
         let code = match self {
-            Asked::Access(Access::Fetch) => 0,
-            Asked::Access(Access::Load(bytes)) => bytes,
-            Asked::Access(Access::Store(bytes)) => bytes | 8,
-            Asked::Window => 16,
+            AssistRequest::Access(Access::Fetch) => 0,
+            AssistRequest::Access(Access::Load(bytes)) => bytes,
+            AssistRequest::Access(Access::Store(bytes)) => bytes | 8,
+            AssistRequest::AccessGroup => 16,
         };
         code | (undone as u32) << 8 | (steps as u32) << 16
     }
 
-    /// The inverse of [`Asked::pack`].
-    pub const fn unpack(packed: u32) -> (Asked, u8, u16) {
-        let asked = match packed & 0xff {
-            0 => Asked::Access(Access::Fetch),
-            code if code & 16 != 0 => Asked::Window,
-            code if code & 8 != 0 => Asked::Access(Access::Store(code & 7)),
-            code => Asked::Access(Access::Load(code & 7)),
+    /// The inverse of [`AssistRequest::pack`]; `None` for what it never gives.
+    pub const fn unpack(packed: u32) -> Option<(AssistRequest, u8, u16)> {
+        let request = match packed & 0xff {
+            0 => AssistRequest::Access(Access::Fetch),
+            bytes @ (1 | 2 | 4) => AssistRequest::Access(Access::Load(bytes)),
+            code @ (9 | 10 | 12) => AssistRequest::Access(Access::Store(code & 7)),
+            16 => AssistRequest::AccessGroup,
+            _ => return None,
         };
-        (asked, (packed >> 8) as u8, (packed >> 16) as u16)
+        Some((request, (packed >> 8) as u8, (packed >> 16) as u16))
     }
 }
 
@@ -60,6 +61,23 @@ impl Asked {
 pub enum Verdict {
     /// Go on where it was.
     Continue,
-    /// Leave native code before the step that asked; the context then holds the exact state before that step.
+    /// Leave native code before the step that made the request; the context then holds the exact state before that step.
     Stop,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_unpacked_as_they_were_packed_and_nothing_else_is_one() {
+        let accesses = [1, 2, 4].into_iter().flat_map(|bytes| [Access::Load(bytes), Access::Store(bytes)]);
+        let requests = accesses.chain([Access::Fetch]).map(AssistRequest::Access).chain([AssistRequest::AccessGroup]);
+        let requests: Vec<AssistRequest> = requests.collect();
+        for &request in &requests {
+            assert_eq!(AssistRequest::unpack(request.pack(63, 64)), Some((request, 63, 64)));
+        }
+        let known = (0..=0xff).filter(|&code| AssistRequest::unpack(code).is_some()).count();
+        assert_eq!(known, requests.len());
+    }
 }

@@ -7,9 +7,9 @@
 use std::mem::offset_of;
 use std::ptr;
 
-use crate::door;
 use crate::memory::PAGES;
 use crate::row::Row;
+use crate::trampoline;
 
 /// A register as the engines name it: x0..x31, or one of three places for what is no register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,7 +46,7 @@ impl Slot {
 #[repr(C, align(64))]
 pub(crate) struct VmContext {
     /// The host's side of the assists, for the time of one `enter`.
-    pub(crate) host: *mut door::Host<'static>,
+    pub(crate) host: *mut trampoline::Host<'static>,
     /// Entry points by pc; see `DispatchTable`.
     pub(crate) dispatch: *const u8,
     /// First byte of the code memory that the dispatch table's offsets count from.
@@ -65,9 +65,9 @@ pub(crate) struct VmContext {
     pub(crate) verdict: u32,
     /// Address of the next instruction.
     pub(crate) pc: u32,
-    /// What an assist is asked: an address or a number of instructions, and a code or a number of steps.
-    pub(crate) asked_about: u32,
-    pub(crate) asked: u32,
+    /// The request of an assist: an address or the number of an access group, and a code or a number of steps.
+    pub(crate) assist_subject: u32,
+    pub(crate) assist_request: u32,
     /// Transfers from one region to another since the counter was last taken.
     pub(crate) transfers: u64,
     /// Addresses that the last of them went to, and the one before it.
@@ -120,10 +120,10 @@ pub mod layout {
     pub const VERDICT: i32 = field(offset_of!(VmContext, verdict));
     /// u32: address of the next instruction.
     pub const PC: i32 = field(offset_of!(VmContext, pc));
-    /// u32: the address that the access helper is asked about, or the instructions of a window.
-    pub const ASKED_ABOUT: i32 = field(offset_of!(VmContext, asked_about));
-    /// u32: for the access helper, what [`Asked::pack`](crate::Asked::pack) makes; for the refill helper, steps.
-    pub const ASKED: i32 = field(offset_of!(VmContext, asked));
+    /// u32: the address that a request of the access helper is about, or the number of an access group.
+    pub const ASSIST_SUBJECT: i32 = field(offset_of!(VmContext, assist_subject));
+    /// u32: for the access helper, what [`AssistRequest::pack`](crate::AssistRequest::pack) makes; for the refill helper, steps.
+    pub const ASSIST_REQUEST: i32 = field(offset_of!(VmContext, assist_request));
     /// u64: counter of transfers between regions.
     pub const TRANSFERS: i32 = field(offset_of!(VmContext, transfers));
     /// Two u32: addresses that the last transfer went to, and the one before it.
@@ -175,14 +175,14 @@ impl VmContext {
             code_base: ptr::null(),
             access_stub: ptr::null(),
             refill_stub: ptr::null(),
-            access_helper: door::access_helper,
-            refill_helper: door::refill_helper,
+            access_helper: trampoline::access_helper,
+            refill_helper: trampoline::refill_helper,
             progress: 0,
             progress_limit: 0,
             verdict: 0,
             pc: 0,
-            asked_about: 0,
-            asked: 0,
+            assist_subject: 0,
+            assist_request: 0,
             transfers: 0,
             transfer_pcs: [0; 2],
             jump_pc: 0,

@@ -128,7 +128,7 @@ impl<'vm> HartState<'vm> {
         std::array::from_fn(|number| self.register(Slot::x(number as u8)))
     }
 
-    // Memory. Any address is valid; whether the guest may is asked beforehand.
+    // Memory. Any address is valid; whether the guest may is checked beforehand.
 
     /// The aligned word that holds `address`.
     #[inline(always)]
@@ -248,16 +248,24 @@ impl<'vm> HartState<'vm> {
         context.progress_limit = context.progress_limit.saturating_sub(paid);
     }
 
-    /// What generated code asks about, and what it asks.
-    pub(crate) fn asked(&self) -> (u32, u32) {
-        (self.context().asked_about, self.context().asked)
+    /// What the request of generated code is about, and the request itself.
+    pub(crate) fn assist_request(&self) -> (u32, u32) {
+        (self.context().assist_subject, self.context().assist_request)
     }
 
-    /// Takes back `steps` steps that generated code has counted but not done.
-    pub(crate) fn take_back(&mut self, steps: u32) {
-        let undone = steps as u64 * self.progress_unit().size();
-        let context = self.context_mut();
-        context.progress = context.progress.saturating_sub(undone);
+    /// Takes back `steps` steps that generated code has counted but not done; whether there were as many.
+    #[must_use]
+    pub(crate) fn take_back(&mut self, steps: u32) -> bool {
+        let unit = self.progress_unit();
+        let counted = match unit {
+            ProgressUnit::Step => self.context().progress,
+            ProgressUnit::Row => self.row_count() as u64,
+        };
+        let is_counted = u64::from(steps) <= counted;
+        if is_counted {
+            self.context_mut().progress -= u64::from(steps) * unit.size();
+        }
+        is_counted
     }
 
     /// From now on writes rows from `start` to `end`, or none if `end` is 0. Ends the slice.

@@ -1,5 +1,5 @@
 //! What generated code touches while it runs: the hart's context, guest memory, row buffer, dispatch table, code
-//! memory, and the door between Rust and generated code; and, for its vector instructions, the hash of memory images.
+//! memory, and the trampoline between Rust and generated code; and, for its vector instructions, the hash of memory images.
 //!
 //! All unsafe code of Tachy lives here, behind safe functions, but for [`CodeMemory::new`] and [`CodeMemory::publish`]: whoever
 //! calls them vouches for the code handed over. This crate must not know any instruction, any machine, or how code is made.
@@ -22,26 +22,26 @@ mod buffer;
 mod code;
 mod context;
 mod dispatch;
-mod door;
 mod hart;
 mod map;
 mod memory;
 pub mod poseidon2;
 mod process;
 mod row;
+mod trampoline;
 mod vm;
 
-pub use access::{Access, Asked, Verdict};
+pub use access::{Access, AssistRequest, Verdict};
 pub use beside::{Beside, beside};
 pub use code::{CodeError, CodeMemory, Function, StubCode};
 pub use context::{Slot, layout};
 pub use dispatch::Entry;
-pub use door::{Assist, EnterError, Left, enter};
 pub use hart::{BetweenSlices, HartState, ProgressUnit, Stepping};
 pub use map::{MapError, MemoryLimit};
 pub use memory::{PAGE_BYTES, PAGES, PageContent, PageState, page_of};
 pub use process::{ProcessLocal, ProcessNumber};
 pub use row::{ROW_BYTES, Row};
+pub use trampoline::{Assist, EnterError, Left, enter};
 pub use vm::{Interpret, Vm};
 
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]

@@ -18,8 +18,15 @@ pub const fn page_of(address: u32) -> u32 {
     address / PAGE_BYTES
 }
 
-/// One byte per guest page. The low four bits are the engines': what may happen there without asking. The high four
-/// bits are the machine's own, for whatever rules it keeps.
+/// One byte per guest page. The low four bits are the engines': what may happen there without help. The high four bits
+/// are the machine's own, for whatever rules it keeps.
+///
+/// ```text
+///   unknown --- access: the machine's rules allow it, and it is paid for ---> READ, WRITE or FETCH is set
+///   FETCH   --- a word is decoded or translated -----------------------------> CODE is set, WRITE is cleared
+///   CODE    --- a store: the word is forgotten, its regions lose their entries, and the store is done
+///   any     --- the machine withdraws it, as R0VM does at a segment's end ---> the bits are cleared
+/// ```
 ///
 /// An access whose bit is missing takes the slow path, which knows the machine's rules and may set the bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -61,6 +61,7 @@ pub(crate) struct Bare {
 impl Machine for Bare {
     const KIND: MachineKind = MachineKind::Bare;
     const VARIANT: Variant = Variant::Standard;
+    const MODES: &'static [&'static str] = &["bare"];
     const RULES: &'static [Rules] = &[Rules::STANDARD];
     const REPLAY: ReplayRules = ReplayRules::STANDARD;
     const COUNTS_CYCLES: bool = false;

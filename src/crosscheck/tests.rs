@@ -71,7 +71,7 @@ fn hart<'env>(program: &Program, env: GuestStreams<'env>, jit: Option<JitOptions
         machine,
         ExecutionContext::new(env, budget),
         caches,
-        Options { buffer_rows: BUFFER_ROWS, take_turns: false, regrow_steps: 0 },
+        Options { buffer_rows: BUFFER_ROWS, alternate_engines: false, merge_interval_steps: 0 },
     ))
 }
 

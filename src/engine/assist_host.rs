@@ -5,7 +5,7 @@ use tachy_runtime::{Access, Assist, BetweenSlices, HartState, PageState, Process
 
 use super::{Control, Ended, Stats, next_slice};
 use crate::interpreter::DecodedPages;
-use crate::jit::{Hops, Natives, Reached, region_and_index};
+use crate::jit::{Reached, RegionTransitions, SessionCode, region_and_index};
 use crate::machine::{Context, Machine};
 
 /// The engine's side of native code's questions.
@@ -13,33 +13,33 @@ pub(super) struct AssistHost<'a, 'env, 'control, M: Machine> {
     pub(super) machine: &'a mut M,
     pub(super) context: &'a mut Context<'env, M>,
     pub(super) pages: &'a mut DecodedPages,
-    pub(super) native: &'a Natives,
-    pub(super) hops: &'a mut Hops,
+    pub(super) native: &'a SessionCode,
+    pub(super) transitions: &'a mut RegionTransitions,
     pub(super) control: &'a mut Control<'control>,
     pub(super) stats: &'a mut Stats,
     /// The process that entered native code.
     pub(super) process: ProcessNumber,
     /// Whether a slice was opened for native code since it was entered.
     pub(super) granted: bool,
-    /// The region that native code left for to be grown anew, by its entry.
-    pub(super) regrow: Option<u32>,
+    /// The region that native code left for to be merged with others, by its entry.
+    pub(super) merge: Option<u32>,
     /// Why the run must end, if native code was told so.
     pub(super) ended: Option<Ended>,
 }
 
 impl<M: Machine> AssistHost<'_, '_, '_, M> {
-    /// Whether regions are gone between too often, and one of the last two can be grown anew.
-    fn wants_regrowth(&mut self, vm: &HartState<'_>) -> bool {
+    /// Whether regions are gone between too often, and one of the last two can be merged with others.
+    fn wants_merge(&mut self, vm: &HartState<'_>) -> bool {
         // Those that entered native code are none from region to region.
         let transfers = (self.stats.transfers + vm.transfers()).saturating_sub(self.stats.entries + 1);
         // Where there is no room or no credit for it, that is no reason to look more rarely.
-        if self.hops.are_frequent(vm.steps(), transfers) && self.native.can_translate(vm.steps()) {
-            self.regrow = vm.transfer_pcs().into_iter().find(|&pc| self.native.may_regrow(pc));
-            if self.regrow.is_none() {
-                self.hops.tire();
+        if self.transitions.are_frequent(vm.steps(), transfers) && self.native.can_translate(vm.steps()) {
+            self.merge = vm.transfer_pcs().into_iter().find(|&pc| self.native.may_merge(pc));
+            if self.merge.is_none() {
+                self.transitions.tire();
             }
         }
-        self.regrow.is_some()
+        self.merge.is_some()
     }
 
     /// Whether native code may do these accesses: all of them or none.
@@ -91,7 +91,7 @@ impl<M: Machine> Assist for AssistHost<'_, '_, '_, M> {
         self.grant(vm, &[Reached { ahead: 0, register: 0, offset: address, access }], steps)
     }
 
-    fn window(&mut self, vm: &mut HartState<'_>, group: u32, steps: u32) -> Verdict {
+    fn access_group(&mut self, vm: &mut HartState<'_>, group: u32, steps: u32) -> Verdict {
         let (region, index) = region_and_index(group);
         let groups = self.native.groups(region);
         match groups.as_ref().and_then(|groups| groups.get(index)) {
@@ -106,18 +106,18 @@ impl<M: Machine> Assist for AssistHost<'_, '_, '_, M> {
 
     fn refill(&mut self, vm: &mut BetweenSlices<'_>, steps: u32) -> Verdict {
         self.stats.refill_assists += 1;
-        if self.control.take_turns && std::mem::replace(&mut self.granted, true) {
+        if self.control.alternate_engines && std::mem::replace(&mut self.granted, true) {
             return Verdict::Stop;
         }
         let opened = next_slice(vm, self.machine, self.context, self.control);
-        if self.control.take_turns && opened.is_ok() {
+        if self.control.alternate_engines && opened.is_ok() {
             vm.open_slice(vm.slice_left().min(steps as u64));
         }
         // In a child of a fork, native code of the parent's is left at once.
         let is_child = self.process != ProcessNumber::current();
         match opened {
             // Native code must not be in the middle of a region when page states change under it.
-            Ok(false) if vm.slice_left() >= steps as u64 && !is_child && !self.wants_regrowth(vm) => Verdict::Continue,
+            Ok(false) if vm.slice_left() >= steps as u64 && !is_child && !self.wants_merge(vm) => Verdict::Continue,
             Ok(_) => Verdict::Stop,
             Err(ended) => {
                 self.ended = Some(ended);

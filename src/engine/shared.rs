@@ -11,14 +11,14 @@ use tachy_runtime::{HartState, ProcessLocal};
 
 use super::{Ended, Hart};
 use crate::interpreter::DecodedPages;
-use crate::jit::{Caches, Natives};
+use crate::jit::{Caches, SessionCode};
 use crate::machine::{Machine, Surroundings};
 use crate::trace::Level;
 
 /// See the module.
 pub(super) struct Shared {
     pub(super) pages: DecodedPages,
-    pub(super) native: Option<Natives>,
+    pub(super) native: Option<SessionCode>,
     /// Compiled code, or none: the interpreter alone.
     caches: Option<Arc<Caches>>,
 }
@@ -27,7 +27,7 @@ impl Shared {
     /// Of a hart that has done nothing yet.
     pub(super) fn new<M: Machine>(caches: Option<Arc<Caches>>, vm: &mut HartState<'_>) -> Shared {
         let pages = decoded_pages::<M>(caches.as_deref());
-        let native = caches.clone().map(|caches| Natives::new(caches, Level::Off, vm, &pages));
+        let native = caches.clone().map(|caches| SessionCode::new(caches, Level::Off, vm, &pages));
         Shared { pages, native, caches }
     }
 
@@ -61,6 +61,6 @@ impl<M: Machine> Hart<'_, M> {
 }
 
 fn decoded_pages<M: Machine>(caches: Option<&Caches>) -> DecodedPages {
-    let past = caches.and_then(Caches::past);
-    DecodedPages::new(M::VARIANT, M::RULES, past, caches.map_or(0, Caches::threshold))
+    let profile = caches.and_then(Caches::profile);
+    DecodedPages::new(M::VARIANT, M::RULES, profile, caches.map_or(0, Caches::threshold))
 }

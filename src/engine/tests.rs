@@ -18,7 +18,7 @@ fn a_broken_session_is_refused() {
     let program = Program::from_segments(0x1_0000, vec![segment]).unwrap();
     let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), GuestStreams::from(Settings::default()));
     let machine = Bare::boot(&program, &env, &mut vm.state(), &mut budget).unwrap();
-    let options = Options { buffer_rows: 256, take_turns: false, regrow_steps: 0 };
+    let options = Options { buffer_rows: 256, alternate_engines: false, merge_interval_steps: 0 };
     let mut hart = Hart::<Bare>::new(vm, machine, ExecutionContext::new(env, budget), None, options);
     let (limits, cancel, mut sink) = (Limits::default(), CancelHandle::default(), NullSink::off());
     assert!(matches!(hart.run(5, &limits, &cancel, &mut sink), Ok(Status::Reached)));
@@ -43,7 +43,7 @@ fn hart() -> Hart<'static, Bare> {
     let (mut vm, mut budget, env) = (Vm::new().unwrap(), Budget::default(), GuestStreams::from(Settings::default()));
     let machine = Bare::boot(&program, &env, &mut vm.state(), &mut budget).unwrap();
     let caches = Caches::new(&JitOptions::eager(), Bare::RULES, &program);
-    let options = Options { buffer_rows: 256, take_turns: false, regrow_steps: 0 };
+    let options = Options { buffer_rows: 256, alternate_engines: false, merge_interval_steps: 0 };
     Hart::<Bare>::new(vm, machine, ExecutionContext::new(env, budget), Some(caches.into()), options)
 }
 
@@ -64,7 +64,7 @@ fn native_code_of_another_level_is_an_error() {
         let mut control = Control {
             stop_step: 2000,
             slice_steps: 100,
-            take_turns: false,
+            alternate_engines: false,
             deadline: None,
             cancel: &cancel,
             sink: &mut sink,

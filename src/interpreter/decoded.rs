@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tachy_runtime::{HartState, PAGES, PageState, Slot, page_of};
 
-use super::past::{PAGE_SLOTS, Past, Ran};
+use super::profile::{PAGE_SLOTS, Profile, Ran};
 use crate::decode::decode;
 use crate::isa::{Class, Op, Variant};
 use crate::rules::Rules;
@@ -58,11 +58,11 @@ pub(crate) struct DecodedPages {
     /// is held. One flat table would be 16 MiB, which an allocator that recycles has to clear for each session.
     index: Vec<Option<Box<[u32; CHUNK_PAGES]>>>,
     slots: Vec<Decoded>,
-    heat: Vec<u16>,
+    hotness: Vec<u16>,
     /// How many pages are held.
     held: usize,
     /// What earlier sessions found, and of each held page what ran in them.
-    past: Option<Arc<Past>>,
+    profile: Option<Arc<Profile>>,
     /// From this count on somebody waits for the next power of two: where earlier sessions counted as far, the count goes on
     /// just before one.
     threshold: u16,
@@ -74,13 +74,18 @@ pub(crate) struct DecodedPages {
 pub(crate) struct Held(usize);
 
 impl DecodedPages {
-    /// Nothing decoded yet. What is found out about `past`'s program is added to it in the end. From `threshold` on somebody
+    /// Nothing decoded yet. What is found out about `profile`'s program is added to it in the end. From `threshold` on somebody
     /// looks at counts that are powers of two.
-    pub(crate) fn new(variant: Variant, rules: &[Rules], past: Option<Arc<Past>>, threshold: u16) -> DecodedPages {
+    pub(crate) fn new(
+        variant: Variant,
+        rules: &[Rules],
+        profile: Option<Arc<Profile>>,
+        threshold: u16,
+    ) -> DecodedPages {
         let index = (0..PAGES as usize / CHUNK_PAGES).map(|_| None).collect();
         let writes = rules.iter().fold(PageState::default(), |writes, rules| writes.with(rules.write));
-        let (slots, heat, held, ran) = Default::default();
-        DecodedPages { variant, writes, index, slots, heat, held, past, threshold, ran }
+        let (slots, hotness, held, ran) = Default::default();
+        DecodedPages { variant, writes, index, slots, hotness, held, profile, threshold, ran }
     }
 
     /// The page of `pc`, held from now on.
@@ -107,16 +112,16 @@ impl DecodedPages {
             self.held = 0;
             self.ran.clear();
             self.slots.clear();
-            self.heat.clear();
+            self.hotness.clear();
         }
         let first = self.slots.len();
         self.slots.resize(first + PAGE_SLOTS, UNKNOWN);
-        self.heat.resize(first + PAGE_SLOTS, 0);
-        if let Some(past) = &self.past {
-            let heat = &mut self.heat[first..];
-            self.ran.push(past.recall(page, heat));
-            for heat in heat.iter_mut().filter(|heat| **heat >= self.threshold.max(1)) {
-                *heat = u16::MAX >> 1 >> (*heat).min(u16::MAX >> 1).leading_zeros().saturating_sub(1);
+        self.hotness.resize(first + PAGE_SLOTS, 0);
+        if let Some(profile) = &self.profile {
+            let hotness = &mut self.hotness[first..];
+            self.ran.push(profile.recall(page, hotness));
+            for hotness in hotness.iter_mut().filter(|hotness| **hotness >= self.threshold.max(1)) {
+                *hotness = u16::MAX >> 1 >> (*hotness).min(u16::MAX >> 1).leading_zeros().saturating_sub(1);
             }
         }
         self.held += 1;
@@ -182,7 +187,7 @@ impl DecodedPages {
 
     /// Leaves what was found out about the held pages to later sessions.
     fn remember(&self) {
-        let Some(past) = &self.past else { return };
+        let Some(profile) = &self.profile else { return };
         let mut pages = vec![0; self.held];
         for (chunk, places) in self.index.iter().enumerate() {
             for (entry, place) in places.iter().flat_map(|places| places.iter().enumerate()) {
@@ -191,13 +196,13 @@ impl DecodedPages {
                 }
             }
         }
-        let slots = self.slots.chunks(PAGE_SLOTS).zip(self.heat.chunks(PAGE_SLOTS)).zip(&self.ran);
-        past.keep(pages.into_iter().zip(slots).map(|(page, ((slots, heat), ran))| {
+        let slots = self.slots.chunks(PAGE_SLOTS).zip(self.hotness.chunks(PAGE_SLOTS)).zip(&self.ran);
+        profile.keep(pages.into_iter().zip(slots).map(|(page, ((slots, hotness), ran))| {
             let mut ran = *ran;
             for (slot, decoded) in slots.iter().enumerate() {
                 ran[slot / 64] |= ((decoded.code != Code::Unknown) as u64) << (slot % 64);
             }
-            (page, heat, ran)
+            (page, hotness, ran)
         }));
     }
 
@@ -205,13 +210,13 @@ impl DecodedPages {
     /// largest count comes 32,768, so that who looks at powers of two looks again.
     #[inline(always)]
     pub(crate) fn count(&mut self, held: Held, pc: u32) -> u16 {
-        let heat = &mut self.heat[held.0 + slot_of(pc)];
-        *heat = match *heat {
+        let hotness = &mut self.hotness[held.0 + slot_of(pc)];
+        *hotness = match *hotness {
             ENTERED => ENTERED,
             LARGEST => 1 << 15,
             less => less + 1,
         };
-        *heat
+        *hotness
     }
 
     /// As [`DecodedPages::count`], whose page need not be held.
@@ -221,14 +226,14 @@ impl DecodedPages {
     }
 
     /// How often control came to `pc`, as far as it was counted.
-    pub(crate) fn heat_so_far(&self, pc: u32) -> u16 {
-        self.find(pc).map_or(0, |slot| self.heat[slot])
+    pub(crate) fn hotness(&self, pc: u32) -> u16 {
+        self.find(pc).map_or(0, |slot| self.hotness[slot])
     }
 
     /// Sets how often control came to `pc`, as far as its page is held.
-    pub(crate) fn set_heat(&mut self, pc: u32, heat: u16) {
+    pub(crate) fn set_hotness(&mut self, pc: u32, hotness: u16) {
         if let Some(slot) = self.find(pc) {
-            self.heat[slot] = heat;
+            self.hotness[slot] = hotness;
         }
     }
 

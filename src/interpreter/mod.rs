@@ -5,13 +5,13 @@
 //! exists: a [`Tier`] watches where control goes and which code is written.
 
 mod decoded;
-mod past;
+mod profile;
 
 use tachy_runtime::{Access, HartState, PageState, Row, Slot, Stepping, page_of};
 
 use decoded::{Code, Decoded};
 pub(crate) use decoded::{DecodedPages, ENTERED, Held};
-pub(crate) use past::Past;
+pub(crate) use profile::Profile;
 
 use crate::error::Cause;
 use crate::isa::{Class, Op};
@@ -22,7 +22,7 @@ use crate::rules::Rules;
 pub(crate) trait Tier {
     /// Control came to `pc`, in the page `held`, by a jump, a taken branch or a fall into another page. True ends the
     /// interpretation there.
-    fn arrive(&mut self, pages: &mut DecodedPages, held: Held, pc: u32) -> bool;
+    fn block_entered(&mut self, pages: &mut DecodedPages, held: Held, pc: u32) -> bool;
 
     /// An indirect jump that is neither call nor return went from `from` to `to`.
     fn jumped(&mut self, from: u32, to: u32);
@@ -36,7 +36,7 @@ pub(crate) struct NoTier;
 
 impl Tier for NoTier {
     #[inline(always)]
-    fn arrive(&mut self, _: &mut DecodedPages, _: Held, _: u32) -> bool {
+    fn block_entered(&mut self, _: &mut DecodedPages, _: Held, _: u32) -> bool {
         false
     }
 
@@ -106,7 +106,7 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
                     tier.jumped(from, pc);
                 }
                 let there = if page_of(pc) == page_of(from) { held } else { pages.hold(pc) };
-                if tier.arrive(pages, there, pc) {
+                if tier.block_entered(pages, there, pc) {
                     vm.set_pc(pc);
                     return Leave::Arrived;
                 }

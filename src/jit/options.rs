@@ -1,40 +1,39 @@
-//! How native code is made; nothing here changes what a program does.
+//! Options of the JIT. None of them changes what a program computes.
 
-use super::registry::Growth;
+use super::analysis::merging::Purpose;
 use crate::error::Error;
 
-/// When code is translated, how much at once, and how much of it is kept.
+/// Options of the JIT: when it compiles code, how much at once, and how much it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JitOptions {
-    /// Control must come to an address this often before the code there is translated, up to 32,768 times; 0 and 1 translate
-    /// at first sight. Each time that code memory was full it doubles, up to the same.
+    /// How often control must come to an address before the code there is compiled: 0 to 32,768. 0 and 1 compile code when
+    /// it first runs. The threshold doubles each time that code memory is full, up to 32,768.
     pub threshold: u16,
-    /// Guest instructions in one region, at the most: 1 to 2,000. Four times as many in one that is grown anew.
+    /// Maximum number of guest instructions in one region: 1 to 2,000. A merged region may have four times as many.
     pub region_instructions: usize,
-    /// Steps after which a session looks how often native code goes from region to region; where that is often, the region
-    /// it goes to is grown anew, over what is in others. 0: never; 1 to 1,023 count as 1,024, since native code has to ask
-    /// each time.
-    pub regrow_steps: u32,
-    /// Bytes of machine code kept; when they are full, all is dropped and made anew as needed. At least 1 MiB.
+    /// Steps between two checks of how often native code goes from one region to another. Regions that it goes between often
+    /// are merged into one. 0 turns merging off; 1 to 1,023 count as 1,024, because each check interrupts native code.
+    pub merge_interval_steps: u32,
+    /// Bytes of machine code to keep, 1 MiB to 2 GiB. When they are full, all code is dropped and recompiled as needed.
     pub code_bytes: usize,
-    /// Translate on a thread of the executor's own, while sessions interpret on. Otherwise each session translates what
-    /// it needs and waits for it, and how it ran is as reproducible as what it computed.
+    /// Compile on a background thread of the executor while sessions keep interpreting. If this is off, each session compiles
+    /// what it needs and waits for it, so that its counters are as reproducible as its results.
     pub background: bool,
-    /// Translate no more than the session's steps have paid for, so that no program takes much more processor time than
-    /// the interpreter would, on all threads together. Otherwise everything that is hot is translated.
+    /// Compile only as much as the session's steps have paid for, so that no program takes much more processor time, on all
+    /// threads together, than the interpreter would. If this is off, everything hot is compiled.
     pub paid_by_steps: bool,
-    /// Name generated code for Linux's perf in `/tmp/perf-PID.map`.
+    /// Write the names of generated functions to `/tmp/perf-PID.map` for Linux's perf.
     pub perf_map: bool,
-    /// Leave native code after each block for the interpreter to go on to the next: slow, and a hard test of both acting
-    /// on one state.
-    pub take_turns: bool,
+    /// Alternate between native code and the interpreter at every block. This is slow, and tests that both engines act on one
+    /// state.
+    pub alternate_engines: bool,
 }
 
-/// The fewest steps between two looks, each of which costs about as much as a hundred steps of native code.
-const REGROW_STEPS_MIN: u32 = 1 << 10;
+/// Minimum number of steps between two checks, each of which costs about as much as a hundred steps of native code.
+const MERGE_INTERVAL_STEPS_MIN: u32 = 1 << 10;
 
-/// The largest threshold: counts that go on behind their largest do so from here.
+/// The largest threshold. A count that overflows goes on from here.
 const THRESHOLD_MAX: u16 = 1 << 15;
 
 impl Default for JitOptions {
@@ -42,18 +41,18 @@ impl Default for JitOptions {
         JitOptions {
             threshold: 200,
             region_instructions: 256,
-            regrow_steps: 1 << 20,
+            merge_interval_steps: 1 << 20,
             code_bytes: 64 << 20,
             background: true,
             paid_by_steps: true,
             perf_map: false,
-            take_turns: false,
+            alternate_engines: false,
         }
     }
 }
 
 impl JitOptions {
-    /// Everything translated at first sight, and waited for: for tests, and to see what translation costs.
+    /// Compiles all code when it first runs, and waits for it: for tests, and to measure what compilation costs.
     pub fn eager() -> JitOptions {
         JitOptions { threshold: 0, background: false, paid_by_steps: false, ..JitOptions::default() }
     }
@@ -69,17 +68,17 @@ impl JitOptions {
 
     /// Steps between two looks at how often native code goes from region to region; 0: never.
     pub(crate) fn steps_between_looks(&self) -> u32 {
-        match self.regrow_steps {
+        match self.merge_interval_steps {
             0 => 0,
-            steps => steps.max(REGROW_STEPS_MIN),
+            steps => steps.max(MERGE_INTERVAL_STEPS_MIN),
         }
     }
 
     /// Guest instructions in a region that is made for this reason, at the most.
-    pub(super) fn cap_of(&self, growth: Growth) -> usize {
-        match growth {
-            Growth::New => self.region_instructions,
-            Growth::Anew => 4 * self.region_instructions,
+    pub(super) fn cap_of(&self, purpose: Purpose) -> usize {
+        match purpose {
+            Purpose::New => self.region_instructions,
+            Purpose::Merge => 4 * self.region_instructions,
         }
     }
 

@@ -94,6 +94,9 @@ pub(crate) trait Machine: Sized + Send + 'static {
     /// The column of the instruction table that holds here.
     const VARIANT: Variant;
 
+    /// The names of its modes, the least privileged first.
+    const MODES: &'static [&'static str];
+
     /// The rules of each of its modes.
     const RULES: &'static [Rules];
 

@@ -185,7 +185,7 @@ fn stats_go_to_stderr() {
         assert_eq!(code, Some(0), "{command}: {stderr}");
         assert_eq!(stdout.lines().count(), 1, "{command}: {stdout}");
         for name in
-            "steps interpreted regions recompiled compile in code entries transfers deopts assists refills ecalls pages"
+            "steps interpreted regions merged refused compile in code entries transfers deopts assists refills ecalls pages"
                 .split(' ')
         {
             assert!(stderr.lines().any(|line| line.starts_with(name)), "{command}: {name} in {stderr}");

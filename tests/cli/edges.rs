@@ -351,6 +351,7 @@ fn help_tells_of_its_own_command_alone() {
         ("trace", ["70", "71", "72", "73", "130", "sink", "difference"], ["contender", "ended", "broken"]),
         ("diff", ["0", "65", "70", "74", "130", "trap", "step-limit"], ["71", "73", "difference"]),
         ("info", ["0", "64", "65", "66", "74", "141", "0"], ["73", "143", "trap"]),
+        ("explain", ["0", "64", "65", "66", "70", "74", "141"], ["73", "143", "trap"]),
         ("bench", ["69", "70", "71", "73", "130", "contender", "host"], ["cycle-limit", "step-limit", "sink"]),
         ("man", ["Write", "Usage:", "Examples:", "tachy", "<DIR>", "Options:", "-h,"], ["74", "trap", "usage"]),
     ] {

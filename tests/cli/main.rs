@@ -8,6 +8,7 @@ mod bench;
 mod commands;
 mod edges;
 mod environment;
+mod explain;
 mod formats;
 mod hints;
 mod messages;

@@ -15,9 +15,9 @@ pub const DATA: u32 = 0x4_0000;
 pub fn setups() -> [Setup; 4] {
     [
         Setup::eager(),
-        Setup::jit(JitOptions::default()).threshold(30).background(false).regrow_steps(300),
+        Setup::jit(JitOptions::default()).threshold(30).background(false).merge_interval_steps(300),
         Setup::jit(JitOptions::default()).threshold(30),
-        Setup::eager().region_instructions(3).buffer_rows(256).regrow_steps(200),
+        Setup::eager().region_instructions(3).buffer_rows(256).merge_interval_steps(200),
     ]
 }
 

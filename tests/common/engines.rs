@@ -140,9 +140,9 @@ impl Setup {
         self
     }
 
-    pub fn regrow_steps(mut self, steps: u32) -> Setup {
+    pub fn merge_interval_steps(mut self, steps: u32) -> Setup {
         if let Some(jit) = &mut self.jit {
-            jit.regrow_steps = steps;
+            jit.merge_interval_steps = steps;
         }
         self
     }
@@ -173,7 +173,7 @@ impl Setup {
     /// A change of engine at every block.
     pub fn take_turns(mut self) -> Setup {
         if let Some(jit) = &mut self.jit {
-            jit.take_turns = true;
+            jit.alternate_engines = true;
         }
         self
     }

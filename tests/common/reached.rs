@@ -67,7 +67,7 @@ impl Reached {
                 ("access assists", stats.access_assists),
                 ("refill assists", stats.refill_assists),
                 ("regions", stats.regions),
-                ("regions anew", stats.regions_anew),
+                ("regions merged", stats.regions_merged),
                 ("translated instructions", stats.translated_instructions),
                 ("code bytes", stats.code_bytes),
                 ("code flushes", stats.code_flushes),

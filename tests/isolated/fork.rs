@@ -103,7 +103,7 @@ fn children_of_a_busy_process() {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
                     // Everything is translated again by an executor of its own.
-                    assert_eq!(rows(&warm().regrow_steps(300).executor(&case), &case), expected);
+                    assert_eq!(rows(&warm().merge_interval_steps(300).executor(&case), &case), expected);
                     assert_eq!(rows(&executor, &case), expected);
                 }
             });
@@ -192,7 +192,7 @@ impl Sink for Forking {
 
 #[test]
 fn sinks_may_fork() {
-    for setup in [warm().buffer_rows(512).regrow_steps(300), warm().background(false), Setup::interpreter()] {
+    for setup in [warm().buffer_rows(512).merge_interval_steps(300), warm().background(false), Setup::interpreter()] {
         let case = guest("mix", &["2"]);
         let executor = setup.executor(&case);
         let (expected, steps, _) = rows(&executor, &case);

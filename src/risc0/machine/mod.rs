@@ -83,6 +83,7 @@ pub(crate) struct R0vm {
 impl Machine for R0vm {
     const KIND: MachineKind = MachineKind::R0vm;
     const VARIANT: Variant = Variant::R0vm;
+    const MODES: &'static [&'static str] = &["user", "machine"];
     const RULES: &'static [Rules] = &[
         Rules {
             variant: Variant::R0vm,

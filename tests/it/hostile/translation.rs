@@ -166,24 +166,24 @@ fn jumps_to_hundreds_of_places() {
     }
 }
 
-/// Regions that control goes between all the time, more than can become one: what is grown anew has to be earned first.
+/// Regions that control goes between all the time, more than can become one: what is merged has to be earned first.
 #[test]
 fn regions_that_never_come_together() {
     const PLACES: u32 = 1 << 12;
-    const REGROW_STEPS: u32 = 2_000;
+    const MERGE_INTERVAL_STEPS: u32 = 2_000;
     for machine in MACHINES {
         let case = jumps(400_000, PLACES, 4, machine, |asm, number| {
             asm.i(Op::Addi, 5, 5, 1);
             asm.i(Op::Xori, 5, 5, number % 2048);
             asm.i(Op::Addi, 5, 5, 3);
         });
-        let setup = usual().paid_by_steps(false).threshold(20).regrow_steps(REGROW_STEPS);
+        let setup = usual().paid_by_steps(false).threshold(20).merge_interval_steps(MERGE_INTERVAL_STEPS);
         let found = run_alike(&case.program, machine, &setup, Limits::default());
         assert_eq!(found.end, "Exited { code: 0 }");
-        assert!(found.stats.regions_anew > 0, "{:?}", found.stats);
+        assert!(found.stats.regions_merged > 0, "{:?}", found.stats);
         // Once as they get hot, each with the loop that it comes back to, and what was earned since.
         let at_first = u64::from(PLACES) * 4 * 2 + 20;
-        let earned = found.steps * 16 / u64::from(REGROW_STEPS) + 4 * 256;
+        let earned = found.steps * 16 / u64::from(MERGE_INTERVAL_STEPS) + 4 * 256;
         assert!(found.stats.translated_instructions <= at_first + earned, "{:?}", found.stats);
     }
 }
@@ -241,7 +241,7 @@ fn chains_that_are_entered_everywhere() {
         asm.place(end);
         exit(&mut asm, machine);
         let program = case(machine, asm).program;
-        let found = run_alike(&program, machine, &usual().regrow_steps(0), Limits::default());
+        let found = run_alike(&program, machine, &usual().merge_interval_steps(0), Limits::default());
         assert_eq!((&found.end[..], found.steps > 4 * u64::from(LINKS * TIMES)), ("Exited { code: 0 }", true));
         let instructions = u64::from(LINKS) * if by_jumps { 2 } else { 1 } + 100;
         assert_paid(&found, instructions);
@@ -346,7 +346,7 @@ fn code_that_is_written_over_now_and_then() {
         asm.op(Op::Jalr, 0, 15, 0, 0);
         let program = case(machine, asm).program;
         let limits = Limits::none().steps(STEPS);
-        let found = run_alike(&program, machine, &usual().paid_by_steps(false).regrow_steps(0), limits);
+        let found = run_alike(&program, machine, &usual().paid_by_steps(false).merge_interval_steps(0), limits);
         assert!(found.end.starts_with("step-limit"), "{}", found.end);
         assert!(found.stats.invalidations > 3, "it is written over: {:?}", found.stats);
         assert_paid(&found, u64::from(PLACES) + 40);

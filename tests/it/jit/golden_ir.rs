@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use tachy::MachineKind;
 use tachy::decode::{Instruction, encode};
 use tachy::isa::Op;
 use tachy::jit::{self, JitOptions};
@@ -32,10 +33,10 @@ fn cases() -> Vec<(&'static str, Vec<u32>)> {
     ]
 }
 
-fn listing(code: &[u32], level: Level) -> String {
+fn listing(code: &[u32], mode: jit::Mode, level: Level) -> String {
     let segment = Segment::from_words(CODE, code, Permissions::RX);
     let program = Program::from_segments(CODE, vec![segment]).expect("a program");
-    let listing = jit::list(&program, CODE, level, &JitOptions::default()).expect("a translation");
+    let listing = jit::list(&program, CODE, mode, level, &JitOptions::default()).expect("a translation");
     let entries: Vec<String> = listing.entries.iter().map(|pc| format!("{pc:#010x}")).collect();
     // Machine code differs between architectures, the IR does not: sizes are those of x86-64.
     let size = match cfg!(target_arch = "x86_64") {
@@ -43,6 +44,30 @@ fn listing(code: &[u32], level: Level) -> String {
         false => String::new(),
     };
     format!("; {} instructions, entries {}\n{size}{}", listing.instructions, entries.join(" "), listing.ir)
+}
+
+/// A case in a mode.
+struct Translation {
+    /// Of its golden files, which end in the level.
+    name: String,
+    code: Vec<u32>,
+    mode: jit::Mode,
+}
+
+/// Each case in each mode; the names of those for `bare` begin with nothing.
+fn translations() -> Vec<Translation> {
+    let modes: Vec<jit::Mode> =
+        [MachineKind::Bare, MachineKind::R0vm].into_iter().flat_map(MachineKind::modes).collect();
+    let mut translations = Vec::new();
+    for mode in modes {
+        let prefix = match mode.name() {
+            "bare" => String::new(),
+            name => format!("r0vm_{name}."),
+        };
+        let of_mode = |(name, code)| Translation { name: format!("{prefix}{name}"), code, mode };
+        translations.extend(cases().into_iter().map(of_mode));
+    }
+    translations
 }
 
 /// What is the same on every architecture.
@@ -55,10 +80,10 @@ fn ir_and_size_are_as_reviewed() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ir");
     let update = std::env::var_os("TACHY_UPDATE_GOLDEN").is_some();
     let mut differences = Vec::new();
-    for (name, code) in cases() {
+    for Translation { name, code, mode } in translations() {
         for (level, suffix) in [(Level::Off, "off"), (Level::Rows, "rows")] {
             let path = folder.join(format!("{name}.{suffix}.clif"));
-            let found = listing(&code, level);
+            let found = listing(&code, mode, level);
             if update {
                 fs::create_dir_all(&folder).and_then(|()| fs::write(&path, &found)).expect("golden files are writable");
             }
@@ -84,9 +109,9 @@ fn ir_and_size_are_as_reviewed() {
 /// the base, the row cursor or a value loaded from the context; no constant in it is an address of the host.
 #[test]
 fn no_constant_is_a_host_address() {
-    for (name, code) in cases() {
+    for Translation { name, code, mode } in translations() {
         for level in [Level::Off, Level::Rows] {
-            for line in listing(&code, level).lines() {
+            for line in listing(&code, mode, level).lines() {
                 // With rows, pc and word of an instruction share a 64-bit constant; all others are small.
                 let Some((_, constant)) = line.split_once("= iconst.i64 ") else { continue };
                 let digits = constant.split(' ').next().unwrap_or_default().replace('_', "");

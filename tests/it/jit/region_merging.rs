@@ -1,4 +1,4 @@
-//! Regions that are grown anew, since control went from one to the other all the time: fewer transfers, the same rows.
+//! Region merging: where control goes from region to region all the time, they become one. Fewer transfers, the same rows.
 //! Translated on the spot, so that what happens is the same each time.
 
 use crate::common::assembler::Assembler;
@@ -26,9 +26,9 @@ fn case(asm: Assembler, permissions: Permissions) -> Case {
     Case::new(Program::from_segments(CODE, vec![segment]).expect("a test's own program"))
 }
 
-/// Regions are made of what is hot at once and, after so many steps, anew.
-fn regrown(steps: u32) -> Setup {
-    Setup::eager().threshold(100).regrow_steps(steps)
+/// Regions begin at what is hot, and after so many steps are merged.
+fn merging(steps: u32) -> Setup {
+    Setup::eager().threshold(100).merge_interval_steps(steps)
 }
 
 /// A session to its end: its counters.
@@ -36,14 +36,14 @@ fn run(case: &Case, setup: &Setup) -> Stats {
     setup.executor(case).run(Env::new()).expect("it ends").stats()
 }
 
-/// Runs the case in every way, and compares how often control goes from region to region with and without growth.
+/// Runs the case in every way, and compares how often control goes from region to region with and without merging.
 fn assert_fewer_transfers(what: &str, case: &Case) {
-    let setups: Vec<_> = every_setup().into_iter().chain([regrown(0), regrown(500), regrown(5_000)]).collect();
+    let setups: Vec<_> = every_setup().into_iter().chain([merging(0), merging(500), merging(5_000)]).collect();
     assert_same(what, case, &setups);
-    let (never, soon) = (run(case, &regrown(0)), run(case, &regrown(5_000)));
-    assert_eq!(never.regions_anew, 0, "{what}: {never:?}");
+    let (never, soon) = (run(case, &merging(0)), run(case, &merging(5_000)));
+    assert_eq!(never.regions_merged, 0, "{what}: {never:?}");
     assert!(never.transfers > ROUND_COUNT as u64, "{what}: {never:?}");
-    assert!(soon.regions_anew > 0 && soon.transfers < never.transfers / 4, "{what}: {soon:?}, without {never:?}");
+    assert!(soon.regions_merged > 0 && soon.transfers < never.transfers / 4, "{what}: {soon:?}, without {never:?}");
 }
 
 /// Begins a loop that at first does not go to the label that is returned.
@@ -140,10 +140,10 @@ fn later_sessions_find_it_grown() {
     asm.place(late);
     asm.i(Op::Xori, SUM, SUM, 5);
     asm.jal(0, back);
-    let executor = regrown(1_000).executor(&case(asm, Permissions::RX));
+    let executor = merging(1_000).executor(&case(asm, Permissions::RX));
     let first = executor.run(Env::new()).expect("it ends").stats();
     let second = executor.run(Env::new()).expect("it ends").stats();
-    assert!(first.regions_anew > 0, "{first:?}");
+    assert!(first.regions_merged > 0, "{first:?}");
     assert_eq!(second.regions, 0, "{second:?}");
     assert!(second.transfers < 100, "{second:?}");
 }
@@ -166,15 +166,15 @@ fn rare_transfers_change_nothing() {
     asm.place(function);
     asm.i(Op::Addi, SUM, SUM, 1);
     asm.i(Op::Jalr, 0, LINK, 0);
-    let stats = run(&case(asm, Permissions::RX), &regrown(1_000));
-    assert_eq!(stats.regions_anew, 0, "{stats:?}");
+    let stats = run(&case(asm, Permissions::RX), &merging(1_000));
+    assert_eq!(stats.regions_merged, 0, "{stats:?}");
 }
 
 /// Native code has to ask each time that the session looks, so that it does not look at each step, whatever was asked for.
 #[test]
 fn looks_are_not_too_frequent() {
     for steps in [1, 2, 300] {
-        let mut session = regrown(steps).executor(&endless()).start(Env::new()).expect("it starts");
+        let mut session = merging(steps).executor(&endless()).start(Env::new()).expect("it starts");
         session.run_to(1_000_000, &mut NullSink::off()).expect("it has no end");
         let stats = session.stats();
         assert!(stats.interpreted_steps < 1_000 && stats.refill_assists <= 1_000, "{steps}: {stats:?}");

@@ -1,7 +1,7 @@
 //! What translation may cost: no program takes noticeably more work than the interpreter alone would, whatever it does.
 //!
 //! Work is counted in interpreted steps, by the counters of a session that translates on the spot: what a native step, an
-//! entry into native code, a region and an instruction in it take of them was measured once (`src/jit/payback.rs`).
+//! entry into native code, a region and an instruction in it take of them was measured once (`src/jit/code/price.rs`).
 //! `cargo xtask processor-time` measures the same programs in processor time.
 
 use crate::common::assembler::Assembler;

@@ -35,7 +35,7 @@ impl Setup {
     /// What is hot, in small regions that grow into each other.
     pub fn pieces() -> Setup {
         let mut jit = JitOptions::eager();
-        (jit.threshold, jit.region_instructions, jit.regrow_steps) = (4, 24, 300);
+        (jit.threshold, jit.region_instructions, jit.merge_interval_steps) = (4, 24, 300);
         Setup { engine: Engine::Jit, jit }
     }
 

@@ -1,0 +1,162 @@
+//! What helpers do with answers that are wrong: native code must never be told to go on where it would leave the slice.
+
+use super::*;
+use crate::row::{ROW_BYTES, Row};
+
+/// Answers by these functions.
+struct Answers<A, R>(A, R);
+
+impl<A, R> Assist for Answers<A, R>
+where
+    A: FnMut(&mut HartState<'_>, u32) -> Verdict,
+    R: FnMut(&mut BetweenSlices<'_>, u32) -> Verdict,
+{
+    fn access(&mut self, vm: &mut HartState<'_>, address: u32, _: Access, _: u32) -> Verdict {
+        self.0(vm, address)
+    }
+
+    fn access_group(&mut self, vm: &mut HartState<'_>, group: u32, _: u32) -> Verdict {
+        self.0(vm, group)
+    }
+
+    fn refill(&mut self, vm: &mut BetweenSlices<'_>, steps: u32) -> Verdict {
+        self.1(vm, steps)
+    }
+}
+
+/// Asks as generated code does, by one of the helpers: whether it is told to stop, and whether the answer panicked.
+fn ask(
+    vm: &mut Vm,
+    helper: unsafe extern "C" fn(*mut u8),
+    [subject, request]: [u32; 2],
+    assist: &mut dyn Assist,
+) -> (bool, bool) {
+    let mut host = Host { assist, panic: None, broken: None };
+    let base = vm.base().as_ptr();
+    let context = VmContext::below(base);
+    // SAFETY: as in `enter`: the Vm is borrowed exclusively, and what the pointers lead to is there meanwhile.
+    let verdict = unsafe {
+        (*context).host = (&raw mut host).cast();
+        (*context).assist_subject = subject;
+        (*context).assist_request = request;
+        helper(base);
+        (*context).host = ptr::null_mut();
+        (*context).verdict
+    };
+    (verdict != 0, host.panic.is_some())
+}
+
+fn refill(vm: &mut Vm, steps: u32, answer: impl FnMut(&mut BetweenSlices<'_>, u32) -> Verdict) -> (bool, bool) {
+    ask(vm, refill_helper, [0, steps], &mut Answers(|_: &mut HartState<'_>, _| Verdict::Stop, answer))
+}
+
+fn harts() -> [Vm; 2] {
+    [0, 64].map(|capacity| {
+        let mut vm = Vm::new().expect("there is room");
+        vm.set_row_capacity(capacity).expect("there is room");
+        vm
+    })
+}
+
+#[test]
+fn native_code_goes_on_only_in_a_slice_that_holds_its_steps() {
+    for mut vm in harts() {
+        let opens = |room: u64| {
+            move |vm: &mut BetweenSlices<'_>, _: u32| {
+                vm.open_slice(room);
+                Verdict::Continue
+            }
+        };
+        assert_eq!(refill(&mut vm, 1, |_, _| Verdict::Continue), (true, false), "nothing was opened");
+        assert_eq!(refill(&mut vm, 9, opens(8)), (true, false), "too little was opened");
+        assert_eq!(refill(&mut vm, 8, opens(8)), (false, false));
+        assert_eq!(refill(&mut vm, 8, |_, _| Verdict::Stop), (true, false));
+        let stops = refill(&mut vm, 8, |vm, _| {
+            vm.end_slice();
+            Verdict::Continue
+        });
+        assert_eq!(stops, (true, false), "it was charged");
+        assert_eq!(refill(&mut vm, 8, |_, _| panic!("on purpose")), (true, true));
+    }
+    // More than the buffer has room for.
+    let [_, mut rows] = harts();
+    let opens = |vm: &mut BetweenSlices<'_>, _: u32| {
+        vm.open_slice(u64::MAX);
+        Verdict::Continue
+    };
+    assert_eq!(refill(&mut rows, 65, opens), (true, false));
+    assert_eq!(refill(&mut rows, 64, opens), (false, false));
+}
+
+#[test]
+fn an_access_is_requested_at_its_own_step() {
+    for mut vm in harts() {
+        vm.between_slices().open_slice(10);
+        // A block of seven steps is counted, and the third of them asks.
+        let unit = vm.progress_unit();
+        let context = VmContext::below(vm.base().as_ptr());
+        // SAFETY: the context is the Vm's.
+        unsafe { (*context).progress += 7 * if unit == ProgressUnit::Row { ROW_BYTES as u64 } else { 1 } };
+        assert_eq!(vm.steps(), 7);
+        let request = AssistRequest::Access(Access::Load(4)).pack(5, 5);
+        let mut seen = None;
+        let access = |vm: &mut HartState<'_>, address: u32| {
+            seen = Some((vm.steps(), vm.slice_left(), address));
+            Verdict::Continue
+        };
+        let mut answers = Answers(access, |_: &mut BetweenSlices<'_>, _| Verdict::Stop);
+        assert_eq!(ask(&mut vm, access_helper, [0x1234, request], &mut answers), (false, false));
+        assert_eq!(seen, Some((2, 8, 0x1234)));
+    }
+}
+
+/// Requests that generated code never makes: none of them reaches the engine.
+#[test]
+fn requests_that_make_no_sense_stop_native_code() {
+    for mut vm in harts() {
+        let unknown = 3;
+        // The hart has done no step that could be taken back.
+        let too_early = AssistRequest::Access(Access::Load(4)).pack(1, 1);
+        vm.between_slices().open_slice(10);
+        for request in [unknown, too_early] {
+            let never = |_: &mut HartState<'_>, _| panic!("the engine was called");
+            let mut answers = Answers(never, |_: &mut BetweenSlices<'_>, _| Verdict::Continue);
+            assert_eq!(ask(&mut vm, access_helper, [0x1234, request], &mut answers), (true, false), "{request:#x}");
+            assert_eq!(vm.steps(), 0);
+        }
+    }
+}
+
+/// An interpreter that does one step.
+struct OneStep;
+
+impl crate::vm::Interpret for OneStep {
+    type Output = bool;
+
+    fn run<const ROWS: bool>(self, hart: &mut crate::hart::Stepping<'_, ROWS>) -> bool {
+        hart.count(Row { pc: 4, ..Row::default() });
+        ROWS
+    }
+}
+
+#[test]
+fn rows_are_kept_as_far_as_the_buffer_goes() {
+    let [mut off, mut rows] = harts();
+    assert!(!off.interpret(OneStep) && off.steps() == 1 && off.between_slices().rows().is_empty());
+    for step in 1..=64 {
+        assert!(rows.interpret(OneStep) && rows.steps() == step);
+    }
+    assert_eq!(rows.between_slices().rows(), [Row { pc: 4, ..Row::default() }; 64]);
+    let beyond = catch_unwind(AssertUnwindSafe(|| rows.interpret(OneStep)));
+    assert!(beyond.is_err() && rows.steps() == 64);
+    rows.between_slices().clear_rows();
+    assert!(rows.interpret(OneStep) && rows.steps() == 65 && rows.row_count() == 1);
+    rows.between_slices().open_slice(u64::MAX);
+    assert_eq!(rows.slice_left(), 63);
+    // A buffer in place of another, and none.
+    rows.set_row_capacity(300).expect("there is room");
+    assert!(rows.steps() == 65 && rows.row_count() == 0 && rows.slice_over());
+    assert!(rows.interpret(OneStep) && rows.between_slices().rows().len() == 1);
+    rows.set_row_capacity(0).expect("it takes no room");
+    assert!(!rows.interpret(OneStep) && rows.steps() == 67 && !rows.tracing());
+}

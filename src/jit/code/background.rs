@@ -1,0 +1,136 @@
+//! The background compiler: one thread for all sessions of an executor. The first region that a session requests starts
+//! it, and it ends with the executor and its last session.
+//!
+//! It must not know what it translates for whom: a job brings all of that. What is hottest comes first because sessions
+//! send no more than a few at a time, and the hottest of theirs; the others wait with them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use tachy_runtime::ProcessLocal;
+
+use super::counters::Counters;
+use super::job::{Batch, Compiler, Job};
+
+/// Jobs that may wait: enough to fill a page of code together.
+pub(crate) const QUEUE: usize = 16;
+
+/// The stack of the thread. Said here, because `RUST_MIN_STACK` decides else, and too little ends the process.
+const STACK_BYTES: usize = 2 << 20;
+
+/// The thread, once there is one. A child of a fork has none, whatever it finds here.
+#[derive(Default)]
+pub(crate) struct Background {
+    worker: OnceLock<Option<ProcessLocal<Worker>>>,
+    state: Arc<State>,
+}
+
+struct Worker {
+    /// None once it is told to end.
+    jobs: Option<Sender<(Job, Slot)>>,
+    state: Arc<State>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What both sides look at.
+#[derive(Default)]
+struct State {
+    /// Slots that are taken.
+    waiting: AtomicUsize,
+    ending: AtomicBool,
+}
+
+/// A place in the queue. It is taken before a job is made for it, so that none is made and paid for in vain, and free
+/// again when this is dropped.
+pub(crate) struct Slot(Arc<State>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Background {
+    /// Whether a slot is free just now. Another session may take it.
+    pub(crate) fn has_room(&self) -> bool {
+        self.state.waiting.load(Ordering::Relaxed) < QUEUE
+    }
+
+    /// A place in the queue, if one is free.
+    pub(crate) fn take_slot(&self) -> Option<Slot> {
+        let one_more = |waiting| (waiting < QUEUE).then_some(waiting + 1);
+        let taken = self.state.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.is_ok().then(|| Slot(self.state.clone()))
+    }
+
+    /// Has `job` done some time; gives it back where there is no thread, since the system gives none.
+    pub(crate) fn send(&self, job: Job, slot: Slot) -> Result<(), Box<Job>> {
+        let start = || Worker::start(&self.state).map(ProcessLocal::new);
+        let worker = self.worker.get_or_init(start).as_ref().filter(|worker| !worker.is_foreign());
+        match worker.and_then(|worker| worker.jobs.as_ref()) {
+            Some(jobs) => jobs.send((job, slot)).map_err(|unsent| Box::new(unsent.0.0)),
+            None => Err(Box::new(job)),
+        }
+    }
+}
+
+impl Worker {
+    fn start(state: &Arc<State>) -> Option<Worker> {
+        let (sender, jobs) = channel();
+        let state = state.clone();
+        let seen = state.clone();
+        let builder = thread::Builder::new().name("tachy-compiler".to_owned()).stack_size(STACK_BYTES);
+        let thread = builder.spawn(move || work(&jobs, &seen)).ok()?;
+        Some(Worker { jobs: Some(sender), state, thread: Some(thread) })
+    }
+}
+
+impl Drop for Worker {
+    /// Waits for a translation under way, not for those in the queue.
+    fn drop(&mut self) {
+        self.state.ending.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic over there has been reported there.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(jobs: &Receiver<(Job, Slot)>, state: &State) {
+    let mut compiler = Compiler::new();
+    while let Ok(first) = jobs.recv() {
+        // Whatever goes wrong with a batch, its jobs end their reservations, and the next one is translated.
+        let batch = AssertUnwindSafe(|| work_on_batch(first, jobs, state, &mut compiler));
+        if catch_unwind(batch).is_err() {
+            compiler = Compiler::new();
+        }
+        if state.ending.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+}
+
+/// Translates jobs until they fill a page of code, none waits, or the first of them has waited for long; publishes them.
+fn work_on_batch(first: (Job, Slot), jobs: &Receiver<(Job, Slot)>, state: &State, compiler: &mut Compiler) {
+    let mut batch = Batch::new();
+    let mut next = Some(first);
+    while let Some((job, slot)) = next {
+        // It waits no longer.
+        drop(slot);
+        if state.ending.load(Ordering::Relaxed) {
+            return;
+        }
+        let (started, counters) = (Instant::now(), job.counters.clone());
+        batch.translate(job, compiler);
+        next = if batch.is_due() { None } else { jobs.try_recv().ok() };
+        if next.is_none() {
+            std::mem::replace(&mut batch, Batch::new()).publish();
+        }
+        Counters::add_time(&counters.background_nanos, started.elapsed());
+    }
+}

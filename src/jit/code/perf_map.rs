@@ -1,0 +1,39 @@
+//! Names of generated code for Linux's perf, on request: the file `/tmp/perf-PID.map` that perf looks for.
+//!
+//! A line is start, size, name, the first two in hexadecimal. Source: tools/perf/Documentation/jit-interface.txt.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+
+use tachy_runtime::Function;
+
+use crate::jit::analysis::region::Region;
+use crate::program::Program;
+
+/// Writes names into this process's map.
+pub(crate) struct PerfMap {
+    program: Program,
+}
+
+impl PerfMap {
+    pub(crate) fn new(program: Program) -> PerfMap {
+        PerfMap { program }
+    }
+
+    /// Names a region by the guest function its entry lies in. Failing to is no reason to stop: the map is an extra.
+    pub(crate) fn add(&self, function: Function, code_bytes: usize, region: &Region) {
+        let pc = region.entry;
+        let name = match self.program.symbol_at(pc) {
+            Some((symbol, offset)) => format!("guest {}+{offset:#x}", symbol.demangled()),
+            None => format!("guest {pc:#010x}"),
+        };
+        let path = format!("/tmp/perf-{}.map", std::process::id());
+        let map = OpenOptions::new().create(true).append(true).open(&path);
+        // Everybody may make files in /tmp: a link there would lead to a file that is not for this.
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+        if let (Ok(mut map), true) = (map, is_file) {
+            let line = format!("{:x} {code_bytes:x} {name}\n", function.address());
+            let _ = map.write_all(line.as_bytes());
+        }
+    }
+}

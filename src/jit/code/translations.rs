@@ -1,0 +1,322 @@
+//! What a session knows of its translations: which words they hold, how many words were translated more than once, which
+//! regions are still under way, and which entries to withdraw when a word is written.
+
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Weak};
+
+use foldhash::HashMap;
+use tachy_runtime::page_of;
+
+use crate::jit::analysis::merging::Purpose;
+use crate::jit::analysis::region::Region;
+
+/// Times that code in a page may be written over before it has to wait.
+const REWRITES: u32 = 16;
+/// The longest wait, as a power of two: it then costs about as much as the translation that it puts off.
+const WAIT_LOG_MAX: u32 = 6;
+
+/// Instructions that may be translated again, beside one for each that was new: where control comes to the middle of a
+/// region, what follows is translated once more from there; and what is written over, once more altogether.
+const FREE_REPEATS: u64 = 4096;
+/// Steps that pay for each further one: to interpret them takes about as long.
+const STEPS_PER_REPEAT: u64 = 2048;
+/// Instructions that take as long to translate as what a block takes beside its own.
+const BLOCK: u64 = 4;
+
+/// Regions of a page that are not worth looking whether they were taken back.
+const REGIONS_MIN: usize = 16;
+
+/// What is known of one page with code.
+#[derive(Debug, Clone, Default)]
+struct Page {
+    /// A bit for each translated word.
+    words: [u64; 4],
+    /// And for each that ever was, whatever was written there since.
+    once: [u64; 4],
+    /// Numbers of the regions that hold words of this page, and of some that were taken back: those go when there are
+    /// as many as `regions_max` says.
+    regions: Vec<u32>,
+    regions_max: usize,
+    /// Times that a translated word was written.
+    rewrites: u32,
+    /// Times since the last of them that something here was hot and left to the interpreter.
+    waited: u32,
+}
+
+impl Page {
+    /// Whether it may be translated. Each time that code here is written over makes it wait twice as long, so that a
+    /// program that keeps rewriting itself is interpreted, and one that has done so is not.
+    fn is_settled(&self) -> bool {
+        let late = self.rewrites.saturating_sub(REWRITES).min(WAIT_LOG_MAX);
+        self.rewrites < REWRITES || self.waited >= 1 << late
+    }
+
+    /// Enters the region with this number. Those that are not among `regions` any more go each time that they may have
+    /// become half of all.
+    fn enter(&mut self, number: u32, regions: &Regions) {
+        if self.regions.len() >= self.regions_max {
+            self.regions.retain(|number| regions.contains_key(number));
+            self.regions_max = (2 * self.regions.len()).max(REGIONS_MIN);
+        }
+        self.regions.push(number);
+    }
+}
+
+/// Pcs of entries by the number of their region.
+type Regions = HashMap<u32, Box<[u32]>>;
+
+/// A region that may be on its way to code memory.
+#[derive(Debug)]
+struct UnderWay {
+    number: u32,
+    /// From the first of its words to the last.
+    pcs: RangeInclusive<u32>,
+    /// Its job holds it.
+    region: Weak<Region>,
+}
+
+impl UnderWay {
+    fn has(&self, pc: u32) -> bool {
+        self.pcs.contains(&pc) && self.region.upgrade().is_some_and(|region| region.contains(pc))
+    }
+}
+
+/// The translations of a session, by page.
+#[derive(Debug, Default)]
+pub(crate) struct Translations {
+    pages: HashMap<u32, Page>,
+    /// The pcs of the entries of each region that was not taken back, by its number.
+    regions: Regions,
+    /// Regions on their way to code memory, and some whose way has ended.
+    under_way: Vec<UnderWay>,
+    /// Instructions translated where none ever was, and where some were; a block counts as some more.
+    new: u64,
+    repeats: u64,
+}
+
+impl Translations {
+    /// Whether the word at `address` is part of a translated region.
+    pub(crate) fn contains(&self, address: u32) -> bool {
+        let (word, bit) = place(address);
+        self.pages.get(&page_of(address)).is_some_and(|page| page.words[word] & bit != 0)
+    }
+
+    /// Whether code in the page of `address` may be part of a region.
+    pub(crate) fn is_settled(&self, address: u32) -> bool {
+        self.pages.get(&page_of(address)).is_none_or(Page::is_settled)
+    }
+
+    /// Whether the hot code at `pc` may be translated now. Asking is what a page waits for.
+    pub(crate) fn may_translate(&mut self, pc: u32) -> bool {
+        let Some(page) = self.pages.get_mut(&page_of(pc)) else { return true };
+        let settled = page.is_settled();
+        page.waited += !settled as u32;
+        settled
+    }
+
+    /// Whether the word at `address` was ever part of a translated region.
+    pub(crate) fn is_repeat(&self, address: u32) -> bool {
+        let (word, bit) = place(address);
+        self.pages.get(&page_of(address)).is_some_and(|page| page.once[word] & bit != 0)
+    }
+
+    /// Whether regions may have words that others have or had, after so many steps. A program can come to each of its
+    /// instructions on its own, or write over them now and then; if all that follows were translated each time, a few
+    /// steps could keep the translator busy for a long time.
+    pub(crate) fn may_repeat(&self, steps: u64) -> bool {
+        self.repeats <= FREE_REPEATS + self.new + steps / STEPS_PER_REPEAT
+    }
+
+    /// Whether the word at `pc` is part of a region that is under way. Takes time in proportion to those, not to what
+    /// was translated before.
+    pub(crate) fn is_under_way(&mut self, pc: u32) -> bool {
+        self.forget_ended();
+        self.under_way.iter().any(|region| region.has(pc))
+    }
+
+    fn forget_ended(&mut self) {
+        self.under_way.retain(|region| region.region.strong_count() > 0);
+    }
+
+    /// Enters the region with this number, which is under way as long as its job holds it. Repeats in it are paid for
+    /// elsewhere where it merges others. The pcs of all pages that it has words in are returned, for their stores to be watched.
+    pub(crate) fn add(&mut self, number: u32, region: &Arc<Region>, purpose: Purpose) -> Vec<u32> {
+        self.forget_ended();
+        let (lowest, highest) = region.pcs().fold((u32::MAX, 0), |(low, high), pc| (low.min(pc), high.max(pc)));
+        let pcs = lowest..=highest;
+        self.under_way.push(UnderWay { number, pcs, region: Arc::downgrade(region) });
+        self.regions.insert(number, region.entry_pcs().collect());
+        let mut touched = Vec::new();
+        for (block, placed) in
+            region.blocks.iter().flat_map(|block| block.instructions.iter().map(move |it| (block, it)))
+        {
+            let page = self.pages.entry(page_of(placed.pc)).or_default();
+            let (word, bit) = place(placed.pc);
+            let cost = if placed.pc == block.pc { 1 + BLOCK } else { 1 };
+            match page.once[word] & bit {
+                0 => self.new += cost,
+                _ if purpose == Purpose::New => self.repeats += cost,
+                _ => {}
+            }
+            page.words[word] |= bit;
+            page.once[word] |= bit;
+            if touched.last().is_none_or(|&last| page_of(last) != page_of(placed.pc)) {
+                touched.push(placed.pc);
+                page.enter(number, &self.regions);
+            }
+        }
+        touched
+    }
+
+    /// Forgets every region that has words in the page of `address`, a translated word of which is written; returns
+    /// the pcs of their entries.
+    pub(crate) fn rewrite(&mut self, address: u32) -> Vec<u32> {
+        let Some(page) = self.pages.get_mut(&page_of(address)) else { return Vec::new() };
+        page.rewrites = page.rewrites.saturating_add(1);
+        page.waited = 0;
+        page.words = [0; 4];
+        page.regions_max = 0;
+        let numbers = std::mem::take(&mut page.regions);
+        let Translations { regions, under_way, .. } = self;
+        let entries = numbers.into_iter().filter_map(|number| regions.remove(&number)).flatten().collect();
+        // What is under way of them will not be published.
+        under_way.retain(|region| regions.contains_key(&region.number));
+        entries
+    }
+
+    /// Forgets everything but how often pages were written over.
+    pub(crate) fn clear(&mut self) {
+        self.pages.retain(|_, page| page.rewrites > 0);
+        for page in self.pages.values_mut() {
+            *page = Page { rewrites: page.rewrites, waited: page.waited, ..Page::default() };
+        }
+        let Translations { regions, under_way, new, repeats, .. } = self;
+        (*regions, *under_way, *new, *repeats) = Default::default();
+    }
+}
+
+fn place(address: u32) -> (usize, u64) {
+    let word = (address / 4) as usize % 256;
+    (word / 64, 1 << (word % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::isa::Variant;
+    use crate::jit::analysis::testing::{START, assemble};
+
+    const PAGE: u32 = 1024;
+
+    /// A region of a call in each of so many pages, one leading to the next, all of which come back. Further regions begin
+    /// 8 bytes behind each other.
+    fn region(entry: u32, pages: u32) -> Arc<Region> {
+        let mut text = String::new();
+        for page in 0..pages {
+            let call = if page + 1 == pages { "jalr x0,0(x1)" } else { "jal x1,1024" };
+            let _ = write!(text, " .org {}\n {call}\n jalr x0,0(x1)\n", page * PAGE + entry);
+        }
+        let region = Region::discover(START + entry, Variant::Standard, 2000, &assemble(&text));
+        Arc::new(region.expect("its words can be translated"))
+    }
+
+    /// Numbers that are kept for regions: of them in pages, and of their entries.
+    fn held(translations: &Translations) -> (usize, usize) {
+        let numbers = translations.pages.values().map(|page| page.regions.capacity()).sum();
+        (numbers, translations.regions.values().map(|entries| entries.len()).sum())
+    }
+
+    #[test]
+    fn what_is_under_way_is_looked_at_and_nothing_else() {
+        let mut translations = Translations::default();
+        for number in 1..=100 {
+            let region = region(8 * number, 4);
+            let entry = START + 8 * number;
+            translations.add(number, &region, Purpose::New);
+            assert!(translations.is_under_way(entry) && translations.is_under_way(entry + 2 * PAGE));
+            // Of the same page, and no word of this region.
+            assert!(!translations.is_under_way(entry - 8));
+            drop(region);
+            assert!(!translations.is_under_way(entry) && translations.contains(entry));
+            assert!(translations.under_way.is_empty(), "what has ended is not looked at again");
+        }
+        // Nor is it kept where nobody looks.
+        (101..=110).for_each(|number| drop(translations.add(number, &region(8 * number, 4), Purpose::New)));
+        assert!(translations.under_way.len() <= 1, "{}", translations.under_way.len());
+    }
+
+    #[test]
+    fn a_region_of_many_pages_is_kept_once() {
+        const PAGES: u32 = 60;
+        let mut translations = Translations::default();
+        for number in 1..=100 {
+            let region = region(8 * number, PAGES);
+            assert_eq!(region.entries.len(), PAGES as usize);
+            assert_eq!(translations.add(number, &region, Purpose::New).len(), PAGES as usize);
+        }
+        let (numbers, entries) = held(&translations);
+        assert!(numbers <= 100 * PAGES as usize * 2 && entries == 100 * PAGES as usize, "{numbers}, {entries}");
+        translations.clear();
+        assert_eq!(held(&translations), (0, 0));
+    }
+
+    #[test]
+    fn what_is_taken_back_is_not_kept_in_its_other_pages() {
+        let mut translations = Translations::default();
+        for number in 1..=10_000 {
+            let region = region(8, 3);
+            translations.add(number, &region, Purpose::New);
+            let mut entries = translations.rewrite(START + 8);
+            entries.sort_unstable();
+            assert_eq!(entries, [8, 12, PAGE + 12].map(|at| START + at), "the first entry, and behind the calls");
+        }
+        let (numbers, entries) = held(&translations);
+        assert!(numbers <= 4 * REGIONS_MIN && entries == 0, "{numbers}, {entries}");
+        // One that is in both is taken back once, and is not waited for then.
+        let region = region(8, 3);
+        translations.add(10_001, &region, Purpose::New);
+        assert!(translations.is_under_way(START + 8));
+        assert_eq!(
+            (
+                translations.rewrite(START + PAGE + 8).len(),
+                translations.rewrite(START + 8).len(),
+                translations.is_under_way(START + 8)
+            ),
+            (3, 0, false)
+        );
+    }
+
+    /// A page may be written over sixteen times; then what is hot there waits, twice as long after each further time.
+    #[test]
+    fn a_page_that_is_written_over_again_and_again_waits_longer_each_time() {
+        let mut translations = Translations::default();
+        let mut waits = Vec::new();
+        for number in 1..=26 {
+            translations.add(number, &region(8, 1), Purpose::New);
+            translations.rewrite(START + 8);
+            waits.push((0..).take_while(|_| !translations.may_translate(START + 8)).count());
+        }
+        let doubling = [1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 64];
+        assert_eq!(waits, [&[0; 15][..], &doubling].concat());
+    }
+
+    #[test]
+    fn repeats_are_free_up_to_a_number_then_paid_by_steps() {
+        let mut translations = Translations::default();
+        let region = region(8, 1);
+        let mut times = 0;
+        while translations.may_repeat(0) {
+            times += 1;
+            translations.add(times, &region, Purpose::New);
+        }
+        assert!(u64::from(times) > FREE_REPEATS / (2 * (1 + BLOCK)), "{times}");
+        assert!(translations.may_repeat(STEPS_PER_REPEAT * 2 * (1 + BLOCK)), "steps pay for them");
+        assert!(translations.is_repeat(START + 8) && !translations.is_repeat(START + 16));
+        // What is merged is paid for elsewhere.
+        let mut merged = Translations::default();
+        (1..=2 * times).for_each(|number| drop(merged.add(number, &region, Purpose::Merge)));
+        assert!(merged.may_repeat(0));
+    }
+}

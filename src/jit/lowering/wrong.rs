@@ -1,0 +1,226 @@
+//! Lowerings that are wrong on purpose, for the test that the tests find them: `tests/isolated/wrong_lowerings.rs`.
+//!
+//! Only compiled with the feature `wrong-lowerings`, which is for that test alone. One is chosen for the whole process;
+//! it changes what an instruction is lowered as, while its row keeps the word that stands in memory.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Lowering, RowParts};
+use crate::isa::{Class, Format, Line, Op, TABLE};
+use crate::jit::analysis::region::{End, Placed, Region, Target};
+use crate::jit::analysis::values::{Form, Known, Values};
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Lowered as another operation: the opposite, a different width, a different sign.
+    Op(Op),
+    /// Lowered with rs1 and rs2 exchanged.
+    Order,
+    /// Lowered with this added to the immediate.
+    Immediate(u32),
+    /// Lowered without the immediate's sign.
+    ImmediateSign,
+    /// Another register is written.
+    Destination,
+    /// The row's operand columns are exchanged.
+    RowOperands,
+    /// The row has no rd.
+    RowResult,
+    /// The row has the address in the place of the word before.
+    RowMemory,
+    /// The row has an rd that the instruction has not.
+    RowExtra,
+    /// Does not do nothing.
+    Something,
+    /// Goes on so many bytes behind what native code leaves to the interpreter.
+    Skip(u32),
+    /// The `or` of two shifts by registers is their sum where the amounts make 32 together before RISC-V takes their low
+    /// five bits: the fault that was found by reading.
+    UnmaskedJoin,
+}
+
+/// A wrong lowering: of an operation, or of what is left to the interpreter.
+#[derive(Debug, Clone, Copy)]
+pub struct Wrong {
+    /// The operation; `None` where it is what regions do with system instructions.
+    pub op: Option<Op>,
+    fault: Fault,
+}
+
+/// Number of the wrong lowering in [`all`], plus 1; 0 is none.
+static CHOSEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Every wrong lowering there is.
+pub fn all() -> Vec<Wrong> {
+    let of_line = |line: &Line| {
+        let op = line.op;
+        faults(line).into_iter().map(move |fault| Wrong { op: Some(op), fault })
+    };
+    let skips = [4, 8].map(|bytes| Wrong { op: None, fault: Fault::Skip(bytes) });
+    TABLE.iter().flat_map(of_line).chain(skips).collect()
+}
+
+/// Lowers as the `number`th of [`all`] says from now on, or correctly again.
+pub fn choose(number: Option<usize>) {
+    CHOSEN.store(number.map_or(0, |number| number + 1), Ordering::SeqCst);
+}
+
+fn chosen() -> Option<Wrong> {
+    let number = CHOSEN.load(Ordering::SeqCst).checked_sub(1)?;
+    all().get(number).copied()
+}
+
+fn faults(line: &Line) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = others(line.op).iter().map(|&other| Fault::Op(other)).collect();
+    faults.extend(match line.format {
+        Format::R => vec![Fault::Order, Fault::RowOperands],
+        Format::B => vec![Fault::Order, Fault::RowOperands],
+        Format::S => vec![Fault::Order, Fault::Immediate(line.access_bytes()), Fault::ImmediateSign],
+        Format::Shift => vec![Fault::Immediate(1)],
+        Format::U => vec![Fault::Immediate(0x1000)],
+        Format::I => vec![Fault::Immediate(line.access_bytes().max(4)), Fault::ImmediateSign],
+        Format::J | Format::None => Vec::new(),
+    });
+    if line.format.has_rd() {
+        faults.extend([Fault::Destination, Fault::RowResult]);
+    }
+    match line.class {
+        Class::Load | Class::Store => faults.push(Fault::RowMemory),
+        Class::Fence => faults.extend([Fault::RowExtra, Fault::Something]),
+        _ => {}
+    }
+    if line.op == Op::Or {
+        faults.push(Fault::UnmaskedJoin);
+    }
+    faults
+}
+
+/// Operations with the same operands that are easily mistaken for one.
+fn others(op: Op) -> &'static [Op] {
+    match op {
+        Op::Lui => &[Op::Auipc],
+        Op::Auipc => &[Op::Lui],
+        Op::Beq => &[Op::Bne, Op::Bge],
+        Op::Bne => &[Op::Beq, Op::Blt],
+        Op::Blt => &[Op::Bltu, Op::Bge],
+        Op::Bge => &[Op::Bgeu, Op::Blt],
+        Op::Bltu => &[Op::Blt, Op::Bgeu],
+        Op::Bgeu => &[Op::Bge, Op::Bltu],
+        Op::Lb => &[Op::Lbu, Op::Lh],
+        Op::Lh => &[Op::Lhu, Op::Lb],
+        Op::Lw => &[Op::Lh, Op::Lhu],
+        Op::Lbu => &[Op::Lb, Op::Lhu],
+        Op::Lhu => &[Op::Lh, Op::Lbu],
+        Op::Sb => &[Op::Sh, Op::Sw],
+        Op::Sh => &[Op::Sb, Op::Sw],
+        Op::Sw => &[Op::Sh, Op::Sb],
+        Op::Addi => &[Op::Xori, Op::Ori],
+        Op::Slti => &[Op::Sltiu],
+        Op::Sltiu => &[Op::Slti],
+        Op::Xori => &[Op::Ori],
+        Op::Ori => &[Op::Xori, Op::Addi],
+        Op::Andi => &[Op::Ori],
+        Op::Slli => &[Op::Srli],
+        Op::Srli => &[Op::Srai],
+        Op::Srai => &[Op::Srli],
+        Op::Add => &[Op::Sub, Op::Or],
+        Op::Sub => &[Op::Add],
+        Op::Sll => &[Op::Srl],
+        Op::Slt => &[Op::Sltu],
+        Op::Sltu => &[Op::Slt],
+        Op::Xor => &[Op::Or],
+        Op::Srl => &[Op::Sra],
+        Op::Sra => &[Op::Srl],
+        Op::Or => &[Op::Xor, Op::Add],
+        Op::And => &[Op::Or],
+        Op::Mul => &[Op::Mulhu],
+        Op::Mulh => &[Op::Mulhu, Op::Mulhsu],
+        Op::Mulhsu => &[Op::Mulh, Op::Mulhu],
+        Op::Mulhu => &[Op::Mulhsu, Op::Mulh],
+        Op::Div => &[Op::Divu, Op::Rem],
+        Op::Divu => &[Op::Div, Op::Remu],
+        Op::Rem => &[Op::Remu, Op::Div],
+        Op::Remu => &[Op::Rem, Op::Divu],
+        Op::Jal | Op::Jalr | Op::Fence | Op::FenceI | Op::Ecall | Op::Ebreak | Op::Mret => &[],
+    }
+}
+
+/// The region with the chosen fault in it.
+pub(super) fn applied(region: &Region) -> Region {
+    let mut region = region.clone();
+    let Some(Wrong { op, fault }) = chosen() else { return region };
+    for block in &mut region.blocks {
+        for placed in block.instructions.iter_mut().filter(|placed| Some(placed.instruction.op) == op) {
+            change(placed, fault);
+        }
+        if let (End::Interpret, Fault::Skip(bytes)) = (block.end, fault) {
+            block.end = End::Goto(Target::Out(block.end_pc().wrapping_add(bytes)));
+        }
+    }
+    region
+}
+
+fn change(placed: &mut Placed, fault: Fault) {
+    let instruction = &mut placed.instruction;
+    match fault {
+        Fault::Op(other) => instruction.op = other,
+        Fault::Order => std::mem::swap(&mut instruction.rs1, &mut instruction.rs2),
+        // A shift amount stays one.
+        Fault::Immediate(by) if instruction.op.line().format == Format::Shift => instruction.imm ^= by,
+        Fault::Immediate(by) => instruction.imm = instruction.imm.wrapping_add(by),
+        Fault::ImmediateSign => instruction.imm &= 0xfff,
+        Fault::Destination => instruction.rd ^= 1,
+        Fault::Something => (instruction.op, instruction.rd, instruction.imm) = (Op::Lui, 5, 0x1000),
+        Fault::RowOperands | Fault::RowResult | Fault::RowMemory | Fault::RowExtra => {}
+        Fault::Skip(_) | Fault::UnmaskedJoin => {}
+    }
+}
+
+/// The parts of a row with the chosen fault in them.
+pub(super) fn row(lowering: &mut Lowering<'_>, placed: &Placed, row: &RowParts) -> RowParts {
+    let mut row = *row;
+    match chosen() {
+        Some(Wrong { op, fault }) if op == Some(placed.instruction.op) => match fault {
+            Fault::RowOperands => std::mem::swap(&mut row.rs1, &mut row.rs2),
+            Fault::RowResult => row.rd = None,
+            Fault::RowExtra => row.rd = Some(lowering.i32(1)),
+            Fault::RowMemory => row.memory = row.memory.map(|[address, _, after]| [address, address, after]),
+            _ => {}
+        },
+        _ => {}
+    }
+    row
+}
+
+/// What is known of a block's instructions with the chosen fault in it.
+pub(super) fn known(instructions: &[Placed]) -> Vec<Known> {
+    let mut known = Values::of_block(instructions);
+    if !matches!(chosen(), Some(Wrong { fault: Fault::UnmaskedJoin, .. })) {
+        return known;
+    }
+    // Of each register the shift that it was last given: whether to the left, and by how much as the register holds it.
+    let mut shifts = [None; 32];
+    for (index, placed) in instructions.iter().enumerate() {
+        let instruction = placed.instruction;
+        let is_shift = |ops: [Op; 2]| ops.contains(&instruction.op);
+        let amount = if is_shift([Op::Slli, Op::Srli]) {
+            Some(instruction.imm)
+        } else {
+            known[index].operands[1].as_constant().filter(|_| is_shift([Op::Sll, Op::Srl]))
+        };
+        if instruction.op == Op::Or
+            && let [Some((left, a)), Some((right, b))] =
+                [instruction.rs1, instruction.rs2].map(|it| shifts[it as usize])
+            && left != right
+            && a + b == 32u64
+        {
+            known[index].form = Form::Disjoint;
+        }
+        if instruction.op.line().format.has_rd() {
+            let is_left = matches!(instruction.op, Op::Sll | Op::Slli);
+            shifts[instruction.rd as usize] = amount.map(|amount| (is_left, u64::from(amount)));
+        }
+    }
+    known
+}

@@ -1,0 +1,34 @@
+//! A mode of a machine as the JIT's callers name it. It must not know which machine it is of.
+
+use std::fmt;
+
+use crate::rules::Rules;
+
+/// A mode of a machine, for which code is compiled. [`MachineKind::modes`](crate::MachineKind::modes) has those there are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Mode {
+    name: &'static str,
+    pub(super) rules: &'static Rules,
+}
+
+impl Mode {
+    pub(crate) const fn new(name: &'static str, rules: &'static Rules) -> Mode {
+        Mode { name, rules }
+    }
+
+    /// The mode's name: "bare", or "user" and "machine" on R0VM.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// Whether instructions at `pc` may run in this mode, as far as the address says.
+    pub fn may_run(self, pc: u32) -> bool {
+        self.rules.fetch_range.is_none_or(|(first, last)| (first..=last).contains(&pc))
+    }
+}
+
+impl fmt::Debug for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Mode").field(&self.name).finish()
+    }
+}

@@ -1,0 +1,109 @@
+//! What compilation may cost a session: no more than its steps have earned.
+//!
+//! Interpreting is cheap and certain; translating a piece of code costs thousands of times what interpreting it once
+//! does, and pays only if the code runs often enough afterwards. Nobody knows that beforehand. So a session keeps an
+//! account in *units*, each as much processor time as one interpreted step:
+//!
+//! ```text
+//! earned = FREE                        the least that a program with one hot loop needs
+//!        + steps / SHARE               what the whole run may be slower than the interpreter
+//!        + GAIN * native steps         what native code saved
+//!        - ENTRY * entries             and what it cost to go there
+//! spent  = REGION * regions + INSTRUCTION * instructions, of all regions that the session requested
+//!        + BYTE * bytes of code beyond that, of each that was translated
+//! ```
+//!
+//! The session asks for another region only while it has earned more than it has spent. So, as far as the prices are
+//! right, a run costs at most 1 + 1 / SHARE times the interpreter's time, and FREE, and what one region takes, whatever the
+//! program does next. Where native code is worth it, it earns much more: a loop of twenty instructions costs 70,000 units
+//! and has paid for itself after 80,000 steps. It must not know what is translated.
+
+use crate::jit::code::price::price;
+use crate::trace::Level;
+
+/// Units that are there from the start: 2 ms.
+const FREE: u64 = 500_000;
+/// The part of all steps that may be lost.
+const SHARE: u64 = 28;
+/// Units to enter native code and to leave it: some 30 ns.
+pub(crate) const ENTRY: u64 = 8;
+/// The account of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Payback {
+    native_steps: u64,
+    entries: u64,
+    spent: u64,
+    is_unlimited: bool,
+}
+
+impl Payback {
+    /// An account from which only what is earned is paid.
+    pub(crate) fn earning() -> Payback {
+        Payback::default()
+    }
+
+    /// An account from which everything is paid.
+    pub(crate) fn unlimited() -> Payback {
+        Payback { is_unlimited: true, ..Payback::default() }
+    }
+
+    /// Native code was entered and did so many steps.
+    pub(crate) fn earn(&mut self, native_steps: u64) {
+        self.native_steps += native_steps;
+        self.entries += 1;
+    }
+
+    /// Steps of native code so far.
+    pub(crate) fn native_steps(&self) -> u64 {
+        self.native_steps
+    }
+
+    /// Whether everything is paid.
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.is_unlimited
+    }
+
+    /// Whether a further region may be translated, after so many steps of the session. What its regions cost beyond what was
+    /// spent for them is known to who translates.
+    pub(crate) fn has_credit(&self, steps: u64, beyond_price: u64) -> bool {
+        // A native step takes an eighth of an interpreted one, or less.
+        let saved = self.native_steps - self.native_steps / 8;
+        let earned = FREE.saturating_add(steps / SHARE).saturating_add(saved);
+        self.is_unlimited
+            || earned > self.spent.saturating_add(beyond_price).saturating_add(self.entries.saturating_mul(ENTRY))
+    }
+
+    /// A region of so many instructions is going to be translated.
+    pub(crate) fn spend(&mut self, instructions: usize, level: Level) {
+        self.spent = self.spent.saturating_add(price(instructions, 0, level));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jit::code::price::{REGION, instruction};
+
+    #[test]
+    fn steps_and_native_code_earn_what_regions_cost() {
+        let mut account = Payback::earning();
+        assert!(account.has_credit(0, 0));
+        account.spend(256, Level::Off);
+        assert!(!account.has_credit(0, 0), "one region of the largest size is more than what is free");
+        let debt = REGION + 256 * instruction(Level::Off) - FREE;
+        assert!(!account.has_credit(SHARE * debt, 0) && account.has_credit(SHARE * (debt + 1), 0));
+        assert!(!account.has_credit(SHARE * (debt + 1), 1) && account.has_credit(SHARE * (debt + 2), 1));
+        account.earn(2 * debt);
+        assert!(account.has_credit(0, 0));
+        // Entries that do a few steps each cost more than they save.
+        (0..debt).for_each(|_| account.earn(4));
+        assert!(!account.has_credit(0, 0));
+    }
+
+    #[test]
+    fn an_unlimited_account_pays_everything() {
+        let mut account = Payback::unlimited();
+        (0..1000).for_each(|_| account.spend(2000, Level::Rows));
+        assert!(account.has_credit(0, u64::MAX));
+    }
+}

@@ -1,0 +1,72 @@
+//! The rooms of the JIT: each imports only those below it, the analyses at the bottom are pure, and the lowering has one
+//! match over the operations of the table, without a wildcard.
+//!
+//! It reads text and knows nothing of the library.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms from the bottom up.
+const ROOMS: [&str; 4] = ["analysis", "lowering", "code", "session"];
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries =
+        fs::read_dir(folder).expect("a folder of the repository").map(|entry| entry.expect("an entry").path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    files.into_iter().chain(folders.iter().flat_map(|folder| rust_files(folder))).collect()
+}
+
+/// Lines of code in a room: its file, its number, and itself without its comment.
+fn lines(room: &str) -> Vec<(String, usize, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/jit").join(room);
+    let mut lines = Vec::new();
+    for path in rust_files(&folder) {
+        let file = path.strip_prefix(&folder).expect("it lies there").display().to_string();
+        let text = fs::read_to_string(&path).expect("source is text");
+        for (number, line) in (1..).zip(text.lines()) {
+            let code = line.split("//").next().unwrap_or_default();
+            lines.push((file.clone(), number, code.to_owned()));
+        }
+    }
+    assert!(lines.len() > 500, "the room {room} was not found");
+    lines
+}
+
+#[test]
+fn rooms_import_only_those_below_them() {
+    let mut findings = Vec::new();
+    for (level, room) in ROOMS.iter().enumerate() {
+        for (file, number, line) in lines(room) {
+            let knows_above = ROOMS[level + 1..].iter().any(|above| line.contains(&format!("jit::{above}")));
+            // Other rooms are named in full, for this test to see.
+            let goes_around = line.contains("super::super") || (file == "mod.rs" && line.contains("use super::"));
+            if knows_above || goes_around {
+                findings.push(format!("{room}/{file}:{number}: {line}"));
+            }
+        }
+    }
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[test]
+fn analyses_do_not_know_cranelift() {
+    let knows = |line: &str| line.contains("cranelift");
+    let findings: Vec<_> = lines("analysis").into_iter().filter(|(_, _, line)| knows(line)).collect();
+    assert!(findings.is_empty(), "{findings:#?}");
+    assert!(lines("lowering").iter().any(|(_, _, line)| knows(line)), "the lowering is where Cranelift is known");
+}
+
+/// So a new line of the table does not compile until `operations.rs` says how it is lowered. The lowerings that are wrong
+/// on purpose are a test's.
+#[test]
+fn one_match_without_a_wildcard_says_how_operations_are_lowered() {
+    let names = |line: &str| line.split(|char: char| !char.is_alphanumeric() && char != '_').any(|word| word == "Op");
+    let mut findings = Vec::new();
+    for (file, number, line) in lines("lowering") {
+        let is_here = file == "operations.rs";
+        if (names(&line) && !is_here && file != "wrong.rs") || (is_here && line.trim().starts_with("_ =>")) {
+            findings.push(format!("{file}:{number}: {line}"));
+        }
+    }
+    assert!(findings.is_empty(), "{findings:#?}");
+}
