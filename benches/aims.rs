@@ -96,8 +96,8 @@ fn once() -> Result<Program> {
     let labels: Vec<Label> = lengths.iter().map(|_| asm.label()).collect();
     let last = asm.label();
     let mut places: Vec<usize> = (0..lengths.len()).collect();
-    for place in (1..places.len()).rev() {
-        places.swap(place, rng.below(place as u64 + 1) as usize);
+    for location in (1..places.len()).rev() {
+        places.swap(location, rng.below(location as u64 + 1) as usize);
     }
     asm.jal(0, labels[0]);
     for block in places {

@@ -58,9 +58,9 @@ fn sweep(op: Op, bytes: u32, crossing: bool) -> Program {
     asm.li(THERE, DATA + PAGE_BYTES);
     asm.li(END, DATA + bytes);
     let top = asm.label_here();
-    for place in 0..UNROLLED {
-        let address = if crossing && place % 2 == 1 { THERE } else { HERE };
-        access(&mut asm, op, address, 4 * place as i32);
+    for location in 0..UNROLLED {
+        let address = if crossing && location % 2 == 1 { THERE } else { HERE };
+        access(&mut asm, op, address, 4 * location as i32);
     }
     asm.i(Op::Addi, HERE, HERE, 4 * UNROLLED as i32);
     asm.i(Op::Addi, THERE, THERE, 4 * UNROLLED as i32);

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::error::{DifferenceError, Error, Place};
+use crate::error::{DifferenceError, Error, Location};
 pub use crate::overhear::Output;
 use crate::status::Status;
 use crate::trace::{Effect, Row};
@@ -14,7 +14,7 @@ use crate::trace::{Effect, Row};
 pub struct Difference {
     /// The first step that differs, at the address that the interpreter has for it. If all rows agree and what they leave
     /// behind does not: where the interpreter stands after them.
-    pub place: Place,
+    pub location: Location,
     /// What differs: columns of the row, "row" if only one side has one, "effects"; or, after the last row, "end", "pc",
     /// "x10", "stdout", "stderr", "ecalls", "pages", "memory".
     pub what: Vec<String>,
@@ -47,8 +47,8 @@ impl Difference {
     /// Any other error, unchanged.
     pub fn take(error: Error) -> Result<Box<Difference>, Error> {
         match error {
-            Error::Difference(DifferenceError { place, source }) => {
-                source.downcast().map_err(|source| Error::Difference(DifferenceError { place, source }))
+            Error::Difference(DifferenceError { location, source }) => {
+                source.downcast().map_err(|source| Error::Difference(DifferenceError { location, source }))
             }
             error => Err(error),
         }
@@ -57,13 +57,13 @@ impl Difference {
 
 impl From<Difference> for Error {
     fn from(difference: Difference) -> Error {
-        Error::Difference(DifferenceError { place: difference.place, source: Box::new(difference) })
+        Error::Difference(DifferenceError { location: difference.location, source: Box::new(difference) })
     }
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the engines differ at {} in {}", self.place, self.what.join(", "))?;
+        write!(f, "the engines differ at {} in {}", self.location, self.what.join(", "))?;
         write!(f, "; the fault is Tachy's and not the program's, please report it")
     }
 }

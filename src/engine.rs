@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tachy_runtime::{BetweenSlices, Interpret, Left, ProcessLocal, ProcessNumber, Stepping, Vm, enter};
 
 use crate::callers::{self, Failed, Panic};
-use crate::error::{Cause, Error, Limit, LimitError, MachineFailure, Place, Trap};
+use crate::error::{Cause, Error, Limit, LimitError, Location, MachineFailure, Trap};
 use crate::interpreter::{self, DecodedPages, Leave, NoTier, Tier};
 use crate::jit::{Caches, RegionTransitions, Resting, SessionCode};
 use crate::limits::{CancelHandle, Limits};
@@ -193,7 +193,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         sink: &mut dyn Sink,
     ) -> Result<Status, Error> {
         if self.under_way {
-            return Err(Error::Broken { place: self.place() });
+            return Err(Error::Broken { location: self.location() });
         }
         let level = sink.level();
         if level == Level::Off {
@@ -241,7 +241,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             Ended::Stop => Err(self.limit_error(Limit::Steps(limits.steps.unwrap_or(u64::MAX)))),
             Ended::Halt(halt) => Err(self.halted(halt, limits)),
             Ended::Refused(error) => Err(self.refused(error, limits)),
-            Ended::Internal(what) => Err(Error::Internal { what, place: self.place() }),
+            Ended::Internal(what) => Err(Error::Internal { what, location: self.location() }),
         }
     }
 
@@ -317,7 +317,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
         match self.unsaid.take() {
             Some(ended) => self.ended(ended, 0, limits),
-            None => Err(Error::Ended { place: self.place() }),
+            None => Err(Error::Ended { location: self.location() }),
         }
     }
 
@@ -466,36 +466,36 @@ impl<'env, M: Machine> Hart<'env, M> {
     }
 
     fn limit_error(&self, limit: Limit) -> Error {
-        LimitError { limit, place: self.place() }.into()
+        LimitError { limit, location: self.location() }.into()
     }
 
     fn halted(&self, halt: Halt, limits: &Limits) -> Error {
         match halt {
-            Halt::Cancelled => Error::Cancelled { place: self.place() },
+            Halt::Cancelled => Error::Cancelled { location: self.location() },
             Halt::Time => {
                 let millis = limits.time.unwrap_or_default().as_millis();
                 self.limit_error(Limit::Time(u64::try_from(millis).unwrap_or(u64::MAX)))
             }
-            Halt::Sink(source) => Error::Sink { place: self.place(), source },
+            Halt::Sink(source) => Error::Sink { location: self.location(), source },
             Halt::Panic(panic) => panic.resume(),
         }
     }
 
     fn refused(&self, error: StepError, limits: &Limits) -> Error {
-        let place = self.place();
+        let location = self.location();
         match error {
             StepError::Trap(cause, address) => {
-                let insn = if cause == Cause::FetchFault { 0 } else { self.vm.word(place.pc) };
-                Trap { cause, place, insn, address }.into()
+                let insn = if cause == Cause::FetchFault { 0 } else { self.vm.word(location.pc) };
+                Trap { cause, location, insn, address }.into()
             }
             StepError::MemoryLimit => self.limit_error(Limit::Memory(limits.memory_bytes.unwrap_or(u64::MAX))),
             StepError::OutputLimit => self.limit_error(Limit::Output(limits.output_bytes.unwrap_or(u64::MAX))),
-            StepError::Stream(stream, source) => Error::Stream { stream, place, source },
-            StepError::GuestPanic(message, pc) => Error::GuestPanic { message, place: Place { pc, ..place } },
-            StepError::Machine(error) => MachineFailure { machine: M::KIND, place, error }.into(),
-            StepError::Internal(what) => Error::Internal { what, place },
+            StepError::Stream(stream, source) => Error::Stream { stream, location, source },
+            StepError::GuestPanic(message, pc) => Error::GuestPanic { message, location: Location { pc, ..location } },
+            StepError::Machine(error) => MachineFailure { machine: M::KIND, location, error }.into(),
+            StepError::Internal(what) => Error::Internal { what, location },
             StepError::CycleLimit { used, limit } => self.limit_error(Limit::Cycles { used, limit }),
-            StepError::Stopped => Error::Segment { index: 0, place, source: "no more are taken".into() },
+            StepError::Stopped => Error::Segment { index: 0, location, source: "no more are taken".into() },
             StepError::Panic(panic) => panic.resume(),
         }
     }
@@ -511,8 +511,8 @@ impl<'env, M: Machine> Hart<'env, M> {
     }
 
     /// Where the hart is.
-    pub(crate) fn place(&self) -> Place {
-        Place { pc: self.vm.pc(), step: self.vm.steps() }
+    pub(crate) fn location(&self) -> Location {
+        Location { pc: self.vm.pc(), step: self.vm.steps() }
     }
 
     /// The code the program ended with, once it has.

@@ -26,58 +26,58 @@ pub enum Error {
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// The run was cancelled through its [`crate::CancelHandle`].
-    #[error("cancelled at {place}; the session can go on")]
+    #[error("cancelled at {location}; the session can go on")]
     Cancelled {
         /// The step boundary where it stopped.
-        place: Place,
+        location: Location,
     },
     /// The sink refused rows. The next run shows them again.
-    #[error("the rows before {place} were refused")]
+    #[error("the rows before {location} were refused")]
     Sink {
         /// Where the run was when rows were handed over; every earlier step ran.
-        place: Place,
+        location: Location,
         /// The sink's own error.
         source: SinkError,
     },
     /// Who takes segments refused one. The next run begins with it.
-    #[error("segment {index} was refused; the run stood at {place}")]
+    #[error("segment {index} was refused; the run stood at {location}")]
     Segment {
         /// The segment's number.
         index: u64,
         /// Where the run was when it stopped: in a later segment, or at the program's end.
-        place: Place,
+        location: Location,
         /// The callback's own error.
         source: SinkError,
     },
     /// A trace callback refused an event. The next run begins with it.
-    #[error("a trace event of the steps before {place} was refused")]
+    #[error("a trace event of the steps before {location} was refused")]
     Event {
         /// Where the run was when events were sent; every earlier step ran.
-        place: Place,
+        location: Location,
         /// The callback's own error.
         source: SinkError,
     },
     /// The process has forked in a run with segments, and this is the child: what hashes them stayed in the parent.
-    #[error("the process forked in a run with segments, at {place}; start sessions with segments after the fork")]
+    #[error("the process forked in a run with segments, at {location}; start sessions with segments after the fork")]
     Forked {
         /// Where the session stands.
-        place: Place,
+        location: Location,
     },
     /// What a run made is still to be handed over, so that the program cannot be resumed yet.
     #[error(
-        "an earlier run failed before everything was handed over; run the session once more before it is resumed, at {place}"
+        "an earlier run failed before everything was handed over; run the session once more before it is resumed, at {location}"
     )]
     Unfinished {
         /// Where the session stands.
-        place: Place,
+        location: Location,
     },
     /// One of the guest's streams failed.
-    #[error("the guest's {stream} failed at {place}")]
+    #[error("the guest's {stream} failed at {location}")]
     Stream {
         /// Which one.
         stream: StreamName,
         /// The step that used it; it was not done.
-        place: Place,
+        location: Location,
         /// The stream's own error.
         #[source]
         source: io::Error,
@@ -101,12 +101,12 @@ pub enum Error {
         reason: BootError,
     },
     /// The guest panicked, and said why.
-    #[error("the guest panicked: {message}, at {place}")]
+    #[error("the guest panicked: {message}, at {location}")]
     GuestPanic {
         /// The guest's words, at most 1 MiB; what is no UTF-8, and what a terminal would obey, is replaced.
         message: String,
         /// The system call that says so, in the guest's own code and not in its kernel's; it was not done.
-        place: Place,
+        location: Location,
     },
     /// The machine could not carry out a step.
     #[error(transparent)]
@@ -125,24 +125,24 @@ pub enum Error {
     #[error(transparent)]
     Difference(DifferenceError),
     /// The session already ended, or its next step can never be done. Its last result stands.
-    #[error("the session has already ended at {place}")]
+    #[error("the session has already ended at {location}")]
     Ended {
         /// Where.
-        place: Place,
+        location: Location,
     },
     /// A run of the session ended in a panic of this library's own: nobody knows its state.
-    #[error("the session is broken: an earlier run panicked inside Tachy, at {place}; start another one")]
+    #[error("the session is broken: an earlier run panicked inside Tachy, at {location}; start another one")]
     Broken {
         /// Where it stands since.
-        place: Place,
+        location: Location,
     },
     /// Tachy has a fault: parts of it do not fit together. The step at the place was not done.
-    #[error("internal error at {place}: {what}; this is a fault of Tachy's, please report it")]
+    #[error("internal error at {location}: {what}; this is a fault of Tachy's, please report it")]
     Internal {
         /// What does not fit.
         what: String,
         /// Where the run was.
-        place: Place,
+        location: Location,
     },
     /// A configuration that makes no sense.
     #[error("{what} is {found}, expected {expected}")]
@@ -217,23 +217,23 @@ impl Error {
     }
 
     /// Where in the run it happened, if it happened in a run.
-    pub fn place(&self) -> Option<Place> {
+    pub fn location(&self) -> Option<Location> {
         match self {
-            Error::Trap(trap) => Some(trap.place),
-            Error::Limit(limit) => Some(limit.place),
-            Error::Difference(difference) => Some(difference.place),
-            Error::Machine(failure) => Some(failure.place),
-            Error::Cancelled { place }
-            | Error::Sink { place, .. }
-            | Error::Segment { place, .. }
-            | Error::Event { place, .. }
-            | Error::Unfinished { place }
-            | Error::Forked { place }
-            | Error::Stream { place, .. }
-            | Error::GuestPanic { place, .. }
-            | Error::Internal { place, .. }
-            | Error::Ended { place }
-            | Error::Broken { place } => Some(*place),
+            Error::Trap(trap) => Some(trap.location),
+            Error::Limit(limit) => Some(limit.location),
+            Error::Difference(difference) => Some(difference.location),
+            Error::Machine(failure) => Some(failure.location),
+            Error::Cancelled { location }
+            | Error::Sink { location, .. }
+            | Error::Segment { location, .. }
+            | Error::Event { location, .. }
+            | Error::Unfinished { location }
+            | Error::Forked { location }
+            | Error::Stream { location, .. }
+            | Error::GuestPanic { location, .. }
+            | Error::Internal { location, .. }
+            | Error::Ended { location }
+            | Error::Broken { location } => Some(*location),
             _ => None,
         }
     }
@@ -241,14 +241,14 @@ impl Error {
 
 /// A moment of a run: the step about to be done, and the address of its instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// Address of the instruction.
     pub pc: u32,
     /// Number of the step, from 0; as many steps were done before.
     pub step: u64,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pc {:#010x}, step {}", self.pc, self.step)
     }
@@ -300,7 +300,7 @@ pub struct Trap {
     /// What was wrong.
     pub cause: Cause,
     /// Which step, and where.
-    pub place: Place,
+    pub location: Location,
     /// The instruction's word; 0 when it could not be fetched.
     pub insn: u32,
     /// The address that was jumped to, fetched, loaded or stored; for an illegal instruction or breakpoint, the pc.
@@ -311,7 +311,7 @@ impl std::error::Error for Trap {}
 
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "guest trap: {} at {}", self.cause, self.place)?;
+        write!(f, "guest trap: {} at {}", self.cause, self.location)?;
         match self.cause {
             Cause::IllegalInstruction => write!(f, ", word {:#010x}", self.insn),
             Cause::Breakpoint => Ok(()),
@@ -375,7 +375,7 @@ pub struct MachineFailure {
     /// The machine.
     pub machine: MachineKind,
     /// The step; it was not done.
-    pub place: Place,
+    pub location: Location,
     /// The machine's reason.
     pub error: Box<dyn MachineError>,
 }
@@ -388,7 +388,7 @@ impl std::error::Error for MachineFailure {
 
 impl fmt::Display for MachineFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}", self.error, self.place)
+        write!(f, "{} at {}", self.error, self.location)
     }
 }
 
@@ -418,7 +418,7 @@ impl dyn MachineError {
 #[derive(Debug)]
 pub struct DifferenceError {
     /// The first step that differs.
-    pub place: Place,
+    pub location: Location,
     pub(crate) source: Box<dyn std::error::Error + Send + Sync>,
 }
 
@@ -468,7 +468,7 @@ pub struct LimitError {
     /// Which limit.
     pub limit: Limit,
     /// The step that was not done any more.
-    pub place: Place,
+    pub location: Location,
 }
 
 impl std::error::Error for LimitError {}
@@ -483,7 +483,7 @@ impl fmt::Display for LimitError {
             Limit::Cycles { used, limit } => write!(f, "Session limit exceeded: {used} >= {limit}")?,
             Limit::Time(millis) => write!(f, "time limit of {}.{:03} s reached", millis / 1000, millis % 1000)?,
         }
-        write!(f, " at {}", self.place)
+        write!(f, " at {}", self.location)
     }
 }
 

@@ -64,7 +64,8 @@ pub mod trace;
 
 pub use env::Env;
 pub use error::{
-    BootError, Cause, DifferenceError, Error, Limit, LimitError, MachineError, MachineFailure, Place, StreamName, Trap,
+    BootError, Cause, DifferenceError, Error, Limit, LimitError, Location, MachineError, MachineFailure, StreamName,
+    Trap,
 };
 pub use jit::JitOptions;
 pub use limits::{CancelHandle, Limits};

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::Place;
+use crate::error::Location;
 use crate::stats::Stats;
 use crate::status::Status;
 
@@ -13,7 +13,7 @@ use crate::status::Status;
 #[derive(Debug)]
 pub struct Outcome {
     pub(crate) status: Status,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     pub(crate) registers: [u32; 32],
     pub(crate) time: Duration,
     pub(crate) stats: Stats,
@@ -45,12 +45,12 @@ impl Outcome {
 
     /// Steps done.
     pub fn steps(&self) -> u64 {
-        self.place.step
+        self.location.step
     }
 
     /// Where the session stood at last.
-    pub fn place(&self) -> Place {
-        self.place
+    pub fn location(&self) -> Location {
+        self.location
     }
 
     /// x0 to x31.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tachy_runtime::Vm;
 
-use crate::error::{Error, Place};
+use crate::error::{Error, Location};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine_kind::MachineKind;
 use crate::stats::Stats;
@@ -40,7 +40,7 @@ pub(crate) trait Run: Send {
 pub(crate) trait State {
     fn machine(&self) -> MachineKind;
     fn vm(&self) -> &Vm;
-    fn place(&self) -> Place;
+    fn location(&self) -> Location;
     /// How the program ended or paused, once it has.
     fn exit(&self) -> Option<Status>;
     fn exit_code(&self) -> Option<u32>;

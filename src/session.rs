@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::engine::Options;
 use crate::env::Env;
-use crate::error::{Error, Place};
+use crate::error::{Error, Location};
 use crate::jit::{Caches, JitOptions, SharedCaches};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine_kind::MachineKind;
@@ -254,7 +254,7 @@ impl Session<'_> {
             schema: RowSchema::Words32,
             step: self.steps(),
         };
-        sink.begin(&start).map_err(|source| Error::Sink { place: self.place(), source })?;
+        sink.begin(&start).map_err(|source| Error::Sink { location: self.location(), source })?;
         self.run.run(step, &self.limits, &self.cancel, sink)
     }
 
@@ -263,7 +263,7 @@ impl Session<'_> {
         let state = self.state();
         Outcome {
             status: state.exit().unwrap_or(Status::Reached),
-            place: state.place(),
+            location: state.location(),
             registers: state.vm().registers(),
             time: state.spent(),
             stats: state.stats(),
@@ -278,13 +278,13 @@ impl Session<'_> {
     /// [`Error::Ended`] when it has not paused. [`Error::Unfinished`] when the last run failed before everything was handed
     /// over: one more run does that.
     pub fn resume(&mut self) -> Result<(), Error> {
-        let place = self.place();
+        let location = self.location();
         if self.run.owes() {
-            return Err(Error::Unfinished { place });
+            return Err(Error::Unfinished { location });
         }
         match self.run.resume() {
             true => Ok(()),
-            false => Err(Error::Ended { place }),
+            false => Err(Error::Ended { location }),
         }
     }
 
@@ -315,8 +315,8 @@ impl Session<'_> {
     }
 
     /// Where the session is.
-    pub fn place(&self) -> Place {
-        self.state().place()
+    pub fn location(&self) -> Location {
+        self.state().location()
     }
 
     /// x0 to x31.

@@ -108,7 +108,7 @@ fn record(report: &mut Report, comparison: &Comparison) {
         Verdict::Agree(Ok(Status::Reached)) => {}
         Verdict::Agree(Err(error)) => facts.error = Some(ErrorFacts::new(&Failure::library(error))),
         Verdict::Differ(difference) => {
-            facts.difference = Some(DifferenceFacts { step: difference.place.step, what: difference.what.clone() });
+            facts.difference = Some(DifferenceFacts { step: difference.location.step, what: difference.what.clone() });
         }
     }
     report.r0vm(comparison.risc0().cloned());
@@ -159,9 +159,9 @@ fn difference_text(difference: &Difference, program: &Program, machine: MachineK
 
 /// Writes the difference and both rows with their effects.
 fn write_rows(text: &mut String, difference: &Difference) -> fmt::Result {
-    let Difference { place, what, jit, interpreter, .. } = difference;
+    let Difference { location, what, jit, interpreter, .. } = difference;
     let what = what.join(", ");
-    let (step, is_after) = (grouped(place.step), jit.row.is_none() && interpreter.row.is_none());
+    let (step, is_after) = (grouped(location.step), jit.row.is_none() && interpreter.row.is_none());
     match is_after {
         true => writeln!(text, "all rows agree ({step}), but the final states differ: {what}")?,
         false => writeln!(text, "the engines differ at step {step}: {what}; the rows before it agree")?,
@@ -201,13 +201,13 @@ fn side_text(side: &Side) -> String {
 fn write_code(text: &mut String, difference: &Difference, program: &Program, machine: MachineKind) -> fmt::Result {
     let variant = machine.variant();
     writeln!(text)?;
-    let before = difference.place.step.saturating_sub(difference.context.len() as u64);
+    let before = difference.location.step.saturating_sub(difference.context.len() as u64);
     for (step, row) in (before..).zip(&difference.context) {
         writeln!(text, "  {:>16}  {}", grouped(step), code_line(program, variant, row.pc, row.insn))?;
     }
     let rows = [difference.interpreter.row, difference.jit.row];
     let Some(row) = rows.into_iter().flatten().next() else { return Ok(()) };
-    writeln!(text, "> {:>16}  {}", grouped(difference.place.step), code_line(program, variant, row.pc, row.insn))?;
+    writeln!(text, "> {:>16}  {}", grouped(difference.location.step), code_line(program, variant, row.pc, row.insn))?;
     for pc in (1..=INSTRUCTIONS_AFTER).filter_map(|distance| row.pc.checked_add(4 * distance)) {
         let Some(word) = initial_word(program, pc) else { break };
         writeln!(text, "  {:>16}  {}", "", code_line(program, variant, pc, word))?;
@@ -218,7 +218,7 @@ fn write_code(text: &mut String, difference: &Difference, program: &Program, mac
 /// Writes all registers before the step, and those that differ where the engines stopped.
 fn write_registers(text: &mut String, difference: &Difference) -> fmt::Result {
     const IN_A_LINE: usize = 4;
-    writeln!(text, "\nregisters before step {}, in both:", grouped(difference.place.step))?;
+    writeln!(text, "\nregisters before step {}, in both:", grouped(difference.location.step))?;
     let before: Vec<String> =
         REGISTERS.iter().zip(difference.before).map(|(name, value)| format!("{name:>6} {value:#010x}")).collect();
     for line in before.chunks(IN_A_LINE) {
@@ -255,7 +255,7 @@ fn write_rest(text: &mut String, difference: &Difference) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tachy::Place;
+    use tachy::Location;
     use tachy::difference::Output;
 
     fn side(row: Option<Row>, a0: u32) -> Side {
@@ -281,7 +281,7 @@ mod tests {
         let mut before = [0; 32];
         before[10] = 1;
         let mut difference = Difference {
-            place: Place { pc: 0x1_0004, step: 1 },
+            location: Location { pc: 0x1_0004, step: 1 },
             what: vec!["rd".to_owned()],
             before,
             context: vec![row(0, 0, 1)],

@@ -12,8 +12,8 @@ use tachy::{Error, Limit};
 /// The message of an error and of its sources, and what to do.
 pub(crate) fn explained(error: &Error) -> String {
     let mut text = match error {
-        Error::Sink { place, source } if source.is::<io::Error>() => {
-            format!("cannot write the trace near {place}: {source}")
+        Error::Sink { location, source } if source.is::<io::Error>() => {
+            format!("cannot write the trace near {location}: {source}")
         }
         error => chain(error),
     };
@@ -90,21 +90,21 @@ fn of_host(error: &HostError) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tachy::{MachineFailure, MachineKind, Place};
+    use tachy::{Location, MachineFailure, MachineKind};
 
-    const PLACE: Place = Place { pc: 0x1_0000, step: 7 };
+    const LOCATION: Location = Location { pc: 0x1_0000, step: 7 };
 
     #[test]
     fn each_error_is_printed_once_with_advice() {
         let machine = |error| -> Error {
-            MachineFailure { machine: MachineKind::R0vm, place: PLACE, error: Box::new(error) }.into()
+            MachineFailure { machine: MachineKind::R0vm, location: LOCATION, error: Box::new(error) }.into()
         };
         let host = |error| machine(MachineError::Host(error));
         let at = "pc 0x00010000, step 7";
         let torn = || io::Error::other("torn");
         let errors = [
             (
-                Error::Stream { stream: tachy::StreamName::Stdin, place: PLACE, source: torn() },
+                Error::Stream { stream: tachy::StreamName::Stdin, location: LOCATION, source: torn() },
                 format!("the guest's stdin failed at {at}: torn"),
             ),
             (
@@ -118,9 +118,16 @@ mod tests {
                      that; open it with --read-fd 9=FILE"
                 ),
             ),
-            (Error::Sink { place: PLACE, source: Box::new(torn()) }, format!("cannot write the trace near {at}: torn")),
             (
-                Error::Segment { index: 3, place: PLACE, source: "cannot write s/segment-00000003.bin: torn".into() },
+                Error::Sink { location: LOCATION, source: Box::new(torn()) },
+                format!("cannot write the trace near {at}: torn"),
+            ),
+            (
+                Error::Segment {
+                    index: 3,
+                    location: LOCATION,
+                    source: "cannot write s/segment-00000003.bin: torn".into(),
+                },
                 format!("segment 3 was refused; the run stood at {at}: cannot write s/segment-00000003.bin: torn"),
             ),
             (

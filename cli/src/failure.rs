@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use tachy::jit::ListError;
 use tachy::program::Frame;
 use tachy::risc0::host::HostError;
-use tachy::{Error, Limit, LimitError, MachineKind, Place, ProgramError, StreamName};
+use tachy::{Error, Limit, LimitError, Location, MachineKind, ProgramError, StreamName};
 
 use crate::explain;
 use crate::interrupt::{self, Stop};
@@ -21,9 +21,9 @@ pub(crate) struct Failure {
     pub(crate) kind: Kind,
     /// What happened, where, and what to do: a few lines.
     pub(crate) message: String,
-    pub(crate) place: Option<Place>,
+    pub(crate) location: Option<Location>,
     /// The function and the source line of the place.
-    pub(crate) code: Box<CodePlace>,
+    pub(crate) code: Box<CodeLocation>,
     /// The memory address that caused a trap.
     pub(crate) address: Option<u32>,
     /// The reader of our output went away, so nothing is printed.
@@ -32,7 +32,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     fn new(kind: Kind, message: String) -> Failure {
-        Failure { kind, message, place: None, code: Box::default(), address: None, quiet: false }
+        Failure { kind, message, location: None, code: Box::default(), address: None, quiet: false }
     }
 
     /// Options that contradict each other.
@@ -126,19 +126,24 @@ impl Failure {
             Error::Cancelled { .. } => signal,
             error => Stop::behind(error),
         };
-        if let Some((stop, place)) = stop.zip(error.place()) {
-            return Failure::stopped(stop, place, waited_for(error));
+        if let Some((stop, location)) = stop.zip(error.location()) {
+            return Failure::stopped(stop, location, waited_for(error));
         }
-        Failure { place: error.place(), address, quiet, ..Failure::new(Kind::of(error), explain::explained(error)) }
+        Failure {
+            location: error.location(),
+            address,
+            quiet,
+            ..Failure::new(Kind::of(error), explain::explained(error))
+        }
     }
 
     /// A request stopped the run, which may have been waiting for a stream.
-    fn stopped(stop: Stop, place: Place, waited_for: Option<String>) -> Failure {
+    fn stopped(stop: Stop, location: Location, waited_for: Option<String>) -> Failure {
         let mut message = match stop {
-            Stop::Signal(_) => format!("{} at {place}", stop.verb()),
+            Stop::Signal(_) => format!("{} at {location}", stop.verb()),
             Stop::Time(limit) => {
                 let limit = Limit::Time(limit.as_millis().try_into().unwrap_or(u64::MAX));
-                LimitError { limit, place }.to_string()
+                LimitError { limit, location }.to_string()
             }
         };
         if let Some(stream) = waited_for {
@@ -147,7 +152,7 @@ impl Failure {
         if let Stop::Time(_) = stop {
             message += &format!("; {}", explain::raise(Limit::Time(0)));
         }
-        Failure { place: Some(place), ..Failure::new(stop_kind(stop), message) }
+        Failure { location: Some(location), ..Failure::new(stop_kind(stop), message) }
     }
 
     /// Prints the message on standard error and returns the exit code.
@@ -199,7 +204,7 @@ fn descriptor_text(descriptor: u32) -> String {
 
 /// A function and a source line, if the program's file has them.
 #[derive(Debug, Default)]
-pub(crate) struct CodePlace {
+pub(crate) struct CodeLocation {
     pub(crate) symbol: Option<String>,
     pub(crate) source: Option<String>,
     /// All functions that are inlined at the address, the innermost first.

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use crate::ahead::Ahead;
 use crate::failure::Failure;
-use crate::output::{Output, Place};
+use crate::output::{Location, Output};
 use crate::streams::open_input;
 use crate::values::{InputPath, Target};
 
@@ -151,7 +151,7 @@ impl Files {
         let identity = match &opened {
             Ok(file) => file.metadata().ok().as_ref().and_then(Identity::of),
             // An output may create the file.
-            Err(_) => Place::of(path.as_path()).ok().and_then(|place| identity_at(&place)),
+            Err(_) => Location::of(path.as_path()).ok().and_then(|location| identity_at(&location)),
         };
         if let InputPath::File(path) = path {
             let others = self.known.iter().filter(|known| known.role != Role::Input);
@@ -187,16 +187,16 @@ impl Files {
     /// If it is the same file as an input or another output.
     pub(crate) fn output(&mut self, name: &str, target: Target<'_>) -> Result<Output, Failure> {
         let path = match target {
-            Target::Nowhere => return Ok(Output::new(name, Place::Nowhere)),
-            Target::Stdout => return Ok(Output::new(name, Place::Stdout)),
+            Target::Nowhere => return Ok(Output::new(name, Location::Nowhere)),
+            Target::Stdout => return Ok(Output::new(name, Location::Stdout)),
             Target::File(path) => path,
         };
-        let place = Place::of(path);
-        let identity = place.as_ref().ok().and_then(identity_at);
+        let location = Location::of(path);
+        let identity = location.as_ref().ok().and_then(identity_at);
         refuse(name, path, identity.as_ref(), self.known.iter())?;
         self.known.extend(identity.map(|identity| Known { name: name.to_owned(), identity, role: Role::Output }));
         let shown = path.display().to_string();
-        Ok(Output::new(&shown, place.unwrap_or_else(Place::Refused)))
+        Ok(Output::new(&shown, location.unwrap_or_else(Location::Refused)))
     }
 
     /// Adds all files in a folder whose names start with a prefix as outputs.
@@ -209,10 +209,10 @@ impl Files {
 }
 
 /// The identity of the file at a place, if it is a regular file.
-fn identity_at(place: &Place) -> Option<Identity> {
-    match place {
-        Place::File { old: Some(old), .. } => Identity::of(old),
-        Place::File { path, old: None } => new_file(path).ok(),
+fn identity_at(location: &Location) -> Option<Identity> {
+    match location {
+        Location::File { old: Some(old), .. } => Identity::of(old),
+        Location::File { path, old: None } => new_file(path).ok(),
         _ => None,
     }
 }

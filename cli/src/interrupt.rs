@@ -187,12 +187,12 @@ mod tests {
         let stop = Stop::Time(Duration::from_millis(1500));
         let failed = || io::Error::other(stop);
         assert_eq!(Stop::behind(&failed()), Some(stop));
-        let place = tachy::Place { pc: 0, step: 0 };
-        let stream = tachy::Error::Stream { stream: tachy::StreamName::Stdin, place, source: failed() };
+        let location = tachy::Location { pc: 0, step: 0 };
+        let stream = tachy::Error::Stream { stream: tachy::StreamName::Stdin, location, source: failed() };
         assert_eq!(Stop::behind(&stream), Some(stop));
         let host = HostError::Stream { descriptor: 4, source: failed() };
         let error = Box::new(MachineError::Host(host));
-        let failure = MachineFailure { machine: MachineKind::R0vm, place, error };
+        let failure = MachineFailure { machine: MachineKind::R0vm, location, error };
         assert_eq!(Stop::behind(&tachy::Error::from(failure)), Some(stop));
         assert_eq!(Stop::behind(&io::Error::other("another")), None);
         assert_eq!(stop.to_string(), "stopped by the time limit of 1.5 s");

@@ -21,7 +21,7 @@ use crate::waiting::{self, Waiting};
 const LINKS: usize = 40;
 
 /// Where an output goes.
-pub(crate) enum Place {
+pub(crate) enum Location {
     Nowhere,
     Stdout,
     /// A device, a pipe or a socket.
@@ -37,34 +37,34 @@ pub(crate) enum Place {
     Refused(io::Error),
 }
 
-impl Place {
+impl Location {
     /// The place that a path leads to through all symbolic links.
-    pub(crate) fn of(path: &Path) -> io::Result<Place> {
+    pub(crate) fn of(path: &Path) -> io::Result<Location> {
         let mut path = path.to_owned();
         for _ in 0..LINKS {
             if let Some(number) = descriptor(&path) {
-                return Ok(Place::Descriptor(path, number));
+                return Ok(Location::Descriptor(path, number));
             }
             // A link to a pipe of another process has no further name.
             if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
-                return Ok(Place::Device(path));
+                return Ok(Location::Device(path));
             }
             match fs::read_link(&path) {
                 Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
-                Err(_) => return Place::of_file(path),
+                Err(_) => return Location::of_file(path),
             }
         }
         // There are too many links, which the system reports.
-        Place::of_file(path)
+        Location::of_file(path)
     }
 
-    fn of_file(path: PathBuf) -> io::Result<Place> {
+    fn of_file(path: PathBuf) -> io::Result<Location> {
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => Err(ErrorKind::IsADirectory.into()),
-            Ok(metadata) => Ok(Place::File { path, old: Some(metadata) }),
+            Ok(metadata) => Ok(Location::File { path, old: Some(metadata) }),
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => Err(ErrorKind::IsADirectory.into()),
-            Err(_) => Ok(Place::File { path, old: None }),
+            Err(_) => Ok(Location::File { path, old: None }),
         }
     }
 }
@@ -82,15 +82,15 @@ fn descriptor(path: &Path) -> Option<u32> {
 /// An output: claimed, then open, then committed. If it is dropped earlier, no file is left.
 pub(crate) struct Output {
     name: String,
-    place: Place,
+    location: Location,
     temporary: Option<TempPath>,
     /// A write to it failed.
     torn: Arc<AtomicBool>,
 }
 
 impl Output {
-    pub(crate) fn new(name: &str, place: Place) -> Output {
-        Output { name: name.to_owned(), place, temporary: None, torn: Arc::default() }
+    pub(crate) fn new(name: &str, location: Location) -> Output {
+        Output { name: name.to_owned(), location, temporary: None, torn: Arc::default() }
     }
 
     /// Opens it, if it goes anywhere.
@@ -100,18 +100,18 @@ impl Output {
 
     /// Opens it. A regular file is a new one, in the folder of the one that it replaces.
     pub(crate) fn open(&mut self) -> Result<Writer, Failure> {
-        let file = match &self.place {
-            Place::Stdout | Place::Descriptor(_, 1) => stdout()?,
-            Place::Descriptor(_, 2) => stderr()?,
-            Place::Descriptor(path, _) => self.told(OpenOptions::new().append(true).open(path))?,
-            Place::Device(path) => self.told(waiting::create(path))?,
-            Place::Refused(error) => return Err(Failure::output(&self.name, error)),
-            Place::File { path, old } => {
+        let file = match &self.location {
+            Location::Stdout | Location::Descriptor(_, 1) => stdout()?,
+            Location::Descriptor(_, 2) => stderr()?,
+            Location::Descriptor(path, _) => self.told(OpenOptions::new().append(true).open(path))?,
+            Location::Device(path) => self.told(waiting::create(path))?,
+            Location::Refused(error) => return Err(Failure::output(&self.name, error)),
+            Location::File { path, old } => {
                 let (file, temporary) = self.told(beside(path, old.as_ref()))?;
                 self.temporary = Some(temporary);
                 file
             }
-            Place::Nowhere => return Err(Failure::output(&self.name, &ErrorKind::NotFound.into())),
+            Location::Nowhere => return Err(Failure::output(&self.name, &ErrorKind::NotFound.into())),
         };
         Ok(Writer { file: Arc::new(Waiting::new(file)), torn: Arc::clone(&self.torn) })
     }
@@ -122,12 +122,12 @@ impl Output {
 
     /// Whether the output goes anywhere.
     pub(crate) fn is_wanted(&self) -> bool {
-        !matches!(self.place, Place::Nowhere)
+        !matches!(self.location, Location::Nowhere)
     }
 
     /// Whether it is our standard output.
     pub(crate) fn is_stdout(&self) -> bool {
-        matches!(self.place, Place::Stdout)
+        matches!(self.location, Location::Stdout)
     }
 
     /// Whether it is an open file of our own, in which one may seek.
@@ -138,7 +138,9 @@ impl Output {
     /// Gives a regular file its name. If a write to it failed, removes it instead, and the older file keeps the name. The
     /// writer has reported that failure.
     pub(crate) fn commit(&mut self) -> Result<(), Failure> {
-        let (Some(temporary), Place::File { path, .. }) = (self.temporary.take(), &self.place) else { return Ok(()) };
+        let (Some(temporary), Location::File { path, .. }) = (self.temporary.take(), &self.location) else {
+            return Ok(());
+        };
         if self.torn.load(Ordering::Relaxed) {
             return Ok(());
         }

@@ -95,8 +95,8 @@ impl ErrorFacts {
     pub(crate) fn new(failure: &Failure) -> ErrorFacts {
         ErrorFacts {
             kind: failure.kind,
-            pc: failure.place.map(|place| place.pc),
-            step: failure.place.map(|place| place.step),
+            pc: failure.location.map(|location| location.pc),
+            step: failure.location.map(|location| location.step),
             address: failure.address,
             symbol: failure.code.symbol.clone(),
             source: failure.code.source.clone(),

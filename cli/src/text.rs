@@ -34,8 +34,8 @@ pub(crate) fn symbol(program: &Program, address: u32) -> Option<String> {
 
 /// One line of code: address, instruction and symbol.
 pub(crate) fn code_line(program: &Program, variant: Variant, pc: u32, word: u32) -> String {
-    let place = symbol(program, pc).unwrap_or_default();
-    format!("{pc:#010x}  {:<32} {place}", disassemble(word, pc, variant)).trim_end().to_owned()
+    let location = symbol(program, pc).unwrap_or_default();
+    format!("{pc:#010x}  {:<32} {location}", disassemble(word, pc, variant)).trim_end().to_owned()
 }
 
 /// The word at an address when the program starts.

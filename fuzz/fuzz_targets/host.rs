@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
-use tachy::risc0::host::words::from_bytes;
+use tachy::risc0::serde::from_bytes;
 use tachy::risc0::host::{Guest, Host, HostEnv};
 
 const NAMES: [&str; 16] = [

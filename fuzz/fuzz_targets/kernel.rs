@@ -16,7 +16,7 @@ const FETCH_FAULT: usize = 1;
 // Registers: what is counted, the user's pc less four, where that is kept, what is added, a moment's value.
 const COUNT: u32 = 8;
 const PC: u32 = 9;
-const PLACE: u32 = 10;
+const LOCATION: u32 = 10;
 const TURNS: u32 = 11;
 const VALUE: u32 = 12;
 
@@ -64,21 +64,21 @@ fn li(rd: u32, value: u32) -> [u32; 2] {
 /// the user's first pc, the next two to where it is resumed, in one of a few patterns that the fifth chooses.
 pub fn segments(user: u32, how: u32) -> Vec<Segment> {
     let (start, off, pattern) = (how & 3, how >> 2 & 3, if how & 16 == 0 { u32::MAX } else { 0xa5a5_0ff0 });
-    let entry = [&li(PLACE, MEPC)[..], &li(TURNS, pattern), &[addi(COUNT, 0, 0), MRET]].concat();
+    let entry = [&li(LOCATION, MEPC)[..], &li(TURNS, pattern), &[addi(COUNT, 0, 0), MRET]].concat();
     // The word before the next, or the middle of the one that follows.
     let resume = [
-        &li(PLACE, MEPC)[..],
-        &[lw(PC, PLACE), andi(PC, PC, -4i32 as u32), addi(COUNT, COUNT, 1)],
+        &li(LOCATION, MEPC)[..],
+        &[lw(PC, LOCATION), andi(PC, PC, -4i32 as u32), addi(COUNT, COUNT, 1)],
         &[andi(VALUE, COUNT, 15), skip_two_unless_zero(VALUE)],
         &li(PC, user - 4),
         &[srl(VALUE, TURNS, COUNT)],
         &[andi(VALUE, VALUE, if off == 0 { 0 } else { 1 })],
         // Times `off`, which is 1, 2 or 3.
         &vec![add(PC, PC, VALUE); off as usize],
-        &[sw(PC, PLACE), MRET],
+        &[sw(PC, LOCATION), MRET],
     ]
     .concat();
-    let restart = [&li(PLACE, MEPC)[..], &li(PC, user - 4), &[sw(PC, PLACE), MRET]].concat();
+    let restart = [&li(LOCATION, MEPC)[..], &li(PC, user - 4), &[sw(PC, LOCATION), MRET]].concat();
     let resume_at = ENTRY + 4 * entry.len() as u32;
     let restart_at = resume_at + 4 * resume.len() as u32;
     let mut traps = [resume_at; CAUSES];

@@ -8,7 +8,7 @@ mod streams;
 
 use tachy_runtime::{Access, HartState, PAGE_BYTES, PAGES, PageState, Slot, page_of};
 
-use crate::error::{BootError, Cause, Error, LimitError, Place};
+use crate::error::{BootError, Cause, Error, LimitError, Location};
 use crate::isa::{Op, Variant};
 use crate::machine::{Budget, Context, End, Flow, Machine, Settled, SliceGrant, StepError, load_bytes, store_bytes};
 use crate::machine_kind::MachineKind;
@@ -90,8 +90,8 @@ impl Machine for Bare {
         vm: &mut HartState<'_>,
         budget: &mut Budget,
     ) -> Result<Bare, Error> {
-        let at_entry = Place { pc: program.entry(), step: 0 };
-        let memory_limit = |budget: &Budget| LimitError { limit: budget.memory_limit(), place: at_entry };
+        let at_entry = Location { pc: program.entry(), step: 0 };
+        let memory_limit = |budget: &Budget| LimitError { limit: budget.memory_limit(), location: at_entry };
         map_segments(program, vm, budget).map_err(|error| match error {
             StepError::MemoryLimit => memory_limit(budget).into(),
             error => error.at_boot(at_entry),

@@ -88,9 +88,9 @@ impl<'env> Follower<'env> {
         let before = self.state().vm().registers();
         self.run_to(steps.saturating_add(1));
         let alike = match (end, &self.end) {
-            (Ok(status), Some(Ok(own))) => status == own && self.state().place().step == steps,
+            (Ok(status), Some(Ok(own))) => status == own && self.state().location().step == steps,
             (Err(error), Some(Err(own))) => {
-                let facts = |error: &Error| (error.kind(), error.place(), error.to_string());
+                let facts = |error: &Error| (error.kind(), error.location(), error.to_string());
                 facts(error) == facts(own)
             }
             _ => false,
@@ -105,7 +105,7 @@ impl<'env> Follower<'env> {
 
     /// All rows and the ends agree, but not what they leave behind.
     pub(super) fn found_behind(&self, what: Vec<String>) -> Found {
-        let step = self.state().place().step;
+        let step = self.state().location().step;
         let finding = Finding { step, what, jit: Done::default(), interpreter: Done::default() };
         self.found(finding, self.state().vm().registers())
     }

@@ -55,7 +55,7 @@ impl<'env> Crosscheck<'env> {
 
     /// All rows agree; so must where and how both stand now.
     fn compare_states(&mut self, end: &Result<Status, Error>) -> Option<Found> {
-        let steps = self.leader.state().place().step;
+        let steps = self.leader.state().location().step;
         let found = if is_the_guests(end) { self.follower.compare_end(end, steps) } else { None };
         found.or_else(|| {
             let what = self.left_behind(end);
@@ -70,8 +70,8 @@ impl<'env> Crosscheck<'env> {
         // A trap on its way to R0VM's handler is no step. A failure may stop the JIT behind one; the interpreter takes it
         // with the next step.
         let may_be_ahead = end.is_err() && !is_the_guests(end) && jit.handles_traps();
-        let [place, other] = [jit.place(), interpreter.place()];
-        if may_be_ahead && place.step == other.step && place.pc != other.pc {
+        let [location, other] = [jit.location(), interpreter.location()];
+        if may_be_ahead && location.step == other.step && location.pc != other.pc {
             return what;
         }
         let mut check = |name: String, same: bool| {
@@ -79,7 +79,7 @@ impl<'env> Crosscheck<'env> {
                 what.push(name);
             }
         };
-        check("pc".into(), jit.place() == interpreter.place());
+        check("pc".into(), jit.location() == interpreter.location());
         check("end".into(), jit.exit_code() == interpreter.exit_code());
         let registers = jit.vm().registers().into_iter().zip(interpreter.vm().registers());
         for (number, (value, other)) in registers.enumerate() {
@@ -114,11 +114,11 @@ impl<'env> Crosscheck<'env> {
         };
         let word = |address| Word { address, jit: jit.vm().word(address), interpreter: interpreter.vm().word(address) };
         let row = finding.interpreter.row.or(finding.jit.row);
-        let mut place = interpreter.place();
-        (place.pc, place.step) = (row.map_or(place.pc, |row| row.pc), finding.step);
+        let mut location = interpreter.location();
+        (location.pc, location.step) = (row.map_or(location.pc, |row| row.pc), finding.step);
         let [jit_end, interpreter_end] = ends;
         Difference {
-            place,
+            location,
             what: finding.what,
             before,
             context,
@@ -138,14 +138,14 @@ impl Run for Crosscheck<'_> {
         sink: &mut dyn Sink,
     ) -> Result<Status, Error> {
         if self.over {
-            return Err(Error::Ended { place: self.leader.state().place() });
+            return Err(Error::Ended { location: self.leader.state().location() });
         }
         self.streams.undo();
         self.follower.begin(limits);
         let wants_rows = sink.level() != Level::Off;
         // A sink that panics may keep a difference from the caller: then the next run says it.
         let end = match self.found {
-            Some(_) => Err(Error::Ended { place: self.leader.state().place() }),
+            Some(_) => Err(Error::Ended { location: self.leader.state().location() }),
             None => {
                 let Crosscheck { leader, follower, found, refused, .. } = self;
                 leader.run(until, limits, cancel, &mut Check { follower, found, refused, sink, wants_rows })
@@ -192,6 +192,6 @@ fn is_the_guests(end: &Result<Status, Error>) -> bool {
 
 fn side(state: &dyn State, done: Done, end: Option<Result<Status, Error>>, outputs: [Output; 2]) -> Side {
     let (Done { row, effects }, [stdout, stderr]) = (done, outputs);
-    let (place, registers) = (state.place(), state.vm().registers());
-    Side { row, effects, end, steps: place.step, pc: place.pc, registers, stdout, stderr }
+    let (location, registers) = (state.location(), state.vm().registers());
+    Side { row, effects, end, steps: location.step, pc: location.pc, registers, stdout, stderr }
 }

@@ -97,7 +97,7 @@ fn difference(jit: &Program, interpreter: &Program) -> (Difference, Vec<Row>) {
 
     let mut alone = VecSink::default();
     let _ = hart(interpreter, no_streams(), None).run(u64::MAX, &limits, &cancel, &mut alone);
-    assert_eq!(sink.rows, alone.rows[..found.place.step as usize], "what agrees is passed on, and no more");
+    assert_eq!(sink.rows, alone.rows[..found.location.step as usize], "what agrees is passed on, and no more");
     (*found, alone.rows)
 }
 
@@ -120,7 +120,7 @@ fn a_different_row_is_found_where_it_is() {
         let (jit, interpreter) = (program(rounds, [9, 8], &exits()), program(rounds, WORDS, &exits()));
         let (found, rows) = difference(&jit, &interpreter);
         let step = 3 + 2 * rounds as u64;
-        assert_eq!((found.place.step, found.place.pc), (step, CODE + 20), "{rounds}");
+        assert_eq!((found.location.step, found.location.pc), (step, CODE + 20), "{rounds}");
         assert_eq!(found.what, ["rd", "mem_before", "mem_after"]);
         assert_eq!(found.interpreter.row, Some(rows[step as usize]));
         assert_eq!((found.jit.row.unwrap().rd, found.interpreter.row.unwrap().rd), (9, 7));
@@ -135,24 +135,24 @@ fn different_effects_and_ends_are_found() {
     let ours = program(5, WORDS, &exits());
     // Another word written to stdout: no row shows it.
     let (found, _) = difference(&program(5, [7, 9], &exits()), &ours);
-    assert_eq!((found.place.step, found.what), (18, vec!["effects".to_owned()]));
+    assert_eq!((found.location.step, found.what), (18, vec!["effects".to_owned()]));
     assert_ne!(found.jit.effects, found.interpreter.effects);
     assert_ne!(found.jit.stdout, found.interpreter.stdout);
 
     // One goes on where the other traps, either way.
     let traps = program(5, WORDS, &[li(17, 93), insn(Op::Ebreak, 0, 0, 0, 0)]);
     let (found, rows) = difference(&traps, &ours);
-    assert_eq!((found.place.step, found.what), (20, vec!["end".to_owned()]));
+    assert_eq!((found.location.step, found.what), (20, vec!["end".to_owned()]));
     assert_eq!((found.jit.row, found.interpreter.row), (None, rows.last().copied()));
     assert!(matches!(found.jit.end, Some(Err(Error::Trap(_)))), "{:?}", found.jit.end);
     let (found, _) = difference(&ours, &traps);
-    assert_eq!((found.place.step, found.what), (20, vec!["row".to_owned(), "effects".to_owned()]));
+    assert_eq!((found.location.step, found.what), (20, vec!["row".to_owned(), "effects".to_owned()]));
     assert!(found.jit.row.is_some() && found.interpreter.row.is_none());
     assert!(matches!(found.interpreter.end, Some(Err(Error::Trap(_)))), "{:?}", found.interpreter.end);
 
     // Both trap, and not for the same reason.
     let (found, _) = difference(&traps, &program(5, WORDS, &[li(17, 93), 0]));
-    assert_eq!((found.place.step, found.what), (20, vec!["end".to_owned()]));
+    assert_eq!((found.location.step, found.what), (20, vec!["end".to_owned()]));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn different_memory_is_found_at_the_end() {
         Program::from_segments(CODE, vec![code, more]).unwrap()
     };
     let (found, rows) = difference(&unread(3), &unread(4));
-    assert_eq!((found.place.step, found.what), (rows.len() as u64, vec!["memory".to_owned()]));
+    assert_eq!((found.location.step, found.what), (rows.len() as u64, vec!["memory".to_owned()]));
     assert_eq!(found.word, Some(Word { address: DATA + 0x1008, jit: 3, interpreter: 4 }));
     assert!(matches!(found.jit.end, Some(Ok(Status::Exited { code: 0 }))));
 }
@@ -200,7 +200,7 @@ fn a_sink_that_panics_hides_no_difference() {
     let run = AssertUnwindSafe(|| both.run(u64::MAX, &limits, &cancel, &mut Panics));
     assert!(catch_unwind(run).is_err());
     let error = both.run(u64::MAX, &limits, &cancel, &mut NullSink::off()).unwrap_err();
-    assert!(matches!(&error, Error::Difference(found) if found.place.step == 13), "{error}");
+    assert!(matches!(&error, Error::Difference(found) if found.location.step == 13), "{error}");
     let error = both.run(u64::MAX, &limits, &cancel, &mut NullSink::off()).unwrap_err();
     assert!(matches!(error, Error::Ended { .. }), "{error}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tachy_runtime::Vm;
 
 use super::Hart;
-use crate::error::{Error, Place};
+use crate::error::{Error, Location};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::Machine;
 use crate::machine_kind::MachineKind;
@@ -56,8 +56,8 @@ impl<M: Machine> State for Hart<'_, M> {
         &self.vm
     }
 
-    fn place(&self) -> Place {
-        Hart::place(self)
+    fn location(&self) -> Location {
+        Hart::location(self)
     }
 
     fn exit(&self) -> Option<Status> {
@@ -81,7 +81,7 @@ impl<M: Machine> State for Hart<'_, M> {
     }
 
     fn replay(&self, until: u64) -> Replay {
-        let place = Hart::place(self);
-        Replay::new((M::VARIANT, M::REPLAY), place.step, place.pc, self.vm.registers(), until)
+        let location = Hart::location(self);
+        Replay::new((M::VARIANT, M::REPLAY), location.step, location.pc, self.vm.registers(), until)
     }
 }

@@ -26,7 +26,7 @@ fn a_broken_session_is_refused() {
     hart.under_way = true;
     for _ in 0..2 {
         let error = hart.run(10, &limits, &cancel, &mut sink).unwrap_err();
-        assert_eq!((error.kind(), error.place().unwrap().step, hart.vm.steps()), ("broken", 5, 5));
+        assert_eq!((error.kind(), error.location().unwrap().step, hart.vm.steps()), ("broken", 5, 5));
     }
 }
 
@@ -73,7 +73,7 @@ fn native_code_of_another_level_is_an_error() {
         let ended = hart.run_slices(&mut control);
         if entries > 0 {
             assert!(matches!(ended, Ended::Internal(_)), "it ran code of another level");
-            assert_eq!((hart.place().step, hart.vm.register(Slot::x(5))), (1000, 500));
+            assert_eq!((hart.location().step, hart.vm.register(Slot::x(5))), (1000, 500));
         }
         let error = hart.ended(ended, 2000, &Limits::default()).unwrap_err();
         assert!(error.kind() == "internal" && error.to_string().contains("step 1000"), "{error}");

@@ -4,7 +4,7 @@ use super::*;
 use crate::difference::{Difference, Output, Side};
 use std::collections::BTreeSet;
 
-const PLACE: Place = Place { pc: 0, step: 0 };
+const LOCATION: Location = Location { pc: 0, step: 0 };
 
 fn difference() -> Difference {
     let output = Output { bytes: 0, digest: blake3::hash(b"") };
@@ -19,7 +19,7 @@ fn difference() -> Difference {
         stderr: output,
     };
     let (what, before, context) = (Vec::new(), [0; 32], Vec::new());
-    Difference { place: PLACE, what, before, context, word: None, jit: side(), interpreter: side() }
+    Difference { location: LOCATION, what, before, context, word: None, jit: side(), interpreter: side() }
 }
 
 /// What machines call their own errors; the tests of the machines hold them to it.
@@ -27,31 +27,31 @@ const MACHINE_KINDS: [&str; 4] = ["host", "bigint", "machine", "segment-too-smal
 
 /// One error of every kind. The match is there to fail when a kind is added: add it to the list too.
 fn one_of_each() -> Vec<Error> {
-    let limit = |limit| Error::Limit(LimitError { limit, place: PLACE });
+    let limit = |limit| Error::Limit(LimitError { limit, location: LOCATION });
     let all = vec![
         Error::Program(ProgramError::Empty),
-        Error::Trap(Trap { cause: Cause::Breakpoint, place: PLACE, insn: 0, address: 0 }),
+        Error::Trap(Trap { cause: Cause::Breakpoint, location: LOCATION, insn: 0, address: 0 }),
         limit(Limit::Steps(0)),
         limit(Limit::Memory(0)),
         limit(Limit::Output(0)),
         limit(Limit::Time(0)),
         limit(Limit::Cycles { used: 0, limit: 0 }),
-        Error::Cancelled { place: PLACE },
-        Error::Sink { place: PLACE, source: "full".into() },
-        Error::Segment { index: 0, place: PLACE, source: "full".into() },
-        Error::Event { place: PLACE, source: "full".into() },
-        Error::Unfinished { place: PLACE },
-        Error::Forked { place: PLACE },
-        Error::Stream { stream: StreamName::Stdin, place: PLACE, source: io::ErrorKind::Other.into() },
+        Error::Cancelled { location: LOCATION },
+        Error::Sink { location: LOCATION, source: "full".into() },
+        Error::Segment { index: 0, location: LOCATION, source: "full".into() },
+        Error::Event { location: LOCATION, source: "full".into() },
+        Error::Unfinished { location: LOCATION },
+        Error::Forked { location: LOCATION },
+        Error::Stream { stream: StreamName::Stdin, location: LOCATION, source: io::ErrorKind::Other.into() },
         Error::Arguments { bytes: 0, limit_bytes: 0 },
         Error::Boot { machine: MachineKind::Bare, reason: BootError::StartsTooLow { pc: 0, lowest: 0 } },
         Error::Thread { source: io::ErrorKind::Other.into() },
-        Error::GuestPanic { message: String::new(), place: PLACE },
+        Error::GuestPanic { message: String::new(), location: LOCATION },
         Error::Memory(MapError::allocation(0)),
         difference().into(),
-        Error::Ended { place: PLACE },
-        Error::Broken { place: PLACE },
-        Error::Internal { what: String::new(), place: PLACE },
+        Error::Ended { location: LOCATION },
+        Error::Broken { location: LOCATION },
+        Error::Internal { what: String::new(), location: LOCATION },
         Error::Configuration { what: "", found: String::new(), expected: "" },
     ];
     for error in &all {

@@ -31,10 +31,10 @@
 //! let program = Program::from_elf(&elf)?;
 //! let executor = Executor::builder().build(&program)?;
 //! let Err(Error::Trap(trap)) = executor.start(Env::new())?.run(&mut NullSink::off()) else { panic!("it traps") };
-//! let (function, _) = program.symbol_at(trap.place.pc).expect("it has symbols");
-//! let line = source_line(&elf, trap.place.pc).expect("it has debug information");
+//! let (function, _) = program.symbol_at(trap.location.pc).expect("it has symbols");
+//! let line = source_line(&elf, trap.location.pc).expect("it has debug information");
 //! assert_eq!((&*function.demangled(), line.to_string().as_str()), ("descend", "source/trap.c:5"));
-//! let frames = source_frames(&elf, trap.place.pc)?;
+//! let frames = source_frames(&elf, trap.location.pc)?;
 //! let inlined: Vec<_> = frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
 //! assert_eq!(inlined, ["look", "descend"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

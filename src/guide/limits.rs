@@ -12,7 +12,7 @@
 //! let executor = Executor::builder().limits(limits).build(&Program::from_elf(&elf)?)?;
 //! let mut session = executor.start(Env::new().args(["sieve", "100000"]))?;
 //! match session.run(&mut NullSink::off()) {
-//!     Err(Error::Limit(hit)) => assert_eq!((hit.limit, hit.place.step), (Limit::Steps(1_000_000), 1_000_000)),
+//!     Err(Error::Limit(hit)) => assert_eq!((hit.limit, hit.location.step), (Limit::Steps(1_000_000), 1_000_000)),
 //!     other => panic!("{other:?}"),
 //! }
 //! session.limits_mut().steps = None;

@@ -1,7 +1,7 @@
 //! Why a step cannot be done, as a machine says it to the engine.
 
 use crate::callers::Panic;
-use crate::error::{Cause, Error, MachineError, Place, StreamName};
+use crate::error::{Cause, Error, Location, MachineError, StreamName};
 
 /// Why a step cannot be done. The engine adds pc, step and instruction.
 #[derive(Debug)]
@@ -49,12 +49,12 @@ impl StepError {
     }
 
     /// The error of a machine that cannot start a program, where parts of this library do not fit together.
-    pub(crate) fn at_boot(self, place: Place) -> Error {
+    pub(crate) fn at_boot(self, location: Location) -> Error {
         let what = match self {
             StepError::Internal(what) => what,
             other => format!("a program could not be laid out: {other:?}"),
         };
-        Error::Internal { what, place }
+        Error::Internal { what, location }
     }
 
     /// The first of several failures, or a panic if there is one: the caller must see that.

@@ -196,8 +196,8 @@ impl Teller {
     }
 
     fn set_register(&mut self, send: &mut impl Take, number: u8, word: u32) -> Result<(), SinkError> {
-        let place = if number == 0 { SHUNT_OFFSET } else { 4 * u32::from(number) };
-        self.set(send, self.bank() + place, word)
+        let location = if number == 0 { SHUNT_OFFSET } else { 4 * u32::from(number) };
+        self.set(send, self.bank() + location, word)
     }
 
     /// A page's event waits, and those of the nodes that came with it.

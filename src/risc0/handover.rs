@@ -80,9 +80,9 @@ impl<'env> Handover<'env> {
     /// How a run ended, or an earlier one if nobody has said that yet.
     fn said(&mut self, ran: Option<Result<Status, Error>>) -> Result<Status, Error> {
         match ran {
-            Some(Err(Error::Ended { place })) => self.unsaid.take().unwrap_or(Err(Error::Ended { place })),
+            Some(Err(Error::Ended { location })) => self.unsaid.take().unwrap_or(Err(Error::Ended { location })),
             Some(ran) => ran,
-            None => Err(Error::Internal { what: "nothing was run".to_owned(), place: self.run.state().place() }),
+            None => Err(Error::Internal { what: "nothing was run".to_owned(), location: self.run.state().location() }),
         }
     }
 }
@@ -96,7 +96,7 @@ impl Run for Handover<'_> {
         sink: &mut dyn Sink,
     ) -> Result<Status, Error> {
         if self.lost_segments {
-            return Err(Error::Forked { place: self.run.state().place() });
+            return Err(Error::Forked { location: self.run.state().location() });
         }
         let Handover { run, records: slot, sealer, events, sink_is_done, .. } = self;
         let mut run = || run_with_events(run.as_mut(), (until, limits, cancel), events, sink_is_done, sink);
@@ -115,14 +115,14 @@ impl Run for Handover<'_> {
         }
         let ran = ran.map(|ran| ran.unwrap_or_else(|panic| panic.resume()));
         let Some(unsealed) = unsealed else { return self.said(ran) };
-        let place = self.run.state().place();
+        let location = self.run.state().location();
         let (index, failed) = match unsealed {
             Unsealed::Thread(source) => return Err(Error::Thread { source }),
             Unsealed::Broken => {
                 let what = "the thread that hashes segments has panicked".to_owned();
-                return Err(Error::Internal { what, place });
+                return Err(Error::Internal { what, location });
             }
-            Unsealed::Elsewhere => return Err(Error::Forked { place }),
+            Unsealed::Elsewhere => return Err(Error::Forked { location }),
             Unsealed::Refused(index, failed) => (index, failed),
         };
         // What else went wrong came first, and is said; the segment comes again with the next run.
@@ -136,10 +136,10 @@ impl Run for Handover<'_> {
             }
             (Some(ran), Failed::Error(source)) => {
                 self.leave_unsaid(ran);
-                Err(Error::Segment { index, place, source })
+                Err(Error::Segment { index, location, source })
             }
             (None, Failed::Panic(panic)) => panic.resume(),
-            (None, Failed::Error(source)) => Err(Error::Segment { index, place, source }),
+            (None, Failed::Error(source)) => Err(Error::Segment { index, location, source }),
         }
     }
 
@@ -189,7 +189,7 @@ fn run_with_events(
     let ran = run.run(until, limits, cancel, &mut both);
     match ran {
         // The sink has them; what was refused is an event.
-        Err(Error::Sink { place, source }) if *both.sink_is_done => Err(Error::Event { place, source }),
+        Err(Error::Sink { location, source }) if *both.sink_is_done => Err(Error::Event { location, source }),
         ran => ran,
     }
 }

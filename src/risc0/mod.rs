@@ -1,6 +1,6 @@
 //! The wing for RISC Zero: everything that exists only for its machine, R0VM, stands here.
 //!
-//! [`host`] answers a guest's system calls. The formats (program binaries, images, segments, claims) are those of RISC
+//! [`host`] answers a guest's system calls, and [`serde`] is the format in which values go to a guest and come back. The formats (program binaries, images, segments, claims) are those of RISC
 //! Zero 3.0, and its own crates read them. The machine carries out instructions and counts cycles; trace events are read
 //! off its rows; a thread hashes segments beside the run.
 //!
@@ -18,6 +18,7 @@ mod machine;
 mod replay;
 mod report;
 mod sealer;
+pub mod serde;
 mod served;
 mod surroundings;
 

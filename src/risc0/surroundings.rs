@@ -13,7 +13,7 @@ use super::host::{Guest, Host, HostEnv, HostError};
 use super::machine::R0vm;
 use super::sealer::{Records, SegmentSink};
 use crate::callers;
-use crate::error::{Error, MachineFailure, Place};
+use crate::error::{Error, Location, MachineFailure};
 use crate::machine::{Machine, Settled, StepError, Surroundings};
 use crate::overhear::Streams;
 
@@ -48,7 +48,7 @@ impl<'env> Settings<'env> {
             Some(host) => host,
             None => HostSide::Own(Box::new(HostEnv::builder().build().map_err(|error| MachineFailure {
                 machine: R0vm::KIND,
-                place: Place { pc: 0, step: 0 },
+                location: Location { pc: 0, step: 0 },
                 error: Box::new(MachineError::Host(error)),
             })?)),
         };

@@ -234,19 +234,19 @@ fn abbreviations(table: &[(u8, bool, &[u8])]) -> Vec<u8> {
 /// line alone.
 #[test]
 fn entries_that_cost_more_than_their_size() {
-    const PLACE: [u8; 4] = [0x11, 0x01, 0x12, 0x06];
+    const LOCATION: [u8; 4] = [0x11, 0x01, 0x12, 0x06];
     let many = [0x3f, 0x19].repeat(60_000);
     let table = abbreviations(&[
-        (0x11, true, &[0x10, 0x17]),                         // 1: a unit and its lines
-        (0x2e, true, &[&PLACE[..], &[0x03, 0x08]].concat()), // 2: a function with its name
-        (0x1d, true, &[&PLACE[..], &[0x31, 0x13]].concat()), // 3: an inlined one, described elsewhere
-        (0x1d, false, &[0x55, 0x17]),                        // 4: an inlined one in a list of ranges
-        (0x1d, false, &many),                                // 5: one with many attributes that take no bytes
-        (0x2e, false, &[0x03, 0x08]),                        // 6: the description of one
+        (0x11, true, &[0x10, 0x17]),                            // 1: a unit and its lines
+        (0x2e, true, &[&LOCATION[..], &[0x03, 0x08]].concat()), // 2: a function with its name
+        (0x1d, true, &[&LOCATION[..], &[0x31, 0x13]].concat()), // 3: an inlined one, described elsewhere
+        (0x1d, false, &[0x55, 0x17]),                           // 4: an inlined one in a list of ranges
+        (0x1d, false, &many),                                   // 5: one with many attributes that take no bytes
+        (0x2e, false, &[0x03, 0x08]),                           // 6: the description of one
     ]);
-    let place = [&0x1_0000u32.to_le_bytes()[..], &0x1000u32.to_le_bytes()].concat();
-    let function = [&[2][..], &place, b"outer\0"].concat();
-    let inlined = |origin: usize| [&[3][..], &place, &(origin as u32).to_le_bytes()].concat();
+    let location = [&0x1_0000u32.to_le_bytes()[..], &0x1000u32.to_le_bytes()].concat();
+    let function = [&[2][..], &location, b"outer\0"].concat();
+    let inlined = |origin: usize| [&[3][..], &location, &(origin as u32).to_le_bytes()].concat();
     let info = |entries: &[u8]| {
         let unit = [&[4, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0][..], entries].concat();
         [&(unit.len() as u32).to_le_bytes()[..], &unit].concat()

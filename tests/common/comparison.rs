@@ -138,13 +138,13 @@ impl Comparison {
                 let sink: &mut dyn Sink = if traced { &mut rows } else { &mut off };
                 let result = if first { session.run(sink) } else { session.run_to(stop, sink) };
                 compared.stats.push(session.stats());
-                let place = session.place();
+                let location = session.location();
                 if traced {
-                    note(&part, rows.finish(place.step));
-                    compared.rows += place.step - from;
+                    note(&part, rows.finish(location.step));
+                    compared.rows += location.step - from;
                 }
                 // The end of the program may come first, and only then may a part not end where it was to.
-                let ended = place.step == self.rows.len() as u64;
+                let ended = location.step == self.rows.len() as u64;
                 let stopped = match &result {
                     Ok(Status::Reached) => true,
                     Err(Error::Limit(error)) => first && error.limit == Limit::Steps(script.cut),
@@ -156,9 +156,10 @@ impl Comparison {
                 }
                 let pc = self.rows.get(stop as usize).map(|row| row.pc);
                 // A kernel's handler comes next where a trap does, which is no step.
-                let traps = case.machine == MachineKind::R0vm && pc.is_some_and(|pc| pc >= KERNEL) && place.pc < KERNEL;
-                if place.step != stop || pc.is_some_and(|pc| pc != place.pc && !traps) {
-                    note(&part, Some(format!("stopped at {place} instead of step {stop}, pc {pc:x?}")));
+                let traps =
+                    case.machine == MachineKind::R0vm && pc.is_some_and(|pc| pc >= KERNEL) && location.pc < KERNEL;
+                if location.step != stop || pc.is_some_and(|pc| pc != location.pc && !traps) {
+                    note(&part, Some(format!("stopped at {location} instead of step {stop}, pc {pc:x?}")));
                 }
                 // At the first stop, everything is as it is where the interpreter comes to this step.
                 if first {
@@ -199,7 +200,7 @@ pub fn setups(seed: u64) -> [Setup; 2] {
         9 => eager.region_instructions(2000).buffer_rows(300),
         10 => eager.threshold(9).buffer_rows(1 << 13).merge_interval_steps(1000),
         // Slow with every step, and in every program of the kind: long ones get it by chance, below.
-        11 if seed.is_multiple_of(4) => eager.take_turns(),
+        11 if seed.is_multiple_of(4) => eager.alternate_engines(),
         11 => eager.threshold(300),
         12 => Setup::jit(JitOptions::default()).threshold(2),
         13 => eager.region_instructions(30).background(true).merge_interval_steps(500),
@@ -223,7 +224,7 @@ pub fn random_setup(rng: &mut Rng) -> Setup {
         .code_bytes((1 << 20) * magnitude(rng, 6) as usize)
         .merge_interval_steps(if rng.one_in(3) { 0 } else { 63 + magnitude(rng, 13) as u32 });
     match rng.below(24) {
-        0 => setup.take_turns(),
+        0 => setup.alternate_engines(),
         1..5 => setup.background(true),
         _ => setup,
     }

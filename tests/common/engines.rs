@@ -8,7 +8,8 @@ use tachy::isa::Variant;
 use tachy::program::{Permissions, Segment};
 use tachy::trace::{Effect, VecSink};
 use tachy::{
-    Engine, Env, Error, Executor, JitOptions, Limits, MachineKind, NullSink, Place, Program, Row, Session, Sink, Status,
+    Engine, Env, Error, Executor, JitOptions, Limits, Location, MachineKind, NullSink, Program, Row, Session, Sink,
+    Status,
 };
 
 use super::oracle;
@@ -40,7 +41,7 @@ pub struct Setup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     Done(Status),
-    Failed { kind: &'static str, place: Option<Place>, text: String },
+    Failed { kind: &'static str, location: Option<Location>, text: String },
 }
 
 /// A session's state between two steps.
@@ -171,7 +172,7 @@ impl Setup {
     }
 
     /// A change of engine at every block.
-    pub fn take_turns(mut self) -> Setup {
+    pub fn alternate_engines(mut self) -> Setup {
         if let Some(jit) = &mut self.jit {
             jit.alternate_engines = true;
         }
@@ -197,7 +198,7 @@ impl End {
     pub fn of(result: Result<Status, Error>) -> End {
         match result {
             Ok(status) => End::Done(status),
-            Err(error) => End::Failed { kind: error.kind(), place: error.place(), text: super::said(&error) },
+            Err(error) => End::Failed { kind: error.kind(), location: error.location(), text: super::said(&error) },
         }
     }
 }

@@ -176,7 +176,7 @@ pub fn judged(case: &Case) -> Result<Outcome, String> {
     let outcome = run_with(case, &Setup::interpreter(), |session| {
         let mut replay = session.replay(u64::MAX);
         let result = session.run(&mut Tee::new(&mut sink, &mut replay));
-        let differs = |text: String| Error::Sink { place: session.place(), source: text.into() };
+        let differs = |text: String| Error::Sink { location: session.location(), source: text.into() };
         if replay.registers() != session.registers() {
             return Err(differs("the replayed registers differ".to_string()));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::kept::Kept;
+use super::quota::Quota;
 use super::{Digest, HostError};
 
 const ZERO: Digest = [0; 32];
@@ -53,22 +53,22 @@ impl Assumptions {
     }
 
     /// The guest uses an assumption that must be known.
-    pub(super) fn resolve(&mut self, kept: &mut Kept, claim: Digest, control_root: Digest) -> Result<(), HostError> {
+    pub(super) fn resolve(&mut self, quota: &mut Quota, claim: Digest, control_root: Digest) -> Result<(), HostError> {
         let found = match control_root {
             ZERO => self.of_claim.get(&claim),
             root => self.of_root.get(&(claim, root)),
         };
         let &assumption = found.ok_or(HostError::NoAssumption { claim, control_root })?;
-        kept.take(size_of::<AssumptionUse>() as u64)?;
+        quota.take(size_of::<AssumptionUse>() as u64)?;
         self.used.push_front(AssumptionUse { claim, control_root, assumption });
         Ok(())
     }
 
     /// The guest makes an assumption of its own, which is known from now on.
-    pub(super) fn assume(&mut self, kept: &mut Kept, claim: Digest, control_root: Digest) -> Result<(), HostError> {
+    pub(super) fn assume(&mut self, quota: &mut Quota, claim: Digest, control_root: Digest) -> Result<(), HostError> {
         // Both indices, at twice their size, since they grow by doubling.
         let kept_bytes = 2 * (size_of::<(Digest, usize)>() + size_of::<(Digest, Digest, usize)>());
-        kept.take((size_of::<AssumptionUse>() + kept_bytes) as u64)?;
+        quota.take((size_of::<AssumptionUse>() + kept_bytes) as u64)?;
         let assumption = self.known;
         self.add(Assumption { claim, control_root: Some(control_root) });
         self.used.push_front(AssumptionUse { claim, control_root, assumption });
@@ -76,8 +76,8 @@ impl Assumptions {
     }
 
     /// What was used since this was last asked, the last one first.
-    pub(super) fn take_used(&mut self, kept: &mut Kept) -> Vec<AssumptionUse> {
-        kept.give((self.used.len() * size_of::<AssumptionUse>()) as u64);
+    pub(super) fn take_used(&mut self, quota: &mut Quota) -> Vec<AssumptionUse> {
+        quota.give((self.used.len() * size_of::<AssumptionUse>()) as u64);
         std::mem::take(&mut self.used).into()
     }
 }

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read, Write};
 use std::ops::RangeInclusive;
 
+use ::serde::Serialize;
 use bytemuck::NoUninit;
-use serde::Serialize;
 
 use super::assumptions::Assumptions;
 use super::keccak::{self, Keccak};
-use super::kept::Kept;
+use super::quota::Quota;
 use super::slice_io::{Callback, Channel};
 use super::streams::{JOURNAL, STDERR, STDIN, STDOUT, Streams};
 use super::syscalls::MAX_NAME_BYTES;
-use super::{Assumption, CallbackError, Digest, HostEnv, HostError, KeccakRequest, SliceIo, words};
+use super::{Assumption, CallbackError, Digest, HostEnv, HostError, KeccakRequest, SliceIo};
 use crate::callers::{Input, Output};
+use crate::risc0::serde;
 
 /// Segments that can be proven.
 const SEGMENT_PO2: RangeInclusive<u32> = 13..=24;
@@ -53,7 +54,7 @@ impl<'env> HostEnvBuilder<'env> {
             random: Input::new(io::empty()),
             random_seed: None,
             kernel_output: Output::new(io::sink()),
-            kept: Kept::new(DEFAULT_KEPT_BYTES),
+            quota: Quota::new(DEFAULT_KEPT_BYTES),
             results: (0, 0),
             counts: BTreeMap::new(),
         };
@@ -89,9 +90,9 @@ impl<'env> HostEnvBuilder<'env> {
     /// Adds a value to the guest's input, in the format of [`words`]; the guest takes it with `env::read`.
     ///
     /// # Errors
-    /// As [`words::to_words`].
+    /// As [`serde::to_words`].
     pub fn write<T: Serialize + ?Sized>(&mut self, data: &T) -> Result<&mut Self, HostError> {
-        for word in words::to_words(data)? {
+        for word in serde::to_words(data)? {
             self.input.extend(word.to_le_bytes());
         }
         Ok(self)
@@ -283,7 +284,7 @@ impl<'env> HostEnvBuilder<'env> {
     /// Limits what the host keeps for the guest at any time: in pipes (which may take up to four times as much), between
     /// it and callbacks, of Keccak and of assumptions; 256 MiB by default.
     pub fn limit_kept_bytes(&mut self, bytes: u64) -> &mut Self {
-        self.env.kept.limit_bytes = bytes;
+        self.env.quota.limit_bytes = bytes;
         self
     }
 

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
+use ::serde::de::DeserializeOwned;
 
 use super::assumptions::Assumptions;
 use super::keccak::Keccak;
-use super::kept::Kept;
+use super::quota::Quota;
 use super::slice_io::Channel;
 use super::streams::Streams;
-use super::{AssumptionUse, Digest, HostEnvBuilder, HostError, KeccakRequest, words};
+use super::{AssumptionUse, Digest, HostEnvBuilder, HostError, KeccakRequest};
 use crate::callers::{self, Input, Output};
+use crate::risc0::serde;
 
 /// Segments are of this size if nobody says otherwise.
 const DEFAULT_SEGMENT_PO2: u32 = 20;
@@ -39,7 +40,7 @@ pub struct HostEnv<'env> {
     pub(super) random: Input<'env>,
     pub(super) random_seed: Option<[u8; 32]>,
     pub(super) kernel_output: Output<'env>,
-    pub(super) kept: Kept,
+    pub(super) quota: Quota,
     /// a0 and a1 of the last system call.
     pub(super) results: (u32, u32),
     pub(super) counts: BTreeMap<String, SyscallCount>,
@@ -121,15 +122,15 @@ impl<'env> HostEnv<'env> {
         let bytes = self.streams.take_journal();
         HostOutput {
             journal: committed.then_some(Journal { bytes }),
-            assumptions: self.assumptions.take_used(&mut self.kept),
-            keccaks: self.keccak.take_requests(&mut self.kept),
+            assumptions: self.assumptions.take_used(&mut self.quota),
+            keccaks: self.keccak.take_requests(&mut self.quota),
         }
     }
 
     /// Carries a call out. Where the caller's code panics in it, the host is as it was before, and streams move no byte
     /// twice when the guest makes the same call again.
     pub(super) fn whole<R>(&mut self, call: impl FnOnce(&mut Self) -> Result<R, HostError>) -> Result<R, HostError> {
-        let (output_bytes, kept_bytes) = (self.streams.output_bytes(), self.kept.bytes());
+        let (output_bytes, kept_bytes) = (self.streams.output_bytes(), self.quota.bytes());
         let answered = callers::call(|| call(self));
         let done = matches!(answered, Ok(Ok(_)));
         self.streams.end_call(done);
@@ -137,7 +138,7 @@ impl<'env> HostEnv<'env> {
         self.kernel_output.end_step(done);
         answered.unwrap_or_else(|panic| {
             self.streams.set_output_bytes(output_bytes);
-            self.kept.set_bytes(kept_bytes);
+            self.quota.set_bytes(kept_bytes);
             panic.resume()
         })
     }
@@ -184,9 +185,9 @@ impl Journal {
     /// The value that the journal begins with, as a guest commits it: in the format of [`words`].
     ///
     /// # Errors
-    /// As [`words::from_bytes`].
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, words::Error> {
-        words::from_bytes(&self.bytes)
+    /// As [`serde::from_bytes`].
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde::Error> {
+        serde::from_bytes(&self.bytes)
     }
 }
 

@@ -124,7 +124,7 @@ pub enum HostError {
     },
     /// A value that does not go into words.
     #[error(transparent)]
-    Words(#[from] super::words::Error),
+    Words(#[from] crate::risc0::serde::Error),
 }
 
 fn hex(digest: &Digest) -> String {

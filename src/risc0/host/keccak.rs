@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::kept::Kept;
+use super::quota::Quota;
 use super::{CallbackError, Digest, HostError};
 use crate::callers;
 
@@ -55,8 +55,8 @@ impl Keccak<'_> {
     }
 
     /// Permutes a state, and keeps it in the batch.
-    pub(super) fn permute(&mut self, kept: &mut Kept, state: &mut [u8; STATE_BYTES]) -> Result<(), HostError> {
-        kept.take(STATE_BYTES as u64)?;
+    pub(super) fn permute(&mut self, quota: &mut Quota, state: &mut [u8; STATE_BYTES]) -> Result<(), HostError> {
+        quota.take(STATE_BYTES as u64)?;
         let (lanes, _) = state.as_chunks_mut();
         let mut words = [0; 25];
         for (word, lane) in words.iter_mut().zip(&*lanes) {
@@ -71,9 +71,9 @@ impl Keccak<'_> {
     }
 
     /// Closes the batch.
-    pub(super) fn prove(&mut self, kept: &mut Kept, claim: Digest, control_root: Digest) -> Result<(), HostError> {
+    pub(super) fn prove(&mut self, quota: &mut Quota, claim: Digest, control_root: Digest) -> Result<(), HostError> {
         let inputs = std::mem::take(&mut self.inputs);
-        kept.give((inputs.len() * STATE_BYTES) as u64);
+        quota.give((inputs.len() * STATE_BYTES) as u64);
         let request = KeccakRequest { claim, control_root, po2: self.po2, inputs };
         if let Some(coprocessor) = &mut self.coprocessor {
             let inputs = request.inputs.clone();
@@ -86,14 +86,14 @@ impl Keccak<'_> {
                 }
             };
         }
-        kept.take(request.bytes())?;
+        quota.take(request.bytes())?;
         self.requests.push(request);
         Ok(())
     }
 
     /// The batches closed since this was last asked, in order; none of those that the coprocessor took.
-    pub(super) fn take_requests(&mut self, kept: &mut Kept) -> Vec<KeccakRequest> {
-        kept.give(self.requests.iter().map(KeccakRequest::bytes).sum());
+    pub(super) fn take_requests(&mut self, quota: &mut Quota) -> Vec<KeccakRequest> {
+        quota.give(self.requests.iter().map(KeccakRequest::bytes).sum());
         std::mem::take(&mut self.requests)
     }
 }

@@ -7,7 +7,8 @@
 //! is an error; so there is where one call writes more than 256 MiB.
 //!
 //! [`Host`] is all that a machine needs to know. [`HostEnv`] is the host that comes with the library, made by a builder
-//! with the reference's vocabulary. [`words`] is the format in which values go to the guest and come back.
+//! with the reference's vocabulary. [`serde`](crate::risc0::serde) is the format in which values go to
+//! the guest and come back.
 //!
 //! The host must not know machines or engines; it sees a guest as a [`Guest`] and nothing more. It prints nothing, and
 //! what it answers is a function of what the caller configured, of the seed for random bytes, and of what the guest did:
@@ -19,11 +20,10 @@ mod env;
 mod error;
 mod guest;
 mod keccak;
-mod kept;
+mod quota;
 mod slice_io;
 mod streams;
 mod syscalls;
-pub mod words;
 
 pub use assumptions::{Assumption, AssumptionUse};
 pub use builder::HostEnvBuilder;

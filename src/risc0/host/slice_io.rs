@@ -4,7 +4,7 @@
 //! have it copied, piece by piece.
 
 use super::guest::{A3, A4, Guest, Region};
-use super::kept::Kept;
+use super::quota::Quota;
 use super::streams::copy;
 use super::{CallbackError, HostError};
 
@@ -42,14 +42,14 @@ impl<'env> Channel<'env> {
         &mut self,
         name: &str,
         guest: &dyn Guest,
-        kept: &mut Kept,
+        quota: &mut Quota,
         to_guest: &mut [u8],
     ) -> Result<(u32, u64), HostError> {
         if let Some((answer, fetched)) = self.answer.take() {
             let bytes = copy(answer.get(fetched..).unwrap_or_default(), to_guest);
             match fetched + bytes < answer.len() {
                 true => self.answer = Some((answer, fetched + bytes)),
-                false => kept.give(answer.len() as u64),
+                false => quota.give(answer.len() as u64),
             }
             return Ok((bytes as u32, bytes as u64));
         }
@@ -58,12 +58,12 @@ impl<'env> Channel<'env> {
             let reason = "a buffer of 0 bytes must ask for the answer's length first".to_owned();
             return Err(HostError::Arguments { syscall: "slice io", reason });
         }
-        kept.take(region.bytes().into())?;
+        quota.take(region.bytes().into())?;
         let answer = self.handler.handle_io(name, &region.load(guest));
-        kept.give(region.bytes().into());
+        quota.give(region.bytes().into());
         let answer = answer.map_err(|source| HostError::Callback { name: name.to_owned(), source })?;
         let bytes = answer.len() as u64;
-        kept.take(bytes)?;
+        quota.take(bytes)?;
         let length = u32::try_from(bytes).map_err(|_| HostError::KeptLimit { bytes, limit_bytes: u32::MAX.into() })?;
         self.answer = Some((answer, 0));
         Ok((length, region.bytes().into()))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 
 use super::HostError;
-use super::kept::Kept;
+use super::quota::Quota;
 use crate::callers::{self, Input, Output};
 
 /// Descriptors with a meaning.
@@ -90,7 +90,7 @@ impl<'env> Streams<'env> {
     }
 
     /// Fills `buffer` until it is full or the stream ends; says how far.
-    pub(super) fn read(&mut self, descriptor: u32, buffer: &mut [u8], kept: &mut Kept) -> Result<usize, HostError> {
+    pub(super) fn read(&mut self, descriptor: u32, buffer: &mut [u8], quota: &mut Quota) -> Result<usize, HostError> {
         match self.sources.get_mut(&descriptor) {
             Some(Source::Reader(stream)) => {
                 self.moved = Some(descriptor);
@@ -106,7 +106,7 @@ impl<'env> Streams<'env> {
                 if pipe.capacity() > 4 * pipe.len() {
                     pipe.shrink_to(2 * pipe.len());
                 }
-                kept.give(bytes as u64);
+                quota.give(bytes as u64);
                 Ok(bytes)
             }
             None => Err(HostError::Descriptor { verb: "reads from", descriptor }),
@@ -115,10 +115,10 @@ impl<'env> Streams<'env> {
 
     /// Asks whether `bytes` may be written, and counts them where there is a limit; then come calls of [`Self::write`]
     /// with as many bytes in all.
-    pub(super) fn open_write(&mut self, descriptor: u32, bytes: u64, kept: &mut Kept) -> Result<(), HostError> {
+    pub(super) fn open_write(&mut self, descriptor: u32, bytes: u64, quota: &mut Quota) -> Result<(), HostError> {
         match self.targets.get(&descriptor) {
             Some(Target::Writer(_)) => self.take_output(bytes),
-            Some(Target::Pipe(_)) => kept.take(bytes),
+            Some(Target::Pipe(_)) => quota.take(bytes),
             Some(Target::Journal) => {
                 let bytes = self.journal_bytes_before + self.journal.len() as u64 + bytes;
                 let limit_bytes = self.limit_journal_bytes;
@@ -257,13 +257,13 @@ mod tests {
 
     #[test]
     fn a_pipe_that_is_emptied_takes_no_memory() {
-        let (mut streams, mut kept) = (Streams::new(0), Kept::new(1 << 20));
+        let (mut streams, mut quota) = (Streams::new(0), Quota::new(1 << 20));
         let (descriptor, _) = streams.open_pipe().expect("descriptors are free");
         for _ in 0..3 {
-            streams.open_write(descriptor, 1 << 20, &mut kept).expect("there is room");
+            streams.open_write(descriptor, 1 << 20, &mut quota).expect("there is room");
             streams.write(descriptor, &[7; 1 << 20]).expect("it is open");
             let mut buffer = [0; 1000];
-            while streams.read(descriptor, &mut buffer, &mut kept).expect("it is open") > 0 {
+            while streams.read(descriptor, &mut buffer, &mut quota).expect("it is open") > 0 {
                 for pipe in &streams.pipes {
                     assert!(pipe.capacity() <= 4 * pipe.len(), "{} of {}", pipe.len(), pipe.capacity());
                 }

@@ -108,7 +108,7 @@ impl HostEnv<'_> {
 
     fn call(&mut self, guest: &dyn Guest, name: &str, to_guest: &mut [u8]) -> Result<(u32, u32), HostError> {
         if let Some(channel) = self.channels.get_mut(name) {
-            let (a0, bytes) = channel.call(name, guest, &mut self.kept, to_guest)?;
+            let (a0, bytes) = channel.call(name, guest, &mut self.quota, to_guest)?;
             self.count(name, bytes);
             return Ok((a0, 0));
         }
@@ -175,14 +175,14 @@ impl HostEnv<'_> {
                     return refuse(CALL, format!("a state has {} bytes, the buffer must too", keccak::STATE_BYTES));
                 };
                 *state = region.load_array(guest);
-                self.keccak.permute(&mut self.kept, state)?;
+                self.keccak.permute(&mut self.quota, state)?;
                 Ok(((self.keccak.is_full() as u32, 0), keccak::STATE_BYTES as u64))
             }
             1 => {
                 no_buffer(CALL, to_guest)?;
                 let claim = Region::new(guest.register(A4), DIGEST_BYTES)?.load_array(guest);
                 let control_root = Region::new(guest.register(A5), DIGEST_BYTES)?.load_array(guest);
-                self.keccak.prove(&mut self.kept, claim, control_root)?;
+                self.keccak.prove(&mut self.quota, claim, control_root)?;
                 Ok(((0, 0), 2 * DIGEST_BYTES as u64))
             }
             mode => refuse(CALL, format!("there is no mode {mode}, only 0 (permute) and 1 (prove)")),
@@ -194,7 +194,7 @@ impl HostEnv<'_> {
         let message = to_write("SYS_LOG", guest.register(A3), guest.register(A4))?;
         let begin = format!("R0VM[{}] ", guest.user_cycles());
         let bytes = begin.len() as u64 + message.bytes() as u64 + 1;
-        self.streams.open_write(STDOUT, bytes, &mut self.kept)?;
+        self.streams.open_write(STDOUT, bytes, &mut self.quota)?;
         self.streams.write(STDOUT, begin.as_bytes())?;
         message.for_each_piece(guest, |piece| self.streams.write(STDOUT, piece))?;
         self.streams.write(STDOUT, b"\n")?;
@@ -228,13 +228,13 @@ impl HostEnv<'_> {
         if wanted < to_guest.len() {
             return refuse("SYS_READ", format!("{wanted} bytes are asked for with a buffer of {}", to_guest.len()));
         }
-        let main = self.streams.read(descriptor, to_guest, &mut self.kept)?;
+        let main = self.streams.read(descriptor, to_guest, &mut self.quota)?;
         // The buffer takes whole words. Up to four bytes more travel in the second result; if more are missing, the
         // stream has ended.
         let missing = wanted - main;
         let mut last = [0; 4];
         let end = match last.get_mut(..missing) {
-            Some(room) => self.streams.read(descriptor, room, &mut self.kept)?,
+            Some(room) => self.streams.read(descriptor, room, &mut self.quota)?,
             None => 0,
         };
         let bytes = main + end;
@@ -245,20 +245,20 @@ impl HostEnv<'_> {
         no_buffer("SYS_WRITE", to_guest)?;
         let descriptor = guest.register(A3);
         let data = to_write("SYS_WRITE", guest.register(A4), guest.register(A5))?;
-        self.streams.open_write(descriptor, data.bytes().into(), &mut self.kept)?;
+        self.streams.open_write(descriptor, data.bytes().into(), &mut self.quota)?;
         data.for_each_piece(guest, |piece| self.streams.write(descriptor, piece))?;
         Ok(((0, 0), data.bytes().into()))
     }
 
     fn verify_integrity(&mut self, guest: &dyn Guest, to_guest: &[u8]) -> Outcome {
         let (claim, control_root) = claim("SYS_VERIFY_INTEGRITY", guest, to_guest)?;
-        self.assumptions.resolve(&mut self.kept, claim, control_root)?;
+        self.assumptions.resolve(&mut self.quota, claim, control_root)?;
         Ok(((0, 0), 2 * DIGEST_BYTES as u64))
     }
 
     fn verify_integrity2(&mut self, guest: &dyn Guest, to_guest: &[u8]) -> Outcome {
         let (claim, control_root) = claim("SYS_VERIFY_INTEGRITY2", guest, to_guest)?;
-        self.assumptions.assume(&mut self.kept, claim, control_root)?;
+        self.assumptions.assume(&mut self.quota, claim, control_root)?;
         Ok(((0, 0), 2 * DIGEST_BYTES as u64))
     }
 }

@@ -85,10 +85,10 @@ impl R0vm {
         let (block_cycles, state_cycles) = (if bits & ELEMENTS != 0 { 11 } else { 10 }, (state != 0) as u64);
         let cycles = 1 + state_cycles + count as u64 * block_cycles;
         for word in 0..8 {
-            let (place, value) = (output.wrapping_add(word), cells[word as usize]);
+            let (location, value) = (output.wrapping_add(word), cells[word as usize]);
             if bits & CHECK == 0 {
-                self.store_at(vm, context, place, value)?;
-            } else if self.load_at(vm, context, place)? != value {
+                self.store_at(vm, context, location, value)?;
+            } else if self.load_at(vm, context, location)? != value {
                 self.charge(vm, cycles);
                 return Err(illegal("a Poseidon2 digest that is not the expected one, which has", value));
             }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use tachy_runtime::{HartState, PAGE_BYTES, PAGES, PageContent, PageState, page_of};
 
 use super::{COUNTED, R0vm, USER_FETCH, USER_READ, USER_WRITE};
-use crate::error::{Error, LimitError, Place};
+use crate::error::{Error, LimitError, Location};
 use crate::machine::{Budget, Context, StepError, store_bytes};
 use crate::program::Program;
 use crate::risc0::layout::*;
@@ -20,14 +20,14 @@ pub(super) fn fill(program: &Program, vm: &mut HartState<'_>, budget: &mut Budge
         for page in page_of(segment.address)..end.div_ceil(PAGE_BYTES as u64).min(PAGES as u64) as u32 {
             let state = vm.page_state(page * PAGE_BYTES);
             if !state.contains(COUNTED) {
-                let place = Place { pc: program.entry(), step: 0 };
+                let location = Location { pc: program.entry(), step: 0 };
                 let limit = budget.memory_limit();
-                budget.take_pages(1).map_err(|_| LimitError { limit, place })?;
+                budget.take_pages(1).map_err(|_| LimitError { limit, location })?;
                 vm.set_page_state(page * PAGE_BYTES, state.with(COUNTED));
             }
         }
-        let place = Place { pc: program.entry(), step: 0 };
-        store_bytes(vm, segment.address, &segment.data).map_err(|error| error.at_boot(place))?;
+        let location = Location { pc: program.entry(), step: 0 };
+        store_bytes(vm, segment.address, &segment.data).map_err(|error| error.at_boot(location))?;
     }
     // A kernel by itself starts in machine mode at its entry.
     if program.user_entry().is_none() {

@@ -300,8 +300,8 @@ impl Draft {
     fn span(&mut self, area: Area) {
         for page in [0, 2] {
             let register = self.working();
-            let place = area.start + 1024 * page + 4 * self.rng.between(0, 256);
-            self.load_constant(register, place);
+            let location = area.start + 1024 * page + 4 * self.rng.between(0, 256);
+            self.load_constant(register, location);
             self.asm.store(Op::Sw, register, 0, register);
         }
         let register = self.working();
@@ -315,10 +315,10 @@ impl Draft {
         let mut places = [first, middle, last];
         places.swap(0, self.rng.below(3) as usize);
         places.swap(1, self.rng.between(1, 3) as usize);
-        for place in places {
+        for location in places {
             let op = self.rng.pick(&[Op::Lw, Op::Lbu, Op::Sw, Op::Sh]);
             let (rd, rs2) = (self.beside_bases(&[base]), self.source());
-            self.asm.op(op, rd, register, rs2, place.wrapping_sub(value) as i32);
+            self.asm.op(op, rd, register, rs2, location.wrapping_sub(value) as i32);
         }
     }
 

@@ -30,7 +30,7 @@ const AGAIN: u32 = 77;
 const BUDGET: u8 = 24;
 const ROUNDS: u8 = 25;
 const TURNS: u8 = 26;
-const PLACE: u8 = 28;
+const LOCATION: u8 = 28;
 const VALUE: u8 = 29;
 const OTHER: u8 = 30;
 
@@ -183,8 +183,8 @@ impl Draft {
                 1 => self.chain(),
                 2 => {
                     let (rd, bank) = (self.working(), self.rng.pick(&[MACHINE_BANK, USER_BANK]));
-                    self.asm.li(PLACE, bank);
-                    self.asm.i(Op::Lw, rd, PLACE, SHUNT);
+                    self.asm.li(LOCATION, bank);
+                    self.asm.i(Op::Lw, rd, LOCATION, SHUNT);
                 }
                 _ => self.compute(),
             }
@@ -202,8 +202,8 @@ impl Draft {
 
     /// Sends the user on behind the address in `register`.
     fn return_to(&mut self, register: u8) {
-        self.asm.li(PLACE, MEPC);
-        self.asm.store(Op::Sw, register, 0, PLACE);
+        self.asm.li(LOCATION, MEPC);
+        self.asm.store(Op::Sw, register, 0, LOCATION);
         self.asm.op(Op::Mret, 0, 0, 0, 0);
     }
 
@@ -212,8 +212,8 @@ impl Draft {
         let off = self.rng.pick(&[2, 2, 2, 1, 3]);
         self.asm.r(Op::Srl, OTHER, TURNS, number);
         self.asm.i(Op::Andi, OTHER, OTHER, 1);
-        self.asm.li(PLACE, off);
-        self.asm.r(Op::Mul, OTHER, OTHER, PLACE);
+        self.asm.li(LOCATION, off);
+        self.asm.r(Op::Mul, OTHER, OTHER, LOCATION);
         self.asm.r(Op::Add, VALUE, VALUE, OTHER);
     }
 
@@ -221,8 +221,8 @@ impl Draft {
         let [plain, go_on, done] = [(); 3].map(|()| self.asm.label());
         self.count(end);
         self.kernel_work(3);
-        self.asm.li(PLACE, USER_BANK);
-        self.asm.i(Op::Lw, VALUE, PLACE, 4 * i32::from(A7));
+        self.asm.li(LOCATION, USER_BANK);
+        self.asm.i(Op::Lw, VALUE, LOCATION, 4 * i32::from(A7));
         self.asm.li(OTHER, EXIT);
         let is_no_exit = self.asm.label();
         self.asm.branch(Op::Bne, VALUE, OTHER, is_no_exit);
@@ -237,20 +237,20 @@ impl Draft {
         self.asm.place(under_way);
         self.asm.i(Op::Addi, ROUNDS, ROUNDS, -1);
         self.asm.branch(Op::Beq, ROUNDS, 0, done);
-        self.asm.i(Op::Lw, VALUE, PLACE, 4 * i32::from(A0));
+        self.asm.i(Op::Lw, VALUE, LOCATION, 4 * i32::from(A0));
         self.asm.i(Op::Addi, VALUE, VALUE, -4);
         self.turn(ROUNDS);
         self.return_to(VALUE);
         // Behind the call, where the word begins.
         self.asm.place(done);
-        self.asm.li(PLACE, MEPC);
-        self.asm.i(Op::Lw, VALUE, PLACE, 0);
+        self.asm.li(LOCATION, MEPC);
+        self.asm.i(Op::Lw, VALUE, LOCATION, 0);
         self.asm.i(Op::Andi, VALUE, VALUE, -4);
         self.return_to(VALUE);
         self.asm.place(plain);
         if self.rng.one_in(2) {
             let (source, register) = (self.source(), self.rng.pick(&WORKING));
-            self.asm.store(Op::Sw, source, 4 * i32::from(register), PLACE);
+            self.asm.store(Op::Sw, source, 4 * i32::from(register), LOCATION);
         }
         self.asm.branch(Op::Blt, BUDGET, 0, go_on);
         self.kernel_work(1);
@@ -263,8 +263,8 @@ impl Draft {
         self.count(end);
         self.kernel_work(2);
         if self.rng.one_in(3) {
-            self.asm.li(PLACE, MEPC);
-            self.asm.i(Op::Lw, VALUE, PLACE, 0);
+            self.asm.li(LOCATION, MEPC);
+            self.asm.i(Op::Lw, VALUE, LOCATION, 0);
             self.asm.i(Op::Andi, VALUE, VALUE, -4);
             self.turn(BUDGET);
             self.return_to(VALUE);

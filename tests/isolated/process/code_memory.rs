@@ -214,7 +214,8 @@ fn code_in_places_far_apart() {
     let mut segments = vec![Segment::from_words(asm.base(), &asm.finish().words, Permissions::RX)];
     // `jalr x0, x9`.
     segments.extend(
-        (0..PLACES).map(|place| Segment::from_words(FIRST + APART_BYTES * place, &[0x0004_8067], Permissions::RX)),
+        (0..PLACES)
+            .map(|location| Segment::from_words(FIRST + APART_BYTES * location, &[0x0004_8067], Permissions::RX)),
     );
     let case = Case::new(Program::from_segments(0x1_0000, segments).expect("a test's own program"));
     let (expected, ..) = run(&Setup::interpreter().executor(&case), &case);
@@ -234,14 +235,14 @@ fn guest_memory_has_no_huge_pages() {
     let case = guest("fib", &["1"]);
     let executor = Setup::interpreter().executor(&case);
     let session = executor.start(Env::new()).expect("it starts");
-    let place = session.bytes(0x1_0000, 1).expect("it is memory").as_ptr() as usize;
+    let location = session.bytes(0x1_0000, 1).expect("it is memory").as_ptr() as usize;
     let maps = fs::read_to_string("/proc/self/smaps").expect("Linux says so");
     let (mut is_here, mut flags) = (false, None);
     for line in maps.lines() {
         let first = line.split_whitespace().next().unwrap_or_default();
         let number = |text| usize::from_str_radix(text, 16).ok();
         let range = first.split_once('-').and_then(|(start, end)| Some(number(start)?..number(end)?));
-        is_here = range.map_or(is_here, |range| range.contains(&place));
+        is_here = range.map_or(is_here, |range| range.contains(&location));
         if is_here && first == "VmFlags:" {
             flags = Some(line);
         }

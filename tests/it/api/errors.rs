@@ -180,11 +180,11 @@ fn a_guests_panic_is_told_where_the_guest_called() {
         let env = Env::new().host(dividing_by_zero());
         let mut session = executor(&case, engine, Limits::default()).start(env).expect("it starts");
         let error = session.run(&mut NullSink::off()).expect_err("it panics");
-        let Error::GuestPanic { message, place } = &error else { panic!("{engine:?}: {error:?}") };
+        let Error::GuestPanic { message, location } = &error else { panic!("{engine:?}: {error:?}") };
         assert_eq!(message, "attempt to divide by zero", "{engine:?}");
-        assert!(place.pc < 0xc000_0000 && session.pc() >= 0xc000_0000, "{engine:?}: {place}");
-        assert_eq!((session.word(place.pc), place.step), (0x73, session.steps()), "{engine:?}");
-        assert_eq!(error.to_string(), format!("the guest panicked: {message}, at {place}"));
+        assert!(location.pc < 0xc000_0000 && session.pc() >= 0xc000_0000, "{engine:?}: {location}");
+        assert_eq!((session.word(location.pc), location.step), (0x73, session.steps()), "{engine:?}");
+        assert_eq!(error.to_string(), format!("the guest panicked: {message}, at {location}"));
         assert!(matches!(session.run(&mut NullSink::off()), Err(Error::Ended { .. })), "{engine:?}");
     }
 }

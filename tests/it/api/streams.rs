@@ -66,10 +66,10 @@ fn sinks_that_fail_and_sinks_that_panic() {
                     let result = catch_unwind(AssertUnwindSafe(|| session.run(&mut sink)));
                     match result {
                         Ok(result) => {
-                            let place = session.place();
+                            let location = session.location();
                             assert!(
-                                matches!(&result, Err(Error::Sink { place: at, source })
-                                if *at == place && source.to_string() == "no room left"),
+                                matches!(&result, Err(Error::Sink { location: at, source })
+                                if *at == location && source.to_string() == "no room left"),
                                 "{what}: {result:?}"
                             );
                             assert!(!panics, "{what}");
@@ -199,7 +199,7 @@ fn with_stdin(case: &Case, setup: &Setup, habit: Habit, bytes: &[u8]) -> (Vec<Ro
     let end = match session.run(&mut sink) {
         Ok(status) => format!("{status:?}"),
         Err(error) => {
-            assert_eq!(error.place(), Some(session.place()));
+            assert_eq!(error.location(), Some(session.location()));
             assert_eq!(session.steps(), sink.rows.len() as u64);
             crate::common::said(&error)
         }
@@ -248,12 +248,12 @@ fn output_that_fails() {
             let Err(error @ Error::Stream { .. }) = result else { panic!("{room}: {result:?}") };
             assert!(crate::common::said(&error).contains("a tape that is full"), "{error:?}");
             // The call was not done: no row, no effect, and it stands there still.
-            let place = session.place();
-            assert_eq!((error.place(), place.step), (Some(place), sink.rows.len() as u64));
+            let location = session.location();
+            assert_eq!((error.location(), location.step), (Some(location), sink.rows.len() as u64));
             assert_eq!(first_different_row(&reference.rows[..sink.rows.len()], &sink.rows, Variant::Standard), None);
-            assert!(sink.effects.iter().all(|effect| effect.step < place.step));
+            assert!(sink.effects.iter().all(|effect| effect.step < location.step));
             assert!(matches!(session.run(&mut sink), Err(Error::Stream { .. })), "and again");
-            assert_eq!(session.place(), place);
+            assert_eq!(session.location(), location);
         }
     }
 }

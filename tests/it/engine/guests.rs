@@ -78,7 +78,8 @@ fn check(guest: &Guest) {
     assert_eq!(String::from_utf8_lossy(&reference.stdout), guest.stdout, "{what}");
     assert_eq!(String::from_utf8_lossy(&reference.stderr), guest.stderr, "{what}");
     let warm = Setup::jit(JitOptions::default());
-    let setups = [Setup::eager(), Setup::eager().take_turns(), warm.clone().background(false), warm.buffer_rows(1000)];
+    let setups =
+        [Setup::eager(), Setup::eager().alternate_engines(), warm.clone().background(false), warm.buffer_rows(1000)];
     for setup in setups {
         let (outcome, found) = digest(&case, &setup);
         if let Some(text) = final_difference(&reference, &outcome) {

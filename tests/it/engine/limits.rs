@@ -166,9 +166,12 @@ fn pauses_limits_and_cancels_leave_no_mark() {
                         }
                         _ => {
                             session.cancel_handle().cancel();
-                            let at = session.place();
+                            let at = session.location();
                             let result = session.run(&mut sink);
-                            assert!(matches!(result, Err(Error::Cancelled { place }) if place == at), "{result:?}");
+                            assert!(
+                                matches!(result, Err(Error::Cancelled { location }) if location == at),
+                                "{result:?}"
+                            );
                             continue;
                         }
                     };
@@ -244,7 +247,10 @@ fn cancelling_from_another_thread() {
                 assert!(!traced || checked.next == session.steps());
                 result
             });
-            assert!(matches!(result, Err(Error::Cancelled { place }) if place == session.place()), "{result:?}");
+            assert!(
+                matches!(result, Err(Error::Cancelled { location }) if location == session.location()),
+                "{result:?}"
+            );
             // And on, as if nothing had been.
             let stop = session.steps() + 1001;
             assert_eq!(session.run_to(stop, &mut NullSink::off()).expect("it goes on"), Status::Reached);

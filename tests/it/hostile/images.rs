@@ -64,13 +64,13 @@ fn a_bss_of_four_gibibytes() {
 
 /// How much of the mapping that holds these bytes is in memory.
 fn resident_bytes(mapped: &[u8]) -> u64 {
-    let place = mapped.as_ptr() as u64;
+    let location = mapped.as_ptr() as u64;
     let maps = std::fs::read_to_string("/proc/self/smaps").expect("Linux says so");
     let begins_it = |line: &&str| {
         let number = |text| u64::from_str_radix(text, 16).ok();
         let range = line.split(' ').next().and_then(|range| range.split_once('-'));
         let range = range.and_then(|(start, end)| Some(number(start)?..number(end)?));
-        range.is_some_and(|range| range.contains(&place))
+        range.is_some_and(|range| range.contains(&location))
     };
     let mut lines = maps.lines().skip_while(|line| !begins_it(line));
     let line = lines.find_map(|line| line.strip_prefix("Rss:")).expect("a line for each mapping");

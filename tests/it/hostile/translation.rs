@@ -130,7 +130,7 @@ fn jumps(
     places: u32,
     place_instructions: u32,
     machine: MachineKind,
-    mut place: impl FnMut(&mut Assembler, i32),
+    mut location: impl FnMut(&mut Assembler, i32),
 ) -> Case {
     let mut asm = Assembler::new(CODE);
     let (table, top, end) = (asm.label(), asm.label(), asm.label());
@@ -150,7 +150,7 @@ fn jumps(
     exit(&mut asm, machine);
     asm.place(table);
     for number in 0..places as i32 {
-        place(&mut asm, number);
+        location(&mut asm, number);
         asm.jal(0, top);
     }
     case(machine, asm)

@@ -26,8 +26,8 @@ fn program(rng: &mut Rng, machine: MachineKind) -> Program {
     let mut asm = Assembler::new(CODE);
     let edges = [DATA, DATA + PAGE, DATA + 2 * PAGE, MIXED, MIXED + PAGE, TOP, 0x8_0000, 0xbfff_fc00];
     for base in BASES {
-        let place = rng.pick(&edges).wrapping_add(4 * rng.between(0, 64)).wrapping_sub(64);
-        asm.li(base, place);
+        let location = rng.pick(&edges).wrapping_add(4 * rng.between(0, 64)).wrapping_sub(64);
+        asm.li(base, location);
     }
     for value in VALUES {
         asm.li(value, rng.word());

@@ -170,7 +170,10 @@ fn a_sink_that_cancels_is_heard_at_once() {
             };
             let error = session.run(&mut sink).expect_err("it is cancelled");
             let what = format!("{setup:?}, call {calls}");
-            assert!(matches!(error, Error::Cancelled { place } if place == session.place()), "{what}: {error}");
+            assert!(
+                matches!(error, Error::Cancelled { location } if location == session.location()),
+                "{what}: {error}"
+            );
             assert!(sink.calls_after <= 1, "{what}: {} more buffers", sink.calls_after);
             assert_eq!(sink.kept.rows.len() as u64, session.steps(), "{what}: a true prefix");
         }

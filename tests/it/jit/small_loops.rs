@@ -11,7 +11,7 @@ use tachy::program::{Permissions, Segment};
 /// What each round changes: its number, a sum, an address.
 const ROUND: u8 = 5;
 const SUM: u8 = 6;
-const PLACE: u8 = 7;
+const LOCATION: u8 = 7;
 /// The round in which the loop is left.
 const LAST: u8 = 8;
 const LOADED: u8 = 9;
@@ -29,7 +29,7 @@ type Way = (&'static str, fn(&mut Assembler, crate::common::assembler::Label));
 
 /// An address that is misaligned in the last round alone.
 fn misaligned_at_last(asm: &mut Assembler) {
-    asm.r(Op::Add, TARGET, PLACE, IS_LAST);
+    asm.r(Op::Add, TARGET, LOCATION, IS_LAST);
 }
 
 const WAYS: [Way; 9] = [
@@ -47,14 +47,14 @@ const WAYS: [Way; 9] = [
         asm.i(Op::Lh, LOADED, TARGET, 0);
     }),
     ("a misaligned store behind a load", |asm, _| {
-        asm.i(Op::Lw, LOADED, PLACE, 0);
+        asm.i(Op::Lw, LOADED, LOCATION, 0);
         misaligned_at_last(asm);
         asm.store(Op::Sw, SUM, 4, TARGET);
     }),
     ("a load from where there is nothing", |asm, out| {
         asm.i(Op::Slli, TARGET, IS_LAST, 28);
-        asm.r(Op::Add, TARGET, TARGET, PLACE);
-        asm.store(Op::Sw, ROUND, 0, PLACE);
+        asm.r(Op::Add, TARGET, TARGET, LOCATION);
+        asm.store(Op::Sw, ROUND, 0, LOCATION);
         asm.i(Op::Lw, LOADED, TARGET, 0);
         asm.branch(Op::Beq, LOADED, LAST, out);
     }),
@@ -84,11 +84,11 @@ const WAYS: [Way; 9] = [
 fn case(inside: Way) -> Case {
     let mut asm = Assembler::new(CODE);
     let out = asm.label();
-    asm.li(PLACE, DATA);
+    asm.li(LOCATION, DATA);
     asm.li(LAST, LAST_ROUND as u32);
     let top = asm.label_here();
     asm.i(Op::Addi, ROUND, ROUND, 1);
-    asm.i(Op::Addi, PLACE, PLACE, 4);
+    asm.i(Op::Addi, LOCATION, LOCATION, 4);
     asm.i(Op::Slti, IS_LAST, ROUND, LAST_ROUND);
     asm.i(Op::Xori, IS_LAST, IS_LAST, 1);
     inside.1(&mut asm, out);
@@ -100,7 +100,7 @@ fn case(inside: Way) -> Case {
     asm.r(Op::Add, SUM, SUM, ROUND);
     asm.jal(0, top);
     asm.place(out);
-    asm.store(Op::Sw, SUM, 0, PLACE);
+    asm.store(Op::Sw, SUM, 0, LOCATION);
     asm.r(Op::Add, ROUND, ROUND, SUM);
     exit(&mut asm);
     let code = Segment::from_words(CODE, &asm.finish().words, Permissions::RWX);

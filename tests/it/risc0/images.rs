@@ -156,9 +156,9 @@ fn kernels_agree() {
     assert!(digests.iter().chain(&parents).flatten().all(|word| u64::from(*word) < PRIME));
     for kernel in Kernel::available() {
         for count in 0..=inputs.len() {
-            let place = format!("{}, {count} inputs", kernel.name());
-            assert_eq!(kernel.hash_pages(&inputs[..count]), digests[..count], "{place}");
-            assert_eq!(kernel.hash_pairs(&pairs[..count]), parents[..count], "{place}");
+            let location = format!("{}, {count} inputs", kernel.name());
+            assert_eq!(kernel.hash_pages(&inputs[..count]), digests[..count], "{location}");
+            assert_eq!(kernel.hash_pairs(&pairs[..count]), parents[..count], "{location}");
         }
     }
     assert!(Kernel::available().contains(&Kernel::best()));
@@ -306,16 +306,16 @@ fn segments_hold_together() {
             let record = SegmentRecord { index, pages: pages.clone(), ..SegmentRecord::default() };
             let pre_state = tree.root();
             let segment = tree.seal(record);
-            let place = format!("seed {seed}, segment {index}");
+            let location = format!("seed {seed}, segment {index}");
 
-            assert_eq!((segment.claim().pre_state, segment.claim().post_state), (pre_state, tree.root()), "{place}");
+            assert_eq!((segment.claim().pre_state, segment.claim().post_state), (pre_state, tree.root()), "{location}");
             let before: BTreeMap<u32, &PageContent> = segment.partial_image().pages().collect();
-            assert!(before.keys().eq(touched.keys()), "{place}");
-            assert_eq!(root_of(&before, segment.partial_image().digests()), segment.claim().pre_state, "{place}");
+            assert!(before.keys().eq(touched.keys()), "{location}");
+            assert_eq!(root_of(&before, segment.partial_image().digests()), segment.claim().pre_state, "{location}");
             let written = pages.iter().filter_map(|touched| Some((touched.page, &**touched.after.as_ref()?)));
             let mut after = before.clone();
             after.extend(written);
-            assert_eq!(root_of(&after, segment.partial_image().digests()), segment.claim().post_state, "{place}");
+            assert_eq!(root_of(&after, segment.partial_image().digests()), segment.claim().post_state, "{location}");
             memory.extend(pages.iter().filter_map(|touched| Some((touched.page, touched.after.clone()?))));
         }
         let mut fresh = Tree::new(Kernel::best());

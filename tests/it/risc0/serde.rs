@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tachy::risc0::host::words::{Error, from_bytes, from_words, to_words};
 use tachy::risc0::host::{HostEnv, HostError};
+use tachy::risc0::serde::{Error, from_bytes, from_words, to_words};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Everything {

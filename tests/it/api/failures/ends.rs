@@ -61,7 +61,7 @@ fn env(case: &Case) -> Env<'static> {
 fn state(session: &Session<'_>) -> impl PartialEq + use<> {
     let stats = session.stats();
     let counts = (stats.ecalls, stats.ecalls_unknown, stats.pages);
-    (session.place(), session.registers(), session.memory_digest(), counts, session.report(), session.exit_code())
+    (session.location(), session.registers(), session.memory_digest(), counts, session.report(), session.exit_code())
 }
 
 /// Whoever runs it again is refused, gets nothing and changes nothing.
@@ -70,7 +70,7 @@ fn is_over(session: &mut Session<'_>, what: &str) {
     for _ in 0..2 {
         let mut sink = VecSink::default();
         let again = session.run(&mut sink);
-        assert!(matches!(again, Err(Error::Ended { place }) if place == session.place()), "{what}: {again:?}");
+        assert!(matches!(again, Err(Error::Ended { location }) if location == session.location()), "{what}: {again:?}");
         assert!(sink.rows.is_empty() && sink.effects.is_empty(), "{what}");
         assert!(matches!(session.run(&mut NullSink::off()), Err(Error::Ended { .. })), "{what}");
         assert!(matches!(session.resume(), Err(Error::Ended { .. })), "{what}");
@@ -90,7 +90,7 @@ fn errors_of_the_program() {
             let executor = setup.executor(&case);
             let mut session = executor.start(env(&case)).expect("it starts");
             let error = session.run(&mut VecSink::default()).expect_err("it has no good end");
-            assert_eq!((error.kind(), error.place()), (kind, Some(session.place())), "{what}");
+            assert_eq!((error.kind(), error.location()), (kind, Some(session.location())), "{what}");
             is_over(&mut session, &what);
         }
     }
@@ -112,7 +112,7 @@ fn errors_that_a_panic_hides() {
             assert!(catch_unwind(AssertUnwindSafe(|| session.run(&mut sink))).is_err(), "{what}");
             let before = state(&session);
             let error = session.run(&mut sink).expect_err("it has no good end");
-            assert_eq!((error.kind(), error.place()), (kind, Some(session.place())), "{what}");
+            assert_eq!((error.kind(), error.location()), (kind, Some(session.location())), "{what}");
             assert!(state(&session) == before && sink.kept.rows.len() as u64 == session.steps(), "{what}");
             is_over(&mut session, &what);
         }
@@ -146,7 +146,7 @@ pub fn ends_it(subject: &Subject, point: Point, most: usize, kind: &str) -> usiz
             let mut session = executor.start(subject.env(&outputs, &fault)).expect("it starts");
             let mut sink = VecSink::default();
             let error = session.run(&mut sink).expect_err("it fails");
-            assert_eq!((error.kind(), error.place()), (kind, Some(session.place())), "{what}");
+            assert_eq!((error.kind(), error.location()), (kind, Some(session.location())), "{what}");
             // What was done is told, and what the call has begun.
             assert!(whole.sink.rows.starts_with(&sink.rows), "{what}");
             assert_eq!(sink.rows.len() as u64, session.steps(), "{what}");

@@ -11,7 +11,7 @@ mod system;
 use crate::common::engines::{Case, End, Outcome};
 use crate::common::engines::{Setup, assert_same, run};
 use tachy::isa::{Class, Line, TABLE};
-use tachy::{Cause, Place, Trap};
+use tachy::{Cause, Location, Trap};
 
 /// Where the code of these tests lies, unless said.
 const CODE: u32 = 0x1_0000;
@@ -61,16 +61,16 @@ fn assert_trap(what: &str, case: &Case, cause: Cause, address: u32) -> Outcome {
     let outcome = assert_same(what, case, &setups());
     let steps = outcome.rows.len() as u64;
     let state = outcome.state.as_ref().expect("a trap is met by a session that runs");
-    let End::Failed { kind: "trap", place: Some(place), text } = &outcome.end else {
+    let End::Failed { kind: "trap", location: Some(location), text } = &outcome.end else {
         panic!("{what}: expected {cause:?}, found {:?}", outcome.end);
     };
-    assert_eq!(*place, Place { pc: state.pc, step: steps }, "{what}");
+    assert_eq!(*location, Location { pc: state.pc, step: steps }, "{what}");
     // The word is only known where it may be fetched; where it may not, nothing shows it.
     let insn = match cause {
         Cause::FetchFault => 0,
-        _ => word_at(case, place.pc),
+        _ => word_at(case, location.pc),
     };
-    assert_eq!(*text, Trap { cause, place: *place, insn, address }.to_string(), "{what}");
+    assert_eq!(*text, Trap { cause, location: *location, insn, address }.to_string(), "{what}");
     // The state is that of a run that a limit stopped before the step.
     let before = run(&case.clone().limit_steps(steps), &Setup::interpreter());
     assert_eq!(outcome.state, before.state, "{what}: the step that trapped did something");

@@ -457,9 +457,9 @@ fn calls_that_no_segment_holds() {
             let mut session = setup.executor(&case).start(Env::new().segment_po2(13)).expect("it starts");
             session.limits_mut().cycles = Some(limit_cycles);
             let error = session.run(&mut NullSink::off()).expect_err("it takes too much");
-            let place = error.place().expect("it has a place");
-            assert_eq!(session.word(place.pc - 4), ECALL, "{error}");
-            (error, place.step - 1 + CYCLES)
+            let location = error.location().expect("it has a place");
+            assert_eq!(session.word(location.pc - 4), ECALL, "{error}");
+            (error, location.step - 1 + CYCLES)
         };
         let (error, used) = end(u64::MAX);
         assert!(matches!(error.risc0(), Some(MachineError::SegmentTooSmall { po2: 13 })), "{error}");

@@ -76,10 +76,10 @@ fn compare(program: Program, po2: usize, name: &str) -> usize {
         assert_eq!(digest(tree.root()), image.clone().image_id(), "{name}");
         for (theirs, record) in session.segments.iter().zip(records(&session)) {
             let ours = tree.seal(record);
-            let place = format!("{name}, segment {}, {}", theirs.index, kernel.name());
-            assert_eq!(digest(ours.claim().pre_state), theirs.claim.pre_state, "{place}: pre-state");
-            assert_eq!(digest(ours.claim().post_state), theirs.claim.post_state, "{place}: post-state");
-            assert!(ours.encode() == theirs.encode().expect("it encodes"), "{place}: encodings differ");
+            let location = format!("{name}, segment {}, {}", theirs.index, kernel.name());
+            assert_eq!(digest(ours.claim().pre_state), theirs.claim.pre_state, "{location}: pre-state");
+            assert_eq!(digest(ours.claim().post_state), theirs.claim.post_state, "{location}: post-state");
+            assert!(ours.encode() == theirs.encode().expect("it encodes"), "{location}: encodings differ");
         }
         assert_eq!(digest(tree.root()), session.result.claim.post_state, "{name}");
     }
@@ -140,51 +140,51 @@ fn random_segments() {
         for index in 0..4 {
             let record = random_record(&mut rng, &mut memory, index);
             let ours = tree.seal(record.clone());
-            let place = format!("seed {seed}, segment {index}");
-            let theirs = Segment::decode(&ours.encode()).unwrap_or_else(|error| panic!("{place}: {error}"));
-            assert!(theirs.encode().expect("it encodes") == ours.encode(), "{place}: it comes back otherwise");
+            let location = format!("seed {seed}, segment {index}");
+            let theirs = Segment::decode(&ours.encode()).unwrap_or_else(|error| panic!("{location}: {error}"));
+            assert!(theirs.encode().expect("it encodes") == ours.encode(), "{location}: it comes back otherwise");
 
             // Every field came through.
             assert_eq!((theirs.index, theirs.po2, theirs.segment_threshold), (index, record.po2, record.threshold));
             assert_eq!((theirs.suspend_cycle, theirs.paging_cycles), (record.user_cycles, record.paging_cycles));
-            assert_eq!((theirs.read_record, theirs.write_record), (record.reads, record.writes), "{place}");
-            assert_eq!(theirs.claim.input, digest(record.input), "{place}");
-            assert_eq!(theirs.claim.output, record.output.map(digest), "{place}");
+            assert_eq!((theirs.read_record, theirs.write_record), (record.reads, record.writes), "{location}");
+            assert_eq!(theirs.claim.input, digest(record.input), "{location}");
+            assert_eq!(theirs.claim.output, record.output.map(digest), "{location}");
             let terminate = theirs.claim.terminate_state.map(|state| (state.a0.into(), state.a1.into()));
-            assert_eq!(terminate, record.terminate, "{place}");
+            assert_eq!(terminate, record.terminate, "{location}");
             let nonce = theirs.povw_nonce.map(|nonce| (nonce.log.to_be_bytes::<20>(), nonce.job, nonce.segment));
-            assert_eq!(nonce, record.povw_nonce.map(|nonce| (nonce.log, nonce.job, nonce.segment)), "{place}");
+            assert_eq!(nonce, record.povw_nonce.map(|nonce| (nonce.log, nonce.job, nonce.segment)), "{location}");
 
             // The partial image is what the reference makes of the same pages.
-            assert_partial_image(&theirs.partial_image, &record.pages, &place);
+            assert_partial_image(&theirs.partial_image, &record.pages, &location);
             let mut image = theirs.partial_image;
-            assert_eq!(image.image_id(), theirs.claim.pre_state, "{place}");
+            assert_eq!(image.image_id(), theirs.claim.pre_state, "{location}");
             for touched in &record.pages {
                 image.set_page(touched.page, page(&touched.before));
             }
             image.update_digests();
-            assert_eq!(image.image_id(), theirs.claim.pre_state, "{place}: hashed anew");
+            assert_eq!(image.image_id(), theirs.claim.pre_state, "{location}: hashed anew");
             for touched in &record.pages {
                 if let Some(after) = &touched.after {
                     image.set_page(touched.page, page(after));
                 }
             }
             image.update_digests();
-            assert_eq!(image.image_id(), theirs.claim.post_state, "{place}");
+            assert_eq!(image.image_id(), theirs.claim.post_state, "{location}");
         }
     }
 }
 
 /// The pages and nodes are those that must be there, and no others.
-fn assert_partial_image(image: &MemoryImage, touched: &[TouchedPage], place: &str) {
+fn assert_partial_image(image: &MemoryImage, touched: &[TouchedPage], location: &str) {
     let mut pages: Vec<u32> = touched.iter().map(|touched| touched.page).collect();
     pages.sort_unstable();
-    assert_eq!(image.get_page_indexes().into_iter().collect::<Vec<_>>(), pages, "{place}");
+    assert_eq!(image.get_page_indexes().into_iter().collect::<Vec<_>>(), pages, "{location}");
     let above = |page: u32| (0..=22).map(move |level| (1 << 22 | page) >> level);
     let mut nodes: Vec<u32> =
         pages.iter().copied().flat_map(above).flat_map(|node| [node, (node ^ 1).max(1)]).collect();
     nodes.sort_unstable();
     nodes.dedup();
     let theirs: Vec<u32> = image.digests().map(|(node, _)| *node).collect();
-    assert_eq!(theirs, nodes, "{place}");
+    assert_eq!(theirs, nodes, "{location}");
 }

@@ -12,8 +12,8 @@ use crate::rng::Rng;
 /// A program in the kernel's place; its user program is never reached.
 pub fn machine_mode(seed: u64) -> Program {
     let mut rng = Rng::new(seed);
-    let place = rng.pick(&[0x0001_0400, 0x0002_0000, 0x0600_0000, 0xc000_0000, 0xff00_0000, 0xfff8_0000]);
-    let base = place + 4 * rng.below(250);
+    let location = rng.pick(&[0x0001_0400, 0x0002_0000, 0x0600_0000, 0xc000_0000, 0xff00_0000, 0xfff8_0000]);
+    let base = location + 4 * rng.below(250);
     let count = rng.within(3, 9) as usize;
     let end = if rng.one_in(2) { u32::MAX } else { 0xc000_0000 };
     let places = Places::new(&mut rng, count, end);

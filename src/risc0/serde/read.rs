@@ -1,9 +1,9 @@
 //! Words into values. The words may come from a guest: a length is believed only as far as there are words for it, and
 //! what takes no words or lies deep inside other values is counted.
 
-use serde::Deserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess};
-use serde::de::{VariantAccess, Visitor};
+use ::serde::Deserializer;
+use ::serde::de::{DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess};
+use ::serde::de::{VariantAccess, Visitor};
 
 use super::Error;
 

@@ -1,7 +1,7 @@
 //! Values into words. It must not know where they go.
 
-use serde::Serialize;
-use serde::ser::{self, Serializer};
+use ::serde::Serialize;
+use ::serde::ser::{self, Serializer};
 
 use super::Error;
 

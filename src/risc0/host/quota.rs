@@ -3,14 +3,14 @@
 use super::HostError;
 
 /// What is kept and what may be.
-pub(super) struct Kept {
+pub(super) struct Quota {
     bytes: u64,
     pub(super) limit_bytes: u64,
 }
 
-impl Kept {
-    pub(super) fn new(limit_bytes: u64) -> Kept {
-        Kept { bytes: 0, limit_bytes }
+impl Quota {
+    pub(super) fn new(limit_bytes: u64) -> Quota {
+        Quota { bytes: 0, limit_bytes }
     }
 
     /// Counts `bytes` more, before they are kept.

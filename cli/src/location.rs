@@ -2,9 +2,9 @@
 
 use tachy::disasm::disassemble;
 use tachy::program::{Frame, NoFrames, own_line};
-use tachy::{Cause, Error, Place, Session};
+use tachy::{Cause, Error, Location, Session};
 
-use crate::failure::{CodePlace, Failure};
+use crate::failure::{CodeLocation, Failure};
 use crate::hints::hints;
 use crate::load::Loaded;
 use crate::repeat::Repeat;
@@ -14,10 +14,10 @@ impl Failure {
     /// The failure of a run, with the code at which it ended.
     pub(crate) fn run(error: &Error, loaded: &Loaded, session: &Session<'_>, repeat: &Repeat) -> Failure {
         let mut failure = Failure::library(error);
-        let Some(Place { pc, step }) = failure.place else { return failure };
+        let Some(Location { pc, step }) = failure.location else { return failure };
         // The user program caused what the kernel does for it.
         let user_pc = session.served_ecall();
-        *failure.code = CodePlace::new(loaded, user_pc.unwrap_or(pc));
+        *failure.code = CodeLocation::new(loaded, user_pc.unwrap_or(pc));
         failure.code.user_pc = user_pc;
         let mut more = Vec::new();
         more.extend(failure.code.text("in"));
@@ -25,7 +25,7 @@ impl Failure {
             if more.is_empty() {
                 more.push(format!("in the user program at {user_pc:#010x}"));
             }
-            more.extend(CodePlace::new(loaded, pc).text("the kernel is in"));
+            more.extend(CodeLocation::new(loaded, pc).text("the kernel is in"));
             if matches!(error, Error::Trap(trap) if trap.cause == Cause::IllegalInstruction) {
                 more.push("there the kernel stops at a system call that it does not know or allow".to_owned());
             }
@@ -50,8 +50,8 @@ impl Failure {
     }
 }
 
-impl CodePlace {
-    fn new(loaded: &Loaded, address: u32) -> CodePlace {
+impl CodeLocation {
+    fn new(loaded: &Loaded, address: u32) -> CodeLocation {
         let (frames, no_line) = match loaded.source_frames(address) {
             Ok(frames) => (frames, None),
             // Files without debug information, and hand-written code, are common.
@@ -60,7 +60,7 @@ impl CodePlace {
         };
         // A file may have debug information without symbols.
         let function = || frames.last().and_then(|frame| frame.function.clone());
-        CodePlace {
+        CodeLocation {
             symbol: symbol(&loaded.program, address).or_else(function),
             source: own_line(&frames).map(|line| line.to_string()),
             frames,
@@ -72,7 +72,7 @@ impl CodePlace {
     fn text(&self, how: &str) -> Option<String> {
         let mut text = match (&self.symbol, &self.source) {
             (Some(symbol), Some(source)) => format!("{how} {symbol} ({source})"),
-            (Some(place), None) | (None, Some(place)) => format!("{how} {place}"),
+            (Some(location), None) | (None, Some(location)) => format!("{how} {location}"),
             (None, None) => return self.no_line_text(),
         };
         // A single function is already in the text.
