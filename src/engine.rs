@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tachy_runtime::{BetweenSlices, Interpret, Left, ProcessLocal, ProcessNumber, Stepping, Vm, enter};
+use tachy_runtime::{BetweenSlices, Interpret, ProcessLocal, Stepping, Vm};
 
 use crate::callers::{self, Failed, Panic};
 use crate::error::{Cause, Error, Limit, LimitError, Location, MachineFailure, Trap};
@@ -19,20 +19,20 @@ use crate::stats::Stats;
 use crate::status::Status;
 use crate::trace::{Level, Sink, SinkError};
 
+#[cfg(feature = "jit")]
 mod assist_host;
 mod run;
 mod shared;
-#[cfg(test)]
+#[cfg(all(test, feature = "jit"))]
 mod tests;
 
-use assist_host::AssistHost;
 use shared::Shared;
 
 /// Native code and the interpreter come up for air after this many steps at the most: time and cancelling are seen.
 const SLICE_STEPS: u64 = 1 << 20;
 
 /// What a hart's engines are made with.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Options {
     pub(crate) buffer_rows: usize,
     /// Whether native code leaves after each block.
@@ -436,33 +436,10 @@ impl<'env, M: Machine> Hart<'env, M> {
         leave
     }
 
-    /// Runs native code from the context's pc until it leaves.
-    fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
-        let Hart { vm, machine, context, shared, transitions, stats, .. } = self;
-        let Shared { pages, native: natives, .. } = &mut **shared;
-        let Some(native) = &*natives else { return Ok(()) };
-        let Some(code) = native.code() else { return Ok(()) };
-        let (granted, merge, ended) = Default::default();
-        let (entered, before) = (vm.pc(), vm.steps());
-        let process = ProcessNumber::current();
-        let mut host =
-            AssistHost { machine, context, pages, native, transitions, control, stats, process, granted, merge, ended };
-        let left = enter(vm, code, &mut host).map_err(|error| Ended::Internal(error.to_string()))?;
-        let (merge, ended) = (host.merge, host.ended);
-        if let Some(native) = natives {
-            let vm = &mut vm.state();
-            native.ran(entered, vm.steps() - before);
-            if let Some(from) = vm.take_jump_pc() {
-                native.jumped(from, vm.pc());
-            }
-            if let Some(pc) = merge {
-                transitions.pay(native.merge(pc, vm, pages));
-            }
-        }
-        stats.entries += 1;
-        stats.deopts += (left == Left::Stopped) as u64;
-        stats.transfers += vm.state().take_transfers();
-        ended.map_or(Ok(()), Err)
+    /// There is no native code to run.
+    #[cfg(not(feature = "jit"))]
+    fn run_native(&mut self, _: &mut Control<'_>) -> Result<(), Ended> {
+        Ok(())
     }
 
     fn limit_error(&self, limit: Limit) -> Error {

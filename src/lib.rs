@@ -25,24 +25,32 @@
     clippy::unimplemented
 )]
 #![deny(clippy::indexing_slicing)]
-// What machines may use and `bare` does not.
-#![cfg_attr(not(feature = "risc0"), allow(dead_code))]
+// What machines may use and `bare` does not, and what native code needs.
+#![cfg_attr(not(all(feature = "jit", feature = "risc0")), allow(dead_code))]
 
 mod bare;
 mod callers;
+#[cfg(feature = "jit")]
 mod crosscheck;
 pub mod decode;
+#[cfg(feature = "jit")]
 pub mod diff;
 pub mod difference;
 pub mod disasm;
 mod engine;
 mod env;
 mod error;
+#[cfg(all(feature = "jit", feature = "risc0"))]
 pub mod guide;
 mod interpreter;
+#[cfg(feature = "jit")]
 mod invariant;
 pub mod isa;
+#[cfg(feature = "jit")]
 pub mod jit;
+#[cfg(not(feature = "jit"))]
+#[path = "no_jit.rs"]
+mod jit;
 mod limits;
 mod loading;
 mod machine;
@@ -67,6 +75,7 @@ pub use error::{
     BootError, Cause, DifferenceError, Error, Limit, LimitError, Location, MachineError, MachineFailure, StreamName,
     Trap,
 };
+#[cfg(feature = "jit")]
 pub use jit::JitOptions;
 pub use limits::{CancelHandle, Limits};
 pub use machine_kind::MachineKind;

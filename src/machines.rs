@@ -8,11 +8,14 @@ use std::sync::Arc;
 use tachy_runtime::Vm;
 
 use crate::bare::{self, Bare};
+#[cfg(feature = "jit")]
 use crate::crosscheck::Crosscheck;
 use crate::engine::{Hart, Options};
 use crate::error::Error;
 use crate::isa::Variant;
-use crate::jit::{Caches, Mode};
+use crate::jit::Caches;
+#[cfg(feature = "jit")]
+use crate::jit::Mode;
 use crate::machine::{Budget, ExecutionContext, Machine, Settled, Surroundings};
 use crate::machine_kind::MachineKind;
 use crate::program::{Program, ProgramError};
@@ -53,6 +56,7 @@ pub(crate) struct Setup<'a> {
     /// Compiled code, or none: the interpreter alone.
     pub(crate) caches: Option<Arc<Caches>>,
     /// Whether the interpreter follows and compares.
+    #[cfg(feature = "jit")]
     pub(crate) is_crosscheck: bool,
     pub(crate) options: Options,
     pub(crate) limit_memory_bytes: Option<u64>,
@@ -82,13 +86,14 @@ pub(crate) fn start<'env>(
 fn start_on<'env, M: Machine>(settings: M::Settings<'env>, setup: &Setup<'_>) -> Result<Started<'env>, Error> {
     let Settled { surroundings, takers } = M::settle(settings)?;
     let limit_cycles = surroundings.limit_cycles();
-    let run: Box<dyn Run + 'env> = if setup.is_crosscheck {
+    #[cfg(feature = "jit")]
+    if setup.is_crosscheck {
         let (leader, follower, streams) = surroundings.split();
         let leader = boot::<M>(leader, setup, setup.caches.clone())?;
-        Box::new(Crosscheck::new(leader, boot::<M>(follower, setup, None)?, streams))
-    } else {
-        boot::<M>(surroundings, setup, setup.caches.clone())?
-    };
+        let run = Box::new(Crosscheck::new(leader, boot::<M>(follower, setup, None)?, streams));
+        return Ok(Started { run: M::hand_over(setup.program, takers, run), limit_cycles });
+    }
+    let run = boot::<M>(surroundings, setup, setup.caches.clone())?;
     Ok(Started { run: M::hand_over(setup.program, takers, run), limit_cycles })
 }
 
@@ -171,6 +176,7 @@ impl MachineKind {
     /// assert_eq!(names(MachineKind::Bare), ["bare"]);
     /// assert_eq!(names(MachineKind::R0vm), ["user", "machine"]);
     /// ```
+    #[cfg(feature = "jit")]
     pub fn modes(self) -> Vec<Mode> {
         let Facts { modes, rules, .. } = self.facts();
         modes.iter().zip(rules).map(|(&name, rules)| Mode::new(name, rules)).collect()

@@ -11,7 +11,9 @@ use std::time::Duration;
 use crate::engine::Options;
 use crate::env::Env;
 use crate::error::{Error, Location};
-use crate::jit::{Caches, JitOptions, SharedCaches};
+#[cfg(feature = "jit")]
+use crate::jit::JitOptions;
+use crate::jit::{Caches, SharedCaches};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine_kind::MachineKind;
 use crate::machines::{self, Setup, Started};
@@ -27,12 +29,15 @@ use crate::trace::{NullSink, Replay, RowSchema, RunStart, Sink};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Engine {
     /// Native code for what is hot, the interpreter for the rest.
+    #[cfg(feature = "jit")]
     #[default]
     Jit,
     /// The reference: one instruction after another.
+    #[cfg_attr(not(feature = "jit"), default)]
     Interpreter,
     /// The JIT, which the interpreter follows, comparing every row and, wherever a run stops, the state. The first
     /// difference ends the session with [`Error::Difference`]. Slower than the interpreter, whatever the sink wants.
+    #[cfg(feature = "jit")]
     Crosscheck,
 }
 
@@ -45,8 +50,36 @@ struct Settings {
     engine: Engine,
     machine: MachineKind,
     limits: Limits,
+    #[cfg(feature = "jit")]
     jit: JitOptions,
     buffer_rows: usize,
+}
+
+impl Settings {
+    /// What native code is kept in, if the engine has any.
+    #[cfg(feature = "jit")]
+    fn caches(&self, program: &Program) -> Result<Option<Caches>, Error> {
+        self.jit.check()?;
+        let rules = self.machine.rules();
+        Ok((self.engine != Engine::Interpreter).then(|| Caches::new(&self.jit, rules, program)))
+    }
+
+    #[cfg(not(feature = "jit"))]
+    fn caches(&self, _: &Program) -> Result<Option<Caches>, Error> {
+        Ok(None)
+    }
+
+    /// What a hart's engines are made with.
+    fn options(&self) -> Options {
+        Options {
+            buffer_rows: self.buffer_rows,
+            #[cfg(feature = "jit")]
+            alternate_engines: self.jit.alternate_engines,
+            #[cfg(feature = "jit")]
+            merge_interval_steps: self.jit.steps_between_looks(),
+            ..Options::default()
+        }
+    }
 }
 
 /// Makes an [`Executor`].
@@ -74,6 +107,7 @@ impl Builder {
     }
 
     /// How native code is made: when, how much at once, in how much memory.
+    #[cfg(feature = "jit")]
     pub fn jit(mut self, options: JitOptions) -> Self {
         self.0.jit = options;
         self
@@ -96,10 +130,8 @@ impl Builder {
             let expected = "256 to 67,108,864 rows";
             return Err(Error::Configuration { what: "the row buffer", found: format!("{rows} rows"), expected });
         }
-        self.0.jit.check()?;
         check_cycles(&self.0.limits, self.0.machine)?;
-        let rules = self.0.machine.rules();
-        let caches = (self.0.engine != Engine::Interpreter).then(|| Caches::new(&self.0.jit, rules, program));
+        let caches = self.0.caches(program)?;
         Ok(Executor {
             program: program.clone(),
             settings: Arc::new(self.0),
@@ -148,6 +180,7 @@ impl Executor {
             engine: Engine::default(),
             machine: MachineKind::default(),
             limits: Limits::default(),
+            #[cfg(feature = "jit")]
             jit: JitOptions::default(),
             buffer_rows: 8192,
         })
@@ -165,19 +198,16 @@ impl Executor {
     /// cannot start the program, its memory exceeds the limit, or the system refuses memory.
     pub fn start<'env>(&self, env: Env<'env>) -> Result<Session<'env>, Error> {
         env.check_twice()?;
-        let Settings { engine, machine, limits, jit, buffer_rows } = &*self.settings;
+        let limits = &self.settings.limits;
         let setup = Setup {
             program: &self.program,
             caches: self.caches.as_deref().map(SharedCaches::get),
-            is_crosscheck: *engine == Engine::Crosscheck,
-            options: Options {
-                buffer_rows: *buffer_rows,
-                alternate_engines: jit.alternate_engines,
-                merge_interval_steps: jit.steps_between_looks(),
-            },
+            #[cfg(feature = "jit")]
+            is_crosscheck: self.settings.engine == Engine::Crosscheck,
+            options: self.settings.options(),
             limit_memory_bytes: limits.memory_bytes,
         };
-        let Started { run, limit_cycles } = machines::start(*machine, env.settings, &setup)?;
+        let Started { run, limit_cycles } = machines::start(self.settings.machine, env.settings, &setup)?;
         let cycles = [limits.cycles, limit_cycles].into_iter().flatten().min();
         Ok(Session { program: self.program.clone(), run, limits: Limits { cycles, ..*limits }, cancel: env.cancel })
     }

@@ -15,12 +15,16 @@
     clippy::unimplemented
 )]
 #![deny(clippy::indexing_slicing)]
+// What generated code needs of a hart.
+#![cfg_attr(not(feature = "jit"), allow(dead_code))]
 
 mod access;
 mod beside;
 mod buffer;
+#[cfg(feature = "jit")]
 mod code;
 mod context;
+#[cfg(feature = "jit")]
 mod dispatch;
 mod hart;
 mod map;
@@ -33,15 +37,19 @@ mod vm;
 
 pub use access::{Access, AssistRequest, Verdict};
 pub use beside::{Beside, beside};
+#[cfg(feature = "jit")]
 pub use code::{CodeError, CodeMemory, Function, StubCode};
 pub use context::{Slot, layout};
+#[cfg(feature = "jit")]
 pub use dispatch::Entry;
 pub use hart::{BetweenSlices, HartState, ProgressUnit, Stepping};
 pub use map::{MapError, MemoryLimit};
 pub use memory::{PAGE_BYTES, PAGES, PageContent, PageState, page_of};
 pub use process::{ProcessLocal, ProcessNumber};
 pub use row::{ROW_BYTES, Row};
-pub use trampoline::{Assist, EnterError, Left, enter};
+pub use trampoline::{Assist, EnterError};
+#[cfg(feature = "jit")]
+pub use trampoline::{Left, enter};
 pub use vm::{Interpret, Vm};
 
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]

@@ -8,15 +8,21 @@
 //! exists while native code runs: a helper makes a state of its own from the base, and lends it.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr::{self, NonNull};
+#[cfg(feature = "jit")]
+use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "jit")]
+use std::ptr;
+use std::ptr::NonNull;
 
 use thiserror::Error;
 
 use crate::access::{Access, AssistRequest, Verdict};
+#[cfg(feature = "jit")]
 use crate::code::CodeMemory;
 use crate::context::VmContext;
 use crate::hart::{BetweenSlices, HartState, ProgressUnit};
+#[cfg(feature = "jit")]
 use crate::vm::Vm;
 
 /// What the engine does for native code while that runs.
@@ -96,6 +102,7 @@ pub(crate) struct Host<'a> {
 }
 
 /// How native code was left.
+#[cfg(feature = "jit")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
     /// At a pc without entry.
@@ -139,6 +146,7 @@ pub enum EnterError {
 ///
 /// # Panics
 /// Goes on with a panic of an assist.
+#[cfg(feature = "jit")]
 pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Result<Left, EnterError> {
     if code.unit() != vm.progress_unit() {
         return Err(EnterError::Unit { code: code.unit(), hart: vm.progress_unit() });
@@ -241,5 +249,5 @@ pub(crate) unsafe extern "C" fn refill_helper(base: *mut u8) {
     unsafe { assist(base, ask) }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "jit"))]
 mod tests;

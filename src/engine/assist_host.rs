@@ -1,10 +1,12 @@
 //! What native code asks the engine while it runs: whether an access may happen, and for more steps or an empty row
 //! buffer. It must not know how native code was entered or what comes of it.
 
-use tachy_runtime::{Access, Assist, BetweenSlices, HartState, PageState, ProcessNumber, Slot, Verdict, page_of};
+use tachy_runtime::{
+    Access, Assist, BetweenSlices, HartState, Left, PageState, ProcessNumber, Slot, Verdict, enter, page_of,
+};
 
-use super::{Control, Ended, Stats, next_slice};
-use crate::interpreter::DecodedPages;
+use super::{Control, Ended, Hart, Shared, Stats, next_slice};
+use crate::interpreter::{DecodedPages, Tier};
 use crate::jit::{Reached, RegionTransitions, SessionCode, region_and_index};
 use crate::machine::{Context, Machine};
 
@@ -83,6 +85,37 @@ impl<M: Machine> AssistHost<'_, '_, '_, M> {
             }
         }
         Verdict::Continue
+    }
+}
+
+impl<M: Machine> Hart<'_, M> {
+    /// Runs native code from the context's pc until it leaves.
+    pub(super) fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
+        let Hart { vm, machine, context, shared, transitions, stats, .. } = self;
+        let Shared { pages, native: natives, .. } = &mut **shared;
+        let Some(native) = &*natives else { return Ok(()) };
+        let Some(code) = native.code() else { return Ok(()) };
+        let (granted, merge, ended) = Default::default();
+        let (entered, before) = (vm.pc(), vm.steps());
+        let process = ProcessNumber::current();
+        let mut host =
+            AssistHost { machine, context, pages, native, transitions, control, stats, process, granted, merge, ended };
+        let left = enter(vm, code, &mut host).map_err(|error| Ended::Internal(error.to_string()))?;
+        let (merge, ended) = (host.merge, host.ended);
+        if let Some(native) = natives {
+            let vm = &mut vm.state();
+            native.ran(entered, vm.steps() - before);
+            if let Some(from) = vm.take_jump_pc() {
+                native.jumped(from, vm.pc());
+            }
+            if let Some(pc) = merge {
+                transitions.pay(native.merge(pc, vm, pages));
+            }
+        }
+        stats.entries += 1;
+        stats.deopts += (left == Left::Stopped) as u64;
+        stats.transfers += vm.state().take_transfers();
+        ended.map_or(Ok(()), Err)
     }
 }
 

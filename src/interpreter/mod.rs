@@ -9,8 +9,10 @@ mod profile;
 
 use tachy_runtime::{Access, HartState, PageState, Row, Slot, Stepping, page_of};
 
+#[cfg(feature = "jit")]
+pub(crate) use decoded::ENTERED;
 use decoded::{Code, Decoded};
-pub(crate) use decoded::{DecodedPages, ENTERED, Held};
+pub(crate) use decoded::{DecodedPages, Held};
 pub(crate) use profile::Profile;
 
 use crate::error::Cause;

@@ -2,6 +2,7 @@
 //!
 //! It stands above sessions, which know no machine. The rest of the wing must not know it.
 
+#[cfg(feature = "jit")]
 mod diff;
 mod env;
 mod error;
