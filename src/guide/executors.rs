@@ -5,7 +5,7 @@
 //! is one thread that translates for all of them; it ends with the last of them.
 //!
 //! ```
-//! use tachy::{Engine, Env, Executor, NullSink, Program};
+//! use tachy::{Engine, Env, Executor, Program};
 //!
 //! let elf = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/bin/fib.elf"))?;
 //! let executor = Executor::builder().engine(Engine::Jit).build(&Program::from_elf(&elf)?)?;

@@ -5,7 +5,7 @@
 //! against what came before it. It is a sink, so it can follow a run or be given rows that were kept.
 //!
 //! ```
-//! use tachy::{Env, Executor, NullSink, Program};
+//! use tachy::{Env, Executor, Program};
 //!
 //! let elf = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/bin/quicksort.elf"))?;
 //! let executor = Executor::builder().build(&Program::from_elf(&elf)?)?;

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use tachy::risc0::host::{HostEnv, Journal};
-//! use tachy::{Env, Executor, MachineKind, NullSink, Program};
+//! use tachy::{Env, Executor, MachineKind, Program};
 //!
 //! let binary = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/hello.bin"))?;
 //! let program = Program::from_risc0(&binary)?;
@@ -19,12 +19,10 @@
 //!     segments.push(segment.encode());
 //!     Ok(())
 //! });
-//! let session = executor.run(env)?;
-//! let report = session.report().expect("this machine has one");
+//! let report = executor.run(env)?.into_report().expect("this machine has one");
 //! assert!(report.journal.as_ref().is_some_and(|journal| journal.bytes.starts_with(b"hello, world!")));
 //! assert!(report.claim().is_some_and(|claim| Some(claim.pre) == program.image_id()));
 //! assert_eq!(report.total_cycles, report.user_cycles + report.paging_cycles + report.reserved_cycles);
-//! drop(session);
 //! assert_eq!(segments.len() as u64, report.segments);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -46,13 +44,13 @@
 //!
 //! ```
 //! use tachy::risc0::host::HostEnv;
-//! use tachy::{Env, Executor, MachineKind, NullSink, Program};
+//! use tachy::{Env, Executor, MachineKind, Program};
 //!
 //! let binary = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/calls.bin"))?;
 //! let executor = Executor::builder().machine(MachineKind::R0vm).build(&Program::from_risc0(&binary)?)?;
 //! let host = HostEnv::builder().io_callback("echo", |request| Ok(request.to_ascii_uppercase())).build()?;
-//! let session = executor.run(Env::new().host(host))?;
-//! let journal = session.report().and_then(|report| report.journal).expect("it committed");
+//! let report = executor.run(Env::new().host(host))?.into_report().expect("this machine has one");
+//! let journal = report.journal.expect("it committed");
 //! assert!(journal.bytes.windows(16).any(|bytes| bytes == b"OVER THE CHANNEL"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -65,7 +63,7 @@
 //! ```
 //! use tachy::risc0::host::HostEnv;
 //! use tachy::risc0::TraceEvent;
-//! use tachy::{Env, Executor, MachineKind, NullSink, Program};
+//! use tachy::{Env, Executor, MachineKind, Program};
 //!
 //! let binary = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/recursion.bin"))?;
 //! let executor = Executor::builder().machine(MachineKind::R0vm).build(&Program::from_risc0(&binary)?)?;
