@@ -8,7 +8,7 @@ use tachy_runtime::page_of;
 pub(crate) const LOWEST: u32 = 0x0001_0000;
 /// First address that user mode may not touch, and first address of the kernel.
 pub(crate) const KERNEL_START: u32 = 0xc000_0000;
-/// First address that handlers may not have.
+/// First address above the range of handlers.
 pub(crate) const KERNEL_END: u32 = 0xff00_0000;
 
 /// The machine's registers, x0 to x31.
