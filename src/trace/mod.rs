@@ -64,8 +64,8 @@ pub struct RunStart<'a> {
 
 /// Takes the rows and effects of a run, buffer by buffer.
 ///
-/// A run calls [`Sink::begin`], then [`Sink::rows`] as often as it has rows, then [`Sink::end`]. A session may be run many
-/// times, with the same sink or with others.
+/// A run calls [`Sink::begin`], then [`Sink::rows`] as often as it has rows, then [`Sink::end`]. A session may be run
+/// many times, with the same sink or with others.
 pub trait Sink {
     /// Returns how much the sink wants traced. Called at the start of each run.
     fn level(&self) -> Level {

@@ -80,8 +80,8 @@ impl Replay {
         self.registers
     }
 
-    /// Returns the word at `address & !3` if the trace has shown it. `None` means that the word still has the value that
-    /// it had when the session started.
+    /// Returns the word at `address & !3` if the trace has shown it. `None` means that the word still has the value
+    /// that it had when the session started.
     pub fn word(&self, address: u32) -> Option<u32> {
         self.words.get(&(address & !3)).copied()
     }

@@ -286,8 +286,8 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Limits the bytes that the host keeps for the guest at any time; 256 MiB by default. It counts data in pipes (which
-    /// may take up to four times as much memory), data to and from callbacks, Keccak batches and assumptions.
+    /// Limits the bytes that the host keeps for the guest at any time; 256 MiB by default. It counts data in pipes
+    /// (which may take up to four times as much memory), data to and from callbacks, Keccak batches and assumptions.
     pub fn limit_kept_bytes(&mut self, bytes: u64) -> &mut Self {
         self.env.quota.limit_bytes = bytes;
         self

@@ -43,9 +43,9 @@ pub trait Host: Send {
     /// the number of bytes filled: the whole buffer for a system call, and 8 for results, even in a longer buffer.
     ///
     /// # Errors
-    /// Any error ends the run, and with it the session. Earlier effects of streams and callbacks persist. Of all errors,
-    /// only [`HostError::OutputLimit`] lets the run continue. It repeats the same call, which must have had no effect.
-    /// After a panic, the run can continue too, and also repeats the call.
+    /// Any error ends the run, and with it the session. Earlier effects of streams and callbacks persist. Of all
+    /// errors, only [`HostError::OutputLimit`] lets the run continue. It repeats the same call, which must have had no
+    /// effect. After a panic, the run can continue too, and also repeats the call.
     fn read(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError>;
 
     /// Answers machine ecall 2: the kernel writes a message. Returns the guest's result.

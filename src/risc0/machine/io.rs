@@ -1,5 +1,5 @@
-//! Machine ecalls `read` and `write`, by which the kernel communicates with the host. This file must not know what is
-//! said.
+//! Machine ecalls `read` and `write`, by which the kernel communicates with the host. This file must not know what
+//! the data mean.
 
 use tachy_runtime::HartState;
 

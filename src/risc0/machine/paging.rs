@@ -8,7 +8,7 @@ use tachy_runtime::{MapError, PAGES};
 
 use crate::risc0::layout::{NODE_CYCLES, PAGE_CYCLES};
 
-/// A bit for each node of the tree: node 1 is the root, 2n and 2n + 1 are below n, page p is node 2^22 + p.
+/// A bit for each node of the tree: node 1 is the root, the children of n are 2n and 2n + 1, page p is node 2^22 + p.
 struct NodeSet(Vec<u64>);
 
 impl NodeSet {

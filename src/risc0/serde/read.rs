@@ -19,8 +19,8 @@ const EMPTY_ELEMENTS: usize = 1 << 16;
 /// Reads the value at the beginning of `words`, and ignores the rest.
 ///
 /// # Errors
-/// Refuses words that are not such a value or end too early, and types that are not self-describing in this format,
-/// such as `serde_json::Value`. Refuses more than 128 nested values, and more than 65,536 elements without content.
+/// Refuses words that are not such a value or end too early, and types that need a self-describing format, such as
+/// `serde_json::Value`. Refuses more than 128 nested values, and more than 65,536 elements without content.
 pub fn from_words<T: DeserializeOwned>(words: &[u32]) -> Result<T, Error> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     from_bytes(&bytes)
