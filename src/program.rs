@@ -1,12 +1,13 @@
-//! Guest programs: what memory holds before the first step, and where that step is.
+//! Guest programs: the contents of memory before the first step, and the address of that step.
 //!
-//! A [`Program`] is a checked value: its segments are sorted, disjoint and inside the 32-bit address space, and its
-//! entry lies in code; only a program for R0VM may have it anywhere, as that machine finds out for itself. It comes from bytes that nobody vouches for, so every malformed one is an error here and never
-//! a panic, and what a program holds is proportional to the file: a segment keeps its memory size as a number, apart
-//! from its bytes, and a 4 GiB bss costs nothing.
+//! A [`Program`] is a checked value. Its segments are sorted, disjoint and inside the 32-bit address space, and its
+//! entry lies in code. The entry of a program for R0VM may lie anywhere, because that machine checks it itself.
 //!
-//! This module must not know what an instruction is, how memory is laid out on the host (pages, sharing, a stack are
-//! the machine's matter), or that anything runs. `elf.rs` and its folder are the only place that knows goblin.
+//! The input is untrusted: malformed bytes cause an error, never a panic. The memory of a program is proportional to
+//! the file. A segment stores its memory size as a number, apart from its bytes, so a 4 GiB bss costs nothing.
+//!
+//! This module must not know what an instruction is, how the host lays out memory (pages, sharing and a stack belong to
+//! the machine), or that anything runs. Only `elf.rs` and its folder know goblin.
 
 mod demangle;
 pub(crate) mod elf;
@@ -29,7 +30,7 @@ pub use symbols::{Symbol, SymbolKind};
 /// One past the last address.
 const ADDRESS_SPACE_BYTES: u64 = 1 << 32;
 
-/// A loaded guest program: what memory holds before the first step.
+/// A loaded guest program: the contents of memory before the first step.
 ///
 /// Cheap to clone: clones share one image.
 #[derive(Clone)]
@@ -39,10 +40,10 @@ pub struct Program {
 
 struct Image {
     entry: u32,
-    /// Where the user program starts, if this is one for R0VM with a kernel under it.
+    /// Entry of the user program, if this is a program for R0VM with a kernel under it.
     user_entry: Option<u32>,
     segments: Vec<Segment>,
-    /// Where its file says that code is, each a first address and one past the last: nothing that execution depends on.
+    /// Code ranges as the file declares them: first address, and one past the last. Execution does not depend on them.
     code: Vec<(u32, u64)>,
     symbols: SymbolTable,
 }
@@ -50,13 +51,13 @@ struct Image {
 impl Program {
     /// Reads a static little-endian ELF32 executable for RV32IM.
     ///
-    /// Segments are laid out as Linux does: where two hold the same address, it is the one that comes later in the file's
-    /// table; and what may be written may be read. Section headers and symbols are optional: broken ones cost the names,
-    /// not the program.
+    /// Segments are laid out as on Linux. If two hold the same address, the later one in the file's table wins;
+    /// writable memory is also readable. Section headers and symbols are optional: broken ones cost the names, not the
+    /// program.
     ///
     /// # Errors
     ///
-    /// Everything else is refused with what was found and what was expected; see [`ProgramError`].
+    /// Refuses every other file. The error states what was found and what was expected; see [`ProgramError`].
     pub fn from_elf(bytes: &[u8]) -> Result<Program, ProgramError> {
         let file = elf::read(bytes)?;
         let mut overlay = Overlay::default();
@@ -67,16 +68,16 @@ impl Program {
         Program::new(file.entry, overlay.segments(), file.symbols)
     }
 
-    /// Makes a program of segments given directly, as tests and generators do; it has no symbols.
+    /// Makes a program from segments, for tests and generators. It has no symbols.
     ///
     /// # Errors
     ///
-    /// The image is held to the same rules as one from an ELF, and no two segments may hold the same address.
+    /// Refuses an image that breaks the rules for images from an ELF, and segments that overlap.
     pub fn from_segments(entry: u32, segments: Vec<Segment>) -> Result<Program, ProgramError> {
         Program::new(entry, segments, Vec::new())
     }
 
-    /// A program whose entry lies in code.
+    /// Makes a program and checks that its entry lies in code.
     fn new(entry: u32, segments: Vec<Segment>, symbols: Vec<Symbol>) -> Result<Program, ProgramError> {
         let executable = segments.iter().filter(|segment| segment.permissions.execute);
         let code = executable.map(|segment| (segment.address, segment.end())).collect();
@@ -88,8 +89,8 @@ impl Program {
         }
     }
 
-    /// A program for R0VM: kernel and user program in one memory, which starts at the kernel's entry. `code` is where
-    /// the ELFs say that code is, in any order; it may overlap.
+    /// Makes a program for R0VM: kernel and user program in one memory, started at the kernel's entry. `code` lists the
+    /// code ranges that the ELFs declare, in any order; they may overlap.
     pub(crate) fn new_risc0(
         kernel_entry: u32,
         user_entry: u32,
@@ -100,7 +101,7 @@ impl Program {
         Program::new_unstarted(kernel_entry, Some(user_entry), segments, code, symbols)
     }
 
-    /// The one place where a program comes into being, and so where its invariants are checked, all but where it starts.
+    /// Makes a program. It is the only constructor, so it checks every invariant except the location of the entry.
     fn new_unstarted(
         entry: u32,
         user_entry: Option<u32>,
@@ -134,57 +135,58 @@ impl Program {
         Ok(Program { image: Arc::new(Image { entry, user_entry, segments, code, symbols }) })
     }
 
-    /// The address of the first instruction: a multiple of 4 in an executable segment.
+    /// Returns the address of the first instruction: a multiple of 4 in an executable segment.
     ///
-    /// Of a program for R0VM with a kernel, it is the kernel's and may lie anywhere.
+    /// For a program for R0VM with a kernel, it is the kernel's entry and may lie anywhere.
     pub fn entry(&self) -> u32 {
         self.image.entry
     }
 
-    /// Where the user program starts, of a program for R0VM with a kernel under it; `None` of any other.
+    /// Returns the entry of the user program if this is a program for R0VM with a kernel; `None` for any other program.
     pub fn user_entry(&self) -> Option<u32> {
         self.image.user_entry
     }
 
-    /// The segments, sorted by address, disjoint, none of them empty.
+    /// Returns the segments: sorted by address, disjoint, and not empty.
     pub fn segments(&self) -> &[Segment] {
         &self.image.segments
     }
 
-    /// Where its file says that code is, each a first address and one past the last, in any order. On machine r0vm code
-    /// may lie elsewhere just as well, and may be written over.
+    /// Returns the code ranges that the file declares (first address, one past the last), in any order. On machine
+    /// r0vm, code may also lie elsewhere and may be overwritten.
     pub(crate) fn code(&self) -> &[(u32, u64)] {
         &self.image.code
     }
 
-    /// The segment that holds an address, if any.
+    /// Returns the segment that holds an address, if any.
     pub fn segment_at(&self, address: u32) -> Option<&Segment> {
         segment_at(&self.image.segments, address)
     }
 
-    /// The first address after the last segment; `1 << 32` when that one reaches the end of memory.
+    /// Returns the first address after the last segment; `1 << 32` if that segment reaches the end of memory.
     pub fn end(&self) -> u64 {
         self.image.segments.last().map_or(0, Segment::end)
     }
 
-    /// Names of places in the program, sorted by address. Empty when the file was stripped.
+    /// Returns the symbols of the program, sorted by address. The list is empty if the file was stripped.
     pub fn symbols(&self) -> &[Symbol] {
         self.image.symbols.all()
     }
 
-    /// The function that a code address belongs to, and the address's offset in it.
+    /// Returns the function that contains a code address, and the address's offset in it.
     ///
-    /// That is the nearest function that starts at or below the address and still reaches it. One without a size, as
-    /// in hand-written assembly, reaches to the next symbol; a plain label counts where no function does.
+    /// This is the nearest function that starts at or below the address and reaches it. A function without a size, as
+    /// in hand-written assembly, extends to the next symbol. A plain label counts only outside of functions.
     pub fn symbol_at(&self, address: u32) -> Option<(&Symbol, u32)> {
         self.image.symbols.code_at(address)
     }
 
-    /// BLAKE3 of what defines execution: programs with equal digests run alike. Hashes the whole image: keep the result.
+    /// Returns a BLAKE3 digest of everything that defines execution: programs with equal digests run alike. The call
+    /// hashes the whole image, so callers should keep the result.
     ///
-    /// The hashed bytes are, integers little-endian: the 16 bytes `tachy-program-v1`; entry (u32); the number of
-    /// segments (u32); and for each segment, by address: address (u32), memory size (u32), data size (u32),
-    /// permissions (u8: read 4, write 2, execute 1), data. Neither symbols nor the file's layout count.
+    /// The hashed bytes, with little-endian integers, are: the 16 bytes `tachy-program-v1`; entry (u32); the number of
+    /// segments (u32); and for each segment, by address: address (u32), memory size (u32), data size (u32), permissions
+    /// (u8: read 4, write 2, execute 1), data. Symbols and the file's layout do not count.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"tachy-program-v1");
@@ -201,14 +203,14 @@ impl Program {
     }
 }
 
-/// [`ProgramError::UnsupportedFlags`] if an ELF says that it was compiled for extensions that no machine here has.
+/// Returns [`ProgramError::UnsupportedFlags`] if an ELF declares extensions that no machine here has.
 ///
-/// R0VM's loader runs such a program all the same, up to the first instruction of them.
+/// R0VM's loader still runs such a program, up to the first instruction of such an extension.
 pub fn unsupported_flags(elf: &[u8]) -> Option<ProgramError> {
     elf::unsupported_flags(elf)
 }
 
-/// Whether a segment's data fit into its memory, and that into the address space.
+/// Checks that a segment's data fit into its memory, and its memory into the address space.
 fn check_extent(address: u32, memory_bytes: u32, data: &[u8]) -> Result<(), ProgramError> {
     let data_bytes = data.len() as u64;
     if data_bytes > u64::from(memory_bytes) {
@@ -220,7 +222,7 @@ fn check_extent(address: u32, memory_bytes: u32, data: &[u8]) -> Result<(), Prog
     Ok(())
 }
 
-/// By hand, because a derived one would print the whole image.
+/// Written by hand, because a derived implementation would print the whole image.
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Program")
@@ -231,33 +233,33 @@ impl fmt::Debug for Program {
     }
 }
 
-/// A range of guest memory as the program begins.
+/// A range of guest memory at program start.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// Where it starts.
+    /// First address.
     pub address: u32,
-    /// How far it reaches; what `data` does not fill is zero.
+    /// Size in memory. Bytes beyond `data` are zero.
     pub memory_bytes: u32,
-    /// Its first bytes, at most `memory_bytes` of them.
+    /// The first bytes, at most `memory_bytes` of them.
     pub data: Vec<u8>,
     /// What the program may do with it.
     pub permissions: Permissions,
 }
 
 impl Segment {
-    /// A segment that holds exactly these bytes.
+    /// Makes a segment that holds exactly these bytes.
     pub fn new(address: u32, data: Vec<u8>, permissions: Permissions) -> Segment {
-        // More than fits saturates, and is then refused like any data that exceeds its memory.
+        // An excessive length saturates. `check_extent` then refuses it, like any data that exceeds its memory.
         let memory_bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
         Segment { address, memory_bytes, data, permissions }
     }
 
-    /// A segment that holds exactly these words, as assembled code does.
+    /// Makes a segment that holds exactly these words, such as assembled code.
     pub fn from_words(address: u32, words: &[u32], permissions: Permissions) -> Segment {
         Segment::new(address, words.iter().flat_map(|word| word.to_le_bytes()).collect(), permissions)
     }
 
-    /// The first address after it.
+    /// Returns the first address after it.
     pub fn end(&self) -> u64 {
         u64::from(self.address) + u64::from(self.memory_bytes)
     }
@@ -270,13 +272,13 @@ impl fmt::Debug for Segment {
     }
 }
 
-/// The segment that holds an address, among sorted and disjoint ones.
+/// Finds the segment that holds an address. The segments must be sorted and disjoint.
 fn segment_at(segments: &[Segment], address: u32) -> Option<&Segment> {
     let after = segments.partition_point(|segment| segment.address <= address);
     segments.get(after.checked_sub(1)?).filter(|segment| u64::from(address) < segment.end())
 }
 
-/// What a program may do with a segment. Displayed like `r-x`.
+/// What a program may do with a segment. Displays like `r-x`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Permissions {
     /// Loads.

@@ -1,8 +1,10 @@
-//! Machine `bare`: any static RV32IM program, with arguments on the stack as Linux lays them out and four of Linux's
-//! system calls, so that the same ELF runs under qemu-riscv32.
+//! Machine `bare`: runs any static RV32IM program with Linux's initial stack and four of Linux's system calls. The same
+//! ELF runs under qemu-riscv32.
 //!
-//! Memory is what the program's segments ask for with their flags, a heap behind the last of them (brk), and an 8 MiB
-//! stack; everything else traps.
+//! Memory consists of the program's segments with their permissions, a heap behind the last segment (brk), and an 8 MiB
+//! stack. Every other access traps.
+//!
+//! This module must not know how instructions run, nor how engines translate them.
 
 mod streams;
 
@@ -20,22 +22,24 @@ pub(crate) use streams::{GuestStreams, Settings};
 
 /// First address above the stack.
 pub(crate) const STACK_TOP: u32 = 0xf000_0000;
-/// Size of the stack; the page below it is never mapped.
+/// Size of the stack. The page below it is never mapped.
 pub(crate) const STACK_BYTES: u32 = 8 << 20;
-/// The arguments may take this much of the stack.
+/// Part of the stack that the arguments may take.
 const ARGUMENTS_BYTES: u64 = (STACK_BYTES / 4) as u64;
-/// One read or write moves at most this much and says so; Linux has such a cap too (of 2 GiB).
+/// Maximum number of bytes that one read or write moves; the call returns the shorter count. Linux has such a cap too
+/// (2 GiB).
 const TRANSFER_BYTES: u32 = 1 << 20;
-/// Steps that clearing a page is worth: a slice, after which time and cancelling are seen, must not take minutes.
+/// Steps charged for clearing one page. Time limits and cancelling are checked between slices, so a slice must not take
+/// minutes.
 const CLEAR_STEPS: u64 = 64;
 
-/// The machine's own bits of a page state: what the guest may ever do there, and whether the page counts already.
+/// The machine's own bits of a page state: what the guest may ever do there, and whether the page is already counted.
 const MAY_READ: PageState = PageState(0x10);
 const MAY_WRITE: PageState = PageState(0x20);
 const MAY_FETCH: PageState = PageState(0x40);
 const TOUCHED: PageState = PageState(0x80);
 
-// Linux's numbers.
+// Linux's system call numbers and error codes.
 const SYS_READ: u32 = 63;
 const SYS_WRITE: u32 = 64;
 const SYS_EXIT: u32 = 93;
@@ -50,9 +54,9 @@ const A2: u8 = 12;
 const A7: u8 = 17;
 const SP: u8 = 2;
 
-/// See the module.
+/// State of machine `bare`; see the module.
 pub(crate) struct Bare {
-    /// Where the heap begins: the page after the last segment.
+    /// Start of the heap: the page after the last segment.
     heap_start: u32,
     /// The current break.
     heap_end: u32,
@@ -122,7 +126,8 @@ impl Machine for Bare {
         store_bytes(vm, sp, &stack).map_err(|error| error.at_boot(at_entry))?;
         vm.set_register(Slot::x(SP), sp);
         vm.set_pc(program.entry());
-        // A program that ends at the very top of the address space has no room for a heap: an empty one at 0.
+        // A program that ends at the very top of the address space leaves no room for a heap. Its heap is empty, at
+        // address 0.
         let heap_start = u32::try_from(heap_start).unwrap_or(0);
         Ok(Bare { heap_start, heap_end: heap_start })
     }
@@ -149,7 +154,7 @@ impl Machine for Bare {
         touch(vm, &mut context.budget, address)
     }
 
-    // A error changes nothing, so whoever wants to know may try.
+    // A failed access changes nothing, so a caller may simply try it.
     fn price(&self, _: &HartState<'_>, _: u32, _: Access) -> Option<u64> {
         Some(0)
     }
@@ -184,7 +189,7 @@ impl Machine for Bare {
 
 impl Bare {
     fn ecall(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Bare>) -> Result<Flow, StepError> {
-        // Effects are written as the call goes along; a refused call has none.
+        // The call writes its effects as it proceeds. They are dropped if it is refused.
         let effects_before = context.effects.len();
         let result = match context.read_register(vm, A7) {
             SYS_EXIT => {
@@ -192,7 +197,7 @@ impl Bare {
                 return Ok(Flow::Exit(End::Exited(context.read_register(vm, A0))));
             }
             number @ (SYS_READ | SYS_WRITE) => {
-                // Streams may take their time.
+                // Streams may block for a long time.
                 vm.end_slice();
                 if number == SYS_READ { self.read(vm, context) } else { self.write(vm, context) }
             }
@@ -250,7 +255,7 @@ impl Bare {
         Ok(bytes)
     }
 
-    /// Whether the guest may do `may` with all of a buffer; touches its pages if so.
+    /// Checks that all of a buffer permits `may`, and touches its pages if so.
     fn prepare(
         &mut self,
         vm: &mut HartState<'_>,
@@ -273,10 +278,10 @@ impl Bare {
         Ok(true)
     }
 
-    /// Moves the break where asked and possible, and returns where it is.
+    /// Moves the break to the requested address if possible, and returns the resulting break.
     ///
-    /// Pages above a lowered break go away and come back zeroed; they stay counted. One call clears at most
-    /// [`TRANSFER_BYTES`], so that its effects take bounded memory, and lowers the break no further than that.
+    /// Pages above a lowered break are unmapped. They are zero when they return, and stay counted. One call clears at
+    /// most [`TRANSFER_BYTES`] and lowers the break no further than that. This bounds the memory of its effects.
     fn brk(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Bare>) -> Result<u32, StepError> {
         let mut wanted = context.read_register(vm, A0);
         let limit = STACK_TOP - STACK_BYTES - PAGE_BYTES;
@@ -296,8 +301,8 @@ impl Bare {
                 vm.set_page_state(page * PAGE_BYTES, state);
             }
         } else if wanted < self.heap_end {
-            // What lies above the new break is gone: zero it now, and say so word by word, so that a later growth shows
-            // zeros.
+            // Everything above the new break is discarded. It is zeroed now, with an effect for each word, so that a
+            // later growth shows zeros.
             for (from, to) in dirty.into_iter().rev() {
                 vm.charge(CLEAR_STEPS);
                 context.write_memory(vm, from, &vec![0; (to - from) as usize])?;
@@ -311,18 +316,19 @@ impl Bare {
     }
 }
 
-/// A page of nothing.
+/// A page of zeros.
 const ZEROS: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
 
-/// Whether anything between two addresses of a page is not zero. Untouched pages are zero and must not be made resident.
+/// Returns whether any byte between two addresses of one page is nonzero. Untouched pages are zero and must not be made
+/// resident.
 fn is_dirty(vm: &HartState<'_>, from: u32, to: u32) -> bool {
-    // As a whole, for a guest may have millions of pages looked through.
+    // Compares whole slices, because a guest can force a scan of millions of pages.
     let not_zero = |data: &[u8]| ZEROS.get(..data.len()) != Some(data);
     vm.page_state(from).contains(TOUCHED) && vm.bytes(from, to - from).is_some_and(not_zero)
 }
 
-/// The lowest address from `from` up above which, up to `to`, at most [`TRANSFER_BYTES`] have to be cleared; and what has
-/// to be, page by page, the highest first.
+/// Returns the lowest address from `from` up that leaves at most [`TRANSFER_BYTES`] to clear below `to`. Also returns
+/// the ranges to clear, one per page, highest first.
 fn clearable(vm: &HartState<'_>, from: u32, to: u32) -> (u32, Vec<(u32, u32)>) {
     let mut dirty = Vec::new();
     let mut lowest = to;
@@ -339,7 +345,7 @@ fn clearable(vm: &HartState<'_>, from: u32, to: u32) -> (u32, Vec<(u32, u32)>) {
     (from, dirty)
 }
 
-/// Counts the page at its first touch, and lets through from now on what its permissions allow.
+/// Counts the page at its first touch, and opens it for everything that its permissions allow.
 fn touch(vm: &mut HartState<'_>, budget: &mut Budget, address: u32) -> Result<(), StepError> {
     let mut state = vm.page_state(address);
     if !state.contains(TOUCHED) {
@@ -350,7 +356,7 @@ fn touch(vm: &mut HartState<'_>, budget: &mut Budget, address: u32) -> Result<()
     Ok(())
 }
 
-/// The state with the engines' bits as the machine's bits have them. Stores into pages with code always need help.
+/// Sets the engines' bits that the machine's bits permit. Stores into pages with code always need an assist.
 fn opened(state: PageState) -> PageState {
     let mut opened = state;
     for (may, now) in [(MAY_READ, PageState::READ), (MAY_WRITE, PageState::WRITE), (MAY_FETCH, PageState::FETCH)] {
@@ -361,13 +367,14 @@ fn opened(state: PageState) -> PageState {
     if state.contains(PageState::CODE) { opened.without(PageState::WRITE) } else { opened }
 }
 
-/// Copies the segments in and opens their pages, which all count. A page that two segments share gets both's flags.
+/// Copies the segments into memory and opens their pages, which all count. A page shared by two segments gets the
+/// permissions of both.
 fn map_segments(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<(), StepError> {
     let mut counted_to = 0;
     for segment in program.segments() {
         let end = segment.address as u64 + segment.memory_bytes as u64;
         let pages = page_of(segment.address)..end.div_ceil(PAGE_BYTES as u64).min(PAGES as u64) as u32;
-        // Segments are sorted and do not overlap, so only the first page can be counted already.
+        // Segments are sorted and disjoint, so only the first page can be counted already.
         budget.take_pages((pages.end - pages.start.max(counted_to).min(pages.end)) as u64)?;
         counted_to = pages.end;
         let mut may = TOUCHED;
@@ -386,8 +393,9 @@ fn map_segments(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) 
     Ok(())
 }
 
-/// What Linux puts on a new program's stack: argc, argv, an empty environment, an auxiliary vector, the strings.
-/// The result ends at [`STACK_TOP`]; its length is a multiple of 16, as the calling convention wants sp.
+/// Builds the stack of a new program as Linux does: argc, argv, an empty environment, an auxiliary vector, the strings.
+/// The result ends at [`STACK_TOP`]. Its length is a multiple of 16, because the calling convention aligns sp to 16
+/// bytes.
 ///
 /// Source: System V ABI, RISC-V supplement, and Linux's `create_elf_tables`.
 fn initial_stack(args: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
@@ -395,7 +403,7 @@ fn initial_stack(args: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
     const AT_PAGESZ: u32 = 6;
     const LINUX_PAGE_BYTES: u32 = 4096;
     let strings_bytes: u64 = args.iter().map(|arg| arg.len() as u64 + 1).sum();
-    // argc, argv with its null, envp's null, two auxiliary pairs.
+    // argc, argv with its null, the null of envp, two auxiliary pairs.
     let words = 1 + args.len() as u64 + 1 + 1 + 4;
     let bytes = (4 * words + strings_bytes).next_multiple_of(16);
     if bytes > ARGUMENTS_BYTES {

@@ -1,6 +1,6 @@
-//! Arguments and streams of machine `bare`: what a caller sets, and how the machine reads and writes.
+//! Arguments and streams of machine `bare`: the caller's settings, and the machine's reads and writes.
 //!
-//! It must not know system calls or memory.
+//! This file must not know system calls or memory.
 
 use std::io::{self, Read, Write};
 
@@ -9,7 +9,7 @@ use crate::error::StreamName;
 use crate::machine::{StepError, Surroundings};
 use crate::overhear::{self, Streams};
 
-/// What a caller sets of machine `bare`.
+/// The caller's settings of machine `bare`.
 #[derive(Default)]
 pub(crate) struct Settings<'env> {
     pub(crate) args: Option<Vec<Vec<u8>>>,
@@ -19,7 +19,7 @@ pub(crate) struct Settings<'env> {
 }
 
 impl Settings<'_> {
-    /// The first setting that was given.
+    /// Returns the name of the first setting that was given.
     pub(crate) fn first_given(&self) -> Option<&'static str> {
         let given = [
             ("Env::args", self.args.is_some()),
@@ -40,7 +40,7 @@ pub(crate) struct GuestStreams<'env> {
 }
 
 impl<'env> From<Settings<'env>> for GuestStreams<'env> {
-    /// A guest without settings has its program's name as its argument, an empty stdin, and output that is dropped.
+    /// Fills in defaults: the program's name as the only argument, an empty stdin, and output that is dropped.
     fn from(settings: Settings<'env>) -> GuestStreams<'env> {
         GuestStreams {
             args: settings.args.unwrap_or_else(|| vec![b"guest".to_vec()]),
@@ -52,7 +52,7 @@ impl<'env> From<Settings<'env>> for GuestStreams<'env> {
 }
 
 impl GuestStreams<'_> {
-    /// Reads from stdin into `buffer` as one read of the stream does; 0 at its end.
+    /// Reads from stdin into `buffer` with one read of the stream. Returns 0 at its end.
     pub(super) fn read_stdin(&mut self, buffer: &mut [u8]) -> Result<usize, StepError> {
         let stdin = &mut self.stdin;
         let read = callers::call(|| read_some(stdin, buffer));
@@ -60,7 +60,7 @@ impl GuestStreams<'_> {
         read?.map_err(|error| StepError::Stream(StreamName::Stdin, error))
     }
 
-    /// Writes all of `data` to stdout, or to stderr.
+    /// Writes all of `data` to stdout or to stderr.
     pub(super) fn write_output(&mut self, is_stdout: bool, data: &[u8]) -> Result<(), StepError> {
         let (name, stream) = match is_stdout {
             true => (StreamName::Stdout, &mut self.stdout),
@@ -101,15 +101,15 @@ impl Surroundings for GuestStreams<'_> {
     }
 }
 
-/// Reads once, as read(2) does: gives the bytes at hand, and at least one unless the stream has ended.
+/// Reads once, as read(2) does. Returns the available bytes, and at least one unless the stream has ended.
 fn read_some(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    // A read of no bytes waits for none.
+    // A read of zero bytes does not block.
     if buffer.is_empty() {
         return Ok(0);
     }
     loop {
         match stream.read(buffer) {
-            // A stream may claim more bytes than fit into the buffer. It is not believed beyond that.
+            // A stream may claim more bytes than fit into the buffer, so its count is capped.
             Ok(bytes) => return Ok(buffer.len().min(bytes)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

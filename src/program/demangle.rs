@@ -1,23 +1,23 @@
-//! Names as people write them, from the names that compilers of Rust and C++ give to linkers.
+//! Demangles the names that Rust and C++ compilers give to linkers.
 //!
-//! Both mangling schemes have references back into the name, so that a short name can stand for an endless one: what is
-//! written is bounded, and a name that does not fit stays as it is. This file must not know where names come from.
+//! Both mangling schemes allow references back into the name, so a short name can expand without end. The output is
+//! therefore bounded, and a name that exceeds the bound stays mangled. This file must not know where names come from.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use crate::printable::printable;
 
-/// Longer names stay as they are, mangled or not.
+/// Longest name, mangled or not, that is demangled.
 const MAX_BYTES: usize = 4096;
 
-/// The name in the source's own words: `core::ptr::read_volatile::<u32>`, without hashes and the numbers of crates;
-/// `ns::look(unsigned int)`. A name that no compiler of Rust or C++ mangled is returned as it is.
+/// Returns the name as the source spells it: `core::ptr::read_volatile::<u32>`, without hashes and crate numbers;
+/// `ns::look(unsigned int)`. A name that no Rust or C++ compiler mangled is returned unchanged.
 pub(super) fn demangled(name: &str) -> Cow<'_, str> {
-    // What else those libraries accept looks like ordinary names of C.
+    // The libraries accept other prefixes too, but those look like ordinary C names.
     let mangled = ["_R", "_Z", "__R", "__Z"].iter().any(|prefix| name.starts_with(prefix));
     let readable = if mangled && name.len() <= MAX_BYTES { rust(name).or_else(|| cpp(name)) } else { None };
-    // Identifiers of Rust are any text in disguise.
+    // Rust identifiers can encode arbitrary text.
     readable.map_or(Cow::Borrowed(name), |readable| Cow::Owned(printable(readable.as_bytes(), &[])))
 }
 
@@ -29,7 +29,7 @@ fn rust(name: &str) -> Option<String> {
 }
 
 fn cpp(name: &str) -> Option<String> {
-    // The libraries of some systems have one more underscore in front.
+    // Some systems prepend one more underscore.
     let name = if name.starts_with("__Z") { name.get(1..)? } else { name };
     let symbol = cpp_demangle::Symbol::new(name).ok()?;
     let mut text = Bounded::default();
@@ -37,7 +37,7 @@ fn cpp(name: &str) -> Option<String> {
     Some(text.0)
 }
 
-/// Text that refuses to grow beyond [`MAX_BYTES`].
+/// A string that refuses to grow beyond [`MAX_BYTES`].
 #[derive(Default)]
 struct Bounded(String);
 

@@ -1,10 +1,10 @@
-//! ELF files to segments and symbols: the only place that knows goblin.
+//! Reads ELF files into segments and symbols.
 //!
-//! goblin gives the layout of single headers and the names of constants. Its whole-file parser is not used: it reads
-//! tables that execution does not need, and fails on a bad one. Every offset and count in the file is hostile, so
-//! each is checked here, in u64 where nothing overflows, before a byte behind it is read or an entry allocated.
+//! goblin provides the layout of single headers and the names of constants. Its whole-file parser is not used: it reads
+//! tables that execution does not need, and fails on a bad one. Every offset and count in the file is untrusted. Each
+//! is checked here, in u64 so that nothing overflows, before a byte behind it is read or an entry is allocated.
 //!
-//! This file must not know what makes segments a good image; that is checked in one place for all sources.
+//! This file must not know what makes segments a valid image; one place checks that for all sources.
 
 mod sections;
 
@@ -24,11 +24,11 @@ pub(crate) const PROGRAM_HEADER_BYTES: u16 = ph::program_header32::SIZEOF_PHDR a
 pub(crate) const SECTION_HEADER_BYTES: u16 = sh::section_header32::SIZEOF_SHDR as u16;
 const SYMBOL_BYTES: usize = sym::sym32::SIZEOF_SYM;
 
-/// A value of `e_phnum` that sends the reader elsewhere for the count.
+/// Value of `e_phnum` that means the count is stored elsewhere.
 pub(crate) const PN_XNUM: u16 = 0xffff;
 
-/// The flags of the RISC-V ELF specification that a plain RV32IM executable has clear, and their meanings.
-/// goblin has no names for them. Total store ordering is no such flag: one hart alone sees its stores in order.
+/// Flags of the RISC-V ELF specification that a plain RV32IM executable leaves clear, and their meanings. goblin has no
+/// names for them. Total store ordering is not among them: a single hart sees its own stores in order.
 const FLAGS: [(u32, u32, &str); 6] = [
     (0x01, 0x01, "compressed instructions (RVC)"),
     (0x06, 0x02, "the single-precision float ABI"),
@@ -38,10 +38,10 @@ const FLAGS: [(u32, u32, &str); 6] = [
     (0x20, 0x20, "the RV64 ILP32 ABI"),
 ];
 
-/// What an ELF file says, before it is known to make a sensible image.
+/// The contents of an ELF file, not yet checked to form a valid image.
 pub(super) struct File<'a> {
     pub(super) entry: u32,
-    /// In the order of the file.
+    /// In file order.
     pub(super) ranges: Vec<Range<'a>>,
     pub(super) symbols: Vec<Symbol>,
 }
@@ -55,7 +55,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<File<'_>, ProgramError> {
     Ok(File { entry: header.e_entry, ranges, symbols })
 }
 
-/// The bytes at an offset, if the file has them.
+/// Returns the bytes at an offset, if the file contains them.
 pub(crate) fn get(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
     let start = usize::try_from(offset).ok()?;
     let end = usize::try_from(offset.checked_add(size)?).ok()?;
@@ -66,7 +66,7 @@ pub(crate) fn truncated(bytes: &[u8], what: String, end_offset: u64) -> ProgramE
     ProgramError::Truncated { what, end_offset, file_bytes: bytes.len() as u64 }
 }
 
-/// The header of an executable for some 32-bit RISC-V.
+/// Reads the header of an executable for any 32-bit RISC-V.
 pub(crate) fn read_any_header(bytes: &[u8]) -> Result<header32::Header, ProgramError> {
     if bytes.is_empty() {
         return Err(ProgramError::Empty);
@@ -80,7 +80,7 @@ pub(crate) fn read_any_header(bytes: &[u8]) -> Result<header32::Header, ProgramE
     }
     let no_header = || truncated(bytes, "the ELF header".to_owned(), HEADER_BYTES.into());
     let &ident = bytes.first_chunk::<{ eh::SIZEOF_IDENT }>().ok_or_else(no_header)?;
-    // The class and byte order say how to read the rest, so they are judged before it is read.
+    // Class and byte order determine how to read the rest, so they are checked first.
     let [_, _, _, _, class, byte_order, version, ..] = ident;
     if class != eh::ELFCLASS32 {
         let found = format!("{} ({class})", eh::class_to_str(class));
@@ -114,7 +114,7 @@ pub(crate) fn malformed(field: &'static str, found: u16, expected: &'static str)
     ProgramError::MalformedHeader { field, found: found.into(), expected }
 }
 
-/// What the flags of an ELF stand for that is not supported.
+/// Reports the unsupported features that the flags of an ELF declare.
 pub(super) fn unsupported_flags(bytes: &[u8]) -> Option<ProgramError> {
     check_flags(read_any_header(bytes).ok()?.e_flags).err()
 }
@@ -159,7 +159,7 @@ fn read_ranges<'a>(bytes: &'a [u8], header: &header32::Header) -> Result<Vec<Ran
         loads.push((header, data(bytes, index, header)?));
     }
     check_shared(bytes, loads.iter().map(|(_, data)| data.len() as u64).sum())?;
-    // Linux on RISC-V lets a segment be read that may be written, and the architecture has no pages of the other kind.
+    // Linux on RISC-V makes writable segments readable, because the architecture has no write-only pages.
     let permissions = |header: &ProgramHeader| Permissions {
         read: header.is_read() || header.is_write(),
         write: header.is_write(),
@@ -182,8 +182,8 @@ pub(crate) fn read_program_headers(bytes: &[u8], offset: u32, count: u32) -> Res
         .ok_or_else(|| truncated(bytes, format!("the table of {count} program headers"), offset + table_bytes))
 }
 
-/// Thousands of headers could each claim the whole file. No linker makes segments share bytes, so their sum is held to
-/// the file's size, and with it what loading costs.
+/// Checks that segments together claim no more bytes than the file has. Otherwise thousands of headers could each claim
+/// the whole file. No linker makes segments share bytes, and the check bounds the cost of loading.
 pub(crate) fn check_shared(bytes: &[u8], data_bytes: u64) -> Result<(), ProgramError> {
     let file_bytes = bytes.len() as u64;
     if data_bytes > file_bytes {
@@ -192,7 +192,8 @@ pub(crate) fn check_shared(bytes: &[u8], data_bytes: u64) -> Result<(), ProgramE
     Ok(())
 }
 
-/// A segment's bytes. Where it has none, as a bss, its offset means nothing and may lie outside the file.
+/// Returns a segment's bytes. The offset of a segment without bytes (a bss) has no meaning and may lie outside the
+/// file.
 fn data<'a>(bytes: &'a [u8], index: usize, header: &ProgramHeader) -> Result<&'a [u8], ProgramError> {
     let ProgramHeader { p_offset, p_filesz, p_vaddr, .. } = *header;
     if p_filesz == 0 {
@@ -205,7 +206,7 @@ pub(crate) fn no_data(bytes: &[u8], index: usize, address: u64, end_offset: u64)
     truncated(bytes, format!("the data of segment {address:#010x} (program header {index})"), end_offset)
 }
 
-/// The symbols of the first symbol table, or `None` if it or its strings are missing or broken.
+/// Reads the first symbol table. Returns `None` if the table or its strings are missing or broken.
 pub(crate) fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Vec<Symbol>> {
     let sections = sections::headers(bytes, header)?;
     let symbols_section = sections.iter().find(|section| section.sh_type == sh::SHT_SYMTAB)?;
@@ -214,13 +215,13 @@ pub(crate) fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Ve
         return None;
     }
     let strings = get(bytes, strings_section.sh_offset, strings_section.sh_size)?;
-    // Up to the last terminator every name ends, and looking for its end costs what the name is long.
+    // Every name ends at or before the last terminator, so finding the end of a name costs its length.
     let strings = strings.get(..=strings.iter().rposition(|&byte| byte == 0)?)?;
     let table = get(bytes, symbols_section.sh_offset, symbols_section.sh_size)?;
     let entries = Sym::parse(table, 0, table.len() / SYMBOL_BYTES, ELF32_LE).ok()?;
 
-    // Every symbol could have the same long name. Names that together exceed the file are not a linker's work, and
-    // what comes after them is dropped.
+    // Every symbol could refer to the same long name. No linker writes names that together exceed the file, so the
+    // names beyond that size are dropped.
     let mut budget_bytes = bytes.len();
     let mut symbols = Vec::new();
     for entry in &entries {
@@ -243,8 +244,8 @@ pub(crate) fn read_symbols(bytes: &[u8], header: &header32::Header) -> Option<Ve
     Some(symbols)
 }
 
-/// What a symbol names, or `None` if it names no place in memory: imports, constants, sections, files, thread-local
-/// offsets.
+/// Returns the kind of a symbol, or `None` if it is not a location in memory: imports, constants, sections, files,
+/// thread-local offsets.
 fn kind_of(entry: &Sym) -> Option<SymbolKind> {
     let section_index = u32::try_from(entry.st_shndx).ok()?;
     if matches!(section_index, sh::SHN_UNDEF | sh::SHN_ABS | sh::SHN_COMMON) {
@@ -258,7 +259,8 @@ fn kind_of(entry: &Sym) -> Option<SymbolKind> {
     }
 }
 
-/// Labels that tools left: RISC-V mapping symbols (`$x`: code begins, `$d`: data begins) and the compiler's own.
+/// Returns whether a label was left by a tool: RISC-V mapping symbols (`$x`: code begins, `$d`: data begins) or the
+/// compiler's own.
 fn is_marker(name: &[u8]) -> bool {
     name.starts_with(b"$x") || name.starts_with(b"$d") || name.starts_with(b".L")
 }

@@ -1,4 +1,5 @@
-//! Why bytes are not a program: what was found, where, and what to do about it.
+//! Errors of loading a program: what was found, where, and what to do about it. This file must not know how files are
+//! read.
 
 use super::Permissions;
 
@@ -6,29 +7,29 @@ use super::Permissions;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProgramError {
-    /// There are no bytes.
+    /// The file is empty.
     #[error("the file is empty; expected a RISC-V ELF executable")]
     Empty,
 
-    /// The bytes do not begin as an ELF does.
+    /// The bytes do not begin with the ELF magic number.
     #[error("not an ELF file: it begins with {found}, expected 7f 45 4c 46; give the linked executable")]
     NotElf {
         /// The first bytes, in hexadecimal.
         found: String,
     },
 
-    /// A RISC Zero program binary where an ELF is expected: a user program and a kernel in one file.
+    /// The file is a RISC Zero program binary (user program and kernel in one file), but an ELF is expected.
     #[error("a RISC Zero program binary (it begins with R0BF), not an ELF; machine r0vm runs it, others the bare ELF")]
     RiscZeroBinary,
 
-    /// What begins as a RISC Zero program binary, or should, and is none.
+    /// The file is not a valid RISC Zero program binary, although one is expected or its first bytes announce one.
     #[error("not a RISC Zero program binary: {what}; build it again with RISC Zero 1.2 to 3.0")]
     MalformedBinary {
         /// What is wrong with it.
         what: &'static str,
     },
 
-    /// A RISC Zero program binary whose user program and kernel talk in a way that is not known here.
+    /// The user program and kernel of a RISC Zero program binary use an unknown interface.
     #[error("the program binary has the ABI {found}, expected V1Compat ^1.0.0; build it with RISC Zero 1.2 to 3.0")]
     UnsupportedAbi {
         /// Kind and version.
@@ -42,11 +43,11 @@ pub enum ProgramError {
          risc0-zkos-v1compat --precise 2.2.3`"
     )]
     OtherKernel {
-        /// SHA-256 of the kernel that there is.
+        /// SHA-256 of the kernel that was built in.
         sha256: String,
     },
 
-    /// One of the two ELFs of a RISC Zero program is no program.
+    /// One of the two ELFs of a RISC Zero program is not a valid program.
     #[error("the {elf} ELF of the RISC Zero program: {error}")]
     InElf {
         /// Which one: user or kernel.
@@ -56,38 +57,38 @@ pub enum ProgramError {
         error: Box<ProgramError>,
     },
 
-    /// Something of an ELF for R0VM reaches beyond what it may use of memory.
+    /// Part of an ELF for R0VM reaches beyond the memory that it may use.
     #[error("the {what} reaches to {address:#x}, where {end:#010x} is the limit; link it lower")]
     BeyondMachine {
-        /// What it is.
+        /// Which part.
         what: &'static str,
-        /// Where it lies, ends, or how large it is.
+        /// Its address, its end, or its size.
         address: u64,
-        /// The first address that it may not use.
+        /// First address that it may not use.
         end: u32,
     },
 
-    /// A segment does not start at a word.
+    /// The start of a segment is not word-aligned.
     #[error("the segment at {address:#010x} does not start at a multiple of 4; mend the linker script")]
     MisalignedSegment {
-        /// Where it starts.
+        /// Start of the segment.
         address: u32,
     },
 
-    /// Something reaches beyond the end of the file.
+    /// Part of the ELF reaches beyond the end of the file.
     #[error(
         "the ELF is truncated: {what} reaches to byte {end_offset}, the file has {file_bytes}; copy or build it again"
     )]
     Truncated {
-        /// What does not fit.
+        /// Which part.
         what: String,
-        /// The offset of the first byte after it.
+        /// Offset of the first byte after it.
         end_offset: u64,
-        /// The size of the file.
+        /// Size of the file.
         file_bytes: u64,
     },
 
-    /// An ELF, but for another kind of computer or of another kind.
+    /// The ELF is for another kind of computer, or is not an executable.
     #[error("unsupported ELF {what}: found {found}, expected {expected}")]
     Unsupported {
         /// The property: class, byte order, version, type or machine.
@@ -103,7 +104,7 @@ pub enum ProgramError {
     UnsupportedFlags {
         /// The ELF's `e_flags`.
         flags: u32,
-        /// What they stand for, in words.
+        /// Their meanings, in words.
         features: String,
     },
 
@@ -114,100 +115,100 @@ pub enum ProgramError {
         field: &'static str,
         /// Its value in this file.
         found: u32,
-        /// What it may be.
+        /// The permitted values.
         expected: &'static str,
     },
 
     /// The executable needs a dynamic linker.
     #[error("program header {index} is {header}: the executable is dynamically linked; link with -static -no-pie")]
     Dynamic {
-        /// The position of the program header.
+        /// Position of the program header.
         index: usize,
-        /// Its type.
+        /// Type of the program header.
         header: &'static str,
     },
 
-    /// Together the segments claim more bytes than the file has, so that some are claimed twice.
+    /// The segments together claim more bytes than the file has, so they share some.
     #[error("the segments claim {data_bytes} bytes of file data, the file has {file_bytes}; they must not share bytes")]
     SharedData {
-        /// The sum of all segments' data.
+        /// Sum of the sizes of all segments' data.
         data_bytes: u64,
-        /// The size of the file.
+        /// Size of the file.
         file_bytes: u64,
     },
 
-    /// A segment has more bytes to put in memory than memory to put them in.
+    /// The data of a segment exceed its size in memory.
     #[error("the segment at {address:#010x} has {data_bytes} bytes of data for {memory_bytes} bytes of memory")]
     DataExceedsMemory {
-        /// Where the segment starts.
+        /// Start of the segment.
         address: u32,
-        /// The size of its data.
+        /// Size of its data.
         data_bytes: u64,
-        /// Its size in memory.
+        /// Size in memory.
         memory_bytes: u32,
     },
 
     /// A segment reaches beyond the 32-bit address space.
     #[error("the segment at {address:#010x} has {memory_bytes} bytes and ends beyond 2^32; link it lower")]
     SegmentOutOfRange {
-        /// Where the segment starts.
+        /// Start of the segment.
         address: u32,
-        /// Its size in memory.
+        /// Size in memory.
         memory_bytes: u32,
     },
 
-    /// A user program that RISC Zero's kernel cannot start.
+    /// RISC Zero's kernel cannot start this user program.
     #[error(
         "not built for RISC Zero: it starts at {entry:#010x} and has code around 0x00010000, where the kernel keeps a \
          program's entry; run it on machine bare, or build it for riscv32im-risc0-zkvm-elf, with its text at 0x00200800"
     )]
     NotForKernel {
-        /// Where it starts.
+        /// Entry of the user program.
         entry: u32,
     },
 
-    /// Two segments that were given directly hold the same address.
+    /// Two segments that were given directly overlap.
     #[error(
         "segments {lower_address:#010x}..{lower_end:#010x} and {upper_address:#010x}..{upper_end:#010x} overlap; give \
          each address one segment"
     )]
     OverlappingSegments {
-        /// Where the lower segment starts.
+        /// Start of the lower segment.
         lower_address: u32,
-        /// The first address after it.
+        /// First address after it.
         lower_end: u64,
-        /// Where the upper segment starts.
+        /// Start of the upper segment.
         upper_address: u32,
-        /// The first address after it.
+        /// First address after it.
         upper_end: u64,
     },
 
-    /// Nothing is to be loaded.
+    /// The program has nothing to load.
     #[error("the program has no nonempty segment (PT_LOAD) to load; link it as an executable")]
     NoSegments,
 
-    /// The entry is not an instruction's address.
+    /// The entry is not a multiple of 4.
     #[error("the entry {entry:#010x} is not a multiple of 4; set the linker's --entry to the first instruction")]
     MisalignedEntry {
         /// The entry address.
         entry: u32,
     },
 
-    /// The entry lies in no segment.
+    /// No segment holds the entry.
     #[error("the entry {entry:#010x} lies in no segment; set the linker's --entry to the first instruction")]
     EntryOutsideSegments {
         /// The entry address.
         entry: u32,
     },
 
-    /// The entry lies in a segment that holds no code.
+    /// The entry lies in a segment that is not executable.
     #[error(
         "the entry {entry:#010x} lies in a segment that is not executable ({permissions}); set the linker's --entry"
     )]
     EntryNotExecutable {
         /// The entry address.
         entry: u32,
-        /// What that segment allows.
+        /// Permissions of that segment.
         permissions: Permissions,
     },
 }

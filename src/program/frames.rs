@@ -1,10 +1,13 @@
-//! The functions at a code address, inlined ones included, from the entries that a compiler left in `.debug_info`.
+//! Finds the functions at a code address, inlined ones included, from the entries in `.debug_info`.
 //!
-//! Entries form trees that may be nested without end, refer to each other in circles, and share tables that each of them
-//! reads again. So they are read one after the other without recursion, one unit alone, and all that is read again is
-//! paid for out of an allowance in proportion to the sections. addr2line, which does the same on top of gimli, recurses
-//! as deep as the file says and keeps what it read, which is for files that one trusts. gimli decodes; all its errors
-//! mean that the functions are not known.
+//! Entries form trees that may nest without bound, refer to each other in circles, and share tables. They are therefore
+//! read one after the other, without recursion and one unit at a time. All repeated reading is charged to an allowance
+//! in proportion to the sections.
+//!
+//! addr2line does the same on top of gimli, but recurses as deep as the file demands and caches what it read. That
+//! suits trusted files only. gimli decodes; all its errors mean that the functions are unknown.
+//!
+//! This file must not know how sections are found or decompressed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,16 +22,16 @@ use super::demangle::demangled;
 use super::lines::{Bytes, Names, has_usual_header};
 use super::source::{Frame, SourceLine};
 
-/// Larger tables of abbreviations are passed over: decoded, they can take thirty times their bytes.
+/// Larger abbreviation tables are skipped: they can take thirty times their bytes when decoded.
 const MAX_ABBREVIATIONS_BYTES: usize = 256 << 10;
 
-/// Functions inlined into each other; the innermost ones are dropped.
+/// Maximum depth of functions inlined into each other. The innermost ones beyond it are dropped.
 const MAX_DEPTH: usize = 256;
 
-/// Entries that are asked for a function's name, each of which may refer to the next.
+/// Maximum number of entries to follow for a function's name; each may refer to the next.
 const MAX_REFERENCES: usize = 8;
 
-/// The sections, of which all but the line table may be missing.
+/// The sections. All but the line table are optional.
 pub(super) struct Inputs<'a> {
     pub(super) abbreviations: Option<Cow<'a, [u8]>>,
     pub(super) addresses: Option<Cow<'a, [u8]>>,
@@ -40,8 +43,8 @@ pub(super) struct Inputs<'a> {
     pub(super) names: Names<'a>,
 }
 
-/// The functions at an address that the line program at an offset is about, the innermost first, with the lines of the
-/// calls in all but the first. `None` where they are not known.
+/// Returns the functions at an address that the line program at `program_offset` covers, innermost first. All but the
+/// first have the line of their call. Returns `None` if the functions are unknown.
 pub(super) fn find(inputs: &Inputs<'_>, program_offset: usize, address: u32) -> Option<Vec<Frame>> {
     let reader = Reader::new(inputs)?;
     let mut work = Work::of(inputs);
@@ -49,7 +52,7 @@ pub(super) fn find(inputs: &Inputs<'_>, program_offset: usize, address: u32) -> 
     let chain = reader.chain(&unit, address.into(), &mut work)?;
     let header = unit.line_program.as_ref().map(IncompleteLineProgram::header);
     let frame = |(index, entry): (usize, &Entry)| {
-        // The one that was inlined says where.
+        // The inlined function records the line of its call.
         let call = chain.get(index + 1).map(|inner| &inner.call);
         let line = call.zip(header).and_then(|(call, header)| call.line(header, &inputs.names));
         Frame { function: reader.name(&unit, entry.offset, &mut work), line }
@@ -59,7 +62,7 @@ pub(super) fn find(inputs: &Inputs<'_>, program_offset: usize, address: u32) -> 
     Some(frames)
 }
 
-/// What may still be read. Each part of a file is worth being read a few times.
+/// Work that remains. The allowance permits reading each part of a file a few times.
 struct Work(usize);
 
 impl Work {
@@ -75,11 +78,11 @@ impl Work {
     }
 }
 
-/// A function at the address.
+/// A function that covers the address.
 struct Entry {
     offset: UnitOffset,
     depth: isize,
-    /// Where it was called, if it was inlined.
+    /// Location of its call, if it was inlined.
     call: Call,
 }
 
@@ -91,14 +94,14 @@ struct Call {
 
 impl Call {
     fn line(&self, header: &LineProgramHeader<Bytes<'_>>, names: &Names<'_>) -> Option<SourceLine> {
-        // Before version 5 file 0 stands for none.
+        // Before version 5, file 0 means that no file is given.
         let is_said = self.line != 0 && (self.file != 0 || header.version() >= 5);
         let file = is_said.then(|| names.file(header, self.file)).flatten()?;
         Some(SourceLine { file, line: self.line })
     }
 }
 
-/// Where an entry's code lies, as its attributes say.
+/// Location of an entry's code, from its attributes.
 #[derive(Default)]
 struct Extent<'a> {
     low: Option<u64>,
@@ -134,7 +137,7 @@ impl<'a> Reader<'a> {
         Some(Reader { dwarf, abbreviations, lines: inputs.lines, names: inputs.names })
     }
 
-    /// The unit whose lines the program at this offset has.
+    /// Finds the unit that uses the line program at this offset.
     fn unit_with_lines(&self, program_offset: usize, work: &mut Work) -> Option<Unit<Bytes<'a>>> {
         let mut headers = self.dwarf.units();
         let mut known: Option<(DebugAbbrevOffset, Arc<Abbreviations>)> = None;
@@ -156,14 +159,14 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// The unit that holds this offset of `.debug_info`.
+    /// Finds the unit that contains this offset of `.debug_info`.
     fn unit_at(&self, offset: DebugInfoOffset, work: &mut Work) -> Option<(Unit<Bytes<'a>>, UnitOffset)> {
         let mut headers = self.dwarf.units();
         while let Some(header) = headers.next().ok()? {
             work.take(16)?;
             if let Some(inside) = offset.to_unit_offset(&header) {
                 let table = self.abbreviations(header.debug_abbrev_offset(), work)?;
-                // It is opened with its line program's header.
+                // Opening a unit also decodes the header of its line program.
                 let lines = self.lines_of(&header, &table, work);
                 let unit = self.lines.get(lines.unwrap_or(self.lines.len())..)?;
                 if lines.is_some() && !has_usual_header(unit) {
@@ -175,7 +178,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// Where the lines of a unit are, as its first entry says.
+    /// Returns the offset of a unit's line program, from its first entry.
     fn lines_of(&self, header: &UnitHeader<Bytes<'a>>, table: &Abbreviations, work: &mut Work) -> Option<usize> {
         let mut entries = header.entries_raw(table, None).ok()?;
         let root = entries.read_abbreviation().ok()??;
@@ -196,7 +199,7 @@ impl<'a> Reader<'a> {
         DebugAbbrev::new(table, LittleEndian).abbreviations(DebugAbbrevOffset(0)).ok().map(Arc::new)
     }
 
-    /// The functions at an address, each inlined into the one before it.
+    /// Returns the functions at an address, each inlined into the one before it.
     fn chain(&self, unit: &Unit<Bytes<'a>>, address: u64, work: &mut Work) -> Option<Vec<Entry>> {
         let mut entries = unit.header.entries_raw(&unit.abbreviations, None).ok()?;
         let mut chain: Vec<Entry> = Vec::new();
@@ -264,14 +267,14 @@ impl<'a> Reader<'a> {
             }
             return Some(false);
         }
-        // Functions that the linker dropped are left behind at address 0.
+        // The linker leaves functions that it dropped at address 0.
         let Some(low) = extent.low.filter(|&low| low != 0) else { return Some(false) };
         let high = extent.high.or_else(|| low.checked_add(extent.bytes?));
         Some(high.is_some_and(|high| (low..high).contains(&address)))
     }
 
-    /// What a function is called, if it or what it refers to says so: its linkage name, which has the path to it, or
-    /// its plain one.
+    /// Returns a function's name, from its entry or those that it refers to. Prefers the linkage name, which includes
+    /// the path, over the plain name.
     fn name(&self, unit: &Unit<Bytes<'a>>, offset: UnitOffset, work: &mut Work) -> Option<String> {
         let mut other: Option<Unit<Bytes<'a>>> = None;
         let (mut offset, mut plain) = (offset, None);
@@ -312,7 +315,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads an entry's attributes one by one.
+/// Reads the attributes of an entry one by one.
 fn read<'a>(
     entries: &mut EntriesRaw<'_, Bytes<'a>>,
     abbreviation: &Abbreviation,
@@ -328,11 +331,11 @@ fn read<'a>(
     Some(())
 }
 
-/// How long a table of abbreviations is, which ends with a zero where a code would be.
+/// Returns the length of an abbreviation table, which ends with the code 0.
 fn table_bytes(table: &[u8]) -> Option<usize> {
     let mut rest = table;
     while number(&mut rest)? != 0 {
-        // The tag, and whether there are children.
+        // The tag, and whether the entry has children.
         number(&mut rest)?;
         rest = rest.get(1..)?;
         loop {
@@ -348,7 +351,7 @@ fn table_bytes(table: &[u8]) -> Option<usize> {
     Some(table.len() - rest.len())
 }
 
-/// The next number, in LEB128; what does not fit is cut.
+/// Reads the next LEB128 number. Bits that do not fit are dropped.
 fn number(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0u32..).step_by(7) {

@@ -1,7 +1,10 @@
-//! Source lines of code addresses, from the line tables that a compiler left in an ELF (DWARF 2 to 5).
+//! Finds source lines of code addresses in an ELF's line tables (DWARF 2 to 5).
 //!
-//! Only `.debug_line` is read, program by program, and the names that it refers to: a look-up takes time in proportion
-//! to the file and no recursion, whatever the file says. gimli decodes; all its errors mean that there is no line.
+//! Reads only `.debug_line`, one program at a time, and the names that it refers to. A lookup takes time in proportion
+//! to the file, without recursion, whatever the file contains. gimli decodes; all its errors mean that the line is
+//! unknown.
+//!
+//! This file must not know how sections are found or decompressed.
 
 use gimli::{
     AttributeValue, DebugLine, DebugLineOffset, EndianSlice, IncompleteLineProgram, LineInstruction, LineProgramHeader,
@@ -13,26 +16,26 @@ use crate::printable::printable;
 
 pub(super) type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
-/// An address of a 32-bit program.
+/// Size of an address in a 32-bit program.
 pub(super) const ADDRESS_BYTES: u8 = 4;
 
-/// Longer names of files and folders are cut.
+/// Longer names of files and folders are truncated.
 const MAX_NAME_BYTES: usize = 1024;
 
-/// Line programs whose header is larger are passed over.
+/// Line programs with larger headers are skipped.
 const MAX_HEADER_BYTES: u64 = 256 << 10;
 
-/// What a line table says about an address.
+/// A line table's entry for an address.
 pub(super) struct Found {
-    /// Where the line program that has it begins.
+    /// Offset of the line program that covers the address.
     pub(super) program_offset: usize,
     /// The line, if its file has a name.
     pub(super) line: Option<SourceLine>,
 }
 
-/// Looks an address up in `.debug_line`. Code that was inlined counts as where it was written.
+/// Looks up an address in `.debug_line`. Inlined code has the line where it was written.
 ///
-/// Line programs with headers of more than 256 KiB, or that name files along the way, are passed over: no compiler makes
+/// Skips line programs whose headers exceed 256 KiB, or that define files in their instructions: no compiler makes
 /// them.
 pub(super) fn find(table: &[u8], address: u32, names: &Names<'_>) -> Option<Found> {
     let mut offset = 0;
@@ -41,18 +44,18 @@ pub(super) fn find(table: &[u8], address: u32, names: &Names<'_>) -> Option<Foun
         let extent = Extent::read(unit)?;
         let found = has_usual_header(unit).then(|| search(table, offset, address.into(), names)).flatten();
         if let Some(line) = found {
-            // Where the address is found, the search ends, whether its file has a name or not.
+            // The search ends at the first program that covers the address, whether its file has a name or not.
             return Some(Found { program_offset: offset, line });
         }
         offset = offset.checked_add(extent.header_bytes)?.checked_add(extent.bytes)?;
     }
 }
 
-/// How far something reaches that begins with its length: 4 bytes, or in 64-bit DWARF ffffffff and 8 bytes.
+/// Size of a unit that begins with its length: 4 bytes, or in 64-bit DWARF ffffffff and 8 bytes.
 struct Extent {
     header_bytes: usize,
     bytes: usize,
-    /// The size of offsets in it.
+    /// Size of the unit's offsets.
     offset_bytes: usize,
 }
 
@@ -63,23 +66,23 @@ impl Extent {
             let long = u64::from_le_bytes(*unit.get(4..)?.first_chunk()?);
             return Some(Extent { header_bytes: 12, bytes: usize::try_from(long).ok()?, offset_bytes: 8 });
         }
-        // The numbers below are reserved.
+        // Values from this one up are reserved.
         (short < 0xffff_fff0).then_some(Extent { header_bytes: 4, bytes: short as usize, offset_bytes: 4 })
     }
 }
 
-/// Whether the header of a line program, which ends where it says, is of a size that a compiler makes: decoded, it can
-/// take a hundred times its bytes.
+/// Returns whether a line program's header has the size of a compiler's. A decoded header can take a hundred times its
+/// bytes, so larger ones are skipped. The header ends where its size field says.
 pub(super) fn has_usual_header(unit: &[u8]) -> bool {
     let Some(Extent { header_bytes, offset_bytes, .. }) = Extent::read(unit) else { return false };
-    // Version 5 says the sizes of addresses and segment selectors before that of the header.
+    // In version 5, the sizes of addresses and segment selectors precede the header size.
     let start = header_bytes + if unit.get(header_bytes) == Some(&5) { 4 } else { 2 };
     let Some(bytes) = unit.get(start..start + offset_bytes) else { return false };
     let size = bytes.iter().rev().fold(0, |size: u64, &byte| size << 8 | u64::from(byte));
     size <= MAX_HEADER_BYTES
 }
 
-/// A row of the line table: it is about all addresses up to the next row's.
+/// A row of the line table. It covers all addresses up to the next row's.
 #[derive(Clone, Copy)]
 struct Row {
     address: u64,
@@ -87,7 +90,7 @@ struct Row {
     line: u64,
 }
 
-/// Looks through one line program: none if the address is not there, else its line if that has a name.
+/// Searches one line program. Returns `None` if it does not cover the address, `Some(None)` if the file has no name.
 fn search(table: &[u8], offset: usize, address: u64, names: &Names<'_>) -> Option<Option<SourceLine>> {
     let programs = DebugLine::new(table, LittleEndian);
     let program = programs.program(DebugLineOffset(offset), ADDRESS_BYTES, None, None).ok()?;
@@ -102,7 +105,7 @@ fn search(table: &[u8], offset: usize, address: u64, names: &Names<'_>) -> Optio
             Some(last) if is_code && (last.address..row.address()).contains(&address) => {
                 return Some(names.file(header, last.file).map(|file| SourceLine { file, line: last.line }));
             }
-            // Functions that the linker dropped are left behind at address 0.
+            // The linker leaves functions that it dropped at address 0.
             None => is_code = row.address() != 0,
             Some(_) => {}
         }
@@ -113,7 +116,8 @@ fn search(table: &[u8], offset: usize, address: u64, names: &Names<'_>) -> Optio
     None
 }
 
-/// Whether the program adds files to those of its header, as no compiler has it do: each would take memory.
+/// Returns whether the program adds files to those of its header. No compiler does that, and each file would take
+/// memory.
 fn defines_files(program: &IncompleteLineProgram<Bytes<'_>>) -> bool {
     let header = program.header();
     let mut instructions = header.instructions();
@@ -125,7 +129,7 @@ fn defines_files(program: &IncompleteLineProgram<Bytes<'_>>) -> bool {
     false
 }
 
-/// Where names lie that are not in the line table itself.
+/// The sections that hold names outside of the line table.
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
     pub(super) strings: Option<&'a [u8]>,
@@ -133,7 +137,7 @@ pub(super) struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// A file with its folder, if that is not where the compiler ran.
+    /// Returns the name of a file, with its folder unless that is where the compiler ran.
     pub(super) fn file(&self, header: &LineProgramHeader<Bytes<'_>>, index: u64) -> Option<String> {
         let file = header.file(index)?;
         let name = self.text(&file.path_name())?;
@@ -143,7 +147,7 @@ impl Names<'_> {
         Some(folder.map_or(name.clone(), |folder| format!("{folder}/{name}")))
     }
 
-    /// A name, wherever it is kept.
+    /// Reads a name from whichever section holds it.
     pub(super) fn text(&self, value: &AttributeValue<Bytes<'_>>) -> Option<String> {
         let bytes = match value {
             AttributeValue::String(bytes) => bytes.slice(),
@@ -155,7 +159,7 @@ impl Names<'_> {
     }
 }
 
-/// The text that begins there and ends with a zero.
+/// Reads the zero-terminated text at the start of `bytes`.
 pub(super) fn text(bytes: &[u8]) -> Option<String> {
     let bytes = bytes.get(..MAX_NAME_BYTES).unwrap_or(bytes);
     Some(printable(bytes.split(|&byte| byte == 0).next()?, &[]))

@@ -1,15 +1,14 @@
-//! Segments of a file laid over each other in the order in which it has them, a later one over an earlier one, as Linux
-//! and RISC Zero's loader map them. Linkers make such files: lld with `-Ttext` leaves the segment of the headers under
-//! the text.
+//! Lays segments of a file over each other in file order; later segments replace earlier ones. Linux and RISC Zero's
+//! loader map them the same way. Linkers make such files: lld with `-Ttext` leaves the headers' segment under the text.
 //!
-//! Bytes stay the file's until all is laid out, so that what this costs does not depend on how often a segment is cut.
-//! This file must not know how a file is read.
+//! The bytes stay borrowed from the file until the layout is complete. The cost therefore does not depend on how often
+//! a segment is cut. This file must not know how a file is read.
 
 use std::collections::BTreeMap;
 
 use super::{Permissions, Segment};
 
-/// A segment whose bytes are still the file's; what they do not fill is zero.
+/// A segment that borrows its bytes from the file. The rest of its memory is zero.
 #[derive(Clone, Copy)]
 pub(crate) struct Range<'a> {
     pub(crate) address: u32,
@@ -19,12 +18,12 @@ pub(crate) struct Range<'a> {
 }
 
 impl Range<'_> {
-    /// The first address after it.
+    /// Returns the first address after it.
     fn end(&self) -> u64 {
         u64::from(self.address) + u64::from(self.memory_bytes)
     }
 
-    /// The part of it between two addresses, if there is any.
+    /// Returns the part between two addresses, if any.
     fn part(&self, start: u64, end: u64) -> Option<Self> {
         let address = u64::from(self.address);
         let (start, end) = (start.max(address), end.min(self.end()));
@@ -35,18 +34,18 @@ impl Range<'_> {
     }
 }
 
-/// Disjoint ranges by address, onto which others are laid.
+/// Disjoint ranges, sorted by address.
 #[derive(Default)]
 pub(crate) struct Overlay<'a>(BTreeMap<u32, Range<'a>>);
 
 impl<'a> Overlay<'a> {
-    /// Lays a range over what is there, its zeros included.
+    /// Lays a range over the existing ones, including its zeros.
     pub(crate) fn put(&mut self, new: Range<'a>) {
         if new.memory_bytes == 0 {
             return;
         }
         let (start, end) = (u64::from(new.address), new.end());
-        // Those that begin in it, and the one before.
+        // Only ranges that begin inside the new one, and the one before it, can overlap it.
         let below = self.0.range(..new.address).next_back().map(|(_, range)| *range);
         let begun: Vec<u32> =
             self.0.range(new.address..).map(|(&key, _)| key).take_while(|&key| u64::from(key) < end).collect();
@@ -59,7 +58,7 @@ impl<'a> Overlay<'a> {
         self.0.insert(new.address, new);
     }
 
-    /// What came of it, by address.
+    /// Returns the resulting segments, sorted by address.
     pub(crate) fn segments(self) -> Vec<Segment> {
         let segment = |range: Range<'_>| Segment {
             address: range.address,

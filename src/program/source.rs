@@ -1,7 +1,7 @@
-//! Where in someone's source an address of code lies: the line, and the functions that a compiler inlined there.
-//! Execution must not depend on it, and nothing is read before someone asks.
+//! Finds the source location of a code address: the line, and the functions that a compiler inlined there. Execution
+//! must not depend on it. Nothing is read until a caller asks.
 //!
-//! This file must not know DWARF: `lines.rs` reads tables of lines, `frames.rs` finds functions.
+//! This file must not know DWARF: `lines.rs` reads line tables, `frames.rs` finds functions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,13 +10,13 @@ use super::elf::{Sections, Unreadable};
 use super::{frames, lines};
 use crate::printable::printable;
 
-/// A place in someone's source. Displayed like `src/main.rs:12`.
+/// A location in source code. Displays like `src/main.rs:12`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLine {
-    /// The file as the compiler named it, its folder before it where the line table has one. What is no printable UTF-8
-    /// is U+FFFD.
+    /// The file as the compiler named it, preceded by its folder if the line table has one. U+FFFD replaces bytes that
+    /// are not printable UTF-8.
     pub file: String,
-    /// The line, from 1; 0 where the compiler says that there is none.
+    /// The line, from 1; 0 if the compiler assigned none.
     pub line: u64,
 }
 
@@ -27,8 +27,8 @@ impl fmt::Display for SourceLine {
 }
 
 impl SourceLine {
-    /// Whether the file belongs to a library that came with a compiler or from a registry, by its path: the standard
-    /// library of Rust, a package that cargo fetched, what lies under `/usr`. A guess: a path may say anything.
+    /// Returns whether the file's path belongs to a library: Rust's standard library, a package that cargo fetched, or
+    /// a file under `/usr`. This is a guess, because a path may be anything.
     pub fn is_library(&self) -> bool {
         let starts = ["/rustc/", "/usr/"].iter().any(|start| self.file.starts_with(start));
         let parts = ["/rustlib/src/rust/library/", "/registry/src/", "/git/checkouts/"];
@@ -36,29 +36,29 @@ impl SourceLine {
     }
 }
 
-/// A function that was being executed at an address, among those that a compiler inlined into each other there.
+/// A function that executes at an address, one of those that a compiler inlined into each other there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The function's name, demangled; `None` where the debug information has only lines.
+    /// The function's name, demangled; `None` if the debug information has only lines.
     pub function: Option<String>,
-    /// Where in it: of an outer frame, the call that was inlined.
+    /// Location in the function. In an outer frame, this is the inlined call.
     pub line: Option<SourceLine>,
 }
 
-/// Why there are no frames for an address.
+/// Why an address has no frames.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoFrames {
     /// The file has no debug information.
     #[error("it has no debug information; build it with -g")]
     NoDebugInformation,
-    /// The debug information was put into another file.
+    /// The debug information is in another file.
     #[error("its debug information is in {file}; run the file from before it was stripped")]
     Elsewhere {
-        /// The name that the file gives.
+        /// The name of that file, as the ELF gives it.
         file: String,
     },
-    /// The debug information is compressed in a way that is not known here.
+    /// The debug information uses an unknown compression.
     #[error("its section {section} is compressed by the unknown algorithm {algorithm}; compress it with zlib or zstd")]
     UnknownCompression {
         /// The section.
@@ -72,13 +72,13 @@ pub enum NoFrames {
         /// The section.
         section: &'static str,
     },
-    /// The compressed bytes are not what they should be.
+    /// The compressed bytes are corrupt.
     #[error("its section {section} is damaged; build it again")]
     Damaged {
         /// The section.
         section: &'static str,
     },
-    /// The linker moved the section, so that what refers to places in it means others.
+    /// The linker assigned the section an address, so offsets into it are wrong.
     #[error(
         "the linker script gives its section {section} the address {section_address:#x}, so that references into it are \
          wrong; give it the address 0, as in `{section} 0 : {{ *({section}) }}`"
@@ -89,7 +89,7 @@ pub enum NoFrames {
         /// Its address.
         section_address: u32,
     },
-    /// The debug information does not speak of the address.
+    /// The debug information does not cover the address.
     #[error("its debug information does not cover {address:#010x}")]
     NotCovered {
         /// The address.
@@ -97,14 +97,14 @@ pub enum NoFrames {
     },
 }
 
-/// The functions at the instruction at `address`, the innermost first: those that were inlined there, and last the one
-/// that they were inlined into. At least one.
+/// Returns the functions at the instruction at `address`, innermost first: the inlined ones, and last the function that
+/// contains them. Returns at least one.
 ///
-/// Reads DWARF 2 to 5, compressed or not. All of the line table is read for each call, and the part of `.debug_info`
-/// that it points to. Functions have no names where that part is nested or repeated beyond what compilers make.
+/// Reads DWARF 2 to 5, compressed or not. Each call reads the whole line table, and the part of `.debug_info` that it
+/// points to. Functions have no names if that part is nested or repeated more than compilers do.
 ///
 /// # Errors
-/// When the file's debug information does not say; the error says why.
+/// Fails if the file's debug information does not tell; the error states the reason.
 pub fn source_frames(elf: &[u8], address: u32) -> Result<Vec<Frame>, NoFrames> {
     let sections = Sections::read(elf).ok_or(NoFrames::NoDebugInformation)?;
     let debug = Debug { sections: &sections };
@@ -115,7 +115,7 @@ pub fn source_frames(elf: &[u8], address: u32) -> Result<Vec<Frame>, NoFrames> {
     let line_strings = debug.section(".debug_line_str")?;
     let names = lines::Names { strings: strings.as_deref(), line_strings: line_strings.as_deref() };
     let found = lines::find(&table, address, &names).ok_or(NoFrames::NotCovered { address })?;
-    // Without its other sections a line is better than nothing.
+    // A line without the other sections is better than nothing.
     let rest = frames::Inputs {
         abbreviations: debug.section(".debug_abbrev").ok().flatten(),
         addresses: debug.section(".debug_addr").ok().flatten(),
@@ -137,22 +137,22 @@ pub fn source_frames(elf: &[u8], address: u32) -> Result<Vec<Frame>, NoFrames> {
     }
 }
 
-/// The source line of the instruction at `address`, if the ELF file has debug information that says so.
+/// Returns the source line of the instruction at `address`, if the ELF's debug information has it.
 ///
-/// Where library code was inlined ([`SourceLine::is_library`]), it is the line of the nearest function around it that
-/// is not a library's: the call. [`source_frames`] has all of them.
+/// For inlined library code ([`SourceLine::is_library`]), returns the line of the call: that of the nearest enclosing
+/// function outside of libraries. [`source_frames`] returns all of them.
 pub fn source_line(elf: &[u8], address: u32) -> Option<SourceLine> {
     own_line(&source_frames(elf, address).ok()?).cloned()
 }
 
-/// Of frames as [`source_frames`] returns them, the line that their author most likely wants to see: the innermost one
-/// that is not a library's, or the innermost one where all are.
+/// Picks the line that an author most likely wants from frames of [`source_frames`]. This is the innermost one outside
+/// of libraries, or the innermost of all if all are library code.
 pub fn own_line(frames: &[Frame]) -> Option<&SourceLine> {
     let lines = || frames.iter().filter_map(|frame| frame.line.as_ref());
     lines().find(|line| !line.is_library() && line.line != 0).or_else(|| lines().next())
 }
 
-/// Sections by names, with errors that name them.
+/// Looks up sections by name, with errors that name them.
 struct Debug<'a, 's> {
     sections: &'s Sections<'a>,
 }
@@ -167,7 +167,8 @@ impl<'a> Debug<'a, '_> {
     }
 }
 
-/// The first section of debug information that is to lie in memory, as linker scripts have it that do not know it.
+/// Finds the first section of debug information with a memory address. Linker scripts that do not know the section
+/// assign one.
 fn displaced(sections: &Sections<'_>) -> Option<NoFrames> {
     [".debug_line", ".debug_line_str", ".debug_str"].into_iter().find_map(|section| {
         let section_address = sections.address(section).filter(|&address| address != 0)?;
@@ -175,7 +176,7 @@ fn displaced(sections: &Sections<'_>) -> Option<NoFrames> {
     })
 }
 
-/// The file that `strip` and `objcopy --add-gnu-debuglink` say has the debug information.
+/// Returns the file that holds the debug information according to `strip` and `objcopy --add-gnu-debuglink`.
 fn elsewhere(sections: &Sections<'_>) -> Option<String> {
     let link = sections.section(".gnu_debuglink").ok().flatten()?;
     let name = link.split(|&byte| byte == 0).next().filter(|name| !name.is_empty() && name.len() <= 255)?;

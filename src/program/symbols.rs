@@ -1,4 +1,4 @@
-//! Names for addresses, for people who read traces and profiles. Execution must not depend on them.
+//! Symbols: names of addresses, for people who read traces and profiles. Execution must not depend on them.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -6,25 +6,25 @@ use std::cmp::Reverse;
 use super::demangle::demangled;
 use super::{Segment, segment_at};
 
-/// A name that the program's author gave to an address.
+/// A name of an address, given by the program's author.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symbol {
-    /// The name as the linker wrote it, which [`Symbol::demangled`] makes readable; bytes that are no printable UTF-8 are
-    /// U+FFFD.
+    /// The name as the linker wrote it; [`Symbol::demangled`] makes it readable. U+FFFD replaces bytes that are not
+    /// printable UTF-8.
     pub name: String,
-    /// Where it starts.
+    /// First address.
     pub address: u32,
-    /// How far it reaches; 0 when the author did not say.
+    /// Size; 0 if the author gave none.
     pub size_bytes: u32,
     /// What it names.
     pub kind: SymbolKind,
 }
 
 impl Symbol {
-    /// The name as its source has it, if a compiler of Rust or C++ mangled it: `<m::Thing<u32>>::load`, without hashes.
-    /// Every other name is returned as it is.
+    /// Returns the name in source form if a Rust or C++ compiler mangled it: `<m::Thing<u32>>::load`, without hashes.
+    /// Every other name is returned unchanged.
     ///
-    /// It is worked out at each call. Names whose readable form exceeds 4 KiB stay mangled.
+    /// Each call demangles the name. A name whose readable form exceeds 4 KiB stays mangled.
     pub fn demangled(&self) -> Cow<'_, str> {
         demangled(&self.name)
     }
@@ -37,18 +37,18 @@ pub enum SymbolKind {
     Function,
     /// Data.
     Object,
-    /// A label without a type, as assembly and linker scripts make them.
+    /// A label without a type, from assembly or a linker script.
     Other,
 }
 
-/// All symbols by address, and which of them names each stretch of code.
+/// All symbols by address, and the symbol that names each stretch of code.
 pub(super) struct SymbolTable {
     symbols: Vec<Symbol>,
     code: Vec<Extent>,
 }
 
-/// A stretch of code with one name. Starts are distinct and the nearest one below an address decides, so that a look-up
-/// is one binary search however strangely the symbols themselves overlap.
+/// A stretch of code with one name. Starts are distinct, and the nearest one at or below an address decides. A lookup
+/// is therefore one binary search, however the symbols themselves overlap.
 struct Extent {
     start: u32,
     end: u64,
@@ -56,10 +56,10 @@ struct Extent {
 }
 
 impl SymbolTable {
-    /// `segments` must be sorted and disjoint.
+    /// Builds the table. `segments` must be sorted and disjoint.
     pub(super) fn new(mut symbols: Vec<Symbol>, segments: &[Segment]) -> SymbolTable {
-        // Of several names for one address the first gives it its name: functions first, then the longest. The name
-        // itself comes last, to make the order independent of the file's.
+        // If an address has several names, the first in this order wins: functions first, then the longest. The name is
+        // the last key, so that the order does not depend on the file's.
         symbols.sort_by(|a, b| {
             let key = |symbol: &Symbol| (symbol.address, symbol.kind, Reverse(symbol.size_bytes));
             key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))

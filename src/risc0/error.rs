@@ -1,4 +1,4 @@
-//! Why R0VM cannot carry out a step.
+//! Errors of R0VM's own. This file must not know how a run ends.
 
 use thiserror::Error;
 
@@ -7,22 +7,22 @@ use super::machine::BigIntError;
 use crate::error;
 use crate::machine::StepError;
 
-/// Why R0VM cannot carry out a step. [`tachy::Error::Machine`](crate::Error::Machine) holds it.
+/// Why R0VM cannot carry out a step. [`tachy::Error::Machine`](crate::Error::Machine) contains it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum MachineError {
-    /// The host refused what the guest asked of it.
+    /// The host refused the guest's request.
     #[error("the host refuses the guest's call")]
     Host(#[source] HostError),
-    /// A big-integer ecall makes no sense.
+    /// A big-integer ecall is invalid.
     #[error("{0}")]
     BigInt(BigIntError),
-    /// The machine has no meaning for what the program did.
+    /// The program did something that the machine does not define.
     #[error("machine r0vm cannot carry out {what} {word:#010x}")]
     Illegal {
-        /// What was wrong.
+        /// What is wrong.
         what: &'static str,
-        /// The word that says how.
+        /// The offending word.
         word: u32,
     },
     /// An instruction took more cycles than fit into a segment; larger segments may hold it.
@@ -54,12 +54,12 @@ impl error::MachineError for MachineError {
     }
 }
 
-/// The machine has no meaning for this.
+/// Makes the error for something that the machine does not define.
 pub(super) fn illegal(what: &'static str, word: u32) -> StepError {
     MachineError::Illegal { what, word }.into()
 }
 
-/// The host refused for this reason.
+/// Makes the error for a refusal by the host.
 pub(super) fn host_error(error: HostError) -> StepError {
     MachineError::Host(error).into()
 }

@@ -1,10 +1,12 @@
-//! Trace events as RISC Zero's executor sends them, out of rows and effects.
+//! Derives RISC Zero's trace events from rows and effects.
 //!
-//! An instruction's event comes first, then one for each word that it writes: registers at their place in memory, x0's
-//! in its shunt. Page events wait in a queue until an instruction ends; ecalls of machine mode let them out at each of
-//! their own cycles, or only at the first. What a segment's end writes comes between two instructions.
+//! The event of an instruction comes first, followed by one for each word that it writes. Registers appear at their
+//! address in memory, x0 in its shunt. Page events queue until an instruction ends. Ecalls of machine mode flush the
+//! queue at each of their cycles, or only at the first. The writes at the end of a segment appear between two
+//! instructions.
 //!
-//! Source: the crate risc0-circuit-rv32im 4.0.5, `trace` and `execute`.
+//! This file must not know how the machine executes. Source: the crate risc0-circuit-rv32im 4.0.5, `trace` and
+//! `execute`.
 #![expect(clippy::indexing_slicing, reason = "tables of 32 entries, by the five bits of an opcode")]
 
 mod ecall;
@@ -20,12 +22,12 @@ use crate::isa::{Class, Line, Op, TABLE, Variant};
 use crate::trace::{Effect, EffectKind, Row, Sink, SinkError, Space};
 use ecall::{Ecall, StoreCycles};
 
-/// What happened, in the order in which it did.
+/// What happened, in execution order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TraceEvent {
-    /// An instruction begins.
+    /// An instruction starts.
     InstructionStart {
-        /// User cycles of the session before it.
+        /// User cycles of the session before this instruction.
         cycle: u64,
         /// Its address.
         pc: u32,
@@ -34,19 +36,19 @@ pub enum TraceEvent {
     },
     /// A word is written.
     MemorySet {
-        /// Its address; that of its place in memory, if it is a register.
+        /// Its address. A register has an address in its bank.
         address: u32,
-        /// Its bytes, the most significant first.
+        /// Its bytes, most significant first.
         region: [u8; 4],
     },
     /// A page, or a node of the page tree, is brought in.
     PageIn {
-        /// What that costs.
+        /// Cycles that this costs.
         cycles: u64,
     },
     /// A page, or a node of the page tree, will be written out.
     PageOut {
-        /// What that costs.
+        /// Cycles that this costs.
         cycles: u64,
     },
 }
@@ -62,11 +64,11 @@ enum Written {
     Memory,
     /// 0, for x0.
     Zero,
-    /// What its effects say.
+    /// The words listed in its effects.
     Effects,
 }
 
-/// By the five opcode bits above the low two: instructions that share them write alike.
+/// Indexed by the five opcode bits above the low two. All instructions with the same bits write alike.
 static WRITTEN: [Written; 32] = written();
 
 const fn written() -> [Written; 32] {
@@ -98,31 +100,31 @@ impl<F: FnMut(TraceEvent) -> Result<(), SinkError>> Take for F {}
 /// Takes each trace event.
 pub(crate) type TraceCallback<'env> = Box<dyn FnMut(&TraceEvent) -> Result<(), SinkError> + Send + 'env>;
 
-/// A sink that makes events of what it is given, from a session's first step or from where it went on after a pause.
+/// A sink that derives events from rows. It covers a session from its first step, or from its continuation after a
+/// pause.
 pub struct TraceEvents<F> {
     send: F,
     teller: Teller,
-    /// Events of the rows under way that were taken, because a later one was refused: they are not sent again.
+    /// Number of events already taken from the current rows before one was refused. They are not sent again.
     taken: u64,
 }
 
 impl<F: FnMut(&TraceEvent) -> Result<(), SinkError>> TraceEvents<F> {
-    /// Sends each event to `send`, whose error ends the run. An event that was refused comes again, first, when the rows
-    /// that it is made of are shown again.
+    /// Makes a sink that sends each event to `send`, whose error ends the run. A refused event comes again, first, when
+    /// its rows are delivered again.
     pub fn new(send: F) -> TraceEvents<F> {
         TraceEvents { send, teller: Teller::new(), taken: 0 }
     }
 
-    /// For where the program goes on after a pause: cycles are counted from 0 again, and page events that wait for the end
-    /// of an instruction are never sent.
+    /// Continues after a pause. Cycles restart at 0, and page events still waiting for the end of an instruction are
+    /// never sent.
     pub(crate) fn begin_part(&mut self) {
         self.teller = Teller::new();
     }
 }
 
 impl<'env> TraceEvents<TraceCallback<'env>> {
-    /// Sends each event to each of these, in their order. One that refuses an event gets that one again, and those before
-    /// it do not.
+    /// Sends each event to all callbacks in order. One that refuses an event gets it again; those before it do not.
     pub(crate) fn to_all(mut callbacks: Vec<TraceCallback<'env>>) -> Option<Self> {
         if callbacks.len() <= 1 {
             return callbacks.pop().map(TraceEvents::new);
@@ -161,19 +163,19 @@ impl<F: FnMut(&TraceEvent) -> Result<(), SinkError>> Sink for TraceEvents<F> {
     }
 }
 
-/// Makes events of rows and effects.
+/// Derives events from rows and effects.
 #[derive(Clone)]
 struct Teller {
     machine_mode: bool,
-    /// The step at which cycles are 0; known from the first rows.
+    /// Step of cycle 0; known from the first rows.
     first_step: Option<u64>,
     /// Cycles that ecalls took beyond their step.
     extra_cycles: u64,
-    /// Page events that wait.
+    /// Queued page events.
     queue: Vec<TraceEvent>,
-    /// The word of an instruction that was begun and not done, and its place.
+    /// Address and word of an instruction that began but did not complete.
     begun: Option<(u32, u32)>,
-    /// Why that trapped, by the handler that was looked up.
+    /// Cause of its trap, identified by the handler that was looked up.
     cause: Option<u32>,
 }
 
@@ -200,7 +202,7 @@ impl Teller {
         self.set(send, self.bank() + location, word)
     }
 
-    /// A page's event waits, and those of the nodes that came with it.
+    /// Queues the events of a page and of the nodes that were paid with it.
     fn page(&mut self, effect: &Effect) {
         let event = |cycles| match effect.kind() {
             EffectKind::PageIn => TraceEvent::PageIn { cycles },
@@ -224,7 +226,7 @@ impl Teller {
         sent
     }
 
-    /// What was done before the instruction of a step, up to where its own effects begin.
+    /// Handles the effects before a step's instruction, and returns the instruction's own effects.
     fn before<'a>(
         &mut self,
         send: &mut impl Take,
@@ -248,7 +250,7 @@ impl Teller {
         Ok(effects)
     }
 
-    /// An effect that is no instruction's own: of a segment's end, of a trap, or of a page.
+    /// Handles an effect that belongs to no instruction: of a segment's end, of a trap, or of a page.
     fn between(&mut self, send: &mut impl Take, effect: &Effect) -> Result<(), SinkError> {
         match (effect.kind(), effect.space()) {
             (EffectKind::PageIn | EffectKind::PageOut, _) => self.page(effect),
@@ -268,7 +270,7 @@ impl Teller {
         Ok(())
     }
 
-    /// The instruction at `pc` trapped: it began, if it was one.
+    /// Handles a trap at `pc`. The instruction has a start event if it was a valid one.
     fn trapped(&mut self, send: &mut impl Take, step: u64, pc: u32) -> Result<(), SinkError> {
         let (begun, cause) = (self.begun.take(), self.cause.take());
         match begun {
@@ -277,7 +279,7 @@ impl Teller {
         }
     }
 
-    /// A step that was done.
+    /// Handles a completed step.
     #[inline]
     fn step(&mut self, send: &mut impl Take, step: u64, row: &Row, effects: &[Effect]) -> Result<(), SinkError> {
         let written = WRITTEN[(row.insn >> 2 & 31) as usize];
@@ -296,7 +298,7 @@ impl Teller {
         self.flush(send)
     }
 
-    /// A system instruction that was done.
+    /// Handles a completed system instruction.
     fn system(&mut self, send: &mut impl Take, step: u64, row: &Row, effects: &[Effect]) -> Result<(), SinkError> {
         let Some(Instruction { op, .. }) = decode(row.insn, Variant::R0vm) else { return Ok(()) };
         let own = self.before(send, Some(op), effects)?;
@@ -304,7 +306,7 @@ impl Teller {
         if op == Op::Ecall && self.machine_mode {
             return self.ecall(send, own);
         }
-        // Of memory a user's ecall writes the word of its pc; the page of that is always there.
+        // The only memory that a user's ecall writes is the word for its pc, whose page is always loaded.
         for effect in own {
             if (effect.kind(), effect.space()) == (EffectKind::Write, Space::Memory) {
                 self.set(send, effect.addr, effect.after)?;
@@ -314,7 +316,7 @@ impl Teller {
         self.flush(send)
     }
 
-    /// What an ecall of machine mode did, as far as it came.
+    /// Handles the effects of an ecall of machine mode, even if it did not complete.
     fn ecall(&mut self, send: &mut impl Take, effects: &[Effect]) -> Result<(), SinkError> {
         self.flush(send)?;
         let ecall = Ecall::of(effects);
@@ -331,7 +333,7 @@ impl Teller {
                     }
                 }
                 (EffectKind::Write, Space::Memory) => {
-                    // A register that changes with its word in memory is no event of its own.
+                    // A write that changes a register through its word in memory has no event for the register.
                     mirrored = page_of(effect.addr) == SYSTEM_PAGE;
                     self.set(send, effect.addr, effect.after)?;
                     if cycles.ends_with_store() {
@@ -346,7 +348,7 @@ impl Teller {
         if ecall.flushes { self.flush(send) } else { Ok(()) }
     }
 
-    /// A buffer of rows and their effects.
+    /// Handles a buffer of rows and their effects.
     fn rows(
         &mut self,
         send: &mut impl Take,
@@ -367,7 +369,7 @@ impl Teller {
             };
             self.step(send, step, row, own)?;
         }
-        // What came after the last step: the end of a segment, or a step that could not be done.
+        // Effects after the last step: those of a segment's end, or of a step that could not complete.
         let step = first_step + rows.len() as u64;
         let own = self.before(send, None, effects)?;
         if let Some((pc, insn)) = self.begun.take() {
@@ -383,7 +385,7 @@ impl Teller {
     }
 }
 
-/// Of illegal words those that look like an ecall with another rs2: their event comes all the same.
+/// Returns whether an illegal word looks like an ecall with another rs2. Such a word still has an event.
 fn is_odd_system(insn: u32) -> bool {
     insn & 0xfe00_707f == 0x73
 }

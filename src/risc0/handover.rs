@@ -1,7 +1,7 @@
-//! Hands over what a run on R0VM makes beside rows: segments to who takes them, trace events to callbacks.
+//! Hands over the products of a run on R0VM beside rows: segments to their sink, trace events to callbacks.
 //!
-//! It stands between a session and the run, and keeps what a failure has left undone for the next run. It must not know
-//! how segments are hashed, or how events are made of rows.
+//! This file stands between a session and the run. After a failure, it keeps unfinished work for the next run. It must
+//! not know how segments are hashed, or how events are derived from rows.
 
 use std::any::Any;
 
@@ -17,29 +17,29 @@ use crate::run::{Run, State};
 use crate::status::Status;
 use crate::trace::{Effect, Level, Row, Sink, SinkError};
 
-/// Who takes what a run makes beside rows.
+/// Takers of a run's products beside rows.
 pub(crate) struct Takers<'env> {
     pub(super) segments: Option<SegmentSink<'env>>,
     pub(super) events: Vec<TraceCallback<'env>>,
-    /// Where the machine's records go.
+    /// Destination of the machine's records.
     pub(super) records: RecordsSlot,
 }
 
-/// See the module.
+/// A run with its takers; see the module.
 pub(super) struct Handover<'env> {
     run: Box<dyn Run + 'env>,
     records: RecordsSlot,
-    /// Hashes segments and hands them over, where someone takes them.
+    /// Hashes segments and hands them over, if a sink takes them.
     sealer: Option<Sealer<'env>>,
-    /// Makes events of the rows of every run, where someone takes them.
+    /// Derives events from the rows of every run, if a callback takes them.
     events: Option<TraceEvents<TraceCallback<'env>>>,
-    /// Whether the caller's sink has the rows of which an event was refused.
+    /// Whether the caller's sink has the rows of a refused event.
     sink_is_done: bool,
-    /// Whether this is a child of the process whose thread has the segments of the run in which it forked.
+    /// Whether this is a child of the process whose thread holds the segments of the run that forked.
     lost_segments: bool,
-    /// How the program ended, if a segment that was refused has kept that from the caller.
+    /// How the program ended, if a refused segment kept that from the caller.
     unsaid: Option<Result<Status, Error>>,
-    /// What the parts came to that ended with a pause, after which the program went on.
+    /// Reports of earlier parts, each ended by a pause.
     earlier: Vec<Report>,
 }
 
@@ -57,17 +57,17 @@ impl<'env> Handover<'env> {
         }
     }
 
-    /// What the part under way came to so far.
+    /// Returns the report of the current part so far.
     fn part(&self) -> Option<Report> {
         let report: Box<Report> = self.run.report()?.downcast().ok()?;
         Some(Report { roots: self.sealer.as_ref().and_then(Sealer::roots), ..*report })
     }
 
-    /// Keeps how the program ended for the next run to say.
+    /// Keeps how the program ended, for the next run to return.
     fn leave_unsaid(&mut self, ran: Result<Status, Error>) {
         let is_the_end = match &ran {
             Ok(status) => *status != Status::Reached,
-            // A program that has ended well has another end than this.
+            // The program has exited, so this error is not how it ended.
             Err(_) if self.run.state().exit_code().is_some() => false,
             Err(Error::Sink { .. } | Error::Event { .. } | Error::Segment { .. } | Error::Ended { .. }) => false,
             Err(_) => self.run.is_over(),
@@ -77,7 +77,7 @@ impl<'env> Handover<'env> {
         }
     }
 
-    /// How a run ended, or an earlier one if nobody has said that yet.
+    /// Returns how a run ended, or how an earlier one did if no run has returned that yet.
     fn said(&mut self, ran: Option<Result<Status, Error>>) -> Result<Status, Error> {
         match ran {
             Some(Err(Error::Ended { location })) => self.unsaid.take().unwrap_or(Err(Error::Ended { location })),
@@ -103,13 +103,13 @@ impl Run for Handover<'_> {
         let Some(sealer) = sealer else { return run() };
         let (ran, unsealed) = sealer.beside(|records| {
             slot.set(Some(records));
-            // A panic, too, must leave nobody who could still send records: the thread waits for them.
+            // Even after a panic, no sender of records may remain: the thread waits for all of them.
             let ran = callers::call(run);
             slot.set(None);
             ran.unwrap_or_else(|panic| panic.resume())
         });
         if matches!(unsealed, Some(Unsealed::Elsewhere)) {
-            // The thread of the parent may have been changing it: it is never touched again, not even by a panic.
+            // The parent's thread may have been changing the sealer. It is never touched again, not even by a panic.
             std::mem::forget(self.sealer.take());
             self.lost_segments = true;
         }
@@ -125,7 +125,7 @@ impl Run for Handover<'_> {
             Unsealed::Elsewhere => return Err(Error::Forked { location }),
             Unsealed::Refused(index, failed) => (index, failed),
         };
-        // What else went wrong came first, and is said; the segment comes again with the next run.
+        // Any other error happened first, so it is returned. The segment comes again in the next run.
         match (ran, failed) {
             (Some(ran), Failed::Panic(panic)) => {
                 self.leave_unsaid(ran);
@@ -151,7 +151,7 @@ impl Run for Handover<'_> {
         self.run.owes() || self.unsaid.is_some() || self.sealer.as_ref().is_some_and(Sealer::owes)
     }
 
-    /// Segments and cycles are then counted from 0 again.
+    /// Resets the counts of segments and cycles to 0.
     fn resume(&mut self) -> bool {
         let report = self.part();
         if !self.run.resume() {
@@ -176,7 +176,7 @@ impl Run for Handover<'_> {
     }
 }
 
-/// Has the rows of a run made into events, too, if someone takes them.
+/// Executes a run, and derives events from its rows if a callback takes them.
 fn run_with_events(
     run: &mut (dyn Run + '_),
     (until, limits, cancel): (u64, &Limits, &CancelHandle),
@@ -188,13 +188,13 @@ fn run_with_events(
     let mut both = WithEvents { wants_rows: sink.level() != Level::Off, sink, sink_is_done, events };
     let ran = run.run(until, limits, cancel, &mut both);
     match ran {
-        // The sink has them; what was refused is an event.
+        // The sink has taken the rows, so an event was refused.
         Err(Error::Sink { location, source }) if *both.sink_is_done => Err(Error::Event { location, source }),
         ran => ran,
     }
 }
 
-/// A sink, and behind it the callbacks that take events. Each gets everything once, whoever fails when.
+/// A sink, followed by the callbacks that take events. Each gets everything once, whichever of them fails.
 struct WithEvents<'a, 'env> {
     sink: &'a mut dyn Sink,
     wants_rows: bool,

@@ -1,17 +1,17 @@
-//! How a file becomes a program for R0VM. It must not know where files come from.
+//! Loads a file as a program for R0VM. This file must not know where files come from.
 
 use super::{USER_END, USER_ENTRY_ADDRESS};
 use crate::program::{Program, ProgramError};
 
-/// What a program binary of RISC Zero begins with.
+/// First bytes of a RISC Zero program binary.
 const PROGRAM_BINARY: &[u8] = b"R0BF";
 
-/// Whether a file is a program binary of RISC Zero (R0BF).
+/// Returns whether a file is a RISC Zero program binary (R0BF).
 pub(crate) fn is_program_binary(bytes: &[u8]) -> bool {
     bytes.starts_with(PROGRAM_BINARY)
 }
 
-/// Reads a program binary, a kernel by itself, or a user program, which gets RISC Zero's kernel.
+/// Loads a program binary, a kernel alone, or a user program with RISC Zero's kernel under it.
 pub(crate) fn load(bytes: &[u8]) -> Result<Program, ProgramError> {
     match is_program_binary(bytes) {
         true => Program::from_risc0(bytes),
@@ -21,16 +21,17 @@ pub(crate) fn load(bytes: &[u8]) -> Result<Program, ProgramError> {
 
 fn kernel_or_user_program(elf: &[u8]) -> Result<Program, ProgramError> {
     let alone = match Program::from_elf(elf) {
-        // No user program starts here.
+        // No user program starts at such an address.
         Ok(kernel) if kernel.entry() >= USER_END => return Ok(kernel),
         alone => alone,
     };
     let program = Program::from_risc0_elf(elf)?;
-    // Headers may lie where the kernel keeps the entry, and do in RISC Zero's own programs; code may not.
+    // The kernel keeps the entry in this word. Headers may lie there, and do in RISC Zero's own programs; code may not.
     let taken = alone
         .is_ok_and(|alone| alone.segment_at(USER_ENTRY_ADDRESS).is_some_and(|segment| segment.permissions.execute));
     match program.user_entry() {
-        // The kernel goes there by way of the word before it, which must lie above what no program may touch.
+        // The kernel jumps to the entry by way of the word before it. That word must lie above the addresses that no
+        // program may touch.
         Some(entry) if taken || entry <= USER_ENTRY_ADDRESS => Err(ProgramError::NotForKernel { entry }),
         _ => Ok(program),
     }

@@ -1,11 +1,12 @@
-//! The wing for RISC Zero: everything that exists only for its machine, R0VM, stands here.
+//! RISC Zero support: everything that exists only for its machine, R0VM.
 //!
-//! [`host`] answers a guest's system calls, and [`serde`] is the format in which values go to a guest and come back. The formats (program binaries, images, segments, claims) are those of RISC
-//! Zero 3.0, and its own crates read them. The machine carries out instructions and counts cycles; trace events are read
-//! off its rows; a thread hashes segments beside the run.
+//! [`host`] answers a guest's system calls, and [`serde`] is the format of values that pass between host and guest. The
+//! formats (program binaries, images, segments, claims) are those of RISC Zero 3.0, and its own crates read them. The
+//! machine executes instructions and counts cycles. Trace events are derived from its rows. A thread hashes segments
+//! beside the run.
 //!
-//! The rest of the library reaches this wing through the [`MachineKind`](crate::MachineKind) alone and must not know what
-//! lies inside. Source of all rules: risc0-binfmt 3.0.5, risc0-circuit-rv32im 4.0.5 and risc0-zkvm 3.0.6.
+//! The rest of the library reaches this module only through [`MachineKind`](crate::MachineKind) and must not know its
+//! contents. Source of all rules: risc0-binfmt 3.0.5, risc0-circuit-rv32im 4.0.5 and risc0-zkvm 3.0.6.
 
 mod api;
 mod error;

@@ -1,4 +1,4 @@
-//! What a session on R0VM came to, as numbers. Plain data.
+//! The results of a session on R0VM, as numbers. This file holds plain data and must not know how it was gathered.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use crate::risc0::host::{AssumptionUse, Journal, KeccakRequest};
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// For good, with this code.
+    /// Ended for good, with this exit code.
     Halted(u16),
-    /// Until it is resumed, with this code.
+    /// Paused until it is resumed, with this exit code.
     Paused(u16),
-    /// In a way that has no meaning: the word that it gave.
+    /// Ended in an undefined way; this is the word that it gave.
     Unknown(u32),
 }
 
 impl Exit {
-    /// What the word in a0 of the call that ends a program means.
+    /// Decodes a0 of the call that ends a program.
     pub(crate) fn new(a0: u32) -> Exit {
         let code = (a0 >> 16) as u16;
         match a0 & 0xffff {
@@ -28,63 +28,64 @@ impl Exit {
     }
 }
 
-/// Calls of one kind and the cycles that they took.
+/// Number and cycles of calls of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CallCount {
     /// Calls carried out.
     pub calls: u64,
-    /// Their cycles, the ecall instruction's included, without paging.
+    /// Their cycles, including the ecall instruction's, without paging.
     pub cycles: u64,
 }
 
-/// What a session came to so far, or the part of it since its last pause. Cycles are of the segments that have ended, but
+/// The results of a session so far, or of its part since the last pause. Cycles are those of finished segments, except
 /// for `user_cycles`.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The parts before, each of which ended with a pause, the first one first.
+    /// The parts before this one, each ended by a pause, first one first.
     pub earlier: Vec<Report>,
-    /// Steps done in it.
+    /// Steps done.
     pub steps: u64,
     /// The input that the host committed to.
     pub input: Digest,
-    /// The job that the proofs of its segments are counted in, if there is one.
+    /// The job that counts the proofs of its segments, if there is one.
     pub povw: Option<PovwJob>,
-    /// Segments that have ended.
+    /// Finished segments.
     pub segments: u64,
-    /// Cycles of instructions, up to now.
+    /// Cycles of instructions so far.
     pub user_cycles: u64,
     /// Cycles of paging.
     pub paging_cycles: u64,
-    /// Cycles that the proofs' size leaves over, what their ends take included.
+    /// Cycles that the proofs leave unused, including those of the segments' ends.
     pub reserved_cycles: u64,
-    /// The proofs' sizes.
+    /// Cycles of all proofs.
     pub total_cycles: u64,
-    /// Size and cycles of each segment that has ended.
+    /// Size and cycles of each finished segment.
     pub each: Vec<SegmentCycles>,
     /// How the program ended, once it has.
     pub exit: Option<Exit>,
-    /// The eight words that it gave then.
+    /// The eight output words that it gave at its end.
     pub output: Option<Digest>,
     /// Machine ecalls by name.
     pub ecalls: Vec<(&'static str, CallCount)>,
-    /// The journal, once the program has ended and has committed to one: then its output is not zero. Not with a host of
-    /// the caller's own, which has it.
+    /// The journal, once the program has ended and has committed to one (its output is then nonzero). Absent with a
+    /// custom host, which keeps its own journal.
     pub journal: Option<Journal>,
-    /// Assumptions that were used, the last one first, once the program has ended.
+    /// Assumptions that were used, last used first, once the program has ended.
     pub assumptions: Vec<AssumptionUse>,
-    /// Batches of Keccak permutations to be proven, in order, once the program has ended; not those that the host's
+    /// Batches of Keccak permutations to prove, in order, once the program has ended. Excludes those that the host's
     /// coprocessor took.
     pub keccaks: Vec<KeccakRequest>,
-    /// System calls by name, if the library's own host was there: how many, and bytes moved.
+    /// System calls by name, if the library's own host was used: number of calls, and bytes moved.
     pub syscalls: Vec<(String, u64, u64)>,
-    /// Roots of memory before the first and after the last segment, if segments were asked for.
+    /// Roots of memory before the first and after the last segment, if the caller takes segments.
     pub roots: Option<(Digest, Digest)>,
 }
 
 impl Report {
-    /// The ids of memory before and after the session as RISC Zero's session has them, if segments were asked for and the
-    /// program has ended. After a halt there is nothing to go on from, and the second is that of a root of zeros.
+    /// Returns the ids of memory before and after the session, as RISC Zero's session has them. Requires a program that
+    /// has ended, and a caller that takes segments. After a halt nothing can continue, so the second id is that of a
+    /// zero root.
     pub fn image_ids(&self) -> Option<(Digest, Digest)> {
         let (pre, post) = self.roots?;
         let after = match self.exit? {
@@ -94,8 +95,8 @@ impl Report {
         Some((image_id(pre), image_id(after)))
     }
 
-    /// What the segments together prove: the claim under the condition of all assumptions that were used, which its output
-    /// names. None if segments were not asked for, before the end, and after an end without a meaning.
+    /// Returns the claim that the segments together prove. It holds under the condition of all assumptions used, which
+    /// its output names. Returns `None` if the caller takes no segments, before the end, and after an undefined end.
     pub fn claim(&self) -> Option<ReceiptClaim> {
         let (pre, post) = self.image_ids()?;
         let exit_code = match self.exit? {
@@ -106,15 +107,15 @@ impl Report {
         Some(ReceiptClaim { pre, post, exit_code, input: self.input, output: self.output.unwrap_or_default() })
     }
 
-    /// The claim when the other assumptions are resolved and these are not. With none it is the claim of a receipt that
-    /// stands for itself.
+    /// Returns the claim when all assumptions but these are resolved. With an empty list, it is the claim of an
+    /// unconditional receipt.
     pub fn claim_with(&self, unresolved: &[AssumptionUse]) -> Option<ReceiptClaim> {
         let output = self.journal.as_ref().map(|journal| output_digest(&journal.bytes, unresolved));
         Some(ReceiptClaim { output: output.unwrap_or_default(), ..self.claim()? })
     }
 }
 
-/// A segment in numbers.
+/// Size and cycles of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentCycles {
     /// Base-2 logarithm of its cycles.
@@ -126,7 +127,7 @@ pub struct SegmentCycles {
 }
 
 impl fmt::Debug for Report {
-    /// What it came to, without the journal's bytes and the list of segments.
+    /// Prints the report without the journal's bytes and the list of segments.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Report");
         shown.field("segments", &self.segments).field("user_cycles", &self.user_cycles);

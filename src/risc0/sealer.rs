@@ -1,9 +1,13 @@
 //! Hashes the segments of a session beside its runs and hands them over.
 //!
-//! Each run has a thread beside it that keeps the tree of memory, makes segments of the machine's records and calls who
-//! takes them. Few records wait at a time, so that memory stays bounded: who is faster waits for the other. The thread
-//! ends with its run, so that between two runs a session is plain data; a process may fork there. Where it forks in a run,
-//! the child's run ends, and the session with it.
+//! Each run has a thread beside it. The thread maintains the tree of memory, makes segments from the machine's records
+//! and calls the segment sink. At most a few records are queued, so memory stays bounded and the faster side waits for
+//! the other.
+//!
+//! The thread ends with its run. Between two runs, a session is therefore plain data, and a process may fork. If the
+//! process forks during a run, the child's run ends, and the child's session with it.
+//!
+//! This file must not know how a run makes records.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,30 +21,32 @@ use crate::callers::{self, Failed, Panic};
 use crate::program::Program;
 use crate::trace::SinkError;
 
-/// Takes each segment when it has ended.
+/// Takes each finished segment.
 pub(crate) type SegmentSink<'env> = Box<dyn FnMut(&Segment) -> Result<(), SinkError> + Send + 'env>;
 
-/// Records that may wait to be hashed.
+/// Maximum number of records that wait to be hashed.
 const WAITING: usize = 2;
 
-/// The stack of the thread. Said here, because `RUST_MIN_STACK` decides else, and too little ends the process.
+/// Stack size of the thread. It is set explicitly, because `RUST_MIN_STACK` would apply otherwise, and a stack overflow
+/// ends the process.
 const STACK_BYTES: usize = 2 << 20;
 
-/// The run's end: takes the records of segments that have ended.
+/// The run's end of the queue: takes the records of finished segments.
 pub(crate) struct Records {
     records: SyncSender<SegmentRecord>,
     stopped: Arc<AtomicBool>,
-    /// The process that has the thread.
+    /// The process that owns the thread.
     process: ProcessNumber,
 }
 
 impl Records {
-    /// Hands a record over. Whether the run may go on: not once a segment was refused.
+    /// Hands a record over. Returns whether the run may continue; it may not after a segment was refused.
     pub(crate) fn send(&self, record: SegmentRecord) -> bool {
         !self.is_elsewhere() && self.records.send(record).is_ok() && !self.stopped.load(Ordering::Acquire)
     }
 
-    /// Whether the thread is another process's: nobody takes records here, and whoever sent one would wait for ever.
+    /// Returns whether the thread belongs to another process. Then nobody takes records here, and a sender would wait
+    /// forever.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.process != ProcessNumber::current()
     }
@@ -48,36 +54,36 @@ impl Records {
 
 /// Why a segment could not be handed over.
 pub(crate) enum Unsealed {
-    /// The system gave no thread; nothing was run.
+    /// The system could not create the thread; nothing was run.
     Thread(std::io::Error),
-    /// Who takes segments failed on the one with this index.
+    /// The sink failed on the segment with this index.
     Refused(u64, Failed),
-    /// The thread that hashes has panicked, and what it had is lost.
+    /// The hashing thread has panicked, and its data are lost.
     Broken,
-    /// The process has forked in a run, and the thread stayed in the parent.
+    /// The process forked during a run, and the thread stayed in the parent.
     Elsewhere,
 }
 
-/// The segments of one session. See the module.
+/// The segments of a session; see the module.
 pub(crate) struct Sealer<'env> {
     program: Program,
     sink: SegmentSink<'env>,
-    /// Memory as the last segment left it; made when the first run begins.
+    /// Memory after the last segment; built when the first run begins.
     tree: Option<Tree>,
     roots: Option<(Digest, Digest)>,
-    /// Segments that are sealed and not taken, the refused one first.
+    /// Sealed segments that the sink has not taken, the refused one first.
     waiting: VecDeque<Segment>,
     broken: bool,
 }
 
 impl<'env> Sealer<'env> {
-    /// Begins with the memory of `program`.
+    /// Makes a sealer that begins with the memory of `program`.
     pub(crate) fn new(program: &Program, sink: SegmentSink<'env>) -> Sealer<'env> {
         Sealer { program: program.clone(), sink, tree: None, roots: None, waiting: VecDeque::new(), broken: false }
     }
 
-    /// Does `run` with a thread beside it that seals its records, and waits until all of them are taken or one is
-    /// refused. What waits from an earlier run comes first.
+    /// Executes `run` with a thread beside it that seals its records. Waits until all of them are taken or one is
+    /// refused. Segments that wait from an earlier run come first.
     pub(crate) fn beside<R>(&mut self, run: impl FnOnce(Records) -> R) -> (Option<Result<R, Panic>>, Option<Unsealed>) {
         if self.broken {
             return (None, Some(Unsealed::Broken));
@@ -85,7 +91,7 @@ impl<'env> Sealer<'env> {
         let (sender, records) = sync_channel::<SegmentRecord>(WAITING);
         let (stopped, process) = (Arc::new(AtomicBool::new(false)), ProcessNumber::current());
         let flag = Arc::clone(&stopped);
-        // The sender is gone when the run is over, also by a panic, and then the thread ends.
+        // The sender is dropped when the run ends, even by a panic. The thread then ends.
         let run = || callers::call(|| run(Records { records: sender, stopped, process }));
         let done = beside("tachy-sealer", STACK_BYTES, || self.seal_all(records, &flag, process), run);
         let (ran, sealed) = match done {
@@ -101,7 +107,7 @@ impl<'env> Sealer<'env> {
         (Some(ran), unsealed)
     }
 
-    /// Seals records until no more come. After a refusal the rest waits for the next run.
+    /// Seals records until the sender is dropped. After a refusal, the rest waits for the next run.
     fn seal_all(
         &mut self,
         records: Receiver<SegmentRecord>,
@@ -118,7 +124,7 @@ impl<'env> Sealer<'env> {
             self.waiting.push_back(segment);
             given = given.and_then(|()| give(&mut self.sink, &mut self.waiting));
             stopped.store(given.is_err(), Ordering::Release);
-            // Who takes segments has forked, and this is the child: it has no thread that could send more.
+            // The sink has forked, and this is the child. It has no running thread that could send more records.
             if process != ProcessNumber::current() {
                 return Err(Unsealed::Elsewhere);
             }
@@ -126,23 +132,23 @@ impl<'env> Sealer<'env> {
         given
     }
 
-    /// Whether segments wait for the next run.
+    /// Returns whether segments wait for the next run.
     pub(crate) fn owes(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// What comes from here on belongs to another part of the session.
+    /// Begins another part of the session.
     pub(crate) fn begin_part(&mut self) {
         self.roots = self.roots.map(|(_, post)| (post, post));
     }
 
-    /// The roots of memory before the first and after the last segment that was sealed; none before the first run.
+    /// Returns the roots of memory before the first and after the last sealed segment; `None` before the first run.
     pub(crate) fn roots(&self) -> Option<(Digest, Digest)> {
         self.roots
     }
 }
 
-/// Hands segments over, in order; one that is refused stays where it is.
+/// Hands segments over in order. A refused segment stays in the queue.
 fn give(sink: &mut SegmentSink<'_>, waiting: &mut VecDeque<Segment>) -> Result<(), Unsealed> {
     while let Some(segment) = waiting.front() {
         callers::give(|| sink(segment)).map_err(|failed| Unsealed::Refused(segment.index(), failed))?;

@@ -1,6 +1,8 @@
-//! What machine `r0vm` finds around it: a host, how its run is cut into segments, and where records of segments go.
+//! The environment of machine `r0vm`: a host, the rules for cutting a run into segments, and the destination of segment
+//! records.
 //!
-//! A caller's settings become this when a session starts. It must not know how instructions run, or who takes segments.
+//! A caller's settings turn into this when a session starts. This file must not know how instructions run, or who takes
+//! segments.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +21,7 @@ use crate::overhear::Streams;
 
 use super::MachineError;
 
-/// What a caller sets of machine `r0vm`.
+/// The caller's settings of machine `r0vm`.
 #[derive(Default)]
 pub(crate) struct Settings<'env> {
     pub(crate) host: Option<HostSide<'env>>,
@@ -30,7 +32,7 @@ pub(crate) struct Settings<'env> {
 }
 
 impl<'env> Settings<'env> {
-    /// The first setting that was given.
+    /// Returns the name of the first setting that was given.
     pub(crate) fn first_given(&self) -> Option<&'static str> {
         let given = [
             ("the host", self.host.is_some()),
@@ -42,7 +44,7 @@ impl<'env> Settings<'env> {
         given.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
     }
 
-    /// Surroundings and takers. Without a host it is the library's, with nothing to read.
+    /// Returns surroundings and takers. The default host is the library's, with empty input.
     pub(super) fn settle(self) -> Result<Settled<'env, R0vm>, Error> {
         let host = match self.host {
             Some(host) => host,
@@ -67,7 +69,7 @@ impl<'env> Settings<'env> {
     }
 }
 
-/// The setting that was given, by the environment or by its host.
+/// Returns the setting given by the environment or by its host.
 fn one<T: PartialEq + std::fmt::Debug>(
     env: Option<T>,
     host: Option<T>,
@@ -82,24 +84,24 @@ fn one<T: PartialEq + std::fmt::Debug>(
     }
 }
 
-/// Base-2 logarithm of a segment's cycles, unless the caller says otherwise.
+/// Default base-2 logarithm of a segment's cycles.
 const DEFAULT_PO2: u32 = 20;
 
-/// How a run is cut into segments.
+/// Rules for cutting a run into segments.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SegmentRules {
     /// Base-2 logarithm of a segment's cycles.
     pub(crate) po2: u32,
-    /// The words that each segment is given.
+    /// The input words of each segment.
     pub(crate) input: Digest,
-    /// The job that the segments' proofs are counted in.
+    /// The job that counts the segments' proofs.
     pub(crate) povw: Option<PovwJob>,
-    /// Whether someone takes segments. If nobody does, nothing is kept for them.
+    /// Whether a sink takes segments. If not, nothing is recorded for them.
     pub(crate) records: bool,
 }
 
 impl SegmentRules {
-    /// The segments' size, if it is one that can be proven.
+    /// Returns the segments' size if it is provable.
     pub(crate) fn check_po2(&self) -> Result<u32, Error> {
         match (13..=24).contains(&self.po2) {
             true => Ok(self.po2),
@@ -112,7 +114,7 @@ impl SegmentRules {
     }
 }
 
-/// See the module.
+/// The environment of a run; see the module.
 pub(crate) struct HostSurroundings<'env> {
     pub(crate) host: HostSide<'env>,
     pub(crate) segments: SegmentRules,
@@ -120,7 +122,7 @@ pub(crate) struct HostSurroundings<'env> {
 }
 
 impl HostSurroundings<'_> {
-    /// Hands a segment over that has ended, if anyone wants it.
+    /// Hands over a finished segment if a sink takes segments.
     pub(super) fn send(&mut self, record: SegmentRecord) -> Result<(), StepError> {
         match self.records.lock().as_ref().is_none_or(|records| records.send(record)) {
             true => Ok(()),
@@ -144,7 +146,7 @@ impl Surroundings for HostSurroundings<'_> {
         callers::call(|| self.host.flush())?.map_err(host_error)
     }
 
-    /// The thread that hashes segments stays in the parent.
+    /// Stops the run in a child if the hashing thread is the parent's.
     fn enter_child(&mut self) -> Result<(), StepError> {
         match self.records.lock().as_ref().is_some_and(Records::is_elsewhere) {
             true => Err(StepError::Stopped),
@@ -164,14 +166,14 @@ impl Surroundings for HostSurroundings<'_> {
     }
 }
 
-/// Where the machine's records of segments go in the run under way; nowhere, if nobody takes segments.
+/// Destination of the machine's segment records in the current run; `None` if no sink takes segments.
 #[derive(Clone, Default)]
 pub(super) struct RecordsSlot(Arc<Mutex<Option<Records>>>);
 
 impl RecordsSlot {
-    /// Sends records there from now on.
+    /// Sends records to this destination from now on.
     pub(super) fn set(&self, records: Option<Records>) {
-        // Dropped when the lock is free again.
+        // The old value is dropped after the lock is released.
         let _before = std::mem::replace(&mut *self.lock(), records);
     }
 
@@ -180,18 +182,18 @@ impl RecordsSlot {
     }
 }
 
-/// Who answers R0VM's guests.
+/// The host that answers R0VM's guests.
 pub(crate) enum HostSide<'env> {
     /// The library's host.
     Own(Box<HostEnv<'env>>),
-    /// Another.
+    /// A custom host.
     Other(Box<dyn Host + 'env>),
-    /// One whose answers are overheard.
+    /// A host whose answers are recorded.
     Overheard(Box<HostSide<'env>>, HostAnswers),
 }
 
 impl<'env> HostSide<'env> {
-    /// The library's host, if it is that.
+    /// Returns the library's host, if this is one.
     pub(crate) fn own(&self) -> Option<&HostEnv<'env>> {
         match self {
             HostSide::Own(host) => Some(host),
@@ -200,7 +202,7 @@ impl<'env> HostSide<'env> {
         }
     }
 
-    /// As [`HostSide::own`], to change.
+    /// Returns the same as [`HostSide::own`], mutably.
     pub(crate) fn own_mut(&mut self) -> Option<&mut HostEnv<'env>> {
         match self {
             HostSide::Own(host) => Some(host),
@@ -219,13 +221,13 @@ impl<'env> HostSide<'env> {
     }
 }
 
-/// What a host answered, until whoever follows has heard it too.
+/// A host's answers, kept until the second engine has received them too.
 #[derive(Clone, Default)]
 pub(crate) struct HostAnswers(Arc<Mutex<VecDeque<HostAnswer>>>);
 
 struct HostAnswer {
     descriptor: u32,
-    /// What was read, or what was to be written.
+    /// The data that were read, or those to be written.
     data: Vec<u8>,
     answer: u32,
 }

@@ -1,24 +1,24 @@
-//! Effects: what a step does outside its own row.
+//! Effects: what a step does outside its own row. This file must not know which machine did it.
 
 use std::fmt;
 
 use bytemuck::{Pod, Zeroable};
 
-/// What happened.
+/// Kinds of effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum EffectKind {
-    /// A word was read; `before` equals `after`.
+    /// Reads a word; `before` equals `after`.
     Read = 0,
-    /// A word was written.
+    /// Writes a word.
     Write = 1,
-    /// A page was brought in.
+    /// Brings a page in.
     PageIn = 2,
-    /// A page will have to be taken out.
+    /// Marks a page that must be written out later.
     PageOut = 3,
 }
 
-/// Where it happened.
+/// Kinds of locations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Space {
@@ -52,7 +52,7 @@ impl fmt::Display for Space {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
 #[repr(C)]
 pub struct Effect {
-    /// The step that did it, or before which it was done.
+    /// The step that caused the effect, or before which it happened.
     pub step: u64,
     kind: u32,
     space: u32,
@@ -66,12 +66,12 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// An effect.
+    /// Makes an effect.
     pub fn new(step: u64, kind: EffectKind, space: Space, addr: u32, before: u32, after: u32) -> Effect {
         Effect { step, kind: kind as u32, space: space as u32, addr, before, after, _zero: 0 }
     }
 
-    /// What happened.
+    /// Returns what happened.
     pub fn kind(&self) -> EffectKind {
         match self.kind {
             0 => EffectKind::Read,
@@ -81,7 +81,7 @@ impl Effect {
         }
     }
 
-    /// Where it happened.
+    /// Returns where it happened.
     pub fn space(&self) -> Space {
         match self.space {
             0 => Space::Memory,

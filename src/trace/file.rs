@@ -1,4 +1,4 @@
-//! Rows in a file: a small header, then 32 bytes a row as they lie in memory.
+//! Files of rows: a small header, then 32 bytes per row as they lie in memory. They must not know where rows come from.
 //!
 //! The format, version 1, all numbers little-endian:
 //!
@@ -21,14 +21,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use super::partial::write_on;
 use super::{Effect, ROW_BYTES, Row, RowSchema, RunStart, Sink, SinkError};
 
-/// First bytes of a file of rows.
+/// First bytes of a rows file.
 pub const ROWS_MAGIC: [u8; 8] = *b"TACHYROW";
 
 const HEADER_BYTES: usize = 96;
 const COLUMNS: u32 = 8;
 const UNFINISHED: u64 = u64::MAX;
 
-/// What a file of rows says about itself.
+/// Header of a rows file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowsHeader {
     /// Step of the first row.
@@ -72,22 +72,22 @@ impl RowsHeader {
     }
 }
 
-/// Writes rows to a file, or to any stream; the counts in the header need one that can seek. Where a write fails, the next
-/// run goes on behind the last byte that the stream took.
+/// Writes rows to a file or any other stream. Counts in the header require a stream that can seek. After a failed
+/// write, the next run continues behind the last byte that the stream took.
 pub struct FileSink<W: Write> {
     stream: W,
     header: RowsHeader,
     rows: u64,
     effects: u64,
-    /// The header's bytes once it has begun, and how many of them are written.
+    /// Bytes of the header, once the file has begun, and how many of them are written.
     head: Option<[u8; HEADER_BYTES]>,
     head_written: usize,
-    /// Bytes written of the rows under way, because a write failed before.
+    /// Bytes written of the current rows before a write failed.
     written: usize,
 }
 
 impl<W: Write> FileSink<W> {
-    /// A sink that writes the header with the first rows. It names the program of the first run.
+    /// Makes a sink that writes the header with the first rows. The header names the program of the first run.
     pub fn new(stream: W) -> FileSink<W> {
         let header = RowsHeader { first_step: 0, rows: None, effects: None, program: [0; 32] };
         FileSink { stream, header, rows: 0, effects: 0, head: None, head_written: 0, written: 0 }
@@ -102,7 +102,7 @@ impl<W: Write> FileSink<W> {
         write_on(&mut self.stream, head, &mut self.head_written)
     }
 
-    /// Rows of which a part is written are no end.
+    /// Refuses to end the file within a partly written row.
     fn check_whole(&self) -> io::Result<()> {
         match self.written {
             0 => Ok(()),
@@ -113,7 +113,7 @@ impl<W: Write> FileSink<W> {
     /// Ends the rows without counts in the header, for streams that cannot seek.
     ///
     /// # Errors
-    /// When the stream fails.
+    /// Fails if the stream fails.
     pub fn finish_stream(&mut self) -> io::Result<()> {
         self.start(0)?;
         self.check_whole()?;
@@ -125,7 +125,7 @@ impl<W: Write + Seek> FileSink<W> {
     /// Writes the counts into the header.
     ///
     /// # Errors
-    /// When the stream fails.
+    /// Fails if the stream fails.
     pub fn finish(&mut self) -> io::Result<()> {
         self.start(0)?;
         self.check_whole()?;
@@ -156,11 +156,11 @@ impl<W: Write> Sink for FileSink<W> {
     }
 }
 
-/// Reads a file of rows buffer by buffer into `take(first_step, rows)`.
+/// Reads a rows file and passes it to `take(first_step, rows)` buffer by buffer.
 ///
 /// # Errors
-/// When the stream fails, is no file of rows, ends within a row or before the rows its header counts, or claims steps
-/// beyond 2^64.
+/// Fails if the stream fails or is not a rows file, if it ends within a row or before the counted rows, or if its steps
+/// exceed 2^64.
 pub fn read_rows(stream: &mut impl Read, mut take: impl FnMut(u64, &[Row])) -> io::Result<RowsHeader> {
     let mut bytes = [0; HEADER_BYTES];
     stream.read_exact(&mut bytes)?;

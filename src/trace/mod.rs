@@ -1,7 +1,7 @@
-//! What a run writes down: rows, effects, and the sinks that take them.
+//! Traces of a run: rows, effects, and the sinks that take them.
 //!
-//! Rows are a view into a reused buffer; nothing here collects a whole trace unless the caller chose a sink that does.
-//! This module must not know engines or machines.
+//! Rows are a view into a reused buffer. Nothing here collects a whole trace unless the caller chooses a sink that
+//! does. This module must not know engines or machines.
 
 mod effect;
 mod file;
@@ -24,10 +24,10 @@ pub use text::{CsvSink, EFFECTS_HEADER, ROWS_HEADER};
 
 pub use tachy_runtime::{ROW_BYTES, Row};
 
-/// An error of a sink's own making; the run ends with it.
+/// A sink's own error; it ends the run.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How much of a run is written down. Code is translated for one level and pays nothing for another.
+/// How much of a run is traced. Code is compiled for one level and pays nothing for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Level {
     /// Nothing.
@@ -36,8 +36,8 @@ pub enum Level {
     Rows,
 }
 
-/// Which row a trace has: the layout of [`Row`] and what its columns mean. Formats name it, so that rows of another layout,
-/// such as those of a 64-bit hart, can follow without being mistaken for these.
+/// Kind of rows in a trace: the layout of [`Row`] and the meaning of its columns. Formats name it. Rows with another
+/// layout, such as those of a 64-bit hart, can therefore be added without being mistaken for these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u32)]
@@ -46,15 +46,15 @@ pub enum RowSchema {
     Words32 = 1,
 }
 
-/// What a sink is told before the rows of a run.
+/// Passed to a sink before the rows of a run.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct RunStart<'a> {
-    /// The program that runs.
+    /// The program.
     pub program: &'a Program,
-    /// The machine that it runs on.
+    /// The machine that runs it.
     pub machine: MachineKind,
-    /// What is written down: the level that the sink asked for.
+    /// The level of tracing, as the sink requested it.
     pub level: Level,
     /// The rows' layout.
     pub schema: RowSchema,
@@ -64,39 +64,39 @@ pub struct RunStart<'a> {
 
 /// Takes the rows and effects of a run, buffer by buffer.
 ///
-/// A run calls [`Sink::begin`], then [`Sink::rows`] as often as it has rows, then [`Sink::end`]. A session may be run many
-/// times, with the same sink or with others.
+/// A run calls [`Sink::begin`], then [`Sink::rows`] as often as it has rows, then [`Sink::end`]. A session may be run
+/// many times, with the same sink or with others.
 pub trait Sink {
-    /// What the sink wants written down; asked when a run begins.
+    /// Returns how much the sink wants traced. Called at the start of each run.
     fn level(&self) -> Level {
         Level::Rows
     }
 
-    /// A run begins.
+    /// Begins a run.
     ///
     /// # Errors
-    /// Whatever the sink says. Then nothing is run, and the result is [`crate::Error::Sink`].
+    /// Any error of the sink's own. Then nothing runs, and the result is [`crate::Error::Sink`].
     fn begin(&mut self, _start: &RunStart<'_>) -> Result<(), SinkError> {
         Ok(())
     }
 
-    /// The run has stopped before step `step`, for whatever reason, and every row up to there was given. Not called where
-    /// the sink has failed in this run.
+    /// Ends a run: it has stopped before step `step`, for any reason, and all earlier rows were delivered. Not called
+    /// if the sink has failed in this run.
     ///
     /// # Errors
-    /// Whatever the sink says; the run ends with [`crate::Error::Sink`], and the next one says how the program ended. A
-    /// panic counts as an error.
+    /// Any error of the sink's own. It ends the run with [`crate::Error::Sink`], and the next run returns how the
+    /// program ended. A panic counts as an error.
     fn end(&mut self, _step: u64) -> Result<(), SinkError> {
         Ok(())
     }
 
-    /// The next rows, of steps `first_step`, `first_step + 1` and so on, and all effects of these steps in the order
-    /// they happened. Both slices are reused after the call. Where buffers end is no property of the trace.
+    /// Takes the next rows, of steps `first_step`, `first_step + 1` and so on, and all effects of these steps in order.
+    /// Both slices are reused after the call. Buffer boundaries carry no meaning.
     ///
     /// # Errors
-    /// Whatever the sink says; the run ends with [`crate::Error::Sink`]. The sink has then taken none of these rows: the
-    /// next run shows the same again, to whatever sink it has, before any other. A run without rows drops them. A panic
-    /// counts as an error.
+    /// Any error of the sink's own. It ends the run with [`crate::Error::Sink`], and the sink must have taken none of
+    /// these rows. The next run delivers the same rows first, to whichever sink it has. A run without rows drops them.
+    /// A panic counts as an error.
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), SinkError>;
 }
 
@@ -118,7 +118,7 @@ impl<S: Sink + ?Sized> Sink for &mut S {
     }
 }
 
-/// A sink that may be absent; an absent one wants nothing.
+/// An optional sink; `None` wants nothing.
 impl<S: Sink> Sink for Option<S> {
     fn level(&self) -> Level {
         self.as_ref().map_or(Level::Off, Sink::level)

@@ -1,8 +1,10 @@
-//! Writes that can be taken up again where they failed, so that no byte is written twice and none is left out.
+//! Writes that resume after a failure, so that no byte is written twice or left out. This file must not know what the
+//! bytes mean.
 
 use std::io::{self, Write};
 
-/// Writes the bytes behind the first `written`, and counts on. After an error `written` says how far it came.
+/// Writes the bytes behind the first `written`, and advances `written`. After an error, `written` counts the bytes that
+/// the stream took.
 pub(super) fn write_on(stream: &mut impl Write, bytes: &[u8], written: &mut usize) -> io::Result<()> {
     loop {
         let left = bytes.get(*written..).unwrap_or_default();

@@ -1,4 +1,6 @@
-//! State from a trace: registers, pc and memory at any step, out of the initial image, rows and effects alone.
+//! Rebuilds state from a trace: registers, pc and memory at any step, from the initial image, rows and effects alone.
+//!
+//! This file must not know machines; they supply their own rules.
 #![expect(clippy::indexing_slicing, reason = "registers, by five bits")]
 
 use std::collections::HashMap;
@@ -10,21 +12,21 @@ use super::{Effect, EffectKind, Row, Sink, SinkError, Space};
 use crate::decode::{Instruction, decode};
 use crate::isa::Variant;
 
-/// How rows and effects of one machine move a state on.
+/// How rows and effects of one machine advance a state.
 #[derive(Clone, Copy)]
 pub(crate) struct ReplayRules {
-    /// Where a row's own effects begin among those of its step. The others were done before it.
+    /// Returns the index of a row's own effects among those of its step. Earlier effects happened before the row.
     pub(crate) own_effects: fn(&Row, Option<Instruction>, &[Effect]) -> usize,
-    /// Whether the word at an address is a register as memory shows it: it holds what the register holds.
+    /// Returns whether the word at an address mirrors a register, and so holds the register's value.
     pub(crate) mirrors_registers: fn(u32) -> bool,
 }
 
 impl ReplayRules {
-    /// Every effect of a step is the row's own, and registers are not in memory.
+    /// Rules for machines where every effect of a step is the row's own, and memory mirrors no registers.
     pub(crate) const STANDARD: ReplayRules = ReplayRules { own_effects: |_, _, _| 0, mirrors_registers: |_| false };
 }
 
-/// The rows do not belong to the state they were applied to.
+/// The rows do not match the state that they were applied to.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("replay of step {step} failed: {what} is {found:#010x}, the trace says {expected:#010x}")]
 pub struct ReplayError {
@@ -38,8 +40,7 @@ pub struct ReplayError {
     pub expected: u32,
 }
 
-/// A state that rows and effects move forward; as a sink it follows a run, and every operand it is shown is checked
-/// against its own state.
+/// A state that rows and effects advance. As a sink, it follows a run and checks every operand against its own state.
 pub struct Replay {
     variant: Variant,
     rules: ReplayRules,
@@ -47,12 +48,12 @@ pub struct Replay {
     until: u64,
     pc: u32,
     registers: [u32; 32],
-    /// Words the trace has shown, by address; everything else is as it was at the start.
+    /// Words that the trace has shown, by address. All other words have their initial values.
     words: HashMap<u32, u32>,
 }
 
 impl Replay {
-    /// A state before step `step`, at `pc`; follows rows up to step `until` and ignores later ones.
+    /// Makes a state before step `step`, at `pc`. It follows rows up to step `until` and ignores later ones.
     pub(crate) fn new(
         (variant, rules): (Variant, ReplayRules),
         step: u64,
@@ -63,36 +64,37 @@ impl Replay {
         Replay { variant, rules, step, until, pc, registers, words: HashMap::new() }
     }
 
-    /// Steps done.
+    /// Returns the number of steps done.
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// Address of the last row's successor as far as it is known: of the next row once that was seen, of the last row
-    /// plus 4 otherwise.
+    /// Returns the best known address of the next row: the exact pc if that row was seen, otherwise the last row's pc
+    /// plus 4.
     pub fn pc(&self) -> u32 {
         self.pc
     }
 
-    /// x0 to x31.
+    /// Returns x0 to x31.
     pub fn registers(&self) -> [u32; 32] {
         self.registers
     }
 
-    /// The word at `address & !3` if the trace has shown it; otherwise it is what the session's start had there.
+    /// Returns the word at `address & !3` if the trace has shown it. `None` means that the word still has the value
+    /// that it had when the session started.
     pub fn word(&self, address: u32) -> Option<u32> {
         self.words.get(&(address & !3)).copied()
     }
 
-    /// Every word that the trace has shown, unordered.
+    /// Returns every word that the trace has shown, unordered.
     pub fn words(&self) -> impl Iterator<Item = (u32, u32)> {
         self.words.iter().map(|(&address, &word)| (address, word))
     }
 
-    /// Moves the state over one row and its step's effects.
+    /// Advances the state by one row and its step's effects.
     ///
     /// # Errors
-    /// When the row or an effect shows an operand that the state does not have.
+    /// Fails if the row or an effect has an operand that differs from the state.
     pub fn apply(&mut self, row: &Row, effects: &[Effect]) -> Result<(), ReplayError> {
         let step = self.step;
         let check = |what, found, expected| match found == expected {
@@ -168,7 +170,7 @@ impl Sink for Replay {
             effects = later;
             self.apply(row, own)?;
         }
-        // What came after the program's last step.
+        // Effects after the program's last step.
         if self.step < self.until {
             let done = self.step;
             for effect in effects.iter().filter(|effect| effect.step >= done) {
@@ -180,7 +182,7 @@ impl Sink for Replay {
 }
 
 impl fmt::Debug for Replay {
-    /// Where it is, not what memory it has seen.
+    /// Prints the position, without the memory.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Replay");
         shown.field("step", &self.step).field("until", &self.until);

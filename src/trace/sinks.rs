@@ -1,4 +1,4 @@
-//! The plain sinks: one that wants nothing, one that counts, one that hashes, one that keeps.
+//! The plain sinks: one takes nothing, one counts, one hashes, one stores. They must not know who reads the results.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use super::{Effect, Level, Row, Sink, SinkError};
 
 /// Takes nothing and keeps nothing.
 ///
-/// As it comes ([`NullSink::off`], the default) it asks for no rows, and a run with it costs nothing extra. With
-/// [`NullSink::rows`] every row is written into the buffer and dropped there: what tracing itself costs.
+/// By default ([`NullSink::off`]) it requests no rows, and a run with it costs nothing extra. With [`NullSink::rows`],
+/// every row is written into the buffer and dropped, which measures the cost of tracing itself.
 #[derive(Debug, Clone, Copy)]
 pub struct NullSink(Level);
 
 impl NullSink {
-    /// Wants no rows.
+    /// Makes a sink that requests no rows.
     pub const fn off() -> NullSink {
         NullSink(Level::Off)
     }
 
-    /// Has rows written, and drops them.
+    /// Makes a sink that requests rows and drops them.
     pub const fn rows() -> NullSink {
         NullSink(Level::Rows)
     }
@@ -56,12 +56,12 @@ impl Sink for CountingSink {
     }
 }
 
-/// BLAKE3 over the bytes of all rows and, apart, of all effects.
+/// BLAKE3 digests of all rows, and separately of all effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceDigest {
-    /// Of the rows, 32 bytes each as they lie in memory.
+    /// Digest of the rows, 32 bytes each as they lie in memory.
     pub rows: blake3::Hash,
-    /// Of the effects, 32 bytes each: step (u64), kind, space, addr, before, after, zero.
+    /// Digest of the effects, 32 bytes each: step (u64), kind, space, addr, before, after, zero.
     pub effects: blake3::Hash,
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for TraceDigest {
     }
 }
 
-/// Hashes the trace as it passes.
+/// Hashes the trace as it passes through.
 #[derive(Debug, Clone, Default)]
 pub struct DigestSink {
     rows: blake3::Hasher,
@@ -79,7 +79,7 @@ pub struct DigestSink {
 }
 
 impl DigestSink {
-    /// The digest of everything seen so far.
+    /// Returns the digest of everything seen so far.
     pub fn digest(&self) -> TraceDigest {
         TraceDigest { rows: self.rows.finalize(), effects: self.effects.finalize() }
     }
@@ -93,7 +93,7 @@ impl Sink for DigestSink {
     }
 }
 
-/// Keeps the whole trace in memory: 32 bytes a step, for short runs and tests.
+/// Stores the whole trace in memory: 32 bytes per step, for short runs and tests.
 #[derive(Clone, Default)]
 pub struct VecSink {
     /// Every row so far.

@@ -1,9 +1,9 @@
-//! Two sinks in one.
+//! Combines two sinks into one. It must not know what they do.
 
 use super::{Effect, Level, Row, RunStart, Sink, SinkError};
 
-/// Gives two sinks everything. Where the second refuses rows, the first has them already and is not shown them again; so
-/// the same `Tee` must be there for the next run.
+/// Passes everything to two sinks. If the second refuses rows, the first has already taken them and does not get them
+/// again. The next run must therefore use the same `Tee`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tee<A, B> {
     /// Gets everything first.
@@ -15,7 +15,7 @@ pub struct Tee<A, B> {
 }
 
 impl<A: Sink, B: Sink> Tee<A, B> {
-    /// Both sinks in one.
+    /// Combines two sinks.
     pub fn new(first: A, second: B) -> Tee<A, B> {
         Tee { first, second, first_is_done: false }
     }

@@ -1,7 +1,7 @@
-//! Rows and effects as text: comma-separated values, one line each.
+//! Writes rows and effects as text: comma-separated values, one line each.
 //!
-//! Text is what a person reads of a trace, and there is a lot of it: 109 bytes for 32. So it is put together by hand,
-//! two hexadecimal digits at a time from a table, and given to the stream in large pieces.
+//! A trace as text is large: 109 bytes for each 32-byte row. The text is therefore formatted by hand, two hexadecimal
+//! digits at a time from a table, and passed to the stream in large pieces. This file must not know what rows mean.
 #![expect(clippy::indexing_slicing, reason = "digits of numbers, by parts of them")]
 
 use std::fmt;
@@ -10,23 +10,24 @@ use std::io::{self, Write};
 use super::partial::write_on;
 use super::{Effect, Row, Sink, SinkError};
 
-/// First line of a file of rows.
+/// First line of a rows table.
 pub const ROWS_HEADER: &str = "step,pc,insn,rs1,rs2,rd,addr,mem_before,mem_after";
-/// First line of a file of effects.
+/// First line of an effects table.
 pub const EFFECTS_HEADER: &str = "step,kind,space,addr,before,after";
 
-/// Text held before it goes to the stream. It stays in the cache.
+/// Size of the text buffer. It fits into the CPU's cache.
 const TEXT_BYTES: usize = 1 << 16;
 
-/// Writes rows, and effects if someone wants them, as CSV: steps in decimal, all else as 0x and eight hexadecimal
-/// digits. Where a write fails, the next run goes on behind the last byte that the stream took.
+/// Writes rows, and optionally effects, as CSV: steps in decimal, all other numbers as 0x and eight hexadecimal digits.
+/// After a failed write, the next run continues behind the last byte that the stream took.
 pub struct CsvSink<R: Write, E: Write> {
     rows: Option<Table<R>>,
     effects: Option<Table<E>>,
 }
 
 impl<R: Write, E: Write> CsvSink<R, E> {
-    /// Writes the header lines with the first rows; `None` leaves that table out. The streams need no buffer.
+    /// Makes a sink that writes the header lines with the first rows; `None` omits that table. The streams need no
+    /// buffer.
     pub fn new(rows: Option<R>, effects: Option<E>) -> CsvSink<R, E> {
         CsvSink {
             rows: rows.map(|stream| Table::new(stream, ROWS_HEADER)),
@@ -34,10 +35,10 @@ impl<R: Write, E: Write> CsvSink<R, E> {
         }
     }
 
-    /// Writes what a failure has left, and flushes both streams.
+    /// Writes the rest after a failure, and flushes both streams.
     ///
     /// # Errors
-    /// When a stream fails.
+    /// Fails if a stream fails.
     pub fn finish(&mut self) -> io::Result<()> {
         self.rows.as_mut().map_or(Ok(()), Table::finish)?;
         self.effects.as_mut().map_or(Ok(()), Table::finish)
@@ -74,9 +75,9 @@ impl<R: Write, E: Write> Sink for CsvSink<R, E> {
 /// A stream of lines.
 struct Table<W> {
     stream: W,
-    /// Text that the stream has not taken.
+    /// Text that the stream has not taken yet.
     text: Vec<u8>,
-    /// Lines made of the rows or effects under way.
+    /// Lines formatted from the current rows or effects.
     lines: usize,
 }
 
@@ -85,7 +86,7 @@ impl<W: Write> Table<W> {
         Table { stream, text: format!("{header}\n").into_bytes(), lines: 0 }
     }
 
-    /// Writes a line of each that has not been written before.
+    /// Formats and writes a line for each item that has none yet.
     fn lines<T>(&mut self, all: impl Iterator<Item = T>, line: impl Fn(&mut Vec<u8>, T)) -> io::Result<()> {
         for one in all.skip(self.lines) {
             self.lines += 1;
@@ -97,7 +98,7 @@ impl<W: Write> Table<W> {
         self.write()
     }
 
-    /// Hands the text over.
+    /// Passes the text to the stream.
     fn write(&mut self) -> io::Result<()> {
         let mut written = 0;
         let result = write_on(&mut self.stream, &self.text, &mut written);
@@ -111,7 +112,7 @@ impl<W: Write> Table<W> {
     }
 }
 
-/// The two digits of every byte.
+/// The two hexadecimal digits of every byte.
 static HEX: [[u8; 2]; 256] = hex_table();
 
 const fn hex_table() -> [[u8; 2]; 256] {
@@ -125,7 +126,7 @@ const fn hex_table() -> [[u8; 2]; 256] {
     table
 }
 
-/// Each word as `,0x` and eight digits, and the end of the line.
+/// Appends each word as `,0x` and eight digits, then a line break.
 fn push_words<const N: usize>(text: &mut Vec<u8>, words: [u32; N]) {
     for word in words {
         let [a, b, c, d] = word.to_be_bytes().map(|byte| HEX[byte as usize]);
@@ -134,7 +135,7 @@ fn push_words<const N: usize>(text: &mut Vec<u8>, words: [u32; N]) {
     text.push(b'\n');
 }
 
-/// A number without leading zeros.
+/// Appends a number without leading zeros.
 fn push_decimal(text: &mut Vec<u8>, number: u64) {
     const DIGITS: usize = 20;
     let mut digits = [0; DIGITS];
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
     use crate::trace::{EffectKind, Space};
 
-    /// What a plain `format!` would write.
+    /// Formats a row with a plain `format!`, as the expected result.
     fn plain(step: u64, row: &Row) -> String {
         let Row { pc, insn, rs1, rs2, rd, addr, mem_before, mem_after } = row;
         format!(

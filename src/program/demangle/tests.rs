@@ -1,8 +1,8 @@
-//! Names of each scheme, and names that are made to hurt.
+//! Tests of names in each mangling scheme, and of malicious names. They must not know where names come from.
 
 use super::*;
 
-/// What compilers wrote (rustc 1.95, gcc 12, clang 19), and how their sources say it.
+/// Names that compilers wrote (rustc 1.95, gcc 12, clang 19), and their source form.
 #[test]
 fn names_of_compilers() {
     let pairs = [
@@ -13,11 +13,11 @@ fn names_of_compilers() {
         ("_RNvC6_123foo3bar", "123foo::bar"),
         ("_RNqCs4fqI2P2rA04_11utf8_identsu30____7hkackfecea1cbdathfdh9hlq6y", "utf8_idents::საჭმელად_გემრიელი_სადილი"),
         ("_ZN3foo3bar17h05af221e174051e9E.llvm.9D1C9369", "foo::bar"),
-        // C++, with a clone that a compiler made.
+        // C++, including a clone that a compiler made.
         ("_ZN2ns4lookEj", "ns::look(unsigned int)"),
         ("_ZNSt6vectorIiSaIiEE9push_backERKi", "std::vector<int, std::allocator<int> >::push_back(int const&)"),
         ("_Z3foov.constprop.0", "foo() [clone .constprop.0]"),
-        // Neither: as they are.
+        // Neither scheme: unchanged.
         ("main", "main"),
         ("_start", "_start"),
         ("_Zero", "_Zero"),
@@ -32,14 +32,14 @@ fn names_of_compilers() {
     }
 }
 
-/// Identifiers of Rust can spell what a terminal obeys.
+/// Rust identifiers can encode characters that control a terminal.
 #[test]
 fn what_a_terminal_obeys_is_replaced() {
     // U+202E in Punycode.
     assert_eq!(demangled("_RNvC1au5a_qin"), "a::a\u{fffd}");
 }
 
-/// A tuple of two that are the tuple before, and so on: each level doubles what is written.
+/// A tuple of two copies of the previous tuple, and so on: each level doubles the output.
 #[test]
 fn names_that_grow_beyond_measure_stay_as_they_are() {
     let short = nested_tuples(2);
@@ -50,13 +50,13 @@ fn names_that_grow_beyond_measure_stay_as_they_are() {
     let name = nested_tuples(60);
     assert!(rustc_demangle::try_demangle(&name).is_ok(), "it is a name: {name}");
     assert_eq!(demangled(&name), name);
-    // In C++ by substitutions.
+    // In C++, by substitutions.
     let mut name = "_Z1f1aIiiE".to_owned();
     for level in 0..30 {
         let _ = write!(name, "1aIS{level}_S{level}_E", level = base_36(level));
     }
     assert!(demangled(&name).len() <= MAX_BYTES.max(name.len()));
-    // Longer than any.
+    // Longer than the limit.
     let name = format!("_ZN{}{}E", 5000, "x".repeat(5000));
     assert_eq!(demangled(&name), name);
 }
@@ -77,7 +77,7 @@ fn nested_tuples(levels: usize) -> String {
     name
 }
 
-/// Names with other characters in them are names or not, and end.
+/// Damaged names either demangle or stay as they are, but decoding always ends.
 #[test]
 fn damaged_names_end() {
     let names = [
@@ -112,12 +112,12 @@ fn damaged_names_end() {
     }
 }
 
-/// A number as Rust's names have it.
+/// Writes a number as Rust's mangling does.
 fn base_62(number: usize) -> String {
     digits(number, b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 }
 
-/// A number as C++'s names have it.
+/// Writes a number as C++'s mangling does.
 fn base_36(number: usize) -> String {
     digits(number, b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 }

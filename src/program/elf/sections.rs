@@ -1,7 +1,7 @@
-//! Sections of an ELF file by name, decompressed where a linker compressed them: what debug information lies in.
+//! Finds sections of an ELF file by name, and decompresses them if necessary. Debug information lies in such sections.
 //!
-//! Whoever reads a section pays for its bytes out of an allowance that is in proportion to the file, so that a few
-//! bytes that stand for gigabytes are an error and not memory.
+//! Decompressed bytes are charged to an allowance in proportion to the file. A few bytes that expand to gigabytes cause
+//! an error instead of using memory. This file must not know what sections contain.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,8 +11,8 @@ use goblin::elf::section_header::{self as sh, SectionHeader};
 use super::{ELF32_LE, SECTION_HEADER_BYTES, get, read_any_header};
 use goblin::elf::header::header32;
 
-/// Decompressed sections may take this many times the file together, and [`SPARE_BYTES`] more. Debug information is
-/// compressed to a half or a third.
+/// Decompressed sections may together take this many times the size of the file, plus [`SPARE_BYTES`]. Debug
+/// information typically compresses to a half or a third.
 const MAX_RATIO: usize = 8;
 const SPARE_BYTES: usize = 4 << 20;
 
@@ -20,10 +20,10 @@ const SPARE_BYTES: usize = 4 << 20;
 const ELFCOMPRESS_ZLIB: u32 = 1;
 const ELFCOMPRESS_ZSTD: u32 = 2;
 
-/// A value of `e_shstrndx` that sends the reader to section header 0.
+/// Value of `e_shstrndx` that means the index is stored in section header 0.
 const SHN_XINDEX: u16 = 0xffff;
 
-/// The headers of an ELF's sections. Where a count does not fit its field of the ELF header, header 0 has it.
+/// Reads the section headers of an ELF. Header 0 holds a count that does not fit its field of the ELF header.
 pub(super) fn headers(bytes: &[u8], header: &header32::Header) -> Option<Vec<SectionHeader>> {
     if header.e_shentsize != SECTION_HEADER_BYTES || header.e_shoff == 0 {
         return None;
@@ -38,14 +38,14 @@ pub(super) fn headers(bytes: &[u8], header: &header32::Header) -> Option<Vec<Sec
     }
 }
 
-/// Why a section that is there cannot be read.
+/// Why an existing section cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::program) enum Unreadable {
-    /// Compressed by an algorithm that is not known here; its number in the ELF.
+    /// Compressed by an unknown algorithm, with this number in the ELF specification.
     Algorithm(u32),
-    /// Decompressed, it would take more than there is for it.
+    /// Its decompressed size exceeds the allowance.
     TooLarge,
-    /// Its compressed bytes are not what they should be.
+    /// Its compressed bytes are corrupt.
     Damaged,
 }
 
@@ -54,12 +54,12 @@ pub(in crate::program) struct Sections<'a> {
     bytes: &'a [u8],
     headers: Vec<SectionHeader>,
     names: &'a [u8],
-    /// What may still be decompressed.
+    /// Bytes that may still be decompressed.
     allowance_bytes: Cell<usize>,
 }
 
 impl<'a> Sections<'a> {
-    /// `None` where there are none, or they have no names.
+    /// Reads the section table. Returns `None` if the file has no sections, or they have no names.
     pub(in crate::program) fn read(bytes: &'a [u8]) -> Option<Sections<'a>> {
         let header = read_any_header(bytes).ok()?;
         let headers = headers(bytes, &header)?;
@@ -73,9 +73,10 @@ impl<'a> Sections<'a> {
         Some(Sections { bytes, headers, names, allowance_bytes })
     }
 
-    /// The first section of this name that has bytes in the file; `None` where there is none, or they are not there.
+    /// Returns the first section with this name that has bytes in the file; `None` if no such section exists, or its
+    /// bytes are missing.
     ///
-    /// Sections `.debug_*` are looked for as `.zdebug_*` too, as GNU's tools named them when they compressed them first.
+    /// Sections `.debug_*` are also looked up as `.zdebug_*`, the name that GNU's tools first gave to compressed ones.
     pub(in crate::program) fn section(&self, name: &str) -> Result<Option<Cow<'a, [u8]>>, Unreadable> {
         if let Some((header, data)) = self.find(name) {
             let compressed = header.sh_flags & u64::from(sh::SHF_COMPRESSED) != 0;
@@ -88,7 +89,7 @@ impl<'a> Sections<'a> {
         }
     }
 
-    /// The address that the first section of this name says it has in memory.
+    /// Returns the memory address that the first section with this name declares.
     pub(in crate::program) fn address(&self, name: &str) -> Option<u32> {
         self.find(name).and_then(|(header, _)| u32::try_from(header.sh_addr).ok())
     }
@@ -102,7 +103,7 @@ impl<'a> Sections<'a> {
         Some((header, get(self.bytes, header.sh_offset, header.sh_size)?))
     }
 
-    /// Behind `ch_type`, `ch_size` and `ch_addralign`.
+    /// Decompresses data behind `ch_type`, `ch_size` and `ch_addralign`.
     fn with_header(&self, data: &[u8]) -> Result<Cow<'a, [u8]>, Unreadable> {
         let word = |index: usize| {
             let bytes = data.get(4 * index..).and_then(|bytes| bytes.first_chunk()).copied();
@@ -117,7 +118,7 @@ impl<'a> Sections<'a> {
         }
     }
 
-    /// Behind `ZLIB` and the size, big-endian.
+    /// Decompresses data behind `ZLIB` and the size, big-endian.
     fn with_gnu_header(&self, data: &[u8]) -> Result<Cow<'a, [u8]>, Unreadable> {
         let data = data.strip_prefix(b"ZLIB").ok_or(Unreadable::Damaged)?;
         let (size, data) = data.split_first_chunk().ok_or(Unreadable::Damaged)?;
@@ -132,7 +133,7 @@ impl<'a> Sections<'a> {
 
     fn unzstd(&self, data: &[u8], size: u64) -> Result<Cow<'a, [u8]>, Unreadable> {
         let size = self.take(size)?;
-        // A window beyond the whole is as small as the whole would have it; 8 MiB is what every decoder must know.
+        // The window never needs to exceed the section. Every decoder must support 8 MiB.
         let mut decoder = ruzstd::decoding::FrameDecoder::new();
         decoder.set_max_window_size(size.max(8 << 20) as u64);
         let mut bytes = Vec::with_capacity(size);
@@ -140,7 +141,7 @@ impl<'a> Sections<'a> {
         (done.is_ok() && bytes.len() == size).then_some(Cow::Owned(bytes)).ok_or(Unreadable::Damaged)
     }
 
-    /// Pays for a section of this size.
+    /// Charges a section of this size to the allowance.
     fn take(&self, size: u64) -> Result<usize, Unreadable> {
         let size = usize::try_from(size).map_err(|_| Unreadable::TooLarge)?;
         let left = self.allowance_bytes.get().checked_sub(size).ok_or(Unreadable::TooLarge)?;

@@ -1,4 +1,4 @@
-//! Settings of machine `r0vm` in a caller's [`Env`].
+//! Settings of machine `r0vm` in a caller's [`Env`]. This file must not know what the machine does with them.
 
 use crate::env::Env;
 use crate::risc0::host::{Host, HostEnv};
@@ -8,13 +8,13 @@ use crate::trace::SinkError;
 
 /// For machine `r0vm`.
 impl<'env> Env<'env> {
-    /// What machine `r0vm` finds around it: the library's host, whose builder says what there is to read, how large
-    /// segments are and how many cycles the session may take.
+    /// Sets the library's host for machine `r0vm`. Its builder sets the input, the size of segments and the cycle limit
+    /// of the session.
     pub fn host(self, host: HostEnv<'env>) -> Self {
         self.set_host(HostSide::Own(Box::new(host)))
     }
 
-    /// Another host for machine `r0vm`, which answers the kernel itself.
+    /// Sets a custom host for machine `r0vm`, which answers the kernel itself.
     pub fn custom_host(self, host: impl Host + 'env) -> Self {
         self.set_host(HostSide::Other(Box::new(host)))
     }
@@ -26,24 +26,26 @@ impl<'env> Env<'env> {
         self
     }
 
-    /// Base-2 logarithm of the cycles of machine `r0vm`'s segments: 13 to 24, 20 unless this or the host says otherwise.
+    /// Sets the base-2 logarithm of the cycles of machine `r0vm`'s segments: 13 to 24. The default is 20 unless the
+    /// host sets it.
     pub fn segment_po2(mut self, po2: u32) -> Self {
         self.settings.risc0.segment_po2 = Some(po2);
         self
     }
 
-    /// The digest that machine `r0vm` gives each segment as its input: zero unless this or the host says otherwise.
+    /// Sets the digest that machine `r0vm` gives each segment as its input. The default is zero unless the host sets
+    /// it.
     pub fn input_digest(mut self, digest: Digest) -> Self {
         self.settings.risc0.input_digest = Some(digest);
         self
     }
 
-    /// Takes each segment of machine `r0vm` when it has ended and is hashed, in order. Without this nothing is hashed and
-    /// execution is all that happens.
+    /// Passes each segment of machine `r0vm` to `sink` once it has ended and is hashed, in order. Without this, nothing
+    /// is hashed and the run only executes.
     ///
-    /// The callback runs on the thread that hashes, beside the run, so that encoding or sending a segment does not keep
-    /// the guest waiting; few segments wait for it. All of them are handed over before the run returns. An error ends the
-    /// run by the end of the next segment; the next run begins with the segment that was refused.
+    /// The callback runs on the hashing thread, beside the run, so encoding or sending a segment does not block the
+    /// guest. Few segments are queued for it. All of them are handed over before the run returns. An error ends the run
+    /// by the end of the next segment. The next run begins with the refused segment.
     pub fn segments(mut self, sink: impl FnMut(&Segment) -> Result<(), SinkError> + Send + 'env) -> Self {
         if self.settings.risc0.segments.replace(Box::new(sink)).is_some() {
             self.twice.get_or_insert("who takes segments");
@@ -51,12 +53,12 @@ impl<'env> Env<'env> {
         self
     }
 
-    /// Takes each trace event of machine `r0vm`, in the order in which RISC Zero's executor sends them, whatever the
-    /// sinks of the session's runs want. Each callback that is added gets each event. An error ends the run as a sink's
-    /// does; the next run begins with the event that was refused.
+    /// Passes each trace event of machine `r0vm` to `callback`, in the order of RISC Zero's executor and independent of
+    /// the sinks of the session's runs. Every callback that is added gets each event. An error ends the run as a sink's
+    /// error does, and the next run begins with the refused event.
     ///
-    /// Rows are made for it, so that a session with a callback runs as fast as one with a sink. Events come a buffer of
-    /// rows later than what they tell of, and all of them before the run returns.
+    /// Events are derived from rows, so a session with a callback runs as fast as one with a sink. Events lag execution
+    /// by up to one buffer of rows; all of them arrive before the run returns.
     pub fn trace_callback(mut self, callback: impl FnMut(&TraceEvent) -> Result<(), SinkError> + Send + 'env) -> Self {
         self.settings.risc0.events.push(Box::new(callback));
         self

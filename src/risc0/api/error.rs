@@ -1,12 +1,12 @@
-//! R0VM's own errors in an [`Error`].
+//! R0VM's own errors inside an [`Error`]. This file must not know why they occur.
 
 use crate::error::Error;
 use crate::risc0::MachineError;
 use crate::risc0::host::HostError;
 
-/// On machine `r0vm`.
+/// For machine `r0vm`.
 impl Error {
-    /// R0VM's own reason why it could not carry out a step, if that is what ended the run.
+    /// Returns R0VM's own reason for failing a step, if that ended the run.
     pub fn risc0(&self) -> Option<&MachineError> {
         match self {
             Error::Machine(failure) => failure.error.downcast_ref(),
@@ -14,7 +14,7 @@ impl Error {
         }
     }
 
-    /// What the host refused, if that is what ended the run.
+    /// Returns the host's error, if that ended the run.
     pub fn host(&self) -> Option<&HostError> {
         match self.risc0() {
             Some(MachineError::Host(error)) => Some(error),

@@ -1,6 +1,6 @@
-//! What the wing adds to the library's own types, for callers who run R0VM.
+//! R0VM's additions to the library's own types, for callers who run R0VM.
 //!
-//! It stands above sessions, which know no machine. The rest of the wing must not know it.
+//! This module stands above sessions, which know no machine. The rest of `risc0` must not know it.
 
 #[cfg(feature = "jit")]
 mod diff;

@@ -1,4 +1,5 @@
-//! What an ecall of machine mode was, read off its effects: which one, and what its cycles were.
+//! Identifies an ecall of machine mode and its cycles from its effects. This file must not know what the ecall
+//! computes.
 
 use crate::trace::{Effect, EffectKind, Space};
 
@@ -11,16 +12,16 @@ const READ: u32 = 1;
 
 /// An ecall.
 pub(super) struct Ecall {
-    /// Cycles beyond the first.
+    /// Cycles after the first.
     pub(super) extra_cycles: u64,
-    /// Whether page events are let out at cycles after the first.
+    /// Whether page events are flushed at cycles after the first.
     pub(super) flushes: bool,
-    /// Of a read: where it stored how many bytes.
+    /// Address and number of the bytes that a read stored.
     stored: Option<(u32, u32)>,
 }
 
 impl Ecall {
-    /// The one that has these effects.
+    /// Identifies the ecall with these effects.
     pub(super) fn of(effects: &[Effect]) -> Ecall {
         let register = |number, kind| {
             let found = effects
@@ -47,7 +48,7 @@ impl Ecall {
                 let loads = effects
                     .iter()
                     .filter(|effect| (effect.space(), effect.kind()) == (Space::Memory, EffectKind::Read));
-                // The sizes of the first program, of the one that verifies, and of the constants.
+                // The blob's three sizes: the first program, the verify program, and the constants.
                 1 + loads.map(|load| u64::from(load.after)).nth(1).unwrap_or(0)
             }
             _ => 1,
@@ -56,14 +57,14 @@ impl Ecall {
     }
 }
 
-/// Bytes up to a word's beginning, groups of up to four words, bytes that are left.
+/// Returns the number of bytes up to a word boundary, of groups of up to four words, and of remaining bytes.
 fn shape(address: u32, bytes: u32) -> [u32; 3] {
     let head = bytes.min(address.wrapping_neg() & 3);
     let rest = bytes - head;
     [head, (rest / 4).div_ceil(4), rest % 4]
 }
 
-/// Counts the stores of a read, to know with which of them a cycle ends.
+/// Counts the stores of a read, to detect which of them end a cycle.
 pub(super) struct StoreCycles {
     head: u32,
     groups: u32,
@@ -77,7 +78,7 @@ impl StoreCycles {
         StoreCycles { head, groups, tail, in_group: 0 }
     }
 
-    /// Another store was done; whether it was the last of its cycle.
+    /// Counts a store, and returns whether it was the last of its cycle.
     pub(super) fn ends_with_store(&mut self) -> bool {
         if self.head > 0 {
             self.head -= 1;

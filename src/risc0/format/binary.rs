@@ -1,10 +1,10 @@
-//! RISC Zero's program binaries: a user ELF and a kernel ELF in one file, and the memory that both make together.
+//! RISC Zero's program binaries: a user ELF and a kernel ELF in one file, and the memory that both produce together.
 //!
-//! Layout, all numbers little-endian u32: the bytes `R0BF`; version 1; the header's size and the header; the user ELF's
-//! size and the user ELF; the rest is the kernel ELF. The header is a number of attributes, each with its size, in
-//! postcard; unknown ones are skipped.
+//! Layout, with all numbers little-endian u32: the bytes `R0BF`; version 1; the header's size and the header; the user
+//! ELF's size and the user ELF; the kernel ELF takes the rest. The header is a number of attributes, each preceded by
+//! its size, in postcard. Unknown attributes are skipped.
 //!
-//! This file must not know how an ELF is laid out, nor pages and digests.
+//! This file must not know the layout of an ELF, or pages and digests.
 
 use std::fmt;
 
@@ -18,16 +18,16 @@ use crate::program::{Overlay, Permissions, Program, ProgramError, Range};
 const MAGIC: [u8; 4] = *b"R0BF";
 const VERSION: u32 = 1;
 
-/// The first address that a kernel may not use.
+/// First address that a kernel may not use.
 const KERNEL_END: u32 = u32::MAX;
 
-/// What the header may say; a value on disk, so the order of variants counts.
+/// Header attributes. They are encoded on disk, so the order of variants matters.
 #[derive(Serialize, Deserialize)]
 enum Attribute {
     AbiVersion(AbiKind, semver::Version),
 }
 
-/// The interface between user program and kernel; a value on disk, so the order of variants counts.
+/// The interface between user program and kernel. It is encoded on disk, so the order of variants matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum AbiKind {
     V1Compat,
@@ -44,12 +44,12 @@ pub struct Binary<'a> {
 }
 
 impl<'a> Binary<'a> {
-    /// Takes a program binary apart; the ELFs are not looked into.
+    /// Splits a program binary into its parts, without reading the ELFs.
     ///
     /// # Errors
     ///
-    /// [`ProgramError::MalformedBinary`], and [`ProgramError::UnsupportedAbi`] where user program and kernel talk in a
-    /// way that is not that of RISC Zero 1 to 3.
+    /// Returns [`ProgramError::MalformedBinary`] for invalid bytes, and [`ProgramError::UnsupportedAbi`] if user
+    /// program and kernel use another interface than that of RISC Zero 1 to 3.
     pub fn parse(bytes: &'a [u8]) -> Result<Binary<'a>, ProgramError> {
         let mut reader = Reader(bytes);
         if reader.take(MAGIC.len())? != MAGIC {
@@ -67,7 +67,7 @@ impl<'a> Binary<'a> {
         Ok(Binary { user_elf, kernel_elf })
     }
 
-    /// The program binary, as RISC Zero's tools write it.
+    /// Encodes the program binary as RISC Zero's tools do.
     #[expect(clippy::expect_used, reason = "the value is a constant")]
     pub fn encode(&self) -> Vec<u8> {
         let abi = Attribute::AbiVersion(AbiKind::V1Compat, semver::Version::new(1, 0, 0));
@@ -82,8 +82,8 @@ impl<'a> Binary<'a> {
         bytes
     }
 
-    /// The program that both ELFs make: user words over kernel words, later ones over earlier ones, the user's entry as
-    /// a word where the kernel reads it, and the machine about to start the kernel.
+    /// Builds the program from both ELFs: user words over kernel words, later ones over earlier ones. It stores the
+    /// user's entry in the word that the kernel reads, and the state from which the machine starts the kernel.
     fn load(&self) -> Result<Program, ProgramError> {
         let read = |elf, bytes, end| {
             Risc0Elf::read(bytes, end).map_err(|error| ProgramError::InElf { elf, error: Box::new(error) })
@@ -114,7 +114,7 @@ fn malformed(what: &'static str) -> ProgramError {
     ProgramError::MalformedBinary { what }
 }
 
-/// What is left of the bytes.
+/// The remaining bytes.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -130,14 +130,14 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(*word))
     }
 
-    /// Bytes behind a word that says how many.
+    /// Reads a size, then as many bytes.
     fn sized(&mut self) -> Result<&'a [u8], ProgramError> {
         let bytes = self.word()?;
         self.take(bytes as usize)
     }
 }
 
-/// Exactly one attribute must be known, the version of the ABI.
+/// Checks that the header has exactly one known attribute: the version of the ABI.
 fn check_header(header: &[u8]) -> Result<(), ProgramError> {
     let mut reader = Reader(header);
     let mut abi = None;
@@ -152,7 +152,7 @@ fn check_header(header: &[u8]) -> Result<(), ProgramError> {
         return Err(malformed("its header has bytes after the last attribute"));
     }
     let (kind, version) = abi.ok_or(malformed("its header names no ABI"))?;
-    // What the requirement ^1.0.0 admits.
+    // The versions that the requirement ^1.0.0 admits.
     if kind == AbiKind::V1Compat && version.major == 1 && version.pre.is_empty() {
         return Ok(());
     }
@@ -162,13 +162,14 @@ fn check_header(header: &[u8]) -> Result<(), ProgramError> {
 impl Program {
     /// Reads a RISC Zero program binary (it begins with `R0BF`), for machine r0vm.
     ///
-    /// All of memory may be read, written and executed there, so the segments have those permissions, whatever the ELFs
-    /// say; they include the three words that start the machine. [`Program::entry`] is the kernel's.
+    /// On that machine, all of memory is readable, writable and executable. The segments therefore have these
+    /// permissions, whatever the ELFs declare. They include the three words that start the machine. [`Program::entry`]
+    /// is the kernel's.
     ///
     /// # Errors
     ///
-    /// What risc0-binfmt 3.0.5 refuses, an ABI that is not the kernel's, and ELFs whose segments share the file's bytes
-    /// so that together they would be larger than the file; see [`ProgramError`].
+    /// Refuses everything that risc0-binfmt 3.0.5 refuses, and an ABI other than the kernel's. Also refuses ELFs whose
+    /// segments share the file's bytes and would together exceed the file; see [`ProgramError`].
     pub fn from_risc0(bytes: &[u8]) -> Result<Program, ProgramError> {
         Binary::parse(bytes)?.load()
     }
@@ -177,8 +178,8 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// As of [`Program::from_risc0`]; and [`ProgramError::OtherKernel`] where this library was built with another
-    /// kernel than that of RISC Zero 3.0, under which the program would have another image id.
+    /// Fails as [`Program::from_risc0`] does. Returns [`ProgramError::OtherKernel`] if this library was built with a
+    /// kernel other than that of RISC Zero 3.0, because the program would have another image id.
     pub fn from_risc0_elf(user_elf: &[u8]) -> Result<Program, ProgramError> {
         Binary { user_elf, kernel_elf: kernel_elf()? }.load()
     }

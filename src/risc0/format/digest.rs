@@ -1,6 +1,6 @@
-//! Digests, and the SHA-256 of structures by which RISC Zero names things: image ids, claims.
+//! Digests, and the SHA-256 of structures by which RISC Zero identifies image ids and claims.
 //!
-//! This file must not know what is hashed, nor Poseidon2, whose digests are eight words too.
+//! This file must not know what is hashed. It must not know Poseidon2 either, whose digests also have eight words.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,22 +8,22 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Eight words: a SHA-256 digest, or eight elements of BabyBear where Poseidon2 made it.
+/// Eight words: a SHA-256 digest, or eight BabyBear elements of a Poseidon2 digest.
 ///
-/// Displayed, and parsed, as 64 hexadecimal digits: the bytes of the words in order, each word little-endian.
+/// Displays and parses as 64 hexadecimal digits: the bytes of the words in order, each word little-endian.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Digest(pub [u32; 8]);
 
 impl Digest {
-    /// The digest that stands for nothing.
+    /// The zero digest, which means "nothing".
     pub const ZERO: Digest = Digest([0; 8]);
 
-    /// SHA-256 of bytes.
+    /// Returns the SHA-256 digest of bytes.
     pub fn sha256(bytes: &[u8]) -> Digest {
         Digest::from_bytes(Sha256::digest(bytes).into())
     }
 
-    /// The digest with these bytes.
+    /// Makes a digest from its bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Digest {
         let mut digest = Digest::ZERO;
         for (word, bytes) in digest.0.iter_mut().zip(bytes.as_chunks().0) {
@@ -32,7 +32,7 @@ impl Digest {
         digest
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.0) {
@@ -54,7 +54,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Text that is no digest.
+/// The text is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a digest: expected 64 hexadecimal digits")]
 pub struct ParseDigestError;
@@ -73,8 +73,8 @@ impl FromStr for Digest {
     }
 }
 
-/// The digest of a structure: SHA-256 of its tag's SHA-256, the digests of its structured fields (`down`), its words
-/// little-endian, and the number of digests as two bytes.
+/// Returns the digest of a structure. It is the SHA-256 of the tag's SHA-256, the digests of structured fields
+/// (`down`), the words in little-endian order, and the number of digests in two bytes.
 pub fn tagged_struct(tag: &str, down: &[Digest], words: &[u32]) -> Digest {
     let mut hasher = Sha256::new();
     hasher.update(Digest::sha256(tag.as_bytes()).to_bytes());

@@ -1,8 +1,10 @@
-//! ELF files by the rules of RISC Zero's loader (risc0-binfmt 3.0.5), which are laxer in some ways than ours, and
-//! stricter in others: what it accepts has an image id, so the same is accepted here.
+//! Reads ELF files by the rules of RISC Zero's loader (risc0-binfmt 3.0.5). Its rules are laxer than Tachy's own in
+//! some ways and stricter in others. Every file that it accepts has an image id, so this reader accepts the same files.
 //!
-//! Flags of any kind do not count; which segments are flagged as code is passed on as a hint. Memory is written in whole words, one segment after the other, so segments may
-//! overlap and their order counts; broken section headers do count.
+//! ELF flags are ignored. Executable segments are passed on as a hint. Memory is written in whole words, one segment
+//! after the other: segments may overlap, and their order matters. Broken section headers are an error.
+//!
+//! This file must not know how program binaries combine ELFs.
 
 use goblin::elf::program_header as ph;
 
@@ -10,20 +12,19 @@ use crate::program::elf::{PN_XNUM, PROGRAM_HEADER_BYTES, SECTION_HEADER_BYTES, c
 use crate::program::elf::{read_any_header, read_program_headers, read_symbols, truncated};
 use crate::program::{Permissions, ProgramError, Range, Symbol};
 
-/// More program headers than this are refused.
+/// Maximum number of program headers.
 const MAX_PROGRAM_HEADERS: u32 = 256;
 
-/// Offsets in a section header of the fields that stand in for counts too large for the ELF header.
+/// Offsets of the section header fields that hold counts too large for the ELF header.
 const SH_SIZE_OFFSET: usize = 20;
 const SH_INFO_OFFSET: usize = 28;
 
-/// What an ELF file says, by the rules of RISC Zero's loader.
+/// The contents of an ELF file, by the rules of RISC Zero's loader.
 pub(crate) struct Risc0Elf<'a> {
     pub(crate) entry: u32,
-    /// In the order of the file, as they are to be written over each other, in whole words. All may be done with all of
-    /// memory.
+    /// In file order, to be written over each other in whole words. Everything in memory is permitted.
     pub(crate) ranges: Vec<Range<'a>>,
-    /// Those that are flagged as executable: the first address and one past the last. What runs does not depend on it.
+    /// Ranges flagged as executable (first address, one past the last). Execution does not depend on them.
     pub(crate) code: Vec<(u32, u64)>,
     pub(crate) symbols: Vec<Symbol>,
 }
@@ -39,7 +40,7 @@ impl<'a> Risc0Elf<'a> {
         if entry >= end {
             return Err(ProgramError::BeyondMachine { what: "entry", address: entry.into(), end });
         }
-        // Where a count does not fit its field of the ELF header, section header 0 has it.
+        // Section header 0 holds a count that does not fit its field of the ELF header.
         let section_zero = |field_offset: usize| {
             let offset = u64::from(header.e_shoff);
             let section = get(bytes, offset, SECTION_HEADER_BYTES.into());
@@ -82,7 +83,7 @@ impl<'a> Risc0Elf<'a> {
     }
 }
 
-/// A segment rounded up to whole words: the file's bytes go on into the last word, if the segment has so many.
+/// Rounds a segment up to whole words. The file's bytes continue into the last word if the segment claims that many.
 fn load<'a>(bytes: &'a [u8], index: usize, header: &ph::ProgramHeader, end: u32) -> Result<Range<'a>, ProgramError> {
     let ph::ProgramHeader { p_vaddr, p_offset, p_filesz, p_memsz, .. } = *header;
     for (what, size) in [("segment's data", p_filesz), ("segment's memory", p_memsz)] {

@@ -1,7 +1,7 @@
-//! What memory holds before a program's first step, page by page.
+//! The contents of memory before a program's first step, page by page.
 //!
-//! Pages of zeros are not kept, so a program costs what its file holds and not what it reserves. This file must not
-//! know how a program came to its segments.
+//! Pages of zeros are not stored, so a program costs the size of its data and not of the memory that it reserves. This
+//! file must not know where a program's segments come from.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use tachy_runtime::{PAGE_BYTES, PageContent};
 use super::{SUSPEND_MODE_ADDRESS, SUSPEND_PC_ADDRESS};
 use crate::program::Program;
 
-/// The page that every page is which nothing was put into.
+/// The content of every page that was never written.
 static ZERO_PAGE: PageContent = [0; PAGE_BYTES as usize];
 
 /// A memory of 2^22 pages of 1 KiB, most of which are zero.
@@ -21,14 +21,14 @@ pub struct Image {
 }
 
 impl Image {
-    /// What memory holds before the program's first step.
+    /// Builds the image of memory before the program's first step.
     pub fn of(program: &Program) -> Image {
         let mut image = Image::default();
         for segment in program.segments() {
             image.write(segment.address, &segment.data);
         }
         if program.user_entry().is_none() {
-            // A kernel by itself starts in machine mode at its entry.
+            // A kernel without a user program starts in machine mode at its entry.
             for (address, word) in [(SUSPEND_PC_ADDRESS, program.entry()), (SUSPEND_MODE_ADDRESS, 1)] {
                 image.write(address, &word.to_le_bytes());
             }
@@ -37,7 +37,7 @@ impl Image {
         image
     }
 
-    /// Puts bytes at an address; what would lie beyond the last address is dropped.
+    /// Writes bytes at an address. Bytes beyond the last address are dropped.
     fn write(&mut self, address: u32, bytes: &[u8]) {
         let mut offset = (address % PAGE_BYTES) as usize;
         let mut rest = bytes;
@@ -55,12 +55,12 @@ impl Image {
         }
     }
 
-    /// What a page holds.
+    /// Returns the content of a page.
     pub fn page(&self, page: u32) -> &PageContent {
         self.pages.get(&page).map_or(&ZERO_PAGE, |content| content)
     }
 
-    /// The pages that are not all zeros, by number.
+    /// Returns the nonzero pages, by number.
     pub fn pages(&self) -> impl ExactSizeIterator<Item = (u32, &PageContent)> {
         self.pages.iter().map(|(page, content)| (*page, &**content))
     }

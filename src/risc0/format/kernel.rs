@@ -1,23 +1,25 @@
-//! RISC Zero's kernel, which a user program needs under it.
+//! RISC Zero's kernel, which every user program needs under it.
 //!
-//! It comes with a package that RISC Zero's own crates depend on as well, so a host may have resolved another version of
-//! it. Cargo allows only one for all of them: a requirement for exactly one version would keep such a host from
-//! building. So any 2.x builds, and whoever puts the kernel under a program asks here for the right one: an image id
-//! covers the kernel, and another kernel would change every id without a word.
+//! The kernel comes from a package that RISC Zero's own crates use too, so the host application may have resolved
+//! another version. Cargo allows only one version for all of them. A requirement for one exact version would keep such
+//! an application from building, so any 2.x builds.
+//!
+//! Code that puts the kernel under a program calls `kernel_elf`, which checks the version. An image id covers the
+//! kernel, so another kernel would silently change every id.
 //!
 //! This file must not know what a kernel does.
 
 use super::Digest;
 use crate::program::ProgramError;
 
-/// The kernel of RISC Zero, as its tools put it into program binaries: that of RISC Zero 3.0, unless the host that this
-/// library is built into has resolved `risc0-zkos-v1compat` below 2.2. [`crate::Program::from_risc0_elf`] tells.
+/// RISC Zero's kernel, as its tools put it into program binaries. It is that of RISC Zero 3.0, unless the host
+/// application has resolved `risc0-zkos-v1compat` below 2.2. [`crate::Program::from_risc0_elf`] checks this.
 pub const KERNEL_ELF: &[u8] = risc0_zkos_v1compat::V1COMPAT_ELF;
 
-/// SHA-256 of the kernel of RISC Zero 3.0: the same file in `risc0-zkos-v1compat` 2.2.0, 2.2.1, 2.2.2 and 2.2.3.
+/// SHA-256 of the kernel of RISC Zero 3.0. It is the same file in `risc0-zkos-v1compat` 2.2.0, 2.2.1, 2.2.2 and 2.2.3.
 const KERNEL_SHA256: &str = "7ffd942e4e8babd771094f549ad080cfea8ecb2c05c986e275c011f41979d921";
 
-/// The kernel of RISC Zero 3.0.
+/// Returns the kernel if it is that of RISC Zero 3.0.
 pub(super) fn kernel_elf() -> Result<&'static [u8], ProgramError> {
     check(KERNEL_ELF)
 }

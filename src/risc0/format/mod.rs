@@ -1,8 +1,8 @@
-//! RISC Zero's formats: program binaries, ELF files by its loader's rules, memory images and their Merkle tree, segments
-//! and claims, as RISC Zero 3.0 defines them. RISC Zero's own crates read the bytes that are made here.
+//! RISC Zero's formats, as RISC Zero 3.0 defines them: program binaries, ELF files by its loader's rules, memory images
+//! and their Merkle tree, segments and claims. RISC Zero's own crates read the bytes that this module writes.
 //!
-//! The authority is risc0-binfmt 3.0.5 and risc0-circuit-rv32im 4.0.5. A format must not know how instructions run, what
-//! they cost, or where a segment ends.
+//! The authority is risc0-binfmt 3.0.5 and risc0-circuit-rv32im 4.0.5. A format must not know how instructions run,
+//! what they cost, or where a segment ends.
 
 mod binary;
 mod claim;
@@ -27,14 +27,14 @@ pub(super) use receipt::output_digest;
 pub use segment::{PartialImage, PovwJob, PovwNonce, Segment, SegmentRecord, TouchedPage};
 pub use tree::Tree;
 
-/// The user program's entry is stored as a word here, where the kernel reads it.
+/// Address of the word from which the kernel reads the user program's entry.
 pub const USER_ENTRY_ADDRESS: u32 = 0x0001_0000;
 
-/// User programs lie below this address.
+/// First address above user programs.
 pub const USER_END: u32 = 0xc000_0000;
 
-/// Where a segment's last step leaves the pc for the next one to begin with.
+/// Where a segment's last step stores the pc for the next segment.
 pub const SUSPEND_PC_ADDRESS: u32 = 0xffff_0210;
 
-/// Where it leaves the mode: 0 for user mode, anything else for machine mode.
+/// Where it stores the mode: 0 for user mode, anything else for machine mode.
 pub const SUSPEND_MODE_ADDRESS: u32 = 0xffff_0214;

@@ -1,8 +1,8 @@
-//! Segments: what the prover is given of a stretch of execution, in the encoding that it reads, and the record from
-//! which a segment is made.
+//! Segments: the prover's input for a stretch of execution, in the encoding that it reads, and the record from which a
+//! segment is made.
 //!
-//! The encoding is postcard of the fields in their order, which is that of `execute::Segment` of risc0-circuit-rv32im
-//! 4.0.5. This file must not know how digests are computed.
+//! The encoding is postcard of the fields in the order of `execute::Segment` of risc0-circuit-rv32im 4.0.5. This file
+//! must not know how digests are computed.
 
 use std::fmt;
 
@@ -13,14 +13,14 @@ use tachy_runtime::PageContent;
 use super::claim::Claim;
 use super::digest::Digest;
 
-/// What a machine hands over at the end of a segment; [`Tree::seal`](super::Tree::seal) makes a [`Segment`] of it.
+/// The machine's record of a finished segment; [`Tree::seal`](super::Tree::seal) turns it into a [`Segment`].
 #[derive(Clone, Default)]
 pub struct SegmentRecord {
     /// The segment's number in its session, from 0.
     pub index: u64,
-    /// Base-2 logarithm of the cycles that its proof takes.
+    /// Base-2 logarithm of the cycles of its proof.
     pub po2: u32,
-    /// The cycles past which it was split; 0 in the last segment.
+    /// The cycle count at which it was split; 0 in the last segment.
     pub threshold: u32,
     /// Cycles of instructions.
     pub user_cycles: u32,
@@ -34,22 +34,22 @@ pub struct SegmentRecord {
     pub output: Option<Digest>,
     /// a0 and a1 of the call that ended the program, if it did.
     pub terminate: Option<(u32, u32)>,
-    /// The bytes that each read by a machine ecall got from the host, empty ones too.
+    /// The bytes that each read by a machine ecall got from the host, including empty ones.
     pub reads: Vec<Vec<u8>>,
     /// What the host returned for each write.
     pub writes: Vec<u32>,
-    /// Names the segment in a log of work, if there is one.
+    /// Identifies the segment in a work log, if there is one.
     pub povw_nonce: Option<PovwNonce>,
 }
 
 /// A page that a segment paged in.
 #[derive(Clone)]
 pub struct TouchedPage {
-    /// Its number: its address divided by 1024.
+    /// Its number: the address divided by 1024.
     pub page: u32,
-    /// What it held as the segment began.
+    /// Its content at the start of the segment.
     pub before: Box<PageContent>,
-    /// What it holds as the segment ends, if it was written; whatever was written, even the same.
+    /// Its content at the end of the segment, if it was written, even with unchanged values.
     pub after: Option<Box<PageContent>>,
 }
 
@@ -69,64 +69,64 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The memory that the segment touches, as it was before.
+    /// Returns the memory that the segment touches, with its contents before the segment.
     pub fn partial_image(&self) -> &PartialImage {
         &self.partial_image
     }
 
-    /// What its proof will state.
+    /// Returns the claim that its proof will state.
     pub fn claim(&self) -> &Claim {
         &self.claim
     }
 
-    /// The bytes that each read got from the host.
+    /// Returns the bytes that each read got from the host.
     pub fn reads(&self) -> &[Vec<u8>] {
         &self.read_record
     }
 
-    /// What the host returned for each write.
+    /// Returns the host's result of each write.
     pub fn writes(&self) -> &[u32] {
         &self.write_record
     }
 
-    /// Cycles of instructions.
+    /// Returns the cycles of instructions.
     pub fn user_cycles(&self) -> u32 {
         self.suspend_cycle
     }
 
-    /// Cycles of paging.
+    /// Returns the cycles of paging.
     pub fn paging_cycles(&self) -> u32 {
         self.paging_cycles
     }
 
-    /// The cycles past which it was split; 0 in the last segment.
+    /// Returns the cycle count at which it was split; 0 in the last segment.
     pub fn threshold(&self) -> u32 {
         self.segment_threshold
     }
 
-    /// Base-2 logarithm of the cycles that its proof takes.
+    /// Returns the base-2 logarithm of the cycles of its proof.
     pub fn po2(&self) -> u32 {
         self.po2
     }
 
-    /// Its number in its session, from 0.
+    /// Returns its number in its session, from 0.
     pub fn index(&self) -> u64 {
         self.index
     }
 
-    /// Its name in a log of work, if there is one.
+    /// Returns its identifier in a work log, if there is one.
     pub fn povw_nonce(&self) -> Option<&PovwNonce> {
         self.povw_nonce.as_ref()
     }
 
-    /// The bytes that `execute::Segment::decode` of risc0-circuit-rv32im 4.0.5 reads.
+    /// Encodes the segment for `execute::Segment::decode` of risc0-circuit-rv32im 4.0.5.
     #[expect(clippy::expect_used, reason = "postcard fails on sequences of unknown length, and a segment has none")]
     pub fn encode(&self) -> Vec<u8> {
         postcard::to_stdvec(self).expect("all lengths are known")
     }
 }
 
-/// As much of a memory as a segment touches, and what it takes to check that against the root.
+/// The part of memory that a segment touches, and the digests to check it against the root.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PartialImage {
     pub(super) pages: Vec<(u32, Box<PageContent>)>,
@@ -134,13 +134,13 @@ pub struct PartialImage {
 }
 
 impl PartialImage {
-    /// The pages touched, by number, as they were before the segment.
+    /// Returns the touched pages by number, with their contents before the segment.
     pub fn pages(&self) -> impl ExactSizeIterator<Item = (u32, &PageContent)> {
         self.pages.iter().map(|(page, content)| (*page, &**content))
     }
 
-    /// Digests by node of the Merkle tree (the root is 1, page p is 2^22 + p): of the pages, of every node above them,
-    /// and of the sibling of each.
+    /// Returns digests by node of the Merkle tree (the root is 1, page p is 2^22 + p): of the pages, of every node
+    /// above them, and of the sibling of each.
     pub fn digests(&self) -> &[(u32, Digest)] {
         &self.digests
     }
@@ -163,13 +163,13 @@ impl Serialize for PartialImage {
         let mut image = serializer.serialize_struct("PartialImage", 3)?;
         image.serialize_field("pages", &Pages(self))?;
         image.serialize_field("digests", &Digests(&self.digests))?;
-        // The nodes whose digests are out of date: none.
+        // No digest is out of date.
         image.serialize_field("dirty", &[0u32; 0][..])?;
         image.end()
     }
 }
 
-/// Bytes as one value; in postcard the same as a sequence of them, and quicker.
+/// Bytes as one value. Postcard encodes them like a sequence, but faster.
 struct Bytes<'a>(&'a [u8]);
 
 impl Serialize for Bytes<'_> {
@@ -178,26 +178,26 @@ impl Serialize for Bytes<'_> {
     }
 }
 
-/// A job that RISC Zero's proof of verifiable work counts the proofs of a session in.
+/// A job in which RISC Zero's proof of verifiable work counts a session's proofs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PovwJob {
-    /// The log of work, a 160-bit number, big-endian.
+    /// The work log: a 160-bit number, big-endian.
     pub log: [u8; 20],
     /// The job within the log.
     pub job: u64,
 }
 
 impl PovwJob {
-    /// The name of the segment with this index in the log.
+    /// Returns the identifier of the segment with this index in the log.
     pub fn nonce(self, segment: u32) -> PovwNonce {
         PovwNonce { log: self.log, job: self.job, segment }
     }
 }
 
-/// A number used once, by which RISC Zero's proof of verifiable work counts a segment's proof.
+/// A nonce by which RISC Zero's proof of verifiable work counts a segment's proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PovwNonce {
-    /// The log of work, a 160-bit number, big-endian.
+    /// The work log: a 160-bit number, big-endian.
     #[serde(serialize_with = "log_bytes")]
     pub log: [u8; 20],
     /// The job within the log.

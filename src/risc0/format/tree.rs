@@ -1,7 +1,8 @@
-//! The Merkle tree over memory: 2^22 pages, Poseidon2, the digests of zero subtrees constant and not kept.
+//! The Merkle tree over memory: 2^22 pages, hashed with Poseidon2. Zero subtrees have constant digests and are not
+//! stored.
 //!
-//! Nodes have the numbers of a heap: the root is 1, the children of n are 2n and 2n + 1, page p is 2^22 + p. An update
-//! goes level by level, so that inner nodes lie side by side in the lanes of the hash just as pages do.
+//! Nodes are numbered as in a heap: the root is 1, the children of n are 2n and 2n + 1, page p is 2^22 + p. An update
+//! proceeds level by level, so that the hash processes inner nodes in parallel lanes just as it does pages.
 //!
 //! This file must not know what a program or a session is.
 
@@ -22,9 +23,9 @@ const DEPTH: u32 = PAGES.ilog2();
 
 const ROOT: u32 = 1;
 
-/// The digest of a subtree of zero pages, by the depth of its root.
+/// Returns the digest of a subtree of zero pages, by the depth of its root.
 fn zero_digests() -> &'static [PoseidonDigest; DEPTH as usize + 1] {
-    // Never locked: a fork while another thread makes them would leave a lock locked in the child.
+    // Not a lock: if the process forked while another thread filled it, the lock would stay locked in the child.
     static DIGESTS: OnceBox<[PoseidonDigest; DEPTH as usize + 1]> = OnceBox::new();
     DIGESTS.get_or_init(|| {
         let mut digests = Box::new([[0; 8]; DEPTH as usize + 1]);
@@ -38,40 +39,40 @@ fn zero_digests() -> &'static [PoseidonDigest; DEPTH as usize + 1] {
     })
 }
 
-/// The digests of a memory and of all its parts.
+/// The digests of a memory and of all its subtrees.
 #[derive(Clone)]
 pub struct Tree {
     kernel: Kernel,
-    /// By node. A node that is not here is the root of a zero subtree.
+    /// By node. A node that is missing here is the root of a zero subtree.
     digests: HashMap<u32, PoseidonDigest>,
 }
 
 impl Tree {
-    /// The tree of a memory of zeros, computed by the kernel given.
+    /// Makes the tree of a zero memory. The given kernel computes its digests.
     pub fn new(kernel: Kernel) -> Tree {
         Tree { kernel, digests: HashMap::default() }
     }
 
-    /// The tree of an image.
+    /// Builds the tree of an image.
     pub fn of(image: &Image) -> Tree {
         let mut tree = Tree::new(Kernel::best());
         tree.update(image.pages());
         tree
     }
 
-    /// The digest of the whole memory.
+    /// Returns the digest of the whole memory.
     pub fn root(&self) -> Digest {
         Digest(self.digest(ROOT))
     }
 
-    /// The digest of a node; of one that does not exist, zeros.
+    /// Returns the digest of a node; zeros for a node that does not exist.
     fn digest(&self, node: u32) -> PoseidonDigest {
         let zero = || node.checked_ilog2().and_then(|depth| zero_digests().get(depth as usize)).copied();
         self.digests.get(&node).copied().or_else(zero).unwrap_or_default()
     }
 
-    /// Takes in what pages now hold, by page number; every node above them is hashed once, however many change below it.
-    /// Of pages that do not exist nothing is taken.
+    /// Updates the tree with the contents of pages, by page number. Each node above them is hashed once, however many
+    /// pages change below it. Pages that do not exist are ignored.
     pub fn update<'a>(&mut self, pages: impl IntoIterator<Item = (u32, &'a PageContent)>) {
         let (mut nodes, contents): (Vec<u32>, Vec<&PageContent>) =
             pages.into_iter().filter(|(page, _)| *page < PAGES).map(|(page, content)| (PAGES + page, content)).unzip();
@@ -88,10 +89,11 @@ impl Tree {
         }
     }
 
-    /// What must be known of the rest of memory to check the given pages against the root: the digests of the pages, of
-    /// all nodes above them, and of the sibling of each, by node. Pages must be sorted, distinct and exist.
+    /// Returns the digests needed to check the given pages against the root: of the pages, of all nodes above them, and
+    /// of the sibling of each, by node. The pages must exist, and be sorted and distinct.
     fn opening(&self, pages: impl Iterator<Item = u32>) -> Vec<(u32, Digest)> {
-        // From the pages up, each level sorted, then the levels from the root down: so all of it is sorted.
+        // Levels are collected from the pages up, each sorted, then reversed to start at the root. The result is
+        // therefore sorted.
         let mut level: Vec<u32> = pages.map(|page| PAGES + page).collect();
         let mut levels = Vec::new();
         while level.first().is_some_and(|node| *node > ROOT) {
@@ -104,9 +106,9 @@ impl Tree {
         levels.into_iter().rev().flatten().map(|node| (node, Digest(self.digest(node)))).collect()
     }
 
-    /// Makes a segment of what the machine recorded, and takes in what the segment wrote.
+    /// Makes a segment from the machine's record, and updates the tree with its writes.
     ///
-    /// The tree must be at the state that the segment began with: segments are sealed in their order.
+    /// The tree must be in the state at the start of the segment, so segments must be sealed in order.
     pub fn seal(&mut self, record: SegmentRecord) -> Segment {
         let SegmentRecord { mut pages, .. } = record;
         pages.retain(|touched| touched.page < PAGES);

@@ -1,4 +1,4 @@
-//! Claims that a guest takes for granted, and which of them it used. It must not know how claims are proven.
+//! Claims that a guest assumes, and the ones that it used. This file must not know how claims are proven.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,13 +7,13 @@ use super::{Digest, HostError};
 
 const ZERO: Digest = [0; 32];
 
-/// A claim that a guest may take for granted, because the caller has a receipt for it or will.
+/// A claim that a guest may assume, because the caller has a receipt for it or will get one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Assumption {
     /// Digest of the claim.
     pub claim: Digest,
-    /// Root of the control ids that its receipt is verified under; none if the receipt has no such root (it is neither
-    /// succinct nor an unresolved assumption). A guest that names a root is only content with that one.
+    /// Root of the control ids that its receipt is verified under. `None` if the receipt has no such root (it is
+    /// neither succinct nor an unresolved assumption). A guest that names a root accepts only that one.
     pub control_root: Option<Digest>,
 }
 
@@ -22,23 +22,23 @@ pub struct Assumption {
 pub struct AssumptionUse {
     /// Digest of the claim.
     pub claim: Digest,
-    /// The control root as the guest named it, zero for any.
+    /// The control root that the guest named; zero for any.
     pub control_root: Digest,
-    /// The assumption that answered it, counted from 0 in the order they were added, the guest's own behind the
-    /// caller's.
+    /// Index of the assumption that answered it, from 0 in order of addition. The caller's assumptions precede the
+    /// guest's own.
     pub assumption: usize,
 }
 
 /// All assumptions of a host.
 #[derive(Default)]
 pub(super) struct Assumptions {
-    /// How many are known.
+    /// Number of known assumptions.
     known: usize,
-    /// The first of each claim, under any root; and of each claim and root. A guest may make millions of its own, and ask
-    /// for one as often.
+    /// Index of the first assumption for each claim under any root, and for each claim and root. Maps, because a guest
+    /// may make millions of assumptions and request one as often.
     of_claim: HashMap<Digest, usize>,
     of_root: HashMap<(Digest, Digest), usize>,
-    /// The last one used first: the order in which they enter a claim's output.
+    /// Last used first: the order in which they enter a claim's output.
     used: VecDeque<AssumptionUse>,
 }
 
@@ -52,7 +52,7 @@ impl Assumptions {
         self.known += 1;
     }
 
-    /// The guest uses an assumption that must be known.
+    /// Records that the guest uses an assumption, which must be known.
     pub(super) fn resolve(&mut self, quota: &mut Quota, claim: Digest, control_root: Digest) -> Result<(), HostError> {
         let found = match control_root {
             ZERO => self.of_claim.get(&claim),
@@ -64,9 +64,9 @@ impl Assumptions {
         Ok(())
     }
 
-    /// The guest makes an assumption of its own, which is known from now on.
+    /// Adds an assumption of the guest's own.
     pub(super) fn assume(&mut self, quota: &mut Quota, claim: Digest, control_root: Digest) -> Result<(), HostError> {
-        // Both indices, at twice their size, since they grow by doubling.
+        // Both indices count at twice their size, because they grow by doubling.
         let kept_bytes = 2 * (size_of::<(Digest, usize)>() + size_of::<(Digest, Digest, usize)>());
         quota.take((size_of::<AssumptionUse>() + kept_bytes) as u64)?;
         let assumption = self.known;
@@ -75,7 +75,7 @@ impl Assumptions {
         Ok(())
     }
 
-    /// What was used since this was last asked, the last one first.
+    /// Returns and removes the assumptions used since the last call, last used first.
     pub(super) fn take_used(&mut self, quota: &mut Quota) -> Vec<AssumptionUse> {
         quota.give((self.used.len() * size_of::<AssumptionUse>()) as u64);
         std::mem::take(&mut self.used).into()

@@ -1,4 +1,4 @@
-//! Configures a host, in the reference's vocabulary. It must not know what guests do with it.
+//! Configures a host, in the reference's vocabulary. This file must not know how guests use it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read, Write};
@@ -17,24 +17,24 @@ use super::{Assumption, CallbackError, Digest, HostEnv, HostError, KeccakRequest
 use crate::callers::{Input, Output};
 use crate::risc0::serde;
 
-/// Segments that can be proven.
+/// Provable sizes of segments.
 const SEGMENT_PO2: RangeInclusive<u32> = 13..=24;
-/// The longest journal: the reference's 100 MB.
+/// Default limit of the journal: the reference's 100 MB.
 const DEFAULT_JOURNAL_BYTES: u64 = 100 << 20;
-/// What a guest may have the host keep, other than the journal.
+/// Default limit of the bytes that the host keeps for a guest, apart from the journal.
 const DEFAULT_KEPT_BYTES: u64 = 256 << 20;
 
 /// Configures a [`HostEnv`].
 pub struct HostEnvBuilder<'env> {
     env: HostEnv<'env>,
-    /// What the guest reads from stdin, if anything was written.
+    /// The guest's stdin, if anything was written to it.
     input: Vec<u8>,
-    /// Descriptors that the guest can read, and write, so far.
+    /// Readable and writable descriptors of the guest so far.
     sources: BTreeSet<u32>,
     targets: BTreeSet<u32>,
-    /// Whether the guest's random bytes are to follow from a seed of the system's.
+    /// Whether the guest's random bytes derive from a seed that the system draws.
     draws_seed: bool,
-    /// The first setting that makes no sense.
+    /// The first invalid setting.
     fault: Option<HostError>,
 }
 
@@ -68,11 +68,11 @@ impl<'env> HostEnvBuilder<'env> {
         }
     }
 
-    /// The host; the builder is as new afterwards.
+    /// Builds the host, and resets the builder.
     ///
     /// # Errors
-    /// [`HostError::Configuration`]: the first setting that makes no sense. [`HostError::Seed`]: the system gives no random
-    /// bytes, and neither [`Self::random_seed`] nor [`Self::random`] was called.
+    /// Returns [`HostError::Configuration`] for the first invalid setting. Returns [`HostError::Seed`] if the system
+    /// gives no random bytes and neither [`Self::random_seed`] nor [`Self::random`] was called.
     pub fn build(&mut self) -> Result<HostEnv<'env>, HostError> {
         if !self.input.is_empty() {
             let input = std::mem::take(&mut self.input);
@@ -87,10 +87,11 @@ impl<'env> HostEnvBuilder<'env> {
         fault.map_or(Ok(env), Err)
     }
 
-    /// Adds a value to the guest's input, in the format of [`words`]; the guest takes it with `env::read`.
+    /// Adds a value to the guest's input, in the format of [`risc0::serde`](crate::risc0::serde). The guest reads it
+    /// with `env::read`.
     ///
     /// # Errors
-    /// As [`serde::to_words`].
+    /// Fails as [`serde::to_words`] does.
     pub fn write<T: Serialize + ?Sized>(&mut self, data: &T) -> Result<&mut Self, HostError> {
         for word in serde::to_words(data)? {
             self.input.extend(word.to_le_bytes());
@@ -98,14 +99,14 @@ impl<'env> HostEnvBuilder<'env> {
         Ok(self)
     }
 
-    /// Adds numbers to the guest's input, as they lie in memory; the guest takes them with `env::read_slice`.
+    /// Adds numbers to the guest's input, as they lie in memory. The guest reads them with `env::read_slice`.
     pub fn write_slice<T: NoUninit>(&mut self, slice: &[T]) -> &mut Self {
         self.input.extend_from_slice(bytemuck::cast_slice(slice));
         self
     }
 
-    /// Adds bytes to the guest's input, their number before them; the guest takes them with `env::read_frame`. There may
-    /// be up to 2^32 - 1.
+    /// Adds bytes to the guest's input, preceded by their length. The guest reads them with `env::read_frame`. The
+    /// maximum length is 2^32 - 1.
     pub fn write_frame(&mut self, payload: &[u8]) -> &mut Self {
         match u32::try_from(payload.len()) {
             Ok(bytes) => self.input.extend(bytes.to_le_bytes()),
@@ -115,23 +116,24 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// What the guest reads from descriptor 0; not together with what is written here.
+    /// Sets the stream that the guest reads from descriptor 0. Excludes input that is written to this builder.
     pub fn stdin(&mut self, reader: impl Read + Send + 'env) -> &mut Self {
         self.read_fd(STDIN, reader)
     }
 
-    /// Takes what the guest writes to descriptor 1, and logs. It is dropped by default.
+    /// Sets the stream for the guest's descriptor 1 and its logs. By default, they are dropped.
     pub fn stdout(&mut self, writer: impl Write + Send + 'env) -> &mut Self {
         self.write_fd(STDOUT, writer)
     }
 
-    /// Takes what the guest writes to descriptor 2. It is dropped by default.
+    /// Sets the stream for the guest's descriptor 2. By default, its output is dropped.
     pub fn stderr(&mut self, writer: impl Write + Send + 'env) -> &mut Self {
         self.write_fd(STDERR, writer)
     }
 
-    /// What the guest reads from a descriptor, which can be given once. A read goes on until it has what was asked for or
-    /// the stream ends, as RISC Zero's does, so that a run does not depend on the pieces in which input arrives.
+    /// Sets the stream that the guest reads from a descriptor, once per descriptor. A read continues until it has the
+    /// requested bytes or the stream ends, as in RISC Zero. A run therefore does not depend on the pieces in which
+    /// input arrives.
     pub fn read_fd(&mut self, descriptor: u32, reader: impl Read + Send + 'env) -> &mut Self {
         if !self.sources.insert(descriptor) {
             self.refuse("a descriptor to read", descriptor, "one input for each descriptor".to_owned());
@@ -140,8 +142,8 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Takes what the guest writes to a descriptor, which can be given once. Descriptor 3 is the journal and cannot be
-    /// given.
+    /// Sets the stream that the guest writes to through a descriptor, once per descriptor. Descriptor 3 is the journal
+    /// and cannot be set.
     pub fn write_fd(&mut self, descriptor: u32, writer: impl Write + Send + 'env) -> &mut Self {
         if descriptor == JOURNAL {
             self.refuse("a descriptor to write", descriptor, "another one: 3 is the journal".to_owned());
@@ -153,19 +155,20 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Takes what the kernel itself says (machine ecall 2), such as why it panicked. It is dropped by default.
+    /// Sets the stream for the kernel's own messages (machine ecall 2), such as the reason of a panic. By default, they
+    /// are dropped.
     pub fn kernel_output(&mut self, writer: impl Write + Send + 'env) -> &mut Self {
         self.env.kernel_output = Output::new(writer);
         self
     }
 
-    /// Adds arguments. The guest sees exactly these, no program name before them.
+    /// Adds arguments. The guest sees exactly these, without a program name.
     pub fn args<A: Into<String>>(&mut self, args: impl IntoIterator<Item = A>) -> &mut Self {
         self.env.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    /// Adds a variable to the guest's environment, which can be given once.
+    /// Adds a variable to the guest's environment, once per name.
     pub fn env_var(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
         let name = name.into();
         if self.env.env_vars.contains_key(&name) {
@@ -175,13 +178,13 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Sets all variables of the guest's environment: there are no others, and those that were given before are gone.
+    /// Sets the guest's environment to exactly these variables, and removes all earlier ones.
     pub fn env_vars<K: Into<String>, V: Into<String>>(&mut self, vars: impl IntoIterator<Item = (K, V)>) -> &mut Self {
         self.env.env_vars = vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         self
     }
 
-    /// Limits the session's user cycles; none by default.
+    /// Limits the session's user cycles; unlimited by default.
     pub fn session_limit(&mut self, cycles: Option<u64>) -> &mut Self {
         self.env.session_limit = cycles;
         self
@@ -196,26 +199,26 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Sets the digest that the guest finds as its input.
+    /// Sets the digest that the guest gets as its input.
     pub fn input_digest(&mut self, digest: Digest) -> &mut Self {
         self.env.input_digest = Some(digest);
         self
     }
 
-    /// Has the proofs of the session's segments counted as verifiable work, in a job of a log: each segment is given its
-    /// name there. The log is a 160-bit number, big-endian.
+    /// Counts the proofs of the session's segments as verifiable work, in a job of a work log. Each segment gets its
+    /// identifier there. The log is a 160-bit number, big-endian.
     pub fn povw(&mut self, log: [u8; 20], job: u64) -> &mut Self {
         self.env.povw = Some((log, job));
         self
     }
 
-    /// Adds an assumption that the guest may have verified.
+    /// Adds an assumption that the guest may verify.
     pub fn add_assumption(&mut self, assumption: Assumption) -> &mut Self {
         self.env.assumptions.add(assumption);
         self
     }
 
-    /// Answers the system call `name` of the caller's own. One of a standard call's full name takes its place.
+    /// Adds a handler for the caller's own system call `name`. The full name of a standard call replaces that call.
     pub fn slice_io(&mut self, name: impl Into<String>, handler: impl SliceIo + 'env) -> &mut Self {
         let name = name.into();
         if name.len() > MAX_NAME_BYTES || name.contains('\0') {
@@ -225,7 +228,8 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Answers the system call `name` of the caller's own by a closure: what the guest sent to what it gets.
+    /// Adds a closure for the caller's own system call `name`. It maps the bytes from the guest to the bytes for the
+    /// guest.
     pub fn io_callback(
         &mut self,
         name: impl Into<String>,
@@ -234,7 +238,7 @@ impl<'env> HostEnvBuilder<'env> {
         self.slice_io(name, Callback(callback))
     }
 
-    /// Limits Keccak proofs to 2^`po2` cycles, 14 to 18; 17 by default. A batch has 2^`po2` / 200 permutations at most.
+    /// Limits Keccak proofs to 2^`po2` cycles, 14 to 18; 17 by default. A batch has at most 2^`po2` / 200 permutations.
     pub fn keccak_max_po2(&mut self, po2: u32) -> &mut Self {
         match keccak::PO2.contains(&po2) {
             true => self.env.keccak.po2 = po2,
@@ -243,7 +247,8 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Takes batches of Keccak permutations as the guest closes them, instead of keeping them for the end.
+    /// Passes each batch of Keccak permutations to `callback` when the guest closes it, instead of keeping it until the
+    /// end.
     pub fn coprocessor_callback(
         &mut self,
         callback: impl FnMut(KeccakRequest) -> Result<(), CallbackError> + Send + 'env,
@@ -252,37 +257,37 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Where the guest's random bytes come from. By default they are those of [`Self::random_seed`] with a seed that the
+    /// Sets the source of the guest's random bytes. The default is that of [`Self::random_seed`], with a seed that the
     /// system draws when the host is built.
     pub fn random(&mut self, source: impl Read + Send + 'env) -> &mut Self {
         (self.env.random, self.env.random_seed, self.draws_seed) = (Input::new(source), None, false);
         self
     }
 
-    /// Has the guest's random bytes follow from a seed: they are the output of BLAKE3 without input, keyed with it. With
-    /// the same seed a run repeats exactly; [`HostEnv::random_seed`] gives the one that was drawn. Whoever knows the seed
-    /// knows the bytes.
+    /// Derives the guest's random bytes from a seed: they are the output of BLAKE3 for empty input, keyed with the
+    /// seed. With the same seed, a run repeats exactly. [`HostEnv::random_seed`] returns a drawn seed. Anyone who knows
+    /// the seed knows the bytes.
     pub fn random_seed(&mut self, seed: [u8; 32]) -> &mut Self {
         self.random(seeded(seed));
         self.env.random_seed = Some(seed);
         self
     }
 
-    /// Limits the journal, those of a session's parts together; 100 MiB by default.
+    /// Limits the journals of all parts of a session together; 100 MiB by default.
     pub fn limit_journal_bytes(&mut self, bytes: u64) -> &mut Self {
         self.env.streams.limit_journal_bytes = bytes;
         self
     }
 
-    /// Limits what the guest and its kernel write to the caller's streams, all of them together, beside
-    /// [`Limits::output_bytes`](crate::Limits::output_bytes); not limited by default.
+    /// Limits what the guest and its kernel write to all of the caller's streams together, in addition to
+    /// [`Limits::output_bytes`](crate::Limits::output_bytes). Unlimited by default.
     pub fn limit_output_bytes(&mut self, bytes: Option<u64>) -> &mut Self {
         self.env.streams.limit_output_bytes = bytes;
         self
     }
 
-    /// Limits what the host keeps for the guest at any time: in pipes (which may take up to four times as much), between
-    /// it and callbacks, of Keccak and of assumptions; 256 MiB by default.
+    /// Limits the bytes that the host keeps for the guest at any time; 256 MiB by default. It counts data in pipes
+    /// (which may take up to four times as much memory), data to and from callbacks, Keccak batches and assumptions.
     pub fn limit_kept_bytes(&mut self, bytes: u64) -> &mut Self {
         self.env.quota.limit_bytes = bytes;
         self

@@ -1,5 +1,5 @@
-//! The host that comes with the library: what it was configured with, and what a guest has made of it. It must not know
-//! how system calls are carried out.
+//! The library's own host: its configuration, and what a guest has made of it. This file must not know how system calls
+//! are carried out.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use super::{AssumptionUse, Digest, HostEnvBuilder, HostError, KeccakRequest};
 use crate::callers::{self, Input, Output};
 use crate::risc0::serde;
 
-/// Segments are of this size if nobody says otherwise.
+/// Default size of segments.
 const DEFAULT_SEGMENT_PO2: u32 = 20;
 
-/// What a guest finds around it, and what it leaves there. Made by [`HostEnv::builder`]; it serves one session, pauses
-/// included.
+/// The environment of a guest, and the results that the guest leaves there. Made by [`HostEnv::builder`]. It serves one
+/// session, including pauses.
 ///
 /// ```
 /// use tachy::risc0::host::HostEnv;
@@ -47,63 +47,64 @@ pub struct HostEnv<'env> {
 }
 
 impl<'env> HostEnv<'env> {
-    /// A builder that has everything by default: no input, output that is dropped.
+    /// Returns a builder with the defaults: no input, and output that is dropped.
     pub fn builder() -> HostEnvBuilder<'env> {
         HostEnvBuilder::new()
     }
 
-    /// User cycles that the session may take; reaching them is an error.
+    /// Returns the limit of the session's user cycles; reaching it is an error.
     pub fn session_limit(&self) -> Option<u64> {
         self.session_limit
     }
 
-    /// The largest segment, as a power of 2 of cycles; 20 by default.
+    /// Returns the base-2 logarithm of the largest segment's cycles; 20 by default.
     pub fn segment_limit_po2(&self) -> u32 {
         self.segment_limit_po2.unwrap_or(DEFAULT_SEGMENT_PO2)
     }
 
-    /// As [`HostEnv::segment_limit_po2`]; none if it was not given.
+    /// Returns [`HostEnv::segment_limit_po2`], or `None` if it was not set.
     pub(crate) fn given_segment_limit_po2(&self) -> Option<u32> {
         self.segment_limit_po2
     }
 
-    /// As [`HostEnv::input_digest`]; none if it was not given.
+    /// Returns [`HostEnv::input_digest`], or `None` if it was not set.
     pub(crate) fn given_input_digest(&self) -> Option<Digest> {
         self.input_digest
     }
 
-    /// The log and the job in it that the proofs of the session's segments are counted in, if there is one.
+    /// Returns the work log and job that count the proofs of the session's segments, if any.
     pub fn povw(&self) -> Option<([u8; 20], u64)> {
         self.povw
     }
 
-    /// Digest that the guest finds as its input; zero by default.
+    /// Returns the digest that the guest gets as its input; zero by default.
     pub fn input_digest(&self) -> Digest {
         self.input_digest.unwrap_or_default()
     }
 
-    /// The seed from which the guest's random bytes follow: the one that was set, or else the one that the system drew.
-    /// None where they come from a source of the caller's.
+    /// Returns the seed of the guest's random bytes, either set or drawn by the system. Returns `None` if the caller
+    /// supplies the bytes.
     pub fn random_seed(&self) -> Option<[u8; 32]> {
         self.random_seed
     }
 
-    /// The journal so far, whether it will be kept or not.
+    /// Returns the journal so far, whether or not the guest will commit to it.
     pub fn journal(&self) -> &[u8] {
         self.streams.journal()
     }
 
-    /// Bytes written so far to the caller's streams.
+    /// Returns the number of bytes written so far to the caller's streams.
     pub fn output_bytes(&self) -> u64 {
         self.streams.output_bytes()
     }
 
-    /// Limits output for the run to come, beside what the host was built with.
+    /// Limits the output of the next run, in addition to the host's own limit.
     pub(crate) fn set_run_limit_output(&mut self, bytes: Option<u64>) {
         self.streams.limit_run_output_bytes = bytes;
     }
 
-    /// System calls carried out so far, by name: without the path for the ones everyone has (`SYS_READ`).
+    /// Returns the counts of system calls carried out so far, by name. Standard calls appear without their path
+    /// (`SYS_READ`).
     pub fn counts(&self) -> impl Iterator<Item = (&str, SyscallCount)> {
         self.counts.iter().map(|(name, count)| (name.as_str(), *count))
     }
@@ -111,13 +112,13 @@ impl<'env> HostEnv<'env> {
     /// Flushes the caller's streams.
     ///
     /// # Errors
-    /// [`HostError::Stream`].
+    /// Returns [`HostError::Stream`] if a stream fails.
     pub fn flush(&mut self) -> Result<(), HostError> {
         self.streams.flush()
     }
 
-    /// Ends a run, paused or halted, and gives what it left. `committed` says whether its output digest is not zero:
-    /// only then the journal counts. The next run begins with an empty one.
+    /// Ends a run, either paused or halted, and returns its results. `committed` states whether its output digest is
+    /// nonzero: the journal counts only then. The next run begins with an empty journal.
     pub fn finish(&mut self, committed: bool) -> HostOutput {
         let bytes = self.streams.take_journal();
         HostOutput {
@@ -127,8 +128,8 @@ impl<'env> HostEnv<'env> {
         }
     }
 
-    /// Carries a call out. Where the caller's code panics in it, the host is as it was before, and streams move no byte
-    /// twice when the guest makes the same call again.
+    /// Carries out a call as a unit. If the caller's code panics, the host returns to its earlier state. Streams move
+    /// no byte twice when the guest repeats the call.
     pub(super) fn whole<R>(&mut self, call: impl FnOnce(&mut Self) -> Result<R, HostError>) -> Result<R, HostError> {
         let (output_bytes, kept_bytes) = (self.streams.output_bytes(), self.quota.bytes());
         let answered = callers::call(|| call(self));
@@ -154,45 +155,46 @@ impl<'env> HostEnv<'env> {
     }
 }
 
-/// How often a system call was carried out.
+/// Counts of one system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SyscallCount {
-    /// Calls that were not refused; a read or write is one call for each time that the kernel asks.
+    /// Calls that were not refused. Each request of the kernel counts as one read or write.
     pub calls: u64,
-    /// Bytes of data that went from host to guest or back, names and results apart.
+    /// Bytes of data moved between host and guest, without names and results.
     pub bytes: u64,
 }
 
-/// What a run leaves with its host.
+/// The results of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostOutput {
     /// The journal, if the run committed to one.
     pub journal: Option<Journal>,
-    /// Assumptions that were used, the last one first.
+    /// The assumptions that were used, last used first.
     pub assumptions: Vec<AssumptionUse>,
-    /// Batches of Keccak permutations to be proven, in order.
+    /// Batches of Keccak permutations to prove, in order.
     pub keccaks: Vec<KeccakRequest>,
 }
 
-/// What a guest made public.
+/// The public output of a guest.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Journal {
-    /// As they were written.
+    /// The bytes as the guest wrote them.
     pub bytes: Vec<u8>,
 }
 
 impl Journal {
-    /// The value that the journal begins with, as a guest commits it: in the format of [`words`].
+    /// Decodes the value at the start of the journal, in the format of [`risc0::serde`](crate::risc0::serde) that
+    /// guests commit.
     ///
     /// # Errors
-    /// As [`serde::from_bytes`].
+    /// Fails as [`serde::from_bytes`] does.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde::Error> {
         serde::from_bytes(&self.bytes)
     }
 }
 
 impl std::fmt::Debug for HostEnv<'_> {
-    /// Settings and counts; what the guest is given and what it wrote are left out.
+    /// Prints settings and counts, without the guest's input and output.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("HostEnv");
         shown.field("args", &self.args).field("env_vars", &self.env_vars.keys());

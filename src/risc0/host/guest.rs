@@ -1,38 +1,39 @@
-//! The guest as the host sees it. It must not know how a guest runs.
+//! The host's view of a guest. This file must not know how a guest runs.
 
 use super::HostError;
 
-/// Registers a0 to a5, in which system calls take their arguments.
+/// Registers a3 to a5, the arguments of system calls that the host reads.
 pub(super) const A3: u8 = 13;
 pub(super) const A4: u8 = 14;
 pub(super) const A5: u8 = 15;
 
-/// The guest as the host may look at it: by peeking, which costs nothing and pages nothing in.
+/// The guest as the host sees it. Peeking costs nothing and pages nothing in.
 ///
-/// Words of a register bank are the registers themselves. Memory that was never touched is what the image has, or zero.
+/// Words of a register bank are the registers themselves. Memory that was never touched has the image's contents, or
+/// zero.
 pub trait Guest {
-    /// Register `number`, 0 to 31, of the *user's* bank: the kernel asks on the user's behalf.
+    /// Returns register `number`, 0 to 31, of the *user's* bank, because the kernel asks on behalf of the user.
     fn register(&self, number: u8) -> u32;
 
-    /// The word at `address`, whose low two bits are ignored.
+    /// Returns the word at `address`, whose low two bits are ignored.
     fn word(&self, address: u32) -> u32;
 
-    /// Fills `buffer` with the bytes from `address`, which end below 2^32.
+    /// Fills `buffer` with the bytes from `address`. They end below 2^32.
     fn bytes(&self, address: u32, buffer: &mut [u8]) {
         for (address, byte) in (address..=u32::MAX).zip(buffer) {
             *byte = (self.word(address & !3) >> (address % 4 * 8)) as u8;
         }
     }
 
-    /// Cycles of the session so far that are the guest's own (the reference's user cycles), the first one of the ecall
-    /// at hand included.
+    /// Returns the session's cycles of the guest itself (the reference's user cycles), including the first one of the
+    /// current ecall.
     fn user_cycles(&self) -> u64;
 
-    /// Address of the user's ecall instruction.
+    /// Returns the address of the user's ecall instruction.
     fn pc(&self) -> u32;
 }
 
-/// A range of the guest's memory that was found to lie inside the address space.
+/// A range of guest memory, checked to lie inside the address space.
 #[derive(Clone, Copy)]
 pub(super) struct Region {
     address: u32,
@@ -40,7 +41,7 @@ pub(super) struct Region {
 }
 
 impl Region {
-    /// A region ends below 2^32; the reference refuses the one that ends there, too.
+    /// Checks a range. It must end below 2^32; the reference also refuses one that ends there.
     pub(super) fn new(address: u32, bytes: u32) -> Result<Region, HostError> {
         match address.checked_add(bytes) {
             Some(_) => Ok(Region { address, bytes }),
@@ -52,14 +53,14 @@ impl Region {
         self.bytes
     }
 
-    /// All of it. Who calls has found the size bearable.
+    /// Loads all of it. The caller has checked that the size is acceptable.
     pub(super) fn load(self, guest: &dyn Guest) -> Vec<u8> {
         let mut data = vec![0; self.bytes as usize];
         guest.bytes(self.address, &mut data);
         data
     }
 
-    /// An array from its beginning, as far as it reaches.
+    /// Loads an array from its start. A shorter region fills only part of it.
     pub(super) fn load_array<const N: usize>(self, guest: &dyn Guest) -> [u8; N] {
         let mut data = [0; N];
         let bytes = N.min(self.bytes as usize);
@@ -67,7 +68,7 @@ impl Region {
         data
     }
 
-    /// Piece by piece, so that a length that a guest makes up takes no memory.
+    /// Passes the region on piece by piece, so that a length made up by the guest allocates no memory.
     pub(super) fn for_each_piece(
         self,
         guest: &dyn Guest,

@@ -1,4 +1,4 @@
-//! Keccak permutations, which the host calculates and keeps for a proof of their own. It must not know that proof.
+//! Keccak permutations, which the host computes and keeps for a separate proof. This file must not know that proof.
 
 use std::ops::RangeInclusive;
 
@@ -6,24 +6,24 @@ use super::quota::Quota;
 use super::{CallbackError, Digest, HostError};
 use crate::callers;
 
-/// Sizes of Keccak proofs, as powers of 2 of cycles: those that risc0-circuit-keccak 4.0.6 has.
+/// Sizes of Keccak proofs in risc0-circuit-keccak 4.0.6, as powers of 2 of cycles.
 pub(super) const PO2: RangeInclusive<u32> = 14..=18;
 pub(super) const DEFAULT_PO2: u32 = 17;
-/// Cycles that a permutation takes in such a proof.
+/// Cycles of one permutation in such a proof.
 const PERMUTATION_CYCLES: usize = 200;
-/// Bytes of a state.
+/// Size of a state.
 pub(super) const STATE_BYTES: usize = 200;
 
-/// A batch of permutations whose proof a guest relies on.
+/// A batch of permutations that a guest expects to be proven.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeccakRequest {
-    /// Digest of the claim that the batch comes to, as the guest has calculated it.
+    /// Digest of the batch's claim, as the guest computed it.
     pub claim: Digest,
-    /// The control root that the guest wants the proof resolved under.
+    /// The control root under which the guest wants the proof resolved.
     pub control_root: Digest,
-    /// The proof's size as a power of 2.
+    /// Base-2 logarithm of the proof's cycles.
     pub po2: u32,
-    /// States before each permutation.
+    /// The states before each permutation.
     pub inputs: Vec<[u64; 25]>,
 }
 
@@ -33,10 +33,10 @@ impl KeccakRequest {
     }
 }
 
-/// Takes a request as it is made, to prove it meanwhile.
+/// Takes each request as it is made, to prove it during the run.
 pub(super) type Coprocessor<'env> = Box<dyn FnMut(KeccakRequest) -> Result<(), CallbackError> + Send + 'env>;
 
-/// The batch that a guest is filling, and those it has closed.
+/// The open batch of a guest, and its closed ones.
 pub(super) struct Keccak<'env> {
     pub(super) po2: u32,
     pub(super) coprocessor: Option<Coprocessor<'env>>,
@@ -49,12 +49,12 @@ impl Keccak<'_> {
         Keccak { po2, coprocessor: None, inputs: Vec::new(), requests: Vec::new() }
     }
 
-    /// Whether the batch has as many permutations as its proof has room for.
+    /// Returns whether the batch is as large as its proof permits.
     pub(super) fn is_full(&self) -> bool {
         self.inputs.len() >= (1 << self.po2) / PERMUTATION_CYCLES
     }
 
-    /// Permutes a state, and keeps it in the batch.
+    /// Permutes a state, and adds it to the batch.
     pub(super) fn permute(&mut self, quota: &mut Quota, state: &mut [u8; STATE_BYTES]) -> Result<(), HostError> {
         quota.take(STATE_BYTES as u64)?;
         let (lanes, _) = state.as_chunks_mut();
@@ -80,7 +80,7 @@ impl Keccak<'_> {
             return match callers::call(|| coprocessor(request)) {
                 Ok(taken) => taken.map_err(|source| HostError::Callback { name: "SYS_KECCAK".to_owned(), source }),
                 Err(panic) => {
-                    // The guest closes the same batch again.
+                    // The guest closes the same batch again later.
                     self.inputs = inputs;
                     panic.resume()
                 }
@@ -91,7 +91,7 @@ impl Keccak<'_> {
         Ok(())
     }
 
-    /// The batches closed since this was last asked, in order; none of those that the coprocessor took.
+    /// Returns the batches closed since the last call, in order, without those that the coprocessor took.
     pub(super) fn take_requests(&mut self, quota: &mut Quota) -> Vec<KeccakRequest> {
         quota.give(self.requests.iter().map(KeccakRequest::bytes).sum());
         std::mem::take(&mut self.requests)

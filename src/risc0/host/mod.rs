@@ -1,18 +1,18 @@
-//! The host of R0VM's guests: what answers when a guest asks the world for something.
+//! The host of R0VM's guests: it answers their requests to the outside.
 //!
-//! A guest's system call reaches its kernel, and the kernel asks the host with two machine ecalls: `read`, which names
-//! the call and has a buffer filled, and `write`, which only carries the kernel's own messages. What the call is about,
-//! the host finds by peeking at the guest's registers and memory, which costs the guest nothing. Everything here follows
-//! risc0-zkvm 3.0.6: names, lengths, results, refusals. Where that panics or keeps what it is given without end, there
-//! is an error; so there is where one call writes more than 256 MiB.
+//! A guest's system call reaches its kernel. The kernel forwards it to the host with two machine ecalls. `read` names
+//! the call and has a buffer filled; `write` only carries the kernel's own messages. The host finds the arguments by
+//! peeking at the guest's registers and memory, which costs the guest nothing.
 //!
-//! [`Host`] is all that a machine needs to know. [`HostEnv`] is the host that comes with the library, made by a builder
-//! with the reference's vocabulary. [`serde`](crate::risc0::serde) is the format in which values go to
-//! the guest and come back.
+//! Everything here follows risc0-zkvm 3.0.6: names, lengths, results, refusals. Tachy returns an error if the reference
+//! panics or stores data without bound, and if one call writes more than 256 MiB.
 //!
-//! The host must not know machines or engines; it sees a guest as a [`Guest`] and nothing more. It prints nothing, and
-//! what it answers is a function of what the caller configured, of the seed for random bytes, and of what the guest did:
-//! no clock, no variables of the process. The seed is drawn from the system when the host is built, unless it is given.
+//! A machine needs to know only [`Host`]. [`HostEnv`] is the library's own host, configured with the reference's
+//! vocabulary. [`serde`](crate::risc0::serde) is the format of values that pass between host and guest.
+//!
+//! The host must not know machines or engines; it sees a guest only as a [`Guest`]. It prints nothing. Its answers are
+//! a function of the caller's configuration, the seed for random bytes, and the guest's actions: they use no clock and
+//! no variables of the process. The system draws the seed when the host is built, unless the caller sets one.
 
 mod assumptions;
 mod builder;
@@ -36,19 +36,19 @@ pub use slice_io::SliceIo;
 /// A digest as it lies in the guest's memory: eight little-endian words.
 pub type Digest = [u8; 32];
 
-/// What machine ecalls 1 (read) and 2 (write) ask of the world.
+/// Answers machine ecalls 1 (read) and 2 (write).
 pub trait Host: Send {
-    /// Machine ecall 1. `descriptor` is the address of a system call's name, which is carried out and fills `buffer`;
-    /// or 0, which asks for the results (a0, a1) of the system call before it, 8 bytes. Says how much of the buffer was
-    /// filled: all of it after a system call, 8 bytes for results, even in a longer buffer.
+    /// Answers machine ecall 1. `descriptor` is the address of a system call's name; the host carries out that call and
+    /// fills `buffer`. A `descriptor` of 0 requests the results (a0, a1) of the previous system call, 8 bytes. Returns
+    /// the number of bytes filled: the whole buffer for a system call, and 8 for results, even in a longer buffer.
     ///
     /// # Errors
-    /// Whatever the host refuses; the run ends with it, and the session with the run. What streams and callbacks did by
-    /// then is done. After [`HostError::OutputLimit`] alone the run can go on, with the same call, of which nothing may have
-    /// been done. After a panic it can go on as well: the same call is made again.
+    /// Any error ends the run, and with it the session. Earlier effects of streams and callbacks persist. Of all
+    /// errors, only [`HostError::OutputLimit`] lets the run continue. It repeats the same call, which must have had no
+    /// effect. After a panic, the run can continue too, and also repeats the call.
     fn read(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError>;
 
-    /// Machine ecall 2: the kernel says something. Gives what the guest gets for it.
+    /// Answers machine ecall 2: the kernel writes a message. Returns the guest's result.
     ///
     /// # Errors
     /// As for [`Host::read`].

@@ -1,8 +1,9 @@
-//! Counts the bytes that a guest has the host keep, so that it cannot fill the host's memory. It must not know what for.
+//! Counts the bytes that the host keeps for a guest, so that the guest cannot exhaust the host's memory. It must not
+//! know their purpose.
 
 use super::HostError;
 
-/// What is kept and what may be.
+/// Bytes kept, and their limit.
 pub(super) struct Quota {
     bytes: u64,
     pub(super) limit_bytes: u64,
@@ -13,7 +14,7 @@ impl Quota {
         Quota { bytes: 0, limit_bytes }
     }
 
-    /// Counts `bytes` more, before they are kept.
+    /// Counts `bytes` more before they are stored.
     pub(super) fn take(&mut self, bytes: u64) -> Result<(), HostError> {
         let total = self.bytes.saturating_add(bytes);
         if total > self.limit_bytes {
@@ -23,17 +24,17 @@ impl Quota {
         Ok(())
     }
 
-    /// What is kept now.
+    /// Returns the number of bytes kept now.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// As much is kept as before, after a call that was not done.
+    /// Restores an earlier count, after a call that was not carried out.
     pub(super) fn set_bytes(&mut self, bytes: u64) {
         self.bytes = bytes;
     }
 
-    /// These are kept no longer.
+    /// Releases `bytes`.
     pub(super) fn give(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_sub(bytes);
     }

@@ -1,19 +1,20 @@
-//! System calls that the caller defines: the guest sends bytes, and gets bytes back. It must not know what they mean.
+//! System calls that the caller defines: the guest sends bytes and gets bytes back. This file must not know their
+//! meaning.
 //!
-//! A guest makes such a call twice and more: the first time without a buffer, to learn how long the answer is, then to
-//! have it copied, piece by piece.
+//! A guest makes such a call at least twice. The first call has no buffer and returns the length of the answer; the
+//! others copy the answer, piece by piece.
 
 use super::guest::{A3, A4, Guest, Region};
 use super::quota::Quota;
 use super::streams::copy;
 use super::{CallbackError, HostError};
 
-/// Answers a system call of the caller's.
+/// Answers a caller's own system call.
 pub trait SliceIo: Send {
-    /// What the guest gets for what it sent to the system call `name`.
+    /// Returns the bytes for the guest, given the bytes that it sent to the system call `name`.
     ///
     /// # Errors
-    /// The implementer's own; the run ends with [`HostError::Callback`].
+    /// The implementer's own errors; they end the run with [`HostError::Callback`].
     fn handle_io(&mut self, name: &str, from_guest: &[u8]) -> Result<Vec<u8>, CallbackError>;
 }
 
@@ -26,7 +27,7 @@ impl<F: FnMut(&[u8]) -> Result<Vec<u8>, CallbackError> + Send> SliceIo for Callb
     }
 }
 
-/// One such system call, and what the guest has yet to fetch.
+/// One such system call, and the part of its answer that the guest has not fetched yet.
 pub(super) struct Channel<'env> {
     handler: Box<dyn SliceIo + 'env>,
     answer: Option<(Vec<u8>, usize)>,
@@ -37,7 +38,7 @@ impl<'env> Channel<'env> {
         Channel { handler: Box::new(handler), answer: None }
     }
 
-    /// Carries the call out; gives a0 and how many bytes went either way.
+    /// Carries out the call. Returns a0 and the number of bytes moved in either direction.
     pub(super) fn call(
         &mut self,
         name: &str,

@@ -1,4 +1,4 @@
-//! File descriptors: the caller's streams, pipes, and the journal. It must not know system calls.
+//! File descriptors: the caller's streams, pipes, and the journal. This file must not know system calls.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
@@ -7,13 +7,13 @@ use super::HostError;
 use super::quota::Quota;
 use crate::callers::{self, Input, Output};
 
-/// Descriptors with a meaning.
+/// Standard descriptors.
 pub(super) const STDIN: u32 = 0;
 pub(super) const STDOUT: u32 = 1;
 pub(super) const STDERR: u32 = 2;
 pub(super) const JOURNAL: u32 = 3;
 
-/// Pipes take the lowest descriptor that is free, below this.
+/// Pipes take the lowest free descriptor below this one.
 const DESCRIPTORS: u32 = 1000;
 
 enum Source<'env> {
@@ -33,19 +33,19 @@ pub(super) struct Streams<'env> {
     targets: BTreeMap<u32, Target<'env>>,
     pipes: Vec<VecDeque<u8>>,
     journal: Vec<u8>,
-    /// Of journals that were taken.
+    /// Bytes of journals that were already taken.
     journal_bytes_before: u64,
     pub(super) limit_journal_bytes: u64,
     output_bytes: u64,
-    /// The host's own limit, and that of the run.
+    /// The host's own limit, and that of the current run.
     pub(super) limit_output_bytes: Option<u64>,
     pub(super) limit_run_output_bytes: Option<u64>,
-    /// The descriptor whose stream the call under way has moved.
+    /// The descriptor whose stream the current call has moved.
     moved: Option<u32>,
 }
 
 impl<'env> Streams<'env> {
-    /// An empty stdin, and output that is dropped.
+    /// Starts with an empty stdin, and output that is dropped.
     pub(super) fn new(limit_journal_bytes: u64) -> Streams<'env> {
         let mut streams = Streams {
             sources: BTreeMap::new(),
@@ -70,15 +70,15 @@ impl<'env> Streams<'env> {
         self.sources.insert(descriptor, Source::Reader(Input::new(stream)));
     }
 
-    /// Whatever is written to the journal's descriptor stays the journal.
+    /// Adds a stream for a descriptor. The journal's descriptor always writes to the journal.
     pub(super) fn add_target(&mut self, descriptor: u32, stream: impl Write + Send + 'env) {
         if descriptor != JOURNAL {
             self.targets.insert(descriptor, Target::Writer(Output::new(stream)));
         }
     }
 
-    /// Opens a pipe; gives the descriptors of its ends. They are the same number: the reference looks for a free one for
-    /// the second end before it has taken the first, and reading and writing never meet.
+    /// Opens a pipe and returns the descriptors of its ends. Both are the same number. The reference looks for a free
+    /// descriptor for the second end before it has taken the first, and readers and writers are looked up separately.
     pub(super) fn open_pipe(&mut self) -> Option<(u32, u32)> {
         let free = |descriptor: &u32| !self.sources.contains_key(descriptor) && !self.targets.contains_key(descriptor);
         let descriptor = (0..DESCRIPTORS).find(free)?;
@@ -89,7 +89,7 @@ impl<'env> Streams<'env> {
         Some((descriptor, descriptor))
     }
 
-    /// Fills `buffer` until it is full or the stream ends; says how far.
+    /// Fills `buffer` until it is full or the stream ends. Returns the number of bytes filled.
     pub(super) fn read(&mut self, descriptor: u32, buffer: &mut [u8], quota: &mut Quota) -> Result<usize, HostError> {
         match self.sources.get_mut(&descriptor) {
             Some(Source::Reader(stream)) => {
@@ -102,7 +102,7 @@ impl<'env> Streams<'env> {
                 for (byte, piped) in buffer.iter_mut().zip(pipe.drain(..bytes)) {
                     *byte = piped;
                 }
-                // What is kept no longer takes no memory.
+                // Releases memory that the pipe no longer needs.
                 if pipe.capacity() > 4 * pipe.len() {
                     pipe.shrink_to(2 * pipe.len());
                 }
@@ -113,8 +113,8 @@ impl<'env> Streams<'env> {
         }
     }
 
-    /// Asks whether `bytes` may be written, and counts them where there is a limit; then come calls of [`Self::write`]
-    /// with as many bytes in all.
+    /// Checks that `bytes` may be written, and counts them if there is a limit. Calls of [`Self::write`] with exactly
+    /// as many bytes must follow.
     pub(super) fn open_write(&mut self, descriptor: u32, bytes: u64, quota: &mut Quota) -> Result<(), HostError> {
         match self.targets.get(&descriptor) {
             Some(Target::Writer(_)) => self.take_output(bytes),
@@ -131,7 +131,7 @@ impl<'env> Streams<'env> {
         }
     }
 
-    /// Counts output that the caller's streams are about to get.
+    /// Counts output before it goes to the caller's streams.
     pub(super) fn take_output(&mut self, bytes: u64) -> Result<(), HostError> {
         let limits = [self.limit_output_bytes, self.limit_run_output_bytes];
         let limit_bytes = limits.into_iter().flatten().min().unwrap_or(u64::MAX);
@@ -177,12 +177,12 @@ impl<'env> Streams<'env> {
         self.output_bytes
     }
 
-    /// Sets back what was counted as output, for a call that was not done.
+    /// Restores an earlier output count, after a call that was not carried out.
     pub(super) fn set_output_bytes(&mut self, bytes: u64) {
         self.output_bytes = bytes;
     }
 
-    /// A call is over, and was done or not: then its stream moves no byte again that it has moved.
+    /// Ends a call, either done or not. If the guest repeats a call that was not done, its stream moves no byte twice.
     pub(super) fn end_call(&mut self, done: bool) {
         let Some(descriptor) = self.moved.take() else { return };
         if let Some(Source::Reader(stream)) = self.sources.get_mut(&descriptor) {
@@ -193,7 +193,7 @@ impl<'env> Streams<'env> {
         }
     }
 
-    /// Flushes all of the caller's streams. The first error counts, and a panic before it.
+    /// Flushes all of the caller's streams. Reports the first panic, or else the first error.
     pub(super) fn flush(&mut self) -> Result<(), HostError> {
         let (mut panicked, mut flushed) = (None, Ok(()));
         for (&descriptor, target) in &mut self.targets {
@@ -210,7 +210,7 @@ impl<'env> Streams<'env> {
     }
 }
 
-/// Reads until the buffer is full or the stream ends. A stream that claims more than it was given room for has failed.
+/// Reads until the buffer is full or the stream ends. Fails if the stream claims to have read more than fits.
 pub(super) fn read_all(stream: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -225,7 +225,7 @@ pub(super) fn read_all(stream: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> 
     Ok(filled)
 }
 
-/// Writes everything, by the same rule.
+/// Writes everything. Fails if the stream claims to have written more than it was given.
 pub(super) fn write_all(stream: &mut (impl Write + ?Sized), mut data: &[u8]) -> io::Result<()> {
     while !data.is_empty() {
         match stream.write(data) {
@@ -238,7 +238,7 @@ pub(super) fn write_all(stream: &mut (impl Write + ?Sized), mut data: &[u8]) -> 
     Ok(())
 }
 
-/// Copies what there is room for; how much that was.
+/// Copies as much as fits, and returns the number of bytes.
 pub(super) fn copy(from: &[u8], to: &mut [u8]) -> usize {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     from.len().min(to.len())

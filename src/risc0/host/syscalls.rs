@@ -1,26 +1,27 @@
-//! Carries out the system calls that every R0VM host answers, by the rules of risc0-zkvm 3.0.6. It must not know who
-//! asks.
+//! Carries out the standard system calls of every R0VM host, by the rules of risc0-zkvm 3.0.6. This file must not know
+//! who makes them.
 //!
-//! A call gets a buffer, of whole words, and gives two results. Arguments are in the user's a3, a4 and a5.
+//! A call gets a buffer of whole words, and returns two results. Its arguments are in the user's a3, a4 and a5.
 
 use super::guest::{A3, A4, A5, Guest, Region};
 use super::streams::{self, STDOUT};
 use super::{Digest, Host, HostEnv, HostError, keccak};
 use crate::printable::printable;
 
-/// What the full name of a standard call begins with.
+/// Prefix of the full names of standard calls.
 const PATH: &str = "risc0_zkvm_platform::syscall::nr::";
-/// A longer name is no call's.
+/// Maximum length of a call's name.
 pub(super) const MAX_NAME_BYTES: usize = 256;
-/// The most that a machine ecall moves. Names and values of variables, and arguments, must be shorter.
+/// Maximum bytes of one machine ecall. Names and values of variables, and arguments, must be shorter.
 const MAX_IO_BYTES: usize = 1024;
-/// The most that one call writes: less than a second's worth, for nobody looks at limits meanwhile.
+/// Maximum bytes that one call writes. It takes less than a second, which matters because limits are not checked
+/// meanwhile.
 const MAX_WRITE_BYTES: u32 = 256 << 20;
-/// As much of a guest's last words is kept.
+/// Maximum bytes kept of a guest's panic message.
 const MAX_PANIC_BYTES: u32 = 1 << 20;
 const DIGEST_BYTES: u32 = 32;
 
-/// Results a0 and a1, and the bytes that were moved.
+/// Results a0 and a1, and the number of bytes moved.
 type Outcome = Result<((u32, u32), u64), HostError>;
 
 impl Host for HostEnv<'_> {
@@ -38,7 +39,7 @@ impl Host for HostEnv<'_> {
     }
 }
 
-/// The name of a system call, which ends with a 0.
+/// Reads the zero-terminated name of a system call.
 fn name(guest: &dyn Guest, address: u32) -> Result<String, HostError> {
     let mut bytes = Vec::new();
     for address in (address..=u32::MAX).take(MAX_NAME_BYTES + 1) {
@@ -60,7 +61,7 @@ fn refuse<T>(syscall: &'static str, reason: impl Into<String>) -> Result<T, Host
     Err(HostError::Arguments { syscall, reason: reason.into() })
 }
 
-/// What a call writes.
+/// Checks the region that a call writes.
 fn to_write(syscall: &'static str, address: u32, bytes: u32) -> Result<Region, HostError> {
     let region = Region::new(address, bytes)?;
     match bytes > MAX_WRITE_BYTES {
@@ -69,7 +70,7 @@ fn to_write(syscall: &'static str, address: u32, bytes: u32) -> Result<Region, H
     }
 }
 
-/// For calls that give results only.
+/// Checks that a call that returns only results has no buffer.
 fn no_buffer(syscall: &'static str, to_guest: &[u8]) -> Result<(), HostError> {
     match to_guest.is_empty() {
         true => Ok(()),
@@ -77,7 +78,7 @@ fn no_buffer(syscall: &'static str, to_guest: &[u8]) -> Result<(), HostError> {
     }
 }
 
-/// As much of a value as there is room for; the result is its whole length.
+/// Copies as much of a value as fits. The result is its whole length.
 fn give_value(syscall: &'static str, value: &str, to_guest: &mut [u8]) -> Outcome {
     if value.len() >= MAX_IO_BYTES {
         return refuse(syscall, format!("the value has {} bytes, {MAX_IO_BYTES} and more cannot be sent", value.len()));
@@ -87,7 +88,7 @@ fn give_value(syscall: &'static str, value: &str, to_guest: &mut [u8]) -> Outcom
 }
 
 impl HostEnv<'_> {
-    /// What [`Host::read`] gives.
+    /// Answers [`Host::read`], and returns the number of bytes filled.
     fn answer(&mut self, guest: &dyn Guest, descriptor: u32, buffer: &mut [u8]) -> Result<usize, HostError> {
         if descriptor == 0 {
             let bytes = buffer.len();
@@ -148,7 +149,7 @@ impl HostEnv<'_> {
     }
 
     fn getenv(&self, guest: &dyn Guest, to_guest: &mut [u8]) -> Outcome {
-        // A byte more than allowed is enough to see that it is too long.
+        // One byte more than allowed suffices to detect a name that is too long.
         let bytes = guest.register(A4).min(MAX_IO_BYTES as u32 + 1);
         let name = Region::new(guest.register(A3), bytes)?.load(guest);
         if name.len() > MAX_IO_BYTES {
@@ -229,7 +230,7 @@ impl HostEnv<'_> {
             return refuse("SYS_READ", format!("{wanted} bytes are asked for with a buffer of {}", to_guest.len()));
         }
         let main = self.streams.read(descriptor, to_guest, &mut self.quota)?;
-        // The buffer takes whole words. Up to four bytes more travel in the second result; if more are missing, the
+        // The buffer holds whole words. Up to four more bytes go into the second result. If more are missing, the
         // stream has ended.
         let missing = wanted - main;
         let mut last = [0; 4];
@@ -263,7 +264,7 @@ impl HostEnv<'_> {
     }
 }
 
-/// The two digests, one behind the other, that a verification is about.
+/// Loads the two adjacent digests that a verification refers to.
 fn claim(syscall: &'static str, guest: &dyn Guest, to_guest: &[u8]) -> Result<(Digest, Digest), HostError> {
     no_buffer(syscall, to_guest)?;
     let address = guest.register(A3);
@@ -278,7 +279,7 @@ fn cycle_count(guest: &dyn Guest, to_guest: &[u8]) -> Outcome {
     Ok((((cycles >> 32) as u32, cycles as u32), 0))
 }
 
-/// Never gives results: the run ends here.
+/// Ends the run with the guest's panic; it never returns results.
 fn panic(guest: &dyn Guest, to_guest: &[u8]) -> Outcome {
     no_buffer("SYS_PANIC", to_guest)?;
     let message = Region::new(guest.register(A3), guest.register(A4).min(MAX_PANIC_BYTES))?.load(guest);

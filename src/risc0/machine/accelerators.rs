@@ -1,7 +1,7 @@
 //! Machine ecalls that the circuit computes in rows of its own: Poseidon2, SHA-256 and big integers.
 //!
-//! What they compute is elsewhere; here is which words they load and store, in the reference's order, since that decides
-//! what is paged in when.
+//! This file must not know how they compute. It loads and stores their words in the reference's order, because that
+//! order decides when pages are paged in.
 #![expect(clippy::indexing_slicing, reason = "constant indices into arrays")]
 
 use tachy_runtime::{HartState, PAGE_BYTES, page_of, poseidon2};
@@ -16,20 +16,20 @@ use crate::risc0::MachineError;
 use crate::risc0::error::illegal;
 use crate::risc0::layout::*;
 
-/// Words of the address space: where word addresses end.
+/// Number of words in the address space: the first invalid word address.
 const MEMORY_WORDS: u32 = 1 << 30;
 
-/// Bits of a3 of the Poseidon2 ecall: the input is field elements; the output is compared, not stored.
+/// Bits of a3 of the Poseidon2 ecall: the input consists of field elements; the output is compared, not stored.
 const ELEMENTS: u32 = 1 << 31;
 const CHECK: u32 = 1 << 30;
-/// Blocks are counted in the low half of a3.
+/// The low half of a3 counts the blocks.
 const COUNT_MASK: u32 = 0xffff;
 
-/// Blocks of one SHA-256 ecall, at the most.
+/// Maximum number of blocks of one SHA-256 ecall.
 const SHA_BLOCKS: u32 = 10;
 
 impl R0vm {
-    /// Loads a word by the address of a word.
+    /// Loads a word by its word address.
     fn load_at(
         &mut self,
         vm: &mut HartState<'_>,
@@ -49,7 +49,8 @@ impl R0vm {
         self.store_word(vm, context, word_address(word)?, value)
     }
 
-    /// Three cycles, two more with a state, ten for each block, eleven if it is of elements.
+    /// Carries out the Poseidon2 ecall. It takes three cycles, two more with a state, and ten for each block, or eleven
+    /// if the block consists of elements.
     pub(super) fn poseidon2(
         &mut self,
         vm: &mut HartState<'_>,
@@ -98,12 +99,12 @@ impl R0vm {
                 self.store_at(vm, context, state.wrapping_add(word), cells[16 + word as usize])?;
             }
         }
-        // One for the output, and one for the state.
+        // One cycle for the output, and one for the state.
         self.charge(vm, cycles + 1 + state_cycles);
         Ok(Flow::Next)
     }
 
-    /// Six cycles, and 68 for each block.
+    /// Carries out the SHA-256 ecall. It takes six cycles, and 68 for each block.
     pub(super) fn sha2(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<Flow, StepError> {
         let [state_in, state_out, data, count, constants] =
             [A0, A1, A2, A3, A4].map(|number| context.read_register(vm, number));
@@ -148,7 +149,7 @@ impl R0vm {
         Ok(Flow::Next)
     }
 
-    /// Two cycles, and one for each word of the program that verifies.
+    /// Carries out the big-integer ecall. It takes two cycles, and one for each word of the verify program.
     pub(super) fn bigint(
         &mut self,
         vm: &mut HartState<'_>,
@@ -178,7 +179,7 @@ impl R0vm {
         for loaded in &evaluation.loads {
             self.load_range(vm, context, loaded.address, loaded.words.wrapping_mul(4))?;
         }
-        // Only paged in. The verifying program is found one word before where its register points.
+        // Only paged in. The verify program starts one word before the address in its register.
         self.load_range(vm, context, verify.wrapping_sub(4), verify_words.wrapping_mul(4))?;
         self.load_range(vm, context, constants, constants_words.wrapping_mul(4))?;
         for (address, words) in evaluation.witness {
@@ -187,13 +188,13 @@ impl R0vm {
             }
         }
         self.charge(vm, 1 + verify_words as u64);
-        // Two cycles may pay for a second's work.
+        // The two cycles may cover a second of work.
         vm.end_slice();
         Ok(Flow::Next)
     }
 
-    /// Loads all words of a range, which ends below 2^32. One ecall can name all of memory, so pages that no segment has
-    /// room for are left out: the ecall is carried out, and the check before the next instruction refuses to go on.
+    /// Loads all words of a range, which ends below 2^32. One ecall can name all of memory, so the pages beyond the
+    /// capacity of every segment are skipped. The ecall completes, and the check before the next instruction fails.
     fn load_range(
         &mut self,
         vm: &mut HartState<'_>,
@@ -206,7 +207,7 @@ impl R0vm {
         };
         let mut at = address;
         while at < end && !self.segment.is_overdrawn() {
-            // Words are looked at one by one where someone writes them down.
+            // A trace needs each word. Otherwise, whole pages suffice.
             let page_end = (page_of(at) + 1).saturating_mul(PAGE_BYTES);
             if vm.tracing() {
                 self.load_word(vm, context, at)?;
@@ -220,7 +221,7 @@ impl R0vm {
     }
 }
 
-/// The byte address of a word.
+/// Returns the byte address of a word.
 fn word_address(word: u32) -> Result<u32, StepError> {
     match word < MEMORY_WORDS {
         true => Ok(word * 4),

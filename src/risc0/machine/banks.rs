@@ -1,18 +1,19 @@
-//! Two banks of registers, of which one is in the hart's context, and their places in memory.
+//! The register banks of both modes, and their addresses in memory. The hart's context holds the active bank.
 //!
-//! Banks are memory-mapped: x0 to x31 of each mode have a word, and so has what is computed for x0. The words of
-//! memory are brought up to date before anything looks at the page they lie in, and read back after anything was
-//! written there.
+//! Banks are memory-mapped: each mode has a word for each of x0 to x31, and one for values written to x0. The words in
+//! memory are updated before any access to their page, and read back after any write to it.
+//!
+//! This file must not know when modes change.
 #![expect(clippy::indexing_slicing, reason = "registers, by numbers below their count")]
 
 use tachy_runtime::{HartState, Slot};
 
 use crate::risc0::layout::{MACHINE_BANK, SHUNT_OFFSET, USER_BANK};
 
-/// x0 to x31, then the shunt.
+/// x0 to x31, followed by the shunt.
 const BANK_WORDS: usize = 33;
 
-/// The banks of both modes; the active one is the context's.
+/// The banks of both modes. The context holds the registers of the active one.
 pub(super) struct Banks {
     idle: [u32; BANK_WORDS],
     machine_active: bool,
@@ -22,13 +23,13 @@ fn slot(index: usize) -> Slot {
     if index < 32 { Slot::x(index as u8) } else { Slot::SHUNT }
 }
 
-/// Where a bank's word lies in memory.
+/// Returns the address of a bank's word.
 fn place(bank: u32, index: usize) -> u32 {
     if index < 32 { bank + 4 * index as u32 } else { bank + SHUNT_OFFSET }
 }
 
 impl Banks {
-    /// Both banks as memory has them.
+    /// Reads both banks from memory.
     pub(super) fn read(vm: &mut HartState<'_>, machine_active: bool) -> Banks {
         let mut banks = Banks { idle: [0; BANK_WORDS], machine_active };
         banks.read_back(vm);
@@ -42,7 +43,7 @@ impl Banks {
         }
     }
 
-    /// Brings memory up to date.
+    /// Writes both banks to memory.
     pub(super) fn write_out(&self, vm: &mut HartState<'_>) {
         let (active, idle) = self.places();
         for index in 0..BANK_WORDS {
@@ -51,7 +52,7 @@ impl Banks {
         }
     }
 
-    /// Takes over what memory has.
+    /// Reads both banks back from memory.
     pub(super) fn read_back(&mut self, vm: &mut HartState<'_>) {
         let (active, idle) = self.places();
         for index in 0..BANK_WORDS {
@@ -60,7 +61,7 @@ impl Banks {
         }
     }
 
-    /// Makes the bank of a mode the active one.
+    /// Activates the bank of a mode.
     pub(super) fn switch(&mut self, vm: &mut HartState<'_>, machine_active: bool) {
         if machine_active == self.machine_active {
             return;
@@ -73,7 +74,7 @@ impl Banks {
         }
     }
 
-    /// x`number` of the user's bank.
+    /// Returns x`number` of the user's bank.
     pub(super) fn user(&self, vm: &HartState<'_>, number: u8) -> u32 {
         match self.machine_active {
             true => self.idle[number as usize & 31],

@@ -1,4 +1,5 @@
-//! System instructions: how control goes between the modes, and what machine mode asks of the machine.
+//! System instructions: transfer of control between the modes, and the ecalls of machine mode. This file must not know
+//! what the accelerators compute.
 
 use tachy_runtime::{HartState, Slot};
 
@@ -25,7 +26,7 @@ const A7: u8 = 17;
 /// Names of machine mode's ecalls, by a7.
 pub(super) const ECALL_NAMES: [&str; 6] = ["terminate", "read", "write", "poseidon2", "sha2", "bigint"];
 
-/// An address that must be one of the guest's.
+/// Checks that an address may belong to the guest.
 fn guest_address(address: u32, what: &'static str) -> Result<u32, StepError> {
     match address >= LOWEST {
         true => Ok(address),
@@ -58,7 +59,7 @@ impl R0vm {
         Ok(Flow::Jump(handler))
     }
 
-    /// Leaves the kernel.
+    /// Returns to the user program.
     pub(super) fn return_to_user(
         &mut self,
         vm: &mut HartState<'_>,
@@ -73,7 +74,8 @@ impl R0vm {
         Ok(Flow::Jump(pc.wrapping_add(4)))
     }
 
-    /// A step cannot be done: to the kernel's handler, if it has one and it was the user's step.
+    /// Handles a step that trapped. Control goes to the kernel's handler if the step was the user's and a handler
+    /// exists.
     pub(super) fn trap(
         &mut self,
         cause: Cause,
@@ -87,7 +89,7 @@ impl R0vm {
         }
         let handler = self.load_word(vm, context, TRAP_DISPATCH + 4 * cause as u32).inspect_err(|error| {
             if error.is_limit() {
-                // It is done again, under another limit.
+                // The step will be repeated under another limit.
                 context.keep_page_effects(before);
             }
         })?;
@@ -114,7 +116,7 @@ impl R0vm {
         context.record_registers(vm, &before);
     }
 
-    /// What the kernel asks of the machine. A call that a limit stops is undone, to be done again under another limit.
+    /// Carries out an ecall of machine mode. If a limit stops it, it is undone, to be repeated under another limit.
     pub(super) fn machine_ecall(
         &mut self,
         vm: &mut HartState<'_>,
@@ -123,7 +125,7 @@ impl R0vm {
         let number = context.read_register(vm, A7);
         let (registers, calls, extra) = (vm.registers(), self.calls, self.extra_cycles);
         self.stored = Some(Vec::new());
-        // Counted when it begins, with the ecall's own cycle.
+        // Counted at the start, together with the ecall's own cycle.
         if let Some(count) = self.calls.get_mut(number as usize) {
             count.calls += 1;
             count.cycles += 1;
@@ -149,7 +151,7 @@ impl R0vm {
         done
     }
 
-    /// Ends the program: two cycles.
+    /// Ends the program. It takes two cycles.
     fn terminate(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<Flow, StepError> {
         let [a0, a1] = [A0, A1].map(|number| context.read_register(vm, number));
         self.terminated = Some((a0, a1));
@@ -166,7 +168,7 @@ impl R0vm {
     }
 }
 
-/// The hart's register, without a note of it.
+/// Reads the hart's register without recording an effect.
 pub(super) fn register(vm: &HartState<'_>, number: u8) -> u32 {
     vm.register(Slot::x(number))
 }

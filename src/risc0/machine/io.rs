@@ -1,4 +1,5 @@
-//! Machine ecalls `read` and `write`: the kernel speaks with the host.
+//! Machine ecalls `read` and `write`, by which the kernel communicates with the host. This file must not know what
+//! the data mean.
 
 use tachy_runtime::HartState;
 
@@ -11,12 +12,12 @@ use crate::risc0::error::{host_error, illegal};
 use crate::risc0::host::{Guest, Host, HostError};
 use crate::risc0::layout::*;
 
-/// The most that one call moves.
+/// Maximum number of bytes that one call moves.
 const TRANSFER_BYTES: u32 = 1024;
-/// Words that one cycle moves.
+/// Number of words that one cycle moves.
 const GROUP_WORDS: u32 = 4;
 
-/// The guest as its host sees it. Memory is up to date, the banks' words included.
+/// The guest as its host sees it. Memory is current, including the words of the banks.
 struct View<'a, 'vm> {
     vm: &'a HartState<'vm>,
     banks: &'a Banks,
@@ -52,11 +53,11 @@ impl Guest for View<'_, '_> {
 impl R0vm {
     fn view<'a, 'vm>(&'a self, vm: &'a mut HartState<'vm>) -> View<'a, 'vm> {
         self.banks.write_out(vm);
-        // The ecall's own first cycle counts already.
+        // Includes the ecall's own first cycle.
         View { vm, banks: &self.banks, user_cycles: self.user_cycles(vm) + 1, user_pc: self.user_pc }
     }
 
-    /// Two cycles, and one for each byte or group of words that is stored.
+    /// Carries out `read`. It takes two cycles, and one for each byte or group of words that is stored.
     pub(super) fn host_read(
         &mut self,
         vm: &mut HartState<'_>,
@@ -81,12 +82,12 @@ impl R0vm {
         };
         self.segment.reads.push(data);
         self.charge(vm, 1 + cycles);
-        // The host may take its time.
+        // The host may take a long time.
         vm.end_slice();
         Ok(Flow::Next)
     }
 
-    /// What the host has to say, `bytes` bytes of it at the most.
+    /// Asks the host for at most `bytes` bytes.
     fn ask(
         &self,
         vm: &mut HartState<'_>,
@@ -95,7 +96,7 @@ impl R0vm {
         bytes: u32,
     ) -> Result<Vec<u8>, StepError> {
         let mut data = vec![0; bytes as usize];
-        // A kernel that asks for itself has no user.
+        // A kernel that asks on its own behalf has no user.
         let caller_pc = if self.user_pc == 0 { vm.pc() } else { self.user_pc };
         let (host, view) = (&mut context.surroundings.host, self.view(vm));
         let filled = callers::call(|| host.read(&view, descriptor, &mut data))?.map_err(|error| match error {
@@ -109,8 +110,8 @@ impl R0vm {
         Ok(data)
     }
 
-    /// Stores what the host gave: bytes up to a word's beginning, words in groups, and the bytes that are left. How many
-    /// of these there were.
+    /// Stores the host's bytes: single bytes up to a word boundary, groups of words, and the remaining bytes. Returns
+    /// the number of these units.
     fn store_bytes(
         &mut self,
         vm: &mut HartState<'_>,
@@ -160,7 +161,7 @@ impl R0vm {
         self.store_word(vm, context, address, word & !(0xff << shift) | (byte as u32) << shift)
     }
 
-    /// Two cycles; what is written is looked at, not loaded.
+    /// Carries out `write`. It takes two cycles; the data are peeked at, not loaded.
     pub(super) fn host_write(
         &mut self,
         vm: &mut HartState<'_>,
@@ -181,7 +182,7 @@ impl R0vm {
     }
 }
 
-/// A buffer may not wrap around, nor be longer than a call can move.
+/// Checks that a buffer neither wraps around nor exceeds the maximum of a call.
 fn check_range(what: &'static str, buffer: u32, bytes: u32) -> Result<(), StepError> {
     match buffer.checked_add(bytes) {
         Some(_) if bytes <= TRANSFER_BYTES => Ok(()),

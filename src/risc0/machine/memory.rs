@@ -1,6 +1,6 @@
-//! Memory as the machine itself uses it, and what each first touch takes.
+//! The machine's own accesses to memory, and the cost of each first touch. This file must not know when segments end.
 //!
-//! Each segment begins with stores into the page of the registers, so that accesses to registers never pay.
+//! Each segment begins with stores into the page of the registers, so accesses to registers never pay.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::program::Program;
 use crate::risc0::layout::*;
 use crate::trace::{EffectKind, Space};
 
-/// Fills memory with the program's image. Every page that it has counts.
+/// Fills memory with the program's image. Every page of the image counts.
 pub(super) fn fill(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<(), Error> {
     for segment in program.segments() {
         let end = segment.address as u64 + segment.memory_bytes as u64;
@@ -29,7 +29,7 @@ pub(super) fn fill(program: &Program, vm: &mut HartState<'_>, budget: &mut Budge
         let location = Location { pc: program.entry(), step: 0 };
         store_bytes(vm, segment.address, &segment.data).map_err(|error| error.at_boot(location))?;
     }
-    // A kernel by itself starts in machine mode at its entry.
+    // A kernel without a user program starts in machine mode at its entry.
     if program.user_entry().is_none() {
         vm.set_word(SUSPEND_PC, program.entry());
         vm.set_word(SUSPEND_MODE, 1);
@@ -38,7 +38,7 @@ pub(super) fn fill(program: &Program, vm: &mut HartState<'_>, budget: &mut Budge
 }
 
 impl R0vm {
-    /// Brings a page in for `step`, unless this segment has.
+    /// Pages in a page for `step`, unless this segment already has it.
     pub(super) fn page_in(
         &mut self,
         vm: &mut HartState<'_>,
@@ -60,7 +60,7 @@ impl R0vm {
         Ok(())
     }
 
-    /// Marks a page for `step` as one that must be written out at the end of the segment, unless it is.
+    /// Marks a page for `step` to be written out at the end of the segment, unless it is marked.
     pub(super) fn page_out(
         &mut self,
         vm: &mut HartState<'_>,
@@ -92,10 +92,11 @@ impl R0vm {
         context.record_paging(vm, step, kind, page, cycles);
     }
 
-    /// Lets the engines do alone what this page has been paid for.
+    /// Opens a page to the engines for everything that is already paid for.
     fn open(&self, vm: &mut HartState<'_>, page: u32) {
         let address = page * PAGE_BYTES;
-        // Below the lowest address instructions may do nothing; in the system page each access is the machine's.
+        // Instructions may not access anything below the lowest address. The machine handles every access to the system
+        // page.
         if address < LOWEST || page == SYSTEM_PAGE {
             return;
         }
@@ -113,7 +114,7 @@ impl R0vm {
         vm.set_page_state(address, state);
     }
 
-    /// Closes every page of the segment: the next one has to pay anew.
+    /// Closes every page of the segment, so that the next one pays again.
     pub(super) fn close_pages(&mut self, vm: &mut HartState<'_>) {
         for &page in self.paging.touched() {
             let state = vm.page_state(page * PAGE_BYTES);
@@ -123,7 +124,7 @@ impl R0vm {
         self.paging.clear();
     }
 
-    /// The word at `address & !3`, as the host may look at it: nothing is paid.
+    /// Returns the word at `address & !3` for the host, at no cost.
     pub(super) fn peek(&self, vm: &mut HartState<'_>, address: u32) -> u32 {
         if page_of(address) == SYSTEM_PAGE {
             self.banks.write_out(vm);
@@ -170,7 +171,7 @@ impl R0vm {
         Ok(())
     }
 
-    /// Takes back what a system instruction has stored, each word with what it was before.
+    /// Undoes the stores of a system instruction. Each entry has an address and the word before.
     pub(super) fn take_back(&mut self, vm: &mut HartState<'_>, stored: Vec<(u32, u32)>) {
         for (address, before) in stored.into_iter().rev() {
             vm.set_word(address, before);
@@ -181,7 +182,7 @@ impl R0vm {
     }
 }
 
-/// A page as it is now.
+/// Copies a page in its current state.
 pub(super) fn copy_page(vm: &HartState<'_>, page: u32) -> Box<PageContent> {
     let mut copy: Box<PageContent> = bytemuck::zeroed_box();
     if let Some(bytes) = vm.bytes(page * PAGE_BYTES, PAGE_BYTES) {
@@ -190,5 +191,5 @@ pub(super) fn copy_page(vm: &HartState<'_>, page: u32) -> Box<PageContent> {
     copy
 }
 
-/// Pages before they were first written in a segment, by number.
+/// Contents of pages before their first write in a segment, by page number.
 pub(super) type KeptPages = BTreeMap<u32, Box<PageContent>>;

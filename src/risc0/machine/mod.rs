@@ -1,11 +1,13 @@
-//! Machine `r0vm`: RISC Zero's R0VM 3.0, step for step and cycle for cycle as its own executor has it.
+//! Machine `r0vm`: RISC Zero's R0VM 3.0. It matches RISC Zero's own executor in every step and every cycle.
 //!
-//! Two modes with a bank of registers each, which are memory too; an x0 that is a register like others; pages that
-//! cost cycles at their first touch and first write in a segment; and segments that end at an exact cycle. A step is one
-//! cycle; what costs more is taken from the slice, so that the engines stop where the segment does.
+//! R0VM differs from other machines in four ways. Each of its two modes has a register bank, which is also memory. Its
+//! x0 is an ordinary register. Pages cost cycles at their first touch and first write in a segment. Segments end at an
+//! exact cycle. A step is one cycle. Further cycles are taken from the slice, so that the engines stop where the
+//! segment ends.
 //!
-//! Here are permissions and the engines' questions. Costs are in `paging` and `memory`, registers in `banks`, the ends of
-//! segments in `segments`, system instructions in `calls`. Source: the crate risc0-circuit-rv32im 4.0.5.
+//! This file holds the permissions and the answers to the engines, and must not know how engines work. Costs are in
+//! `paging` and `memory`, registers in `banks`, the ends of segments in `segments`, system instructions in `calls`.
+//! Source: the crate risc0-circuit-rv32im 4.0.5.
 
 mod accelerators;
 mod banks;
@@ -41,18 +43,18 @@ use segments::{Segment, Totals};
 
 pub use bigint::BigIntError;
 
-/// What user mode may do without help, beside the engines' bits, which are machine mode's.
+/// Accesses of user mode without an assist. The engines' own bits are those of machine mode.
 const USER_READ: PageState = PageState(0x10);
 const USER_WRITE: PageState = PageState(0x20);
 const USER_FETCH: PageState = PageState(0x40);
-/// This page counts already.
+/// The page is already counted.
 const COUNTED: PageState = PageState(0x80);
 
-/// Index of a mode in [`R0vm::RULES`].
+/// Index of each mode in [`R0vm::RULES`].
 const USER: usize = 0;
 const MACHINE: usize = 1;
 
-/// See the module.
+/// State of machine `r0vm`; see the module.
 pub(crate) struct R0vm {
     /// The mode word: 0 is user mode, anything else machine mode.
     mode: u32,
@@ -60,23 +62,23 @@ pub(crate) struct R0vm {
     paging: Paging,
     segment: Segment,
     totals: Totals,
-    /// The step at which the session began, or went on after a pause: its cycles are counted from there.
+    /// The step at which the session began, or continued after a pause. Cycles are counted from here.
     first_step: u64,
-    /// Cycles that system instructions took beyond their step since then.
+    /// Cycles of system instructions beyond their steps since then.
     extra_cycles: u64,
-    /// Machine ecalls carried out, by a7.
+    /// Counts of machine ecalls, by a7.
     calls: [CallCount; ECALL_NAMES.len()],
-    /// What the machine ecall under way has stored: addresses, and what was there before.
+    /// Stores of the current machine ecall: each address, and the word before.
     stored: Option<Vec<(u32, u32)>>,
-    /// What the host has answered to a read that a limit then stopped: it is not asked twice.
+    /// The host's answer to a read that a limit then stopped. The host is not asked again.
     answer: Option<Vec<u8>>,
-    /// Where the user's last ecall or trap was.
+    /// Address of the user's last ecall or trap.
     user_pc: u32,
-    /// What the program gave when it terminated: a0, a1.
+    /// a0 and a1 of the program's termination.
     terminated: Option<(u32, u32)>,
-    /// The eight words it gave with that.
+    /// The eight output words of the termination.
     output: Option<[u32; 8]>,
-    /// What it left with the library's host when it ended.
+    /// The results that the library's host had at the end.
     left: Option<HostOutput>,
 }
 
@@ -178,7 +180,7 @@ impl Machine for R0vm {
         if page == SYSTEM_PAGE {
             self.banks.write_out(vm);
         }
-        // The word comes in before the alignment is looked at; a program can come to a misaligned pc and run there.
+        // The page comes in before the alignment check. A program can reach a misaligned pc and run there.
         self.page_in(vm, context, step, page)?;
         if access != Access::Fetch && !address.is_multiple_of(access.align_bytes()) {
             return Err(StepError::Trap(misaligned, address));
@@ -211,7 +213,7 @@ impl Machine for R0vm {
         system
     }
 
-    // Native code takes x0 for 0. That it is something else takes a program that stores into the bank itself.
+    // Native code assumes that x0 is 0. Only a program that stores into the bank itself can change x0.
     fn allows_native(&self, vm: &HartState<'_>) -> bool {
         vm.register(tachy_runtime::Slot::x(0)) == 0
     }
@@ -229,9 +231,9 @@ impl Machine for R0vm {
             _ => self.machine_ecall(vm, context),
         };
         match &done {
-            // A trap is written down when it is clear whether there is a handler.
+            // A trap is recorded once it is known whether it has a handler.
             Ok(_) | Err(StepError::Trap(..)) => {}
-            // It may be done again, under another limit: nothing stays but what it has paid for.
+            // The step may be repeated under another limit, so only the paging that it paid for persists.
             Err(error) if error.is_limit() => context.keep_page_effects(before),
             Err(_) => context.record_instruction(vm, before),
         }
@@ -292,7 +294,7 @@ impl Machine for R0vm {
 }
 
 impl R0vm {
-    /// Whether an instruction may fetch, load or store at `address` in the current mode.
+    /// Returns whether an instruction may fetch, load or store at `address` in the current mode.
     fn may_touch(&self, address: u32) -> bool {
         address >= LOWEST && (self.mode != 0 || address < KERNEL_START)
     }

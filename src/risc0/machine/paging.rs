@@ -1,20 +1,20 @@
-//! Which pages a segment has brought in and which it must write out, and what that costs.
+//! Counts the pages that a segment has brought in and must write out, and their cost.
 //!
-//! Memory is the leaves of a binary tree with 2^22 of them. The first touch of a page in a segment pays for the page and
-//! for each node above it that no other page has brought in yet; the first write pays the same again. Pure: it knows
-//! page numbers and nothing of what pages hold.
+//! Memory is the leaves of a binary tree with 2^22 of them. The first touch of a page in a segment pays for the page,
+//! and for each node above it that no other page has brought in yet. The first write pays the same again. This file is
+//! pure: it knows page numbers, and must not know the contents of pages.
 
 use tachy_runtime::{MapError, PAGES};
 
 use crate::risc0::layout::{NODE_CYCLES, PAGE_CYCLES};
 
-/// A bit for each node of the tree: node 1 is the root, 2n and 2n + 1 are below n, page p is node 2^22 + p.
+/// A bit for each node of the tree: node 1 is the root, the children of n are 2n and 2n + 1, page p is node 2^22 + p.
 struct NodeSet(Vec<u64>);
 
 impl NodeSet {
     fn new() -> Result<NodeSet, MapError> {
         let words = 2 * PAGES as usize / 64;
-        // Zeroed memory comes untouched from the system.
+        // The system provides zeroed memory lazily.
         bytemuck::try_zeroed_vec(words).map(NodeSet).map_err(|()| MapError::allocation(8 * words))
     }
 
@@ -22,7 +22,7 @@ impl NodeSet {
         self.0.get(node as usize / 64).is_some_and(|word| word >> (node % 64) & 1 != 0)
     }
 
-    /// Whether it was not in the set.
+    /// Inserts a node, and returns whether it was new.
     fn insert(&mut self, node: u32) -> bool {
         let Some(word) = self.0.get_mut(node as usize / 64) else { return false };
         let new = *word >> (node % 64) & 1 == 0;
@@ -41,7 +41,7 @@ impl NodeSet {
 pub(super) struct Paging {
     loaded: NodeSet,
     dirty: NodeSet,
-    /// Pages loaded, in the order of their first touch.
+    /// Loaded pages, in the order of their first touch.
     touched: Vec<u32>,
 }
 
@@ -58,22 +58,22 @@ impl Paging {
         self.dirty.contains(PAGES + page)
     }
 
-    /// Pages loaded since the segment began.
+    /// Returns the pages loaded since the segment began.
     pub(super) fn touched(&self) -> &[u32] {
         &self.touched
     }
 
-    /// Cycles of the first touch, 0 if it was.
+    /// Returns the cycles of a page's first touch; 0 if it is already loaded.
     pub(super) fn load_cycles(&self, page: u32) -> u32 {
         cycles(&self.loaded, page)
     }
 
-    /// Cycles of the first write to a page that is loaded, 0 if it was.
+    /// Returns the cycles of the first write to a loaded page; 0 if it is already dirty.
     pub(super) fn dirty_cycles(&self, page: u32) -> u32 {
         cycles(&self.dirty, page)
     }
 
-    /// Touches a page: the cycles it takes.
+    /// Touches a page, and returns the cycles.
     pub(super) fn load(&mut self, page: u32) -> u32 {
         let cycles = add(&mut self.loaded, page);
         if cycles != 0 {
@@ -82,16 +82,16 @@ impl Paging {
         cycles
     }
 
-    /// Writes to a page that is loaded: the cycles it takes.
+    /// Writes to a loaded page, and returns the cycles.
     pub(super) fn make_dirty(&mut self, page: u32) -> u32 {
         add(&mut self.dirty, page)
     }
 
-    /// Begins a new segment: no page is loaded.
+    /// Begins a new segment, with no page loaded.
     pub(super) fn clear(&mut self) {
         for page in self.touched.drain(..) {
-            // Whoever removed a node removed all above it, unless another page has put them back; none does here. Node 0,
-            // above the root, is never there.
+            // If a node is gone, all nodes above it are gone too: each removal continues to the root, and nothing
+            // inserts meanwhile. Node 0, above the root, is never in the set.
             let mut node = PAGES + page;
             while self.loaded.contains(node) {
                 self.loaded.remove(node);
@@ -102,7 +102,7 @@ impl Paging {
     }
 }
 
-/// The page and the nodes above it that are not in the set yet.
+/// Returns the cycles of the page and of the nodes above it that are not in the set yet.
 fn cycles(set: &NodeSet, page: u32) -> u32 {
     let mut node = PAGES + page;
     let mut total = 0;
@@ -113,7 +113,7 @@ fn cycles(set: &NodeSet, page: u32) -> u32 {
     total
 }
 
-/// As [`cycles`], and puts them in.
+/// Returns the same as [`cycles`], and inserts the nodes.
 fn add(set: &mut NodeSet, page: u32) -> u32 {
     let mut node = PAGES + page;
     let mut total = 0;

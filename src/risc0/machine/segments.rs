@@ -1,7 +1,9 @@
-//! Segments: when one ends, what is done between two, and what is written down of each for a prover.
+//! Segments: when one ends, what happens between two, and the record of each for a prover.
 //!
-//! A segment begins with *resume*, which hands the program eight input words, and ends with *suspend*, which leaves pc,
-//! mode and registers in memory. Before each instruction the session's limit is looked at, then the segment's.
+//! A segment begins with *resume*, which gives the program eight input words. It ends with *suspend*, which stores pc,
+//! mode and registers in memory. Before each instruction, the session's limit is checked, then the segment's.
+//!
+//! This file must not know how records are hashed or proven.
 
 use tachy_runtime::{HartState, PageContent};
 
@@ -15,7 +17,7 @@ use crate::risc0::layout::*;
 use crate::risc0::surroundings::SegmentRules;
 use crate::risc0::{Digest, PovwJob, SegmentCycles, SegmentRecord, TouchedPage};
 
-/// Cycles over all segments that have ended.
+/// Cycles of all finished segments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) segments: u64,
@@ -25,16 +27,16 @@ pub(crate) struct Totals {
     pub(crate) total_cycles: u64,
 }
 
-/// The segment under way.
+/// The current segment.
 pub(super) struct Segment {
     po2: u32,
     input: [u32; 8],
     povw: Option<PovwJob>,
-    /// Whether records are kept for a prover.
+    /// Whether to keep records for a prover.
     records: bool,
-    /// Whether it has begun: a limit may stop that, too.
+    /// Whether the segment has begun; a limit may stop even its beginning.
     resumed: bool,
-    /// Steps and extra cycles of the session when it began.
+    /// Steps and extra cycles of the session at its start.
     first_step: u64,
     first_extra: u64,
     pub(super) paging_cycles: u64,
@@ -44,7 +46,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// The first of a session.
+    /// Makes the first segment of a session.
     pub(super) fn new(rules: &SegmentRules) -> Result<Segment, Error> {
         Ok(Segment {
             po2: rules.check_po2()?,
@@ -61,20 +63,20 @@ impl Segment {
         })
     }
 
-    /// Keeps what a page held before it is first written, if anyone wants to know.
+    /// Keeps the content of a page before its first write, if records are kept.
     pub(super) fn keep(&mut self, page: u32, copy: impl FnOnce() -> Box<PageContent>) {
         if self.records {
             self.kept.entry(page).or_insert_with(copy);
         }
     }
 
-    /// Whether paging alone has taken more than a segment has. The instruction that did so is the last one: what the check
-    /// before the next one says no longer depends on the pages that this one still names.
+    /// Returns whether paging alone has used up the segment. The current instruction is then the last one: the check
+    /// before the next one fails, whichever further pages this one touches.
     pub(super) fn is_overdrawn(&self) -> bool {
         self.paging_cycles >> self.po2 != 0
     }
 
-    /// Cycles at which it ends.
+    /// Returns the number of cycles beyond which the segment ends.
     fn threshold(&self) -> u64 {
         let margin = if self.po2 >= 15 { MARGIN_CYCLES } else { MARGIN_SMALL_CYCLES };
         (1 << self.po2) - margin
@@ -82,28 +84,28 @@ impl Segment {
 }
 
 impl R0vm {
-    /// User cycles of the session so far.
+    /// Returns the user cycles of the session so far.
     pub(super) fn user_cycles(&self, vm: &HartState<'_>) -> u64 {
         vm.steps() - self.first_step + self.extra_cycles
     }
 
-    /// User cycles of the segment so far.
+    /// Returns the user cycles of the segment so far.
     fn segment_user_cycles(&self, vm: &HartState<'_>) -> u64 {
         (vm.steps() - self.segment.first_step) + (self.extra_cycles - self.segment.first_extra)
     }
 
-    /// All cycles of the segment so far, those that its end will take included.
+    /// Returns all cycles of the segment so far, including those reserved for its end.
     fn segment_cycles(&self, vm: &HartState<'_>) -> u64 {
         self.segment_user_cycles(vm) + self.segment.paging_cycles + RESERVED_CYCLES
     }
 
-    /// Takes cycles that an instruction needs beyond its step.
+    /// Charges an instruction's cycles beyond its step.
     pub(super) fn charge(&mut self, vm: &mut HartState<'_>, cycles: u64) {
         self.extra_cycles += cycles;
         vm.charge(cycles);
     }
 
-    /// See [`crate::machine::Machine::between`].
+    /// Implements [`crate::machine::Machine::between`].
     pub(super) fn between_steps(
         &mut self,
         vm: &mut HartState<'_>,
@@ -130,12 +132,12 @@ impl R0vm {
             self.resume(vm, context)?;
             acted = true;
         }
-        // An instruction may begin while the threshold is not passed, and one always may after a split.
+        // An instruction may begin until the threshold is exceeded. One instruction may always run after a split.
         let steps = (threshold + 1).saturating_sub(self.segment_cycles(vm)).max(1);
         Ok(SliceGrant { steps: steps.min(limit - used), acted })
     }
 
-    /// Goes on after a pause, as a session of its own: segments and cycles are counted anew.
+    /// Continues after a pause as a new session: segments and cycles are counted from 0.
     pub(super) fn begin_part(&mut self, vm: &HartState<'_>) {
         self.first_step = vm.steps();
         self.extra_cycles = 0;
@@ -163,7 +165,7 @@ impl R0vm {
         Ok(())
     }
 
-    /// Leaves pc, mode and registers in memory.
+    /// Stores pc, mode and registers in memory.
     fn suspend(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>) -> Result<(), StepError> {
         let pc = vm.pc();
         self.store_word(vm, context, SUSPEND_PC, pc)?;
@@ -172,7 +174,7 @@ impl R0vm {
         self.page_out(vm, context, vm.steps(), SYSTEM_PAGE)
     }
 
-    /// The program has terminated: ends the last segment, which is as small as it can be.
+    /// Ends the last segment after the program has terminated. This segment is as small as possible.
     pub(super) fn last_segment(
         &mut self,
         vm: &mut HartState<'_>,
@@ -183,7 +185,7 @@ impl R0vm {
         self.finish(vm, context, po2, 0)
     }
 
-    /// Hands the segment over and clears the way for the next.
+    /// Hands the segment over and prepares the next.
     fn finish(
         &mut self,
         vm: &mut HartState<'_>,
@@ -192,7 +194,7 @@ impl R0vm {
         threshold: u32,
     ) -> Result<(), StepError> {
         let (user_cycles, paging_cycles) = (self.segment_user_cycles(vm), self.segment.paging_cycles);
-        // A segment has at most 2^24 cycles, so they fit.
+        // A segment has at most 2^24 cycles, so the counts fit.
         let counted =
             |cycles| u32::try_from(cycles).map_err(|_| StepError::Internal(format!("{cycles} cycles in a segment")));
         let (user, paging) = (counted(user_cycles)?, counted(paging_cycles)?);
@@ -222,7 +224,7 @@ impl R0vm {
         context.surroundings.send(record)
     }
 
-    /// What the segment touched, for a prover; nothing if there is none.
+    /// Returns the pages that the segment touched, for a prover; empty if no records are kept.
     fn page_records(&mut self, vm: &HartState<'_>) -> Vec<TouchedPage> {
         if !self.segment.records {
             return Vec::new();

@@ -1,18 +1,19 @@
-//! SHA-256's compression for machine ecall 4, on words and with the round constants that the caller brings along.
+//! SHA-256's compression for machine ecall 4, on words and with the caller's round constants.
 //!
-//! It must not know memory: which words these are, and when they are loaded and stored, is the machine's side. The
-//! reference does that as follows; where ranges overlap, the order shows in the result.
+//! This file must not know memory: the machine decides which words to load and store, and when. The reference proceeds
+//! as follows. The order shows in the result if ranges overlap.
 //!
-//! 1. `pc` moves on by 4 and the ecall's first cycle is counted (page events that wait are delivered with it).
-//! 2. Registers of the machine bank, each checked as it is read: a0 (state in), a1 (state out), a2 (data), a3 (count),
-//!    a4 (constants). Addresses below 0x0001_0000 are refused, the low two bits are dropped. The count is the low half
-//!    of a3; more than 10 blocks are refused, after a4 was checked. Nothing has paged in so far.
-//! 3. The state is copied in four cycles, i = 0 to 3: load words 3 - i and 7 - i of state in, store them as they are to
-//!    words 3 - i and 7 - i of state out. What is calculated with is what was loaded here, byte-swapped.
-//! 4. For each block 16 cycles, each loading a word of the constants (not swapped), then a word of data (swapped); 48
-//!    cycles, each loading a word of the constants; 4 cycles, i = 0 to 3, each storing words 3 - i and 7 - i of the new
-//!    state, swapped, to state out. The state itself is not loaded again, data and constants are, block by block.
-//! 5. One cycle more, so that there are 6, and 68 a block, in all.
+//! 1. `pc` advances by 4, and the ecall's first cycle is counted. Waiting page events are delivered with it.
+//! 2. Registers of the machine bank are read, each checked in turn: a0 (state in), a1 (state out), a2 (data), a3
+//!    (count), a4 (constants). Addresses below 0x0001_0000 are refused, and the low two bits are dropped. The count is
+//!    the low half of a3; more than 10 blocks are refused, after a4 was checked. Nothing has paged in so far.
+//! 3. The state is copied in four cycles, i = 0 to 3: load words 3 - i and 7 - i of state in, and store them unchanged
+//!    to words 3 - i and 7 - i of state out. The calculation uses the words loaded here, byte-swapped.
+//! 4. Each block takes 16 cycles, each loading a word of the constants (not swapped), then a word of data (swapped).
+//!    Then follow 48 cycles, each loading a word of the constants. Finally, 4 cycles, i = 0 to 3, each store words 3 -
+//!    i and 7 - i of the new state, swapped, to state out. Each block loads data and constants again, but not the
+//!    state.
+//! 5. One more cycle follows. The total is 6 cycles, and 68 for each block.
 //!
 //! An address past the end of memory is refused when it is reached.
 
@@ -30,7 +31,7 @@ pub(crate) const STANDARD_CONSTANTS: [u32; 64] = [
     0xc67178f2,
 ];
 
-/// Mixes `block` into `state`. All words are numbers: of memory they are the byte-swapped words.
+/// Mixes `block` into `state`. All words are numbers: the byte-swapped words of memory.
 pub(crate) fn compress(state: &mut [u32; 8], block: &[u32; 16], constants: &[u32; 64]) {
     if *constants == STANDARD_CONSTANTS {
         let mut bytes = GenericArray::default();
@@ -43,7 +44,7 @@ pub(crate) fn compress(state: &mut [u32; 8], block: &[u32; 16], constants: &[u32
     }
 }
 
-/// The same in plain steps, which take any constants. A guest may bring its own, and the proof is about those.
+/// Computes the same in plain steps, which take any constants. A guest may bring its own, and the proof covers those.
 fn compress_with(state: &mut [u32; 8], block: &[u32; 16], constants: &[u32; 64]) {
     // The last 16 words of the message schedule, the oldest first.
     let mut schedule = *block;
@@ -77,7 +78,7 @@ mod tests {
     const INITIAL: [u32; 8] =
         [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
 
-    /// The first example of FIPS 180-4: "abc", padded to a block.
+    /// Checks the first example of FIPS 180-4: "abc", padded to a block.
     #[test]
     fn the_standards_example_comes_out() {
         let mut block = [0; 16];

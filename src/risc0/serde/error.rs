@@ -1,23 +1,23 @@
-//! Why a value does not go into words or come out of them.
+//! Why a value cannot be converted to or from words. This file must not know how values are converted.
 
 use std::fmt;
 
-/// Why a value does not go into words or come out of them.
+/// Why a value cannot be converted to or from words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// What the value's own type says.
+    /// An error of the value's own type.
     #[error("{0}")]
     Message(String),
     /// The words end inside the value.
     #[error("the value needs {needed} bytes more, of which there are {found}")]
     End {
-        /// Bytes that come next.
+        /// Bytes that the next value needs.
         needed: usize,
         /// Bytes left.
         found: usize,
     },
-    /// A word that does not stand for what comes next.
+    /// A word is invalid for the expected type.
     #[error("{word:#x} is no {what}")]
     Word {
         /// "bool", "char" or "option".
@@ -25,19 +25,19 @@ pub enum Error {
         /// The word.
         word: u32,
     },
-    /// A string that is none.
+    /// A string is not valid UTF-8.
     #[error("a string is not valid UTF-8")]
     Utf8,
-    /// A length that does not go into a word.
+    /// A length does not fit into a word.
     #[error("{0} is too long for a length, which has 32 bits")]
     Length(usize),
-    /// Too many values inside each other.
+    /// Values are nested too deeply.
     #[error("the words have more than {0} values inside each other")]
     Depth(usize),
-    /// Too many elements that take no words.
+    /// Too many elements take no words.
     #[error("the words claim more than {0} elements that have no content")]
     Empty(usize),
-    /// The format has no way to say this.
+    /// The format cannot represent this.
     #[error("the format has no {0}")]
     Unsupported(&'static str),
 }

@@ -1,5 +1,7 @@
-//! Words into values. The words may come from a guest: a length is believed only as far as there are words for it, and
-//! what takes no words or lies deep inside other values is counted.
+//! Reads values from words. The words may come from a guest. A length is trusted only up to the available words.
+//! Elements that take no words, and deep nesting, are counted.
+//!
+//! This file must not know where words come from.
 
 use ::serde::Deserializer;
 use ::serde::de::{DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess};
@@ -7,35 +9,36 @@ use ::serde::de::{VariantAccess, Visitor};
 
 use super::Error;
 
-/// Options, sequences, maps and enumerations inside each other, at the most: a type that contains itself must not use
-/// up the stack.
+/// Maximum nesting of options, sequences, maps and enumerations. A type that contains itself must not exhaust the
+/// stack.
 const DEPTH: usize = 128;
-/// Elements that take no words, all together, at the most: a length of one word must not stand for four billion of them.
+/// Maximum number of elements that take no words, over the whole value. A length of one word must not stand for four
+/// billion of them.
 const EMPTY_ELEMENTS: usize = 1 << 16;
 
-/// The value at the beginning of `words`; what follows it is not looked at.
+/// Reads the value at the beginning of `words`, and ignores the rest.
 ///
 /// # Errors
-/// Words that are no such value, or end too early; types that must be told what they are, such as `serde_json::Value`;
-/// more than 128 values inside each other, or 65,536 elements without any content.
+/// Refuses words that are not such a value or end too early, and types that need a self-describing format, such as
+/// `serde_json::Value`. Refuses more than 128 nested values, and more than 65,536 elements without content.
 pub fn from_words<T: DeserializeOwned>(words: &[u32]) -> Result<T, Error> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     from_bytes(&bytes)
 }
 
-/// The same from the words' bytes; a last word that is cut off is filled up with zeros.
+/// Reads the same from the words' bytes. An incomplete last word is padded with zeros.
 ///
 /// # Errors
-/// As [`from_words`].
+/// Fails as [`from_words`] does.
 pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     T::deserialize(&mut Reader { bytes, depth: 0, empty_elements: 0 })
 }
 
 struct Reader<'bytes> {
     bytes: &'bytes [u8],
-    /// How many values that may contain their own kind are being read.
+    /// Current nesting of values that may contain their own kind.
     depth: usize,
-    /// Elements so far that took no words.
+    /// Number of elements so far that took no words.
     empty_elements: usize,
 }
 
@@ -44,7 +47,7 @@ impl Reader<'_> {
         self.take().map(u32::from_le_bytes)
     }
 
-    /// The next `N` bytes, whole words.
+    /// Takes the next `N` bytes, which are whole words.
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         if self.bytes.len().next_multiple_of(4) < N {
             return Err(Error::End { needed: N, found: self.bytes.len() });
@@ -66,7 +69,7 @@ impl Reader<'_> {
         value
     }
 
-    /// A length and so many bytes, filled up to whole words.
+    /// Reads a length and as many bytes, padded to whole words.
     fn buffer(&mut self) -> Result<Vec<u8>, Error> {
         let length = self.word()? as usize;
         let found = self.bytes.len();
@@ -80,7 +83,7 @@ impl Reader<'_> {
     }
 }
 
-/// What a visitor is given of a word or more.
+/// Deserializes types of one word or more.
 macro_rules! numbers {
     ($($method:ident: $visit:ident($number:ty)),*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -89,7 +92,7 @@ macro_rules! numbers {
     };
 }
 
-/// What cannot be read without being told what it is.
+/// Refuses types that cannot be read without knowledge of the type.
 macro_rules! unsupported {
     ($($method:ident: $what:literal),*) => {
         $(fn $method<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
@@ -105,7 +108,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'_> {
         false
     }
 
-    // Small numbers are given with their 32 bits, so that the visitor refuses one that is too large.
+    // Small numbers are passed on in 32 bits, so that the visitor refuses one that is out of range.
     numbers!(
         deserialize_i8: visit_i32(i32),
         deserialize_i16: visit_i32(i32),

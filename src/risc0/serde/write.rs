@@ -1,14 +1,15 @@
-//! Values into words. It must not know where they go.
+//! Writes values as words. This file must not know where they go.
 
 use ::serde::Serialize;
 use ::serde::ser::{self, Serializer};
 
 use super::Error;
 
-/// The words of a value.
+/// Returns the words of a value.
 ///
 /// # Errors
-/// A sequence that does not know its length beforehand, one of 2^32 and more, and what the value itself refuses.
+/// Refuses a sequence that does not know its length beforehand, a length of 2^32 or more, and anything that the value
+/// itself refuses.
 pub fn to_words<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u32>, Error> {
     let mut writer = Writer { words: Vec::new() };
     value.serialize(&mut writer)?;
@@ -34,7 +35,7 @@ impl Writer {
     }
 }
 
-/// Numbers that are widened to one of 32 bits, keeping their sign.
+/// Extends numbers to 32 bits, keeping their sign.
 macro_rules! one_word {
     ($($method:ident: $number:ty),*) => {
         $(fn $method(self, value: $number) -> Result<(), Error> {
@@ -177,7 +178,7 @@ impl Serializer for &mut Writer {
     }
 }
 
-/// What has parts writes them one after the other, whatever it is.
+/// Writes all parts of a compound value one after the other.
 macro_rules! parts {
     ($($kind:ident: $method:ident($($name:ty)?)),*) => {
         $(impl ser::$kind for &mut Writer {

@@ -1,12 +1,13 @@
-//! Evaluates a big-integer program. It must not know who called it, nor how the bytecode is encoded.
+//! Evaluates a big-integer program. This file must not know the caller or the encoding of the bytecode.
 //!
-//! Each operation has a result, a number of any size with a sign, which later operations refer to by the operation's
-//! index. Numbers in memory have no sign. Division truncates, a remainder has the dividend's sign. A store takes the
-//! magnitude, of a later operation too, which is 0 then; all others may refer to earlier operations only.
+//! Each operation has a result: a signed number of any size, to which later operations refer by the operation's index.
+//! Numbers in memory are unsigned. Division truncates, and a remainder has the dividend's sign. A store writes the
+//! magnitude of a result. It may name a later operation, whose result is then 0; all other operations may refer only to
+//! earlier ones.
 //!
-//! A program can ask for more than any prover could do with it: a loop-free 10 MiB of squarings, say. So a call has a
-//! budget of work and one of memory. Both are beyond programs that are of use: exponentiating with 4,096 bits throughout,
-//! each step a witness, takes half of the work.
+//! A program can demand more than any prover could handle, such as 10 MiB of squarings without a loop. A call therefore
+//! has a budget of work and one of memory. Both exceed the needs of useful programs: 4,096-bit exponentiation in full,
+//! with each step a witness, takes half of the work.
 
 use std::collections::BTreeMap;
 
@@ -16,20 +17,20 @@ use dashu_int::{IBig, UBig};
 use super::program::{Code, Operation, Program};
 use super::{BigIntError, CHUNK_BYTES, LOWEST_ADDRESS, USER_END};
 
-/// What a call may calculate, in products of two 64-bit words: a second or so.
+/// Budget of work for a call, in products of two 64-bit words: about a second.
 const LIMIT_WORK: u64 = 1 << 30;
-/// What all numbers of a call may take together, in bytes. The one that is one too many is made before it is refused: it
-/// has 16 MiB at the most, by the work that this takes, or the length of its operands.
+/// Budget of memory for all numbers of a call, in bytes. The number that exceeds it is computed before it is refused.
+/// Its size is at most 16 MiB, because its work or the length of its operands bounds it.
 const LIMIT_MEMORY_BYTES: u64 = 64 << 20;
-/// What one operation takes at least, and one word squared in an inversion, in units of work; measured, rounded up.
+/// Minimum work of one operation, and work of one word squared in an inversion; measured and rounded up.
 const WORK_OPERATION: u64 = 8;
 const WORK_INVERSE: u64 = 64;
-/// Words that are loaded and chunks that are stored cost what they may cost whoever writes them down: a call moves 16 MiB
-/// each way at the most, where RSA of 4,096 bits moves some 20 KiB.
+/// Work of a loaded word and of a stored chunk. It covers the cost of writing them to a trace. A call moves at most 16
+/// MiB each way; 4,096-bit RSA moves some 20 KiB.
 const WORK_MEMORY_WORD: u64 = 256;
 const WORK_CHUNK: u64 = 1024;
 
-/// Who makes the call: t0 of the ecall.
+/// The caller's mode: t0 of the ecall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// 0: arenas lie in the user's memory.
@@ -39,7 +40,7 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// What t0 means.
+    /// Decodes t0.
     pub(crate) fn new(t0: u32) -> Result<Mode, BigIntError> {
         match t0 {
             0 => Ok(Mode::User),
@@ -52,26 +53,26 @@ impl Mode {
 /// A range of memory that was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Loaded {
-    /// Of the first word.
+    /// Address of the first word.
     pub(crate) address: u32,
-    /// At least one.
+    /// Number of words, at least one.
     pub(crate) words: u32,
 }
 
-/// What a program came to.
+/// The result of a program.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Evaluation {
-    /// What was loaded, in order; each range in ascending order of its words. A range may come up many times.
+    /// Loaded ranges in order, each with ascending words. A range may appear many times.
     pub(crate) loads: Vec<Loaded>,
     /// Chunks to store: address of the first word (a multiple of 4, not of 16), and the words. All lie inside the
-    /// address space; two of them may overlap, and the later address then wins.
+    /// address space. If two of them overlap, the one with the higher address wins.
     pub(crate) witness: BTreeMap<u32, [u32; 4]>,
 }
 
-/// Evaluates `program` with the machine's `registers`. `peek` gives the word at an address that is a multiple of 4.
+/// Evaluates `program` with the machine's `registers`. `peek` returns the word at an address that is a multiple of 4.
 ///
 /// # Errors
-/// Whatever the program does that the reference refuses or panics about, and more work or memory than a call may take.
+/// Refuses every program that makes the reference fail or panic, and a call that exceeds its budget of work or memory.
 pub(crate) fn evaluate(
     program: &Program<'_>,
     mode: Mode,
@@ -104,7 +105,7 @@ struct Evaluator<'program, Peek> {
     mode: Mode,
     registers: &'program [u32; 32],
     peek: Peek,
-    /// Of the operations done.
+    /// Results of the operations done so far.
     results: Vec<IBig>,
     work: u64,
     memory_bytes: u64,
@@ -122,7 +123,7 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         }
     }
 
-    /// Takes `work` from the budget, before it is done.
+    /// Takes `work` from the budget before it is done.
     fn charge(&mut self, operation: u32, work: u64) -> Result<(), BigIntError> {
         self.work = self.work.saturating_add(work);
         match self.work > LIMIT_WORK {
@@ -201,7 +202,7 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         if operation.b as u64 >= count {
             return Err(BigIntError::Index { operation: index, what: "operation", index: operation.b.into(), count });
         }
-        // What is not calculated yet is zero.
+        // The result of an operation that has not run yet is zero.
         let value = self.results.get(operation.b as usize).map_or(&[][..], |value| value.as_sign_words().1);
         let mut value = value.iter().flat_map(|word| word.to_le_bytes());
         let needed =
@@ -217,7 +218,8 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         Ok(())
     }
 
-    /// Where a load or store goes, and how many bytes it moves: whole chunks, all of them inside the address space.
+    /// Returns the address of a load or store and the number of bytes that it moves: whole chunks inside the address
+    /// space.
     fn place(&self, index: u32, operation: &Operation) -> Result<(u32, u32), BigIntError> {
         let count = self.program.counts().0 as u64;
         let bytes = self.program.type_bytes(operation.result_type).ok_or(BigIntError::Index {
@@ -226,7 +228,7 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             index: operation.result_type.into(),
             count,
         })?;
-        // Lengths are counted modulo 2^32, as the reference does.
+        // Lengths are modulo 2^32, as in the reference.
         let bytes = bytes
             .checked_next_multiple_of(CHUNK_BYTES.into())
             .ok_or(BigIntError::Length { operation: index, bytes })? as u32;
@@ -243,7 +245,8 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         let address = base as u64 + operation.offset() as u64 * CHUNK_BYTES as u64;
         let begins =
             address >= u64::from(LOWEST_ADDRESS) && (self.mode == Mode::Machine || address < u64::from(USER_END));
-        // Only where it begins is a matter of the arena, but the address space ends for everyone. Nothing fits anywhere.
+        // The mode restricts only the start of an arena, but nothing may pass the end of the address space. An empty
+        // range has no end to check.
         match begins && (bytes == 0 || address + bytes as u64 <= 1 << 32) {
             true => Ok((address as u32, bytes)),
             false => Err(BigIntError::Address { operation: index, address, bytes }),
@@ -251,14 +254,14 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
     }
 }
 
-/// Length of a number in 64-bit words; 0 has none.
+/// Returns the length of a number in 64-bit words; 0 has none.
 fn words(value: &IBig) -> u64 {
     let (_, words) = value.as_sign_words();
     (size_of_val(words) as u64).div_ceil(8)
 }
 
-/// The inverse of the magnitude of `a` modulo that of `b`, which is not 0; none if they share a divisor, and none of
-/// multiples of `b`, which leaves none modulo 1 either.
+/// Returns the inverse of the magnitude of `a` modulo that of `b`, which is nonzero. Returns `None` if they share a
+/// divisor, and for multiples of `b`; modulo 1, no number has an inverse here.
 fn inverse(a: &IBig, b: &IBig) -> Option<UBig> {
     let modulus = b.unsigned_abs();
     let a = a.unsigned_abs() % &modulus;

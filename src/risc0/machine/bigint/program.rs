@@ -1,9 +1,10 @@
-//! The bytecode of big-integer programs: header, types, constants, operations. It must not know what operations do.
+//! The bytecode of big-integer programs: header, types, constants, operations. This file must not know what operations
+//! do.
 //!
-//! All fields are little-endian. A header of six words (magic, version, and the numbers of inputs, types, constants and
-//! operations), then inputs of 16 bytes, types of 32, constants of 8 and operations of 8. Inputs describe arguments to
-//! the program's compiler, and of a type only its first field means something here: how many bytes a number takes in
-//! memory. What follows the last operation is not looked at.
+//! All fields are little-endian. The header has six words: magic, version, and the numbers of inputs, types, constants
+//! and operations. Then follow inputs of 16 bytes, types of 32, constants of 8 and operations of 8. Inputs describe
+//! arguments to the program's compiler. Only the first field of a type matters here: the number of bytes that a value
+//! takes in memory. Bytes after the last operation are ignored.
 
 use super::BigIntError;
 
@@ -13,7 +14,7 @@ const INPUT_BYTES: u64 = 16;
 const TYPE_BYTES: usize = 32;
 const WORD_BYTES: usize = 8;
 
-/// What an operation does with its operands.
+/// Kinds of operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
     Const,
@@ -44,15 +45,15 @@ impl Code {
     }
 }
 
-/// One operation. What `a` and `b` mean depends on the code.
+/// One operation. The meaning of `a` and `b` depends on the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Operation {
     pub(super) code: Code,
-    /// Index of the type of its result, 12 bits.
+    /// Index of its result's type, 12 bits.
     pub(super) result_type: u32,
-    /// 24 bits.
+    /// First operand, 24 bits.
     pub(super) a: u32,
-    /// 24 bits.
+    /// Second operand, 24 bits.
     pub(super) b: u32,
 }
 
@@ -67,18 +68,18 @@ impl Operation {
         })
     }
 
-    /// The register that holds the arena of a load or store.
+    /// Returns the register that holds the arena's address, for a load or store.
     pub(super) fn arena(&self) -> u32 {
         self.a >> 16
     }
 
-    /// Where in the arena, in chunks.
+    /// Returns the offset in the arena, in chunks.
     pub(super) fn offset(&self) -> u32 {
         self.a & 0xffff
     }
 }
 
-/// A program that was parsed as a whole: every operation has a code that exists. Indices are not checked yet.
+/// A program that was parsed as a whole: the code of every operation exists. Indices are not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Program<'bytes> {
     types: &'bytes [[u8; TYPE_BYTES]],
@@ -87,10 +88,10 @@ pub(crate) struct Program<'bytes> {
 }
 
 impl<'bytes> Program<'bytes> {
-    /// Parses a program; it borrows what it can, so its size is bounded by that of `bytes`.
+    /// Parses a program. It borrows from `bytes`, so its size is bounded by theirs.
     ///
     /// # Errors
-    /// Bytes that end too early, another magic or version, an operation that does not exist.
+    /// Refuses bytes that end too early, another magic number or version, and an unknown operation.
     pub(crate) fn parse(bytes: &'bytes [u8]) -> Result<Program<'bytes>, BigIntError> {
         let short = |part, needed| BigIntError::Short { part, needed, bytes: bytes.len() as u64 };
         let (header, rest) =
@@ -131,21 +132,21 @@ impl<'bytes> Program<'bytes> {
         &self.operations
     }
 
-    /// How many types and constants there are.
+    /// Returns the numbers of types and constants.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.types.len(), self.constants.len())
     }
 
-    /// How many bytes a number of this type takes in memory, before it is rounded up to whole chunks.
+    /// Returns the size in memory of a number of this type, before it is rounded up to whole chunks.
     pub(super) fn type_bytes(&self, index: u32) -> Option<u64> {
         let (bytes, _) = self.types.get(index as usize)?.split_first_chunk()?;
         Some(u64::from_le_bytes(*bytes))
     }
 
-    /// `words` constants of 64 bits each from `first`, the least significant first.
+    /// Returns `words` constants of 64 bits each from `first`, the least significant first.
     pub(super) fn constant(&self, first: u32, words: u32) -> Option<&'bytes [u8]> {
         let first = first as usize;
-        // Nothing from anywhere is zero.
+        // Zero words from any index are zero.
         if words == 0 {
             return Some(&[]);
         }

@@ -1,5 +1,5 @@
-//! What programs come to, what they are refused for, and that no bytes do worse. Expected numbers are written out or
-//! come from the definition (a number times its inverse), not from the library that calculates.
+//! Tests of results and refusals of programs, and of arbitrary bytes, which must do no harm. Expected numbers are
+//! literals or follow from definitions (a number times its inverse). They must not use the library under test.
 
 use std::collections::BTreeMap;
 
@@ -19,18 +19,18 @@ const REM: u64 = 0xb;
 const QUO: u64 = 0xc;
 const INV: u64 = 0xe;
 
-/// Arenas of the tests: registers a0 (input) and a1 (output).
+/// Arenas of the tests, in registers a0 (input) and a1 (output).
 const INPUT: u64 = 10 << 16;
 const OUTPUT: u64 = 11 << 16;
 const INPUT_ADDRESS: u32 = 0x0002_0004;
 const OUTPUT_ADDRESS: u32 = 0x0003_0000;
 
-/// An operation's bits.
+/// Encodes an operation.
 fn op(code: u64, result_type: u64, a: u64, b: u64) -> u64 {
     code | result_type << 4 | a << 16 | b << 40
 }
 
-/// The bytes of a program whose types take these many bytes in memory.
+/// Encodes a program whose types take these numbers of bytes in memory.
 fn assemble(types: &[u64], constants: &[u64], operations: &[u64]) -> Vec<u8> {
     let mut bytes = b"bibc".to_vec();
     for word in [1, 1, types.len(), constants.len(), operations.len()] {
@@ -70,8 +70,8 @@ fn run(bytes: &[u8]) -> Result<Evaluation, BigIntError> {
     run_in(Mode::User, &registers(), bytes, &BTreeMap::new())
 }
 
-/// What `code` makes of two signed 64-bit numbers, as a magnitude of 128 bits. Numbers below zero are made by
-/// subtracting, for constants have no sign.
+/// Applies `code` to two signed 64-bit numbers, and returns the magnitude in 128 bits. Constants are unsigned, so the
+/// program makes negative numbers by subtraction.
 fn calculate(code: u64, a: i64, b: i64) -> Result<u128, BigIntError> {
     let constants = [0, a.unsigned_abs(), b.unsigned_abs()];
     let signed = |negative: bool, index: u64| if negative { op(SUB, 0, 0, index) } else { op(ADD, 0, 0, index) };
@@ -98,7 +98,7 @@ fn arithmetic_is_signed_and_truncates() {
     assert_eq!(calculate(QUO, -7, 2), Ok(3));
     assert_eq!(calculate(REM, -7, 2), Ok(1));
     assert_eq!(calculate(REM, 7, -4), Ok(3));
-    // The sign of a remainder shows when something is added to it: (-7 % 4) + 5 = 2.
+    // A sum reveals the sign of a remainder: (-7 % 4) + 5 = 2.
     let constants = [0, 7, 4, 5];
     let mut operations: Vec<u64> = (0..4).map(|index| op(CONST, 0, index, 1)).collect();
     operations.extend([op(SUB, 0, 0, 1), op(REM, 0, 4, 2), op(ADD, 0, 5, 3), op(STORE, 0, OUTPUT, 6)]);
@@ -129,7 +129,7 @@ fn nothing_divides_by_zero() {
 #[test]
 fn loads_and_stores_move_whole_chunks_by_offset() {
     let memory: BTreeMap<u32, u32> = (0..16).map(|word| (INPUT_ADDRESS + 4 * word, word + 1)).collect();
-    // Type 0 takes 20 bytes, so two chunks. The second load begins at the second chunk.
+    // Type 0 takes 20 bytes, which are two chunks. The second load begins at the second chunk.
     let operations =
         [op(LOAD, 0, INPUT, 0), op(LOAD, 1, INPUT | 1, 0), op(STORE, 0, OUTPUT | 3, 0), op(STORE, 1, OUTPUT, 1)];
     let bytes = assemble(&[20, 16], &[], &operations);
@@ -152,7 +152,7 @@ fn stores_fill_up_with_zeros_and_refuse_what_does_not_fit() {
     assert_eq!(evaluation.witness[&(OUTPUT_ADDRESS + 32)], [0; 4]);
     assert_eq!(long(3, 16), Err(BigIntError::TooSmall { operation: 1, needed: 17, bytes: 16 }));
     assert_eq!(long(4, 32).expect("28 bytes fit").witness[&(OUTPUT_ADDRESS + 16)], [3, 0, u32::MAX, 0]);
-    // A type of no bytes holds nothing but zero.
+    // A type of zero bytes can hold only zero.
     assert_eq!(long(0, 0).expect("nothing is stored").witness, BTreeMap::new());
     assert_eq!(long(1, 0), Err(BigIntError::TooSmall { operation: 1, needed: 1, bytes: 0 }));
 }
@@ -184,7 +184,7 @@ fn references_reach_back_only() {
     refused(&[op(LOAD, 2, INPUT, 0)], "type", 2, 2);
     refused(&[op(LOAD, 0, 32 << 16, 0)], "register", 32, 32);
     refused(&[op(STORE, 0, 255 << 16, 0)], "register", 255, 32);
-    // No constants from anywhere are zero.
+    // Zero constants from any index are zero.
     assert_eq!(run(&assemble(&[], &[], &[op(CONST, 0, 0xff_ffff, 0)])), Ok(Evaluation::default()));
 }
 
@@ -219,7 +219,7 @@ fn arenas_have_bounds_where_they_begin() {
         refused(Mode::Machine, 0xffff_fff0, 1, 16);
         refused(Mode::Machine, 0xffff_0000, 0xffff, 16);
         assert!(place(Mode::Machine, 0xffff_fff0, 1, 0).is_ok(), "nothing fits anywhere");
-        // Lengths are modulo 2^32, but do not wrap around 2^64.
+        // Lengths are modulo 2^32, but do not wrap around at 2^64.
         assert!(
             place(Mode::User, LOWEST_ADDRESS, 0, 1 << 32).is_ok_and(|evaluation| evaluation == Evaluation::default())
         );
@@ -249,7 +249,7 @@ fn programs_that_are_none_are_refused_before_anything_runs() {
     };
     assert_eq!(with(0, 1), Err(BigIntError::Magic(1)));
     assert_eq!(with(4, 2), Err(BigIntError::Version(2)));
-    // What lies before the list, the header's 24 bytes included, and what the list would take.
+    // Bytes before each list, including the header's 24, and the size of its items.
     let lists = [("inputs", 24, 16), ("types", 40, 32), ("constants", 72, 8), ("operations", 80, 8)];
     for (at, (list, before, each)) in (8..24).step_by(4).zip(lists) {
         let error = with(at, u32::MAX).expect_err("there are not so many");
@@ -257,7 +257,7 @@ fn programs_that_are_none_are_refused_before_anything_runs() {
         assert!(error.to_string().ends_with(&needed), "{error}");
     }
     for code in (0..16).filter(|code| ![2, 3, 4, 8, 9, 10, 11, 12, 14].contains(code)) {
-        // The first operation would fail, but is not reached.
+        // The first operation would fail, but does not run.
         let error = run(&assemble(&[], &[], &[op(ADD, 0, 5, 5), op(code, 0, 0, 0)]));
         assert_eq!(error, Err(BigIntError::Code { operation: 1, code: code as u8 }));
     }
@@ -266,7 +266,7 @@ fn programs_that_are_none_are_refused_before_anything_runs() {
     assert_eq!(run(&longer), run(&good), "what follows is not looked at");
 }
 
-/// All numbers may take 64 MiB together, and not a byte more.
+/// All numbers together may take 64 MiB, and not a byte more.
 #[test]
 fn memory_runs_out_exactly() {
     const WORDS: u64 = 1 << 15;
@@ -281,14 +281,14 @@ fn memory_runs_out_exactly() {
     assert!(matches!(run_with(1), Err(BigIntError::Memory { operation: 258, .. })));
 }
 
-/// A call may take 2^30 units of work: 8 for each operation, 512 for each word of a constant, and for a division the
-/// product of the lengths.
+/// A call may take 2^30 units of work: 8 for each operation, 512 for each word of a constant, and the product of the
+/// lengths for a division.
 #[test]
 fn work_runs_out_exactly() {
     const LENGTHS: [u64; 4] = [1 << 14, 1 << 10, 1 << 5, 1];
     let mut operations: Vec<u64> = LENGTHS.iter().map(|words| op(CONST, 0, 0, *words)).collect();
     let mut left = (1 << 30) - LENGTHS.iter().map(|words| 8 + 512 * words).sum::<u64>();
-    // Divisors from the longest down, up to what takes 8 or 9 units each.
+    // Divisors from the longest down, until one takes 8 or 9 units.
     for (divisor, words) in LENGTHS.iter().enumerate() {
         let each = LENGTHS[0] * words + 8;
         let times = (left - 72) / each;
@@ -316,7 +316,7 @@ fn inverses_are_dear() {
     assert!(matches!(inverse(512), Ok(()) | Err(BigIntError::NoInverse { .. })));
 }
 
-/// Each of these would take the reference minutes at least, or all memory.
+/// Each of these would cost the reference at least minutes, or all memory.
 #[test]
 fn no_program_runs_away() {
     let squarings = |count: u64| {
@@ -326,7 +326,7 @@ fn no_program_runs_away() {
     };
     assert!(matches!(squarings(64), Err(BigIntError::Work { .. })));
 
-    // Numbers of 800,000 bytes, which are cheap to add.
+    // Numbers of 800,000 bytes are cheap to add.
     let mut operations = vec![op(CONST, 0, 0, 100_000)];
     operations.extend(vec![op(ADD, 0, 0, 0); 200]);
     let sums = run(&assemble(&[], &vec![1; 100_000], &operations));
