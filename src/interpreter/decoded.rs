@@ -63,7 +63,7 @@ pub(crate) struct DecodedPages {
     hotness: Vec<u16>,
     /// Number of pages held.
     held: usize,
-    /// The profile of earlier sessions, and below, for each held page, what ran in them.
+    /// The profile of earlier sessions; `ran` holds what ran in them, for each held page.
     profile: Option<Arc<Profile>>,
     /// From this count on, the tier waits for powers of two. A count that earlier sessions brought this far resumes
     /// just before a power of two.
