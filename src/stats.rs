@@ -31,7 +31,8 @@ pub struct Stats {
     /// Regions that could not be compiled, because the code generator rejected them or an invariant did not hold. The
     /// interpreter runs them. The count is 0 unless Tachy or the code generator has a bug.
     pub regions_refused: u64,
-    /// Time that the session spent on compilation: all of it, or without waiting for the background thread's.
+    /// Time that the session's own thread spent on compilation. If a background thread compiles, this is only the
+    /// preparation of its work.
     pub compile_time: Duration,
     /// Time that the background thread spent compiling for the session.
     pub background_time: Duration,
