@@ -7,8 +7,8 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JitOptions {
-    /// How often control must come to an address before the code there is compiled: 0 to 32,768. 0 and 1 compile code when
-    /// it first runs. The threshold doubles each time that code memory is full, up to 32,768.
+    /// How often control must enter an address before the code there is compiled: 0 to 32,768. 0 and 1 compile code
+    /// when it first runs. The threshold doubles each time that code memory is full, up to 32,768.
     pub threshold: u16,
     /// Maximum number of guest instructions in one region: 1 to 2,000. A merged region may have four times as many.
     pub region_instructions: usize,
@@ -33,7 +33,7 @@ pub struct JitOptions {
 /// Minimum number of steps between two checks, each of which costs about as much as a hundred steps of native code.
 const MERGE_INTERVAL_STEPS_MIN: u32 = 1 << 10;
 
-/// The largest threshold. A count that overflows goes on from here.
+/// The largest threshold. A count that overflows continues from here.
 const THRESHOLD_MAX: u16 = 1 << 15;
 
 impl Default for JitOptions {
@@ -57,8 +57,8 @@ impl JitOptions {
         JitOptions { threshold: 0, background: false, paid_by_steps: false, ..JitOptions::default() }
     }
 
-    /// The threshold in the generation of code memory with this number. It doubles with each: what filled memory up was
-    /// too much to translate, and translating it again and again would be worse than interpreting.
+    /// Returns the threshold in the generation of code memory with this number. It doubles with each generation: code
+    /// that filled the memory was too much to compile, and recompiling it repeatedly would be slower than interpreting.
     pub(super) fn threshold_in(&self, generation: u32) -> u16 {
         match generation {
             0 => self.threshold,
@@ -66,7 +66,7 @@ impl JitOptions {
         }
     }
 
-    /// Steps between two looks at how often native code goes from region to region; 0: never.
+    /// Returns the steps between two checks of how often native code moves between regions; 0 for never.
     pub(crate) fn steps_between_looks(&self) -> u32 {
         match self.merge_interval_steps {
             0 => 0,
@@ -74,7 +74,7 @@ impl JitOptions {
         }
     }
 
-    /// Guest instructions in a region that is made for this reason, at the most.
+    /// Returns the maximum number of guest instructions in a region that is compiled for this purpose.
     pub(super) fn cap_of(&self, purpose: Purpose) -> usize {
         match purpose {
             Purpose::New => self.region_instructions,

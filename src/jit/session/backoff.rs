@@ -1,8 +1,8 @@
 //! Backoff: when a session stops looking for native code. Where native code does next to nothing and no further
 //! compilation is paid for, counting block entries only costs time. Pure.
 //!
-//! Such a session rests for a stretch of steps, then looks again for one stretch. If nothing has changed, it rests twice
-//! as long. Looking costs up to a sixth of the interpreter's speed, so it is done for a small part of the steps.
+//! Such a session rests for a stretch of steps, then looks again for one stretch. If nothing has changed, it rests
+//! twice as long. Looking costs up to a sixth of the interpreter's speed, so it is done for a small part of the steps.
 
 /// Steps of one look, and of the first rest.
 const STRETCH_STEPS: u64 = 1 << 20;
