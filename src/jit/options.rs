@@ -12,21 +12,21 @@ pub struct JitOptions {
     pub threshold: u16,
     /// Maximum number of guest instructions in one region: 1 to 2,000. A merged region may have four times as many.
     pub region_instructions: usize,
-    /// Steps between two checks of how often native code goes from one region to another. Regions that it goes between often
+    /// Steps between two checks of how often native code moves between regions. Regions between which it moves often
     /// are merged into one. 0 turns merging off; 1 to 1,023 count as 1,024, because each check interrupts native code.
     pub merge_interval_steps: u32,
     /// Bytes of machine code to keep, 1 MiB to 2 GiB. When they are full, all code is dropped and recompiled as needed.
     pub code_bytes: usize,
-    /// Compile on a background thread of the executor while sessions keep interpreting. If this is off, each session compiles
-    /// what it needs and waits for it, so that its counters are as reproducible as its results.
+    /// Compile on a background thread of the executor while sessions keep interpreting. If this is off, each session
+    /// compiles what it needs and waits for it, so that its counters are as reproducible as its results.
     pub background: bool,
-    /// Compile only as much as the session's steps have paid for, so that no program takes much more processor time, on all
-    /// threads together, than the interpreter would. If this is off, everything hot is compiled.
+    /// Compile only as much as the session's steps have paid for, so that no program takes much more processor time, on
+    /// all threads together, than the interpreter would. If this is off, everything hot is compiled.
     pub paid_by_steps: bool,
     /// Write the names of generated functions to `/tmp/perf-PID.map` for Linux's perf.
     pub perf_map: bool,
-    /// Alternate between native code and the interpreter at every block. This is slow, and tests that both engines act on one
-    /// state.
+    /// Alternate between native code and the interpreter at every block. This is slow, and tests that both engines act
+    /// on one state.
     pub alternate_engines: bool,
 }
 
