@@ -136,7 +136,8 @@ impl<'vm> HartState<'vm> {
     /// Returns the aligned word that holds `address`.
     #[inline(always)]
     pub fn word(&self, address: u32) -> u32 {
-        // SAFETY: base + any u32, rounded down to a word, is a whole word of guest memory: mapped, aligned, initialised.
+        // SAFETY: base + any u32, rounded down to a word, is a whole word of guest memory: mapped, aligned and
+        // initialised.
         unsafe { self.base.as_ptr().add((address & !3) as usize).cast::<u32>().read() }
     }
 
