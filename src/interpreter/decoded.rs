@@ -19,7 +19,7 @@ use crate::rules::Rules;
 /// Maximum number of pages held; one more, and all are dropped. Each takes 2.5 KiB with counts, so at most 30 MiB.
 const PAGES_HELD: usize = 12 * 1024;
 
-/// Replaces a count: compiled code was found at the address, and is entered instead.
+/// Replaces a count: the tier has found something to run at the address, and that is entered instead.
 pub(crate) const ENTERED: u16 = u16::MAX;
 const LARGEST: u16 = ENTERED - 1;
 
