@@ -23,7 +23,7 @@ pub struct Limits {
     /// Bytes written to stdout and stderr together.
     ///
     /// On machine `r0vm` the limit covers all of the caller's streams and the kernel's own messages. The error is then
-    /// [`Error::Host`](crate::Error::Host) of kind `output-limit`, and the run can continue after it, too. A host
+    /// [`Error::Machine`](crate::Error::Machine) of kind `output-limit`, and the run can continue after it, too. A host
     /// supplied by the caller does its own counting.
     pub output_bytes: Option<u64>,
     /// User cycles of a session on machine `r0vm`, or of its part after a pause; reaching them is an error. If the host
