@@ -1,8 +1,8 @@
-//! The caller's code as a run calls it: streams, hosts, sinks and callbacks, any of which may panic.
+//! Calls into the caller's code: streams, hosts, sinks and callbacks, any of which may panic.
 //!
-//! A panic that unwinds through a step skips whatever undoes the step. Here it becomes a value, which takes the way of
-//! every other failure and goes on unwinding when the run is over and the session is as it should be. Streams keep what
-//! has moved for a step that was not done, since the step is done again.
+//! A panic that unwound through a step would skip the code that undoes the step. This module turns the panic into a
+//! value that travels like every other failure. Unwinding resumes when the run is over and the session is consistent.
+//! Streams remember the bytes they moved for a step that failed, because that step runs again.
 
 use std::any::Any;
 use std::io::{self, Read, Write};
@@ -10,42 +10,42 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::trace::SinkError;
 
-/// A panic of the caller's code, on its way to the caller.
+/// A panic of the caller's code, on its way back to the caller.
 #[derive(Debug)]
 pub(crate) struct Panic(Box<dyn Any + Send>);
 
 impl Panic {
-    /// Goes on unwinding.
+    /// Resumes unwinding.
     pub(crate) fn resume(self) -> ! {
         resume_unwind(self.0)
     }
 }
 
-/// Calls code of the caller's.
+/// Calls the caller's code and catches a panic.
 pub(crate) fn call<R>(code: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(code)).map_err(Panic)
 }
 
-/// Why a sink or a callback took no more.
+/// Why a sink or a callback failed.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// It said so.
+    /// It returned an error.
     Error(SinkError),
     /// It panicked.
     Panic(Panic),
 }
 
-/// Calls a sink or a callback of the caller's.
+/// Calls one of the caller's sinks or callbacks.
 pub(crate) fn give(code: impl FnOnce() -> Result<(), SinkError>) -> Result<(), Failed> {
     call(code).map_err(Failed::Panic)?.map_err(Failed::Error)
 }
 
-/// A stream that a guest reads. What was read for a step that was not done is read again.
+/// A stream that a guest reads. It replays the bytes that a failed step has read.
 pub(crate) struct Input<'env> {
     stream: Box<dyn Read + Send + 'env>,
-    /// Bytes read since the last step that was done.
+    /// Bytes read since the last completed step.
     read: Vec<u8>,
-    /// How many of them the step under way has had.
+    /// How many of them the current step has consumed.
     had: usize,
 }
 
@@ -58,7 +58,7 @@ impl<'env> Input<'env> {
         self.stream
     }
 
-    /// The step is over, and was done or not.
+    /// Ends the step; `done` says whether it completed.
     pub(crate) fn end_step(&mut self, done: bool) {
         if done {
             self.read.clear();
@@ -67,7 +67,7 @@ impl<'env> Input<'env> {
     }
 }
 
-/// The stream may claim more bytes than there is room for; that is for the reader to see.
+/// The stream may claim more bytes than the buffer holds; the reader has to check that.
 impl Read for Input<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut again = self.read.get(self.had..).unwrap_or_default();
@@ -83,12 +83,12 @@ impl Read for Input<'_> {
     }
 }
 
-/// A stream that a guest writes. What it took for a step that was not done it does not get again.
+/// A stream that a guest writes. It does not receive again the bytes that it took for a failed step.
 pub(crate) struct Output<'env> {
     stream: Box<dyn Write + Send + 'env>,
-    /// Bytes that the stream has taken since the last step that was done.
+    /// Bytes that the stream has taken since the last completed step.
     taken: usize,
-    /// Bytes that the step under way has written.
+    /// Bytes that the current step has written.
     written: usize,
 }
 
@@ -101,7 +101,7 @@ impl<'env> Output<'env> {
         self.stream
     }
 
-    /// The step is over, and was done or not.
+    /// Ends the step; `done` says whether it completed.
     pub(crate) fn end_step(&mut self, done: bool) {
         if done {
             self.taken = 0;

@@ -1,4 +1,4 @@
-//! Words to instructions, by the table and nothing else.
+//! Decodes words to instructions, driven by the instruction table alone.
 //!
 //! [`decode`] is total: every word is an instruction of the variant or `None`. It must not know what an instruction
 //! does, nor where the word came from.
@@ -19,17 +19,19 @@ pub struct Instruction {
     pub rs1: u8,
     /// Second source register number, 0..32.
     pub rs2: u8,
-    /// The immediate, sign-extended to 32 bits: a shift's amount, an upper immediate already shifted, a branch's or
-    /// jump's distance in bytes.
+    /// The immediate, sign-extended to 32 bits: the amount of a shift, an upper immediate already shifted, or the
+    /// distance of a branch or jump in bytes.
     pub imm: u32,
 }
 
-/// Bits of a word that the lines are looked up by: the five opcode bits above the low two, and funct3.
+/// Bits of a word that form the lookup key: the five opcode bits above the low two, and funct3.
 const KEY_BITS: u32 = 0x0000_707c;
 const KEYS: usize = 1 << 8;
 
-/// Lines of the table by key, each under every key that it can have in some variant: those of `k` are
-/// `order[start[k]..start[k + 1]]`. At most four, where those of an opcode alone would be up to eighteen.
+/// Lines of the table by key. Each line is listed under every key that it can have in some variant.
+///
+/// The lines of key `k` are `order[start[k]..start[k + 1]]`. There are at most four per key; by opcode alone there
+/// would be up to eighteen.
 struct Index {
     order: [u8; places(KEYS)],
     start: [u8; KEYS + 1],
@@ -37,12 +39,12 @@ struct Index {
 
 static INDEX: Index = build_index();
 
-/// The key of a word.
+/// Returns the key of a word.
 const fn key_of(word: u32) -> usize {
     ((word >> 2) & 31 | (word >> 7) & 0xe0) as usize
 }
 
-/// Whether a word with this key can be this line in some variant.
+/// Returns whether a word with this key can be this line in some variant.
 const fn can_be(line: usize, key: usize) -> bool {
     let key = key as u32;
     let differs = (key & 31) << 2 ^ (key >> 5) << 12 ^ TABLE[line].match_bits;
@@ -58,7 +60,7 @@ const fn can_be(line: usize, key: usize) -> bool {
     false
 }
 
-/// How many places of the index the first `keys` keys take.
+/// Returns how many places of the index the first `keys` keys take.
 const fn places(keys: usize) -> usize {
     let (mut places, mut key) = (0, 0);
     while key < keys {
@@ -92,7 +94,7 @@ const fn build_index() -> Index {
     index
 }
 
-/// Decodes one 32-bit word as `variant` has it; `None` when it is no instruction there.
+/// Decodes one 32-bit word for `variant`; returns `None` if it is no instruction there.
 pub fn decode(word: u32, variant: Variant) -> Option<Instruction> {
     let key = key_of(word);
     let lines = &INDEX.order[INDEX.start[key] as usize..INDEX.start[key + 1] as usize];
@@ -107,12 +109,12 @@ pub fn decode(word: u32, variant: Variant) -> Option<Instruction> {
     })
 }
 
-/// A register number: the five bits of `word` from bit `low` up.
+/// Returns a register number: the five bits of `word` from bit `low` up.
 fn field(word: u32, low: u32) -> u8 {
     ((word >> low) & 31) as u8
 }
 
-/// The immediate of `word` in `format`, by the manual's "immediate encoding variants".
+/// Returns the immediate of `word` in `format`, by the manual's "immediate encoding variants".
 fn immediate(word: u32, format: Format) -> u32 {
     let signed = word as i32;
     match format {
@@ -133,10 +135,10 @@ fn immediate(word: u32, format: Format) -> u32 {
     }
 }
 
-/// The inverse of [`decode`]: the word that encodes `instruction` in the standard variant's canonical form.
+/// Encodes `instruction`: the inverse of [`decode`], in the standard variant's canonical form.
 ///
-/// Register numbers and immediates that do not fit their fields are cut to them; a generator of programs that wants
-/// exactness decodes the result and compares.
+/// Truncates register numbers and immediates that do not fit their fields. A generator of programs that needs exact
+/// results decodes the word and compares.
 pub fn encode(instruction: Instruction) -> u32 {
     let line = instruction.op.line();
     let format = line.format;

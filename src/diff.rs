@@ -1,6 +1,6 @@
-//! Both engines on one program from beginning to end: the whole of what `tachy diff` asks for in one call.
+//! Compares both engines on one program from beginning to end: everything that `tachy diff` needs, in one call.
 //!
-//! The comparison itself is the crosscheck's. This module must not look into it.
+//! The crosscheck does the comparison itself. This module must not look into it.
 
 use std::any::Any;
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use crate::stats::Stats;
 use crate::status::Status;
 use crate::trace::CountingSink;
 
-/// What both engines get.
+/// Options of a comparison; they apply to both engines.
 #[derive(Debug, Clone, Default)]
 pub struct DiffOptions {
     /// The machine.
     pub machine: MachineKind,
-    /// Limits of both; the one on time is for the whole comparison.
+    /// Limits of both engines; the time limit covers the whole comparison.
     pub limits: Limits,
-    /// How native code is made.
+    /// Options of the JIT.
     pub jit: JitOptions,
     /// The guest's arguments, the program's name first.
     pub args: Vec<Vec<u8>>,
@@ -36,9 +36,9 @@ pub struct DiffOptions {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// Rows that agree, from the first step on without a gap.
+    /// Rows that agree, from the first step without a gap.
     pub rows: u64,
-    /// Effects of these rows, which agree as well.
+    /// Effects of these rows; they agree as well.
     pub effects: u64,
     /// Whether everything agrees.
     pub verdict: Verdict,
@@ -46,35 +46,35 @@ pub struct Report {
     pub stats: Stats,
     /// Time spent on both engines together.
     pub time: Duration,
-    /// The machine's own report of the JIT's session, if it makes one.
+    /// The machine's own report about the JIT's session, if it makes one.
     pub(crate) machine_report: Option<Box<dyn Any>>,
 }
 
 /// Whether two runs agree.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Both ended alike: by themselves, or with the same error at the same step. If that is the limit on time, it ended
-    /// the comparison, and all agrees up to there.
+    /// Both ended alike: by themselves, or with the same error at the same step. A time limit ends the comparison; then
+    /// everything agrees up to that point.
     Agree(Result<Status, Error>),
-    /// They do not.
+    /// They differ.
     Differ(Box<Difference>),
 }
 
 /// Runs `program` on both engines and compares.
 ///
 /// # Errors
-/// What keeps both from running at all and is no result of theirs: options that make no sense, a program that the
-/// machine cannot start, memory that the system refuses.
+/// Returns only errors that keep both engines from running at all: invalid options, a program that the machine cannot
+/// start, or memory that the system refuses.
 pub fn compare(program: &Program, options: &DiffOptions) -> Result<Report, Error> {
     let env = Env::new().args(options.args.iter().map(Vec::as_slice)).stdin(options.stdin.as_slice());
     compare_in(program, options, env)
 }
 
-/// As [`compare`], in these surroundings: arguments and input of `options` do not count, and what the guest writes goes
-/// where `env` says.
+/// Compares like [`compare`], but in the environment `env`. The arguments and the input in `options` are ignored, and
+/// the guest's output goes where `env` directs it.
 ///
 /// # Errors
-/// As [`compare`].
+/// The same as for [`compare`].
 pub fn compare_in(program: &Program, options: &DiffOptions, env: Env<'_>) -> Result<Report, Error> {
     let started = Instant::now();
     let builder = Executor::builder().engine(Engine::Crosscheck).machine(options.machine).limits(options.limits);
@@ -82,7 +82,7 @@ pub fn compare_in(program: &Program, options: &DiffOptions, env: Env<'_>) -> Res
     let mut counts = CountingSink::default();
     let (end, stats, machine_report) = match executor.start(env) {
         Ok(mut session) => (session.run(&mut counts), session.stats(), session.machine_report()),
-        // Met before the first step, where no engine has a part in it: a result like any other.
+        // The limit was reached before the first step, without any engine: a result like any other.
         Err(error @ Error::Limit(_)) => (Err(error), Stats::default(), None),
         Err(error) => return Err(error),
     };

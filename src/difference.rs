@@ -1,6 +1,7 @@
-//! What is told when the engines differ: where, in what, and all that helps to find out why.
+//! The report of a difference between the engines: where and in what they differ, and everything that helps to find out
+//! why.
 //!
-//! It holds what was seen; finding it is the crosscheck's business.
+//! It only holds the observations; the crosscheck finds the difference.
 
 use std::fmt;
 
@@ -12,13 +13,13 @@ use crate::trace::{Effect, Row};
 /// The first difference between the JIT and the interpreter.
 #[derive(Debug)]
 pub struct Difference {
-    /// The first step that differs, at the address that the interpreter has for it. If all rows agree and what they leave
-    /// behind does not: where the interpreter stands after them.
+    /// The first step that differs, with the interpreter's address. If all rows agree but the final states do not, it
+    /// is where the interpreter stands after the last row.
     pub location: Location,
-    /// What differs: columns of the row, "row" if only one side has one, "effects"; or, after the last row, "end", "pc",
-    /// "x10", "stdout", "stderr", "ecalls", "pages", "memory".
+    /// What differs: columns of the row, "row" if only one side has one, or "effects". After the last row: "end", "pc",
+    /// "x10", "stdout", "stderr", "ecalls", "pages" or "memory".
     pub what: Vec<String>,
-    /// The registers before that step, which the rows before it agree on.
+    /// The registers before that step; both engines agree on them.
     pub before: [u32; 32],
     /// The last rows before that step.
     pub context: Vec<Row>,
@@ -33,7 +34,7 @@ pub struct Difference {
 impl std::error::Error for Difference {}
 
 impl Difference {
-    /// The difference that ended a run, if that is why it ended.
+    /// Returns the difference that ended a run, if one did.
     pub fn of(error: &Error) -> Option<&Difference> {
         match error {
             Error::Difference(error) => error.source.downcast_ref(),
@@ -41,10 +42,10 @@ impl Difference {
         }
     }
 
-    /// The difference that ended a run.
+    /// Takes the difference that ended a run out of its error.
     ///
     /// # Errors
-    /// Any other error, unchanged.
+    /// Returns any other error unchanged.
     pub fn take(error: Error) -> Result<Box<Difference>, Error> {
         match error {
             Error::Difference(DifferenceError { location, source }) => {
@@ -71,28 +72,28 @@ impl fmt::Display for Difference {
 /// A word of memory that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word {
-    /// Where it is.
+    /// Its address.
     pub address: u32,
-    /// What it is after the JIT.
+    /// Its value after the JIT's run.
     pub jit: u32,
-    /// What it is after the interpreter.
+    /// Its value after the interpreter's run.
     pub interpreter: u32,
 }
 
-/// What one engine made of the step that differs, and where it stands now.
+/// What one engine did in the step that differs, and where it stands now.
 #[derive(Debug)]
 pub struct Side {
-    /// Its row of that step, if it got so far.
+    /// Its row of that step, if it reached the step.
     pub row: Option<Row>,
     /// That step's effects.
     pub effects: Vec<Effect>,
-    /// How it ended, if it did before the comparison stopped it.
+    /// How it ended, if it ended before the comparison stopped it.
     pub end: Option<Result<Status, Error>>,
-    /// Steps done: up to the end of the buffer of rows that differs.
+    /// Steps done, up to the end of the row buffer that differs.
     pub steps: u64,
-    /// Address of the next instruction after these.
+    /// Address of the next instruction after these steps.
     pub pc: u32,
-    /// Registers after these.
+    /// Registers after these steps.
     pub registers: [u32; 32],
     /// What it wrote to stdout.
     pub stdout: Output,

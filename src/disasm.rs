@@ -1,12 +1,14 @@
-//! Words to text, as people know it from GNU objdump's listings.
+//! Disassembles words in the syntax of GNU objdump.
 //!
-//! A text is the mnemonic and, after one space, the operands joined by commas. How it is laid out follows from the
-//! table's format and class; only the pseudo-instructions are a list of their own. It must not know what an
-//! instruction does, nor any symbol: a target is an address.
+//! The text is the mnemonic, one space, and the operands joined by commas. The table's format and class determine the
+//! layout; only the pseudo-instructions have a list of their own. The disassembler must not know what an instruction
+//! does, nor any symbol: a target is an address.
 //!
-//! Where it differs from `objdump -d` (binutils 2.40), on purpose: `addi` and its like keep the table's name, which
-//! 2.40 shortens to `add`; an address always has its `0x`; a word that is no instruction of the variant is `.word`,
-//! even if another extension knows it; and a fence with reserved fields set still shows as the fence that it is.
+//! It deliberately differs from `objdump -d` (binutils 2.40) in four points:
+//! - `addi` and similar instructions keep the table's name, which 2.40 shortens to `add`;
+//! - an address always has its `0x`;
+//! - a word that is no instruction of the variant is `.word`, even if another extension defines it;
+//! - a fence with reserved fields set still prints as a fence.
 #![expect(clippy::indexing_slicing, reason = "constant tables, by indices of as many bits as they have entries")]
 
 use crate::decode::{Instruction, decode};
@@ -22,10 +24,10 @@ pub const REGISTERS: [&str; 32] = [
 const ZERO: u8 = 0;
 const RA: u8 = 1;
 
-/// A write to a read-only CSR: illegal in every variant, and what compilers emit where control must not come.
+/// A write to a read-only CSR. It is illegal in every variant; compilers emit it where control must never arrive.
 const UNIMP: u32 = 0xc000_1073;
 
-/// The text of `word` at address `pc`, as `variant` decodes it; `.word 0x........` where it is no instruction.
+/// Returns the text of `word` at address `pc`, decoded for `variant`; `.word 0x........` if it is no instruction.
 pub fn disassemble(word: u32, pc: u32, variant: Variant) -> String {
     match decode(word, variant) {
         Some(Instruction { op: Op::Fence, .. }) => fence(word),
@@ -35,8 +37,8 @@ pub fn disassemble(word: u32, pc: u32, variant: Variant) -> String {
     }
 }
 
-/// The text of an instruction that shows every operand it has: the first pseudo-instruction that fits, in the order
-/// in which objdump tries them, or else the layout of its format.
+/// Returns the text of an instruction that shows every operand it has. It uses the first pseudo-instruction that fits,
+/// in the order in which objdump tries them, and otherwise the layout of the format.
 fn text(instruction: Instruction, pc: u32) -> String {
     let Instruction { op, rd: d, rs1: a, rs2: b, imm } = instruction;
     let [rd, rs1, rs2] = [d, a, b].map(|number| REGISTERS[usize::from(number & 31)]);
@@ -84,7 +86,7 @@ fn text(instruction: Instruction, pc: u32) -> String {
     }
 }
 
-/// The text of a `fence`, whose operands only a reader cares for: the decoder drops them.
+/// Returns the text of a `fence`. It takes the word because the decoder drops the operands of a fence.
 fn fence(word: u32) -> String {
     match word >> 20 {
         0x0ff => "fence".to_string(),
@@ -93,7 +95,7 @@ fn fence(word: u32) -> String {
     }
 }
 
-/// The low four bits of `set` as a fence's set of accesses: device input and output, memory reads and writes.
+/// Formats the low four bits of `set` as a fence's access set: device input and output, memory reads and writes.
 fn accesses(set: u32) -> &'static str {
     const SETS: [&str; 16] =
         ["unknown", "w", "r", "rw", "o", "ow", "or", "orw", "i", "iw", "ir", "irw", "io", "iow", "ior", "iorw"];

@@ -1,8 +1,8 @@
-//! One hart under way: which engine runs next, within which budget, and when rows are handed over.
+//! One running hart: which engine runs next, within which budget, and when rows are handed over.
 //!
-//! The only place that chooses between interpreter and native code, and the only one that counts against limits. Both
-//! engines act on the same [`Vm`], so a switch at any step copies nothing. It must not know machines apart, nor how
-//! code is made.
+//! This is the only place that chooses between interpreter and native code, and the only one that counts against
+//! limits. Both engines act on the same [`Vm`], so a switch at any step copies nothing. It must not know machines
+//! apart, nor how native code is compiled.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,69 +23,70 @@ use crate::trace::{Level, Sink, SinkError};
 mod assist_host;
 mod run;
 mod shared;
-#[cfg(all(test, feature = "jit"))]
+#[cfg(test)]
+#[cfg(feature = "jit")]
 mod tests;
 
 use shared::Shared;
 
-/// Native code and the interpreter come up for air after this many steps at the most: time and cancelling are seen.
+/// Maximum number of steps between checks of the deadline and the cancel flag.
 const SLICE_STEPS: u64 = 1 << 20;
 
-/// What a hart's engines are made with.
+/// Options of a hart's engines.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Options {
     pub(crate) buffer_rows: usize,
     /// Whether native code leaves after each block.
     pub(crate) alternate_engines: bool,
-    /// Steps after which transfers between regions are looked at; 0: never.
+    /// Steps between two checks of how often control moves between regions; 0 for never.
     pub(crate) merge_interval_steps: u32,
 }
 
-/// A hart, its machine, its surroundings and its engines.
+/// A hart with its machine, its environment and its engines.
 pub(crate) struct Hart<'env, M: Machine> {
     pub(crate) vm: Vm,
     machine: M,
     context: Context<'env, M>,
-    /// Of this process; a child of a fork begins with something new.
+    /// Belongs to this process; a child of a fork starts with a new one.
     shared: ProcessLocal<Shared>,
     transitions: RegionTransitions,
     buffer_rows: usize,
     alternate_engines: bool,
     merge_interval_steps: u32,
-    /// How the program ended or paused, once it has.
+    /// How the program ended or paused, if it has.
     exit: Option<Status>,
-    /// Whether the program cannot go on: its next step can never be done.
+    /// Whether the program cannot continue because its next step can never be done.
     over: bool,
-    /// How the program ended, if another failure has kept that from the caller.
+    /// How the program ended, if another failure hid that from the caller.
     unsaid: Option<Ended>,
-    /// Whether streams have to be flushed once more, since that failed.
+    /// Whether streams still have to be flushed because a flush failed.
     unflushed: bool,
-    /// Whether a sink has to be told once more that the run has stopped, since that failed.
+    /// Whether a sink still has to be notified of the stop because that failed.
     unended: bool,
-    /// Whether a run is under way. A panic of this library's own leaves it so.
+    /// Whether a run is in progress. A panic of this library leaves it set.
     under_way: bool,
     /// Time spent running so far.
     spent: Duration,
     stats: Stats,
 }
 
-/// What one call to run may do: how far, how long, and where rows go.
+/// The bounds of one call to run: how far, how long, and where rows go.
 struct Control<'a> {
-    /// Stop before this step.
+    /// The run stops before this step.
     stop_step: u64,
-    /// Steps of a slice, at the most.
+    /// Maximum number of steps of a slice.
     slice_steps: u64,
-    /// Whether native code must leave after each block, for the interpreter to go on.
+    /// Whether native code must leave after each block, so that the interpreter continues.
     alternate_engines: bool,
     deadline: Option<Instant>,
     cancel: &'a CancelHandle,
     sink: &'a mut dyn Sink,
-    /// Whether the sink has failed in this run: it is not called again before the next.
+    /// Whether the sink has failed in this run. It is then not called again before the next run.
     sink_failed: bool,
 }
 
 impl Control<'_> {
-    /// Whether the run is cancelled, or its time is over, after so many steps.
+    /// Publishes the progress, and fails if the run is cancelled or its time is over.
     fn look(&self, step: u64) -> Result<(), Ended> {
         if self.cancel.take(step) {
             return Err(Ended::Halt(Halt::Cancelled));
@@ -97,7 +98,7 @@ impl Control<'_> {
     }
 }
 
-/// Why a run must stop although the guest could go on.
+/// Why a run must stop although the guest could continue.
 enum Halt {
     Cancelled,
     Time,
@@ -109,16 +110,16 @@ enum Halt {
 /// How the loop over slices ends.
 enum Ended {
     Exit(Status),
-    /// At the stop step.
+    /// The run reached its stop step.
     Stop,
     Halt(Halt),
     Refused(StepError),
-    /// Parts that do not fit together.
+    /// Parts of the library are inconsistent.
     Internal(String),
 }
 
 impl Ended {
-    /// The sink has failed.
+    /// Returns the end of a run whose sink has failed.
     fn of_sink(failed: Failed) -> Ended {
         match failed {
             Failed::Error(source) => Ended::Halt(Halt::Sink(source)),
@@ -165,8 +166,8 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// Writes down what `level` asks for from the next step on. Where it fails, and wherever it panics, the next call does
-    /// what is left to do, since each part knows its own level.
+    /// Records what `level` requires from the next step on. If this fails or panics, the next call completes it,
+    /// because each part knows its own level.
     fn set_level(&mut self, level: Level) -> Result<(), Error> {
         if self.vm.tracing() != (level == Level::Rows) {
             self.vm.set_row_capacity(match level {
@@ -180,11 +181,11 @@ impl<'env, M: Machine> Hart<'env, M> {
         Ok(())
     }
 
-    /// Runs until the program ends, step `until` is reached, or something goes wrong. Every row of every step done is
-    /// with the sink when this returns.
+    /// Runs until the program ends, step `until` is reached, or something fails. When this returns, the sink has every
+    /// row of every step done.
     ///
     /// # Panics
-    /// Passes a panic of the caller's code on, once the session is as any other failure leaves it.
+    /// Passes on a panic of the caller's code, once the session is in the same state as after any other failure.
     pub(crate) fn run(
         &mut self,
         until: u64,
@@ -223,7 +224,8 @@ impl<'env, M: Machine> Hart<'env, M> {
         self.under_way = true;
         let ended = self.run_slices(&mut control);
         self.over |= matches!(&ended, Ended::Refused(error) if !error.is_limit());
-        // Whatever happened, what was done is delivered. A step that can never be done has left what it began.
+        // Whatever happened, completed work is delivered. A step that can never be done has left the effects that it
+        // began.
         let delivered = self.deliver_all(&mut control);
         let told = self.end_sink(&mut control);
         let flushed = self.flush();
@@ -233,7 +235,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         self.ended(ended, until, limits)
     }
 
-    /// How a run until step `until` ended for the caller.
+    /// Returns to the caller how a run until step `until` ended.
     fn ended(&self, ended: Ended, until: u64, limits: &Limits) -> Result<Status, Error> {
         match ended {
             Ended::Exit(status) => Ok(status),
@@ -245,14 +247,14 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// Hands over what was done and is not handed over yet.
+    /// Hands over everything that is done and not yet handed over.
     fn deliver_all(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
-        // A step that can never be done has left what it began.
+        // A step that can never be done has left the effects that it began.
         let done = if self.exit.is_some() || self.over { u64::MAX } else { self.vm.steps() };
         deliver(&mut self.vm.between_slices(), &mut self.context, done, control)
     }
 
-    /// Tells the sink that the run has stopped, unless it has failed in this run.
+    /// Notifies the sink that the run has stopped, unless it has failed in this run.
     fn end_sink(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
         self.unended = control.sink_failed;
         if control.sink_failed {
@@ -264,22 +266,22 @@ impl<'env, M: Machine> Hart<'env, M> {
         told
     }
 
-    /// Forgets the rows that a sink has refused, since this run writes nothing down.
+    /// Forgets the rows that a sink has refused, because this run records nothing.
     fn drop_refused(&mut self) {
         let steps = self.vm.steps();
         self.vm.between_slices().clear_rows();
         self.context.effects.retain(|effect| effect.step >= steps);
     }
 
-    /// Flushes the streams, or notes that it is still to be done.
+    /// Flushes the streams, or notes that this is still to be done.
     fn flush(&mut self) -> Result<(), Ended> {
         let flushed = self.context.surroundings.flush().map_err(Ended::Refused);
         self.unflushed = flushed.is_err();
         flushed
     }
 
-    /// How the run ended for the caller. The first failure counts, but a panic counts before any other. Where that hides
-    /// how the program ended, the next run says it.
+    /// Returns the failure or end to report to the caller. The first failure counts, but a panic takes precedence over
+    /// all others. If that hides how the program ended, the next run reports it.
     fn first_failure(&mut self, ended: Ended, later: [Result<(), Ended>; 3]) -> Ended {
         let mut shown = ended;
         for later in later.into_iter().filter_map(Result::err) {
@@ -294,8 +296,8 @@ impl<'env, M: Machine> Hart<'env, M> {
         shown
     }
 
-    /// Runs a session that cannot go on: does what a failure has left undone, and says how the program ended if nobody has
-    /// said that yet.
+    /// Runs a session that cannot continue: completes what a failure has left undone, and reports how the program ended
+    /// if that has not been reported yet.
     fn run_again_at_the_end(&mut self, limits: &Limits, sink: &mut dyn Sink) -> Result<Status, Error> {
         let cancel = CancelHandle::default();
         let mut control = Control {
@@ -321,12 +323,12 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// Whether the program has ended, or its next step can never be done.
+    /// Returns whether the program has ended, or its next step can never be done.
     pub(crate) fn is_over(&self) -> bool {
         self.exit.is_some() || self.over
     }
 
-    /// Whether a failure has left something undone that the next run does.
+    /// Returns whether a failure has left work for the next run.
     pub(crate) fn owes(&self) -> bool {
         let is_over = self.is_over();
         let effects = self.context.effects.iter().any(|effect| is_over || effect.step < self.vm.steps());
@@ -355,13 +357,13 @@ impl<'env, M: Machine> Hart<'env, M> {
             if is_native {
                 let step = self.vm.steps();
                 if control.alternate_engines {
-                    // Native code has to ask before its first block, and is given that one alone.
+                    // Native code has to ask before its first block, and is granted that block alone.
                     self.vm.between_slices().open_slice(0);
                 }
                 if let Err(ended) = self.run_native(control) {
                     return ended;
                 }
-                // Where native code did nothing, the interpreter must: it stands before a step that needs it.
+                // If native code did nothing, the interpreter must: the hart stands before a step that needs it.
                 if self.vm.steps() != step && !control.alternate_engines {
                     continue;
                 }
@@ -383,7 +385,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// The program's last step is done: nothing comes after it, whatever else fails.
+    /// Ends the program after its last step: nothing comes after it, whatever else fails.
     fn end(&mut self, end: End) -> Ended {
         let (status, ended) = match end {
             End::Exited(code) => (Some(Status::Exited { code }), Ended::Exit(Status::Exited { code })),
@@ -401,7 +403,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// Whether native code can be entered where the hart stands.
+    /// Returns whether native code can be entered where the hart stands.
     fn prepare_native(&mut self) -> bool {
         let Shared { pages, native, .. } = &mut *self.shared;
         let Some(native) = native else { return false };
@@ -411,7 +413,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             && native.prepare(&mut self.vm.state(), pages)
     }
 
-    /// Opens the next slice; how the run ends, if there is none.
+    /// Opens the next slice; returns how the run ends if there is no next slice.
     fn reopen(&mut self, control: &mut Control<'_>) -> Option<Ended> {
         match next_slice(&mut self.vm.between_slices(), &mut self.machine, &mut self.context, control) {
             Err(ended) => Some(ended),
@@ -477,7 +479,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// Makes a program go on that only paused; whether it does.
+    /// Resumes a paused program; returns whether it was paused.
     pub(crate) fn resume(&mut self) -> bool {
         let resumed = matches!(self.exit, Some(Status::Paused { .. }))
             && self.machine.resume(&mut self.vm.state(), &mut self.context);
@@ -487,12 +489,12 @@ impl<'env, M: Machine> Hart<'env, M> {
         resumed
     }
 
-    /// Where the hart is.
+    /// Returns the current location.
     pub(crate) fn location(&self) -> Location {
         Location { pc: self.vm.pc(), step: self.vm.steps() }
     }
 
-    /// The code the program ended with, once it has.
+    /// Returns the code the program ended with, once it has.
     pub(crate) fn exit_code(&self) -> Option<u32> {
         match self.exit {
             Some(Status::Exited { code } | Status::Paused { code }) => Some(code),
@@ -500,12 +502,12 @@ impl<'env, M: Machine> Hart<'env, M> {
         }
     }
 
-    /// Time spent running.
+    /// Returns the time spent running.
     pub(crate) fn spent(&self) -> Duration {
         self.spent
     }
 
-    /// Counters so far.
+    /// Returns the counters so far.
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.stats;
         stats.ecalls = self.context.ecalls;
@@ -518,8 +520,8 @@ impl<'env, M: Machine> Hart<'env, M> {
     }
 }
 
-/// Hands rows and effects over, sees time and cancelling, lets the machine do what is due, and opens the next slice; an
-/// empty one at the stop step. Whether the machine did anything.
+/// Hands over rows and effects, checks time and cancellation, lets the machine do its pending work, and opens the next
+/// slice. At the stop step the slice is empty. Returns whether the machine did anything.
 fn next_slice<M: Machine>(
     vm: &mut BetweenSlices<'_>,
     machine: &mut M,
@@ -538,8 +540,10 @@ fn next_slice<M: Machine>(
     Ok(between.acted)
 }
 
-/// Hands over the rows in the buffer and the effects of all steps before `step`. Where the sink refuses them, the run
-/// ends and they stay, to be the first that the next run shows. What was done for a step that is not done yet waits for it.
+/// Hands over the rows in the buffer and the effects of all steps before `step`.
+///
+/// If the sink refuses them, the run ends and they stay: the next run delivers them first. Effects of a step that is
+/// not done yet wait for it.
 fn deliver<S>(
     vm: &mut BetweenSlices<'_>,
     context: &mut ExecutionContext<S>,
@@ -560,7 +564,7 @@ fn deliver<S>(
     Ok(())
 }
 
-/// The interpreter with all that it acts on beside the hart.
+/// The interpreter with everything it acts on apart from the hart.
 struct Interpreter<'a, 'env, M: Machine, T> {
     machine: &'a mut M,
     context: &'a mut Context<'env, M>,

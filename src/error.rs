@@ -1,4 +1,4 @@
-//! Everything that can go wrong, with where it went wrong and what to do about it.
+//! Everything that can go wrong, with the location and a hint what to do about it.
 
 use std::fmt;
 use std::io;
@@ -10,13 +10,13 @@ use crate::program::ProgramError;
 use crate::trace::SinkError;
 use tachy_runtime::MapError;
 
-/// Why an executor could not be made or a run did not end by itself.
+/// Why an executor could not be built, or why a run did not end by itself.
 ///
-/// Whatever a run produced up to the error has been delivered: rows to the sink, output to its streams.
+/// Everything that a run produced up to the error has been delivered: rows to the sink, output to its streams.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The program was refused.
+    /// The program was rejected.
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// The guest trapped and has no handler.
@@ -31,20 +31,20 @@ pub enum Error {
         /// The step boundary where it stopped.
         location: Location,
     },
-    /// The sink refused rows. The next run shows them again.
+    /// The sink refused rows. The next run delivers them again.
     #[error("the rows before {location} were refused")]
     Sink {
-        /// Where the run was when rows were handed over; every earlier step ran.
+        /// The location when rows were handed over; every earlier step ran.
         location: Location,
         /// The sink's own error.
         source: SinkError,
     },
-    /// Who takes segments refused one. The next run begins with it.
+    /// The receiver of segments refused one. The next run begins with it.
     #[error("segment {index} was refused; the run stood at {location}")]
     Segment {
         /// The segment's number.
         index: u64,
-        /// Where the run was when it stopped: in a later segment, or at the program's end.
+        /// Where the run stopped: in a later segment, or at the program's end.
         location: Location,
         /// The callback's own error.
         source: SinkError,
@@ -52,18 +52,19 @@ pub enum Error {
     /// A trace callback refused an event. The next run begins with it.
     #[error("a trace event of the steps before {location} was refused")]
     Event {
-        /// Where the run was when events were sent; every earlier step ran.
+        /// The location when events were sent; every earlier step ran.
         location: Location,
         /// The callback's own error.
         source: SinkError,
     },
-    /// The process has forked in a run with segments, and this is the child: what hashes them stayed in the parent.
+    /// The process forked during a run with segments, and this is the child: the thread that hashes them stayed in the
+    /// parent.
     #[error("the process forked in a run with segments, at {location}; start sessions with segments after the fork")]
     Forked {
         /// Where the session stands.
         location: Location,
     },
-    /// What a run made is still to be handed over, so that the program cannot be resumed yet.
+    /// Some output of a run is still to be handed over, so the program cannot be resumed yet.
     #[error(
         "an earlier run failed before everything was handed over; run the session once more before it is resumed, at {location}"
     )]
@@ -76,7 +77,7 @@ pub enum Error {
     Stream {
         /// Which one.
         stream: StreamName,
-        /// The step that used it; it was not done.
+        /// The step that used the stream; it was not done.
         location: Location,
         /// The stream's own error.
         #[source]
@@ -87,9 +88,9 @@ pub enum Error {
         "the arguments take {bytes} bytes, more than the {limit_bytes} bytes the stack has for them; pass a file instead"
     )]
     Arguments {
-        /// What they need.
+        /// Bytes that they need.
         bytes: u64,
-        /// What there is.
+        /// Bytes that the stack has for them.
         limit_bytes: u64,
     },
     /// The machine cannot run this program.
@@ -100,12 +101,12 @@ pub enum Error {
         /// Why not.
         reason: BootError,
     },
-    /// The guest panicked, and said why.
+    /// The guest panicked and gave a reason.
     #[error("the guest panicked: {message}, at {location}")]
     GuestPanic {
-        /// The guest's words, at most 1 MiB; what is no UTF-8, and what a terminal would obey, is replaced.
+        /// The guest's message, at most 1 MiB; invalid UTF-8 and characters that control a terminal are replaced.
         message: String,
-        /// The system call that says so, in the guest's own code and not in its kernel's; it was not done.
+        /// The system call that reports the panic, in the guest's own code and not in its kernel's; it was not done.
         location: Location,
     },
     /// The machine could not carry out a step.
@@ -114,50 +115,50 @@ pub enum Error {
     /// The system refused memory.
     #[error(transparent)]
     Memory(#[from] MapError),
-    /// The system gave no thread.
+    /// The system could not create a thread.
     #[error("the system gave no thread to hash segments")]
     Thread {
-        /// What it said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The JIT and the interpreter did not do the same; found by [`crate::Engine::Crosscheck`].
+    /// The JIT and the interpreter behaved differently; [`crate::Engine::Crosscheck`] found it.
     #[error(transparent)]
     Difference(DifferenceError),
-    /// The session already ended, or its next step can never be done. Its last result stands.
+    /// The session has already ended, or its next step can never be done. Its last result stands.
     #[error("the session has already ended at {location}")]
     Ended {
-        /// Where.
+        /// Where it ended.
         location: Location,
     },
-    /// A run of the session ended in a panic of this library's own: nobody knows its state.
+    /// An earlier run of the session ended in a panic of this library, so its state is unknown.
     #[error("the session is broken: an earlier run panicked inside Tachy, at {location}; start another one")]
     Broken {
-        /// Where it stands since.
+        /// Where the session has stood since.
         location: Location,
     },
-    /// Tachy has a fault: parts of it do not fit together. The step at the place was not done.
+    /// Tachy has a bug: its parts are inconsistent. The step at `location` was not done.
     #[error("internal error at {location}: {what}; this is a fault of Tachy's, please report it")]
     Internal {
-        /// What does not fit.
+        /// What is inconsistent.
         what: String,
         /// Where the run was.
         location: Location,
     },
-    /// A configuration that makes no sense.
+    /// An invalid configuration.
     #[error("{what} is {found}, expected {expected}")]
     Configuration {
         /// The setting.
         what: &'static str,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// The values that it may have.
         expected: &'static str,
     },
 }
 
 impl Error {
-    /// Every name that [`Error::kind`] gives, with its meaning.
+    /// Every name that [`Error::kind`] returns, with its meaning.
     pub const KINDS: &[(&str, &str)] = &[
         ("program", "the program was refused"),
         ("trap", "the guest trapped"),
@@ -189,7 +190,7 @@ impl Error {
         ("configuration", "a setting makes no sense"),
     ];
 
-    /// Short name of the kind, as the command line's JSON gives it: one of [`Error::KINDS`].
+    /// Returns the short name of the kind, as in the command line's JSON: one of [`Error::KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {
             Error::Program(_) => "program",
@@ -216,7 +217,7 @@ impl Error {
         }
     }
 
-    /// Where in the run it happened, if it happened in a run.
+    /// Returns where in the run the error occurred, if it occurred in a run.
     pub fn location(&self) -> Option<Location> {
         match self {
             Error::Trap(trap) => Some(trap.location),
@@ -239,12 +240,12 @@ impl Error {
     }
 }
 
-/// A moment of a run: the step about to be done, and the address of its instruction.
+/// A moment of a run: the next step, and the address of its instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location {
     /// Address of the instruction.
     pub pc: u32,
-    /// Number of the step, from 0; as many steps were done before.
+    /// Number of the step, from 0; that many steps were done before.
     pub step: u64,
 }
 
@@ -254,25 +255,25 @@ impl fmt::Display for Location {
     }
 }
 
-/// Why an instruction could not be carried out. The numbers are those of RISC Zero's machine.
+/// Why an instruction could not be executed. The numbers are those of RISC Zero's machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Cause {
-    /// A jump or branch to an address that is no multiple of 4.
+    /// A jump or branch to an address that is not a multiple of 4.
     InstructionMisaligned = 0,
-    /// Nothing executable there.
+    /// A fetch from an address that is not executable.
     FetchFault = 1,
-    /// No instruction of this machine.
+    /// A word that is no instruction of this machine.
     IllegalInstruction = 2,
     /// `ebreak`.
     Breakpoint = 3,
-    /// A load from an address that is no multiple of its size.
+    /// A load from an address that is not a multiple of its size.
     LoadMisaligned = 4,
-    /// A load from where nothing is readable.
+    /// A load from an address that is not readable.
     LoadFault = 5,
-    /// A store to an address that is no multiple of its size.
+    /// A store to an address that is not a multiple of its size.
     StoreMisaligned = 6,
-    /// A store to where nothing is writable.
+    /// A store to an address that is not writable.
     StoreFault = 7,
     /// `ecall` in user mode, for which the kernel has no handler.
     EcallWithoutHandler = 9,
@@ -297,13 +298,13 @@ impl fmt::Display for Cause {
 /// A step that could not be done: it wrote no row and changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trap {
-    /// What was wrong.
+    /// What went wrong.
     pub cause: Cause,
-    /// Which step, and where.
+    /// The step and its address.
     pub location: Location,
-    /// The instruction's word; 0 when it could not be fetched.
+    /// The instruction's word; 0 if it could not be fetched.
     pub insn: u32,
-    /// The address that was jumped to, fetched, loaded or stored; for an illegal instruction or breakpoint, the pc.
+    /// The address of the jump, fetch, load or store; for an illegal instruction or a breakpoint, the pc.
     pub address: u32,
 }
 
@@ -325,7 +326,7 @@ impl fmt::Display for Trap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BootError {
-    /// A segment lies in the place of the stack or of its guard page.
+    /// A segment overlaps the stack or its guard page.
     #[error(
         "its segment at {address:#010x} lies in the stack's place, {stack_start:#010x}..{stack_end:#010x} and the guard \
          page below; link it lower"
@@ -338,12 +339,12 @@ pub enum BootError {
         /// First address above the stack.
         stack_end: u32,
     },
-    /// Its image begins below where code may lie.
+    /// The image begins below the lowest address for code.
     #[error("its image begins at {pc:#010x}, below {lowest:#010x} where no code may lie")]
     StartsTooLow {
-        /// Where it begins.
+        /// First address of the image.
         pc: u32,
-        /// The first address of code.
+        /// Lowest address for code.
         lowest: u32,
     },
 }
@@ -369,7 +370,7 @@ impl fmt::Display for StreamName {
     }
 }
 
-/// A step that the machine could not carry out, for a reason that is the machine's own.
+/// A step that the machine could not execute, for a reason of its own.
 #[derive(Debug)]
 pub struct MachineFailure {
     /// The machine.
@@ -392,29 +393,29 @@ impl fmt::Display for MachineFailure {
     }
 }
 
-/// A machine's own reason why it cannot carry out a step.
+/// A machine's own reason why it cannot execute a step.
 pub trait MachineError: std::error::Error + Send + Sync + 'static {
-    /// Short name of the kind: one of [`Error::KINDS`].
+    /// Returns the short name of the kind: one of [`Error::KINDS`].
     fn kind(&self) -> &'static str;
 
-    /// Whether the step can be done under another limit. It is undone until then.
+    /// Returns whether the step can be done under another limit. Until then it stays undone.
     fn is_limit(&self) -> bool {
         false
     }
 
-    /// Whether program and input alone decide that it happens, so that every run of them ends here.
+    /// Returns whether the error depends on program and input alone, so that every run of them ends here.
     fn is_deterministic(&self) -> bool;
 }
 
 impl dyn MachineError {
-    /// The error as the machine's own type.
+    /// Returns the error as the machine's own type.
     pub fn downcast_ref<E: MachineError>(&self) -> Option<&E> {
         (self as &dyn std::error::Error).downcast_ref()
     }
 }
 
-/// A difference between the engines, by what it says. [`Difference::of`](crate::difference::Difference::of) gives all of
-/// it.
+/// A difference between the engines, as an error. [`Difference::of`](crate::difference::Difference::of) returns the
+/// complete report.
 #[derive(Debug)]
 pub struct DifferenceError {
     /// The first step that differs.
@@ -430,7 +431,7 @@ impl fmt::Display for DifferenceError {
     }
 }
 
-/// A limit a run can have.
+/// A limit of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// Number of steps.
@@ -439,13 +440,13 @@ pub enum Limit {
     Memory(u64),
     /// Bytes written to stdout and stderr together.
     Output(u64),
-    /// Time, in milliseconds.
+    /// Milliseconds.
     Time(u64),
     /// User cycles of a machine that counts them.
     Cycles {
         /// Cycles used.
         used: u64,
-        /// The most that may be.
+        /// The maximum.
         limit: u64,
     },
 }
@@ -462,12 +463,12 @@ impl Limit {
     }
 }
 
-/// A run reached a limit; the step at `place` was not done, and the session can go on under a higher limit.
+/// A run reached a limit. The step at `location` was not done, and the session can continue under a higher limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitError {
     /// Which limit.
     pub limit: Limit,
-    /// The step that was not done any more.
+    /// The step that was not done.
     pub location: Location,
 }
 
@@ -479,7 +480,7 @@ impl fmt::Display for LimitError {
             Limit::Steps(steps) => write!(f, "step limit of {steps} reached")?,
             Limit::Memory(bytes) => write!(f, "memory limit of {bytes} bytes reached")?,
             Limit::Output(bytes) => write!(f, "output limit of {bytes} bytes reached")?,
-            // RISC Zero's own words, for which callers look.
+            // RISC Zero's own wording, because callers search for it.
             Limit::Cycles { used, limit } => write!(f, "Session limit exceeded: {used} >= {limit}")?,
             Limit::Time(millis) => write!(f, "time limit of {}.{:03} s reached", millis / 1000, millis % 1000)?,
         }

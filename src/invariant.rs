@@ -1,11 +1,11 @@
-//! What happens when an invariant does not hold: an error that says where, so that a bug of Tachy's neither panics in a
-//! caller's process nor becomes a wrong value. Debug builds, and so all tests, panic on the spot.
+//! Handles broken invariants. A broken invariant becomes an error with its location, so that a bug in Tachy neither
+//! panics in the caller's process nor turns into a wrong value. Debug builds, and so all tests, panic on the spot.
 
 use std::panic::Location;
 
 use thiserror::Error;
 
-/// An invariant that did not hold. It is a bug of Tachy's, never the guest's or the caller's fault.
+/// An invariant that does not hold. It is a bug in Tachy, never the fault of the guest or the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("an invariant of Tachy does not hold: {what}, at {location}; please report this")]
 pub(crate) struct BrokenInvariant {
@@ -13,7 +13,8 @@ pub(crate) struct BrokenInvariant {
     location: &'static Location<'static>,
 }
 
-/// The error for an invariant that does not hold; `what` says what was found instead. Panics in debug builds.
+/// Returns the error for an invariant that does not hold; `what` describes what was found instead. Panics in debug
+/// builds.
 #[track_caller]
 pub(crate) fn broken(what: impl Into<String>) -> BrokenInvariant {
     let error = BrokenInvariant { what: what.into(), location: Location::caller() };
@@ -21,8 +22,8 @@ pub(crate) fn broken(what: impl Into<String>) -> BrokenInvariant {
     error
 }
 
-/// Returns the error of [`broken`] from the function around it unless the condition holds. Further arguments say what was
-/// found instead, as in `format!`.
+/// Returns the error of [`broken`] from the enclosing function unless the condition holds. Further arguments describe
+/// what was found instead, as in `format!`.
 macro_rules! invariant {
     ($condition:expr, $($what:tt)+) => {
         if !$condition {

@@ -1,13 +1,13 @@
 //! The one table of instructions: RV32I, M and the system instructions of the machines.
 //!
-//! Decoder, disassembler, both engines, the tests' generators and the coverage list all take their lines from
-//! [`TABLE`]; an instruction that is not a line here does not exist. The table says how an instruction is *written*
-//! (its bits, its operands, where it is legal) and knows nothing of what it does: that is written once in the
+//! The decoder, the disassembler, both engines, the tests' generators and the coverage list all use [`TABLE`]; an
+//! instruction without a line here does not exist. The table describes how an instruction is *written*: its bits, its
+//! operands, and where it is legal. It knows nothing about what the instruction does. That is written once in the
 //! interpreter and once in the JIT.
 //!
 //! Source: The RISC-V Instruction Set Manual, Volume I, "RV32/64G Instruction Set Listings".
 
-/// How the operand fields of an instruction are laid out, and with that which operands its row shows.
+/// The layout of an instruction's operand fields; it determines which operands the row shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// `rd, rs1, rs2`.
@@ -29,23 +29,23 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether the instruction reads `rs1`.
+    /// Returns whether the instruction reads `rs1`.
     pub const fn has_rs1(self) -> bool {
         matches!(self, Format::R | Format::I | Format::Shift | Format::S | Format::B)
     }
 
-    /// Whether the instruction reads `rs2`.
+    /// Returns whether the instruction reads `rs2`.
     pub const fn has_rs2(self) -> bool {
         matches!(self, Format::R | Format::S | Format::B)
     }
 
-    /// Whether the instruction computes a value for `rd` (which may be x0).
+    /// Returns whether the instruction computes a value for `rd` (which may be x0).
     pub const fn has_rd(self) -> bool {
         matches!(self, Format::R | Format::I | Format::Shift | Format::U | Format::J)
     }
 }
 
-/// What kind of thing an instruction does, as far as the shape of a block is concerned.
+/// The kind of an instruction, in as much detail as the shape of a block requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Computes `rd` from its operands and nothing else.
@@ -60,23 +60,23 @@ pub enum Class {
     Jump,
     /// Goes to a target computed from a register.
     JumpIndirect,
-    /// Does nothing that one hart could see.
+    /// Does nothing that a single hart can observe.
     Fence,
-    /// The machine says what happens.
+    /// Does what the machine defines.
     System,
 }
 
-/// The machines an instruction can be legal in: the columns of the table.
+/// The variants in which an instruction can be legal: the columns of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Variant {
-    /// RV32IM as the manual has it, with `fence` and `fence.i`.
+    /// RV32IM as the manual defines it, with `fence` and `fence.i`.
     Standard,
-    /// RISC Zero's R0VM 3.0: looser about unused bits, no fence, and `mret`.
+    /// RISC Zero's R0VM 3.0: it ignores more bits, has no fence, and has `mret`.
     R0vm,
 }
 
 impl Variant {
-    /// Every variant, for tests that must not forget one.
+    /// Every variant, for tests that must cover them all.
     pub const ALL: [Variant; 2] = [Variant::Standard, Variant::R0vm];
 }
 
@@ -89,20 +89,21 @@ pub struct Line {
     pub mnemonic: &'static str,
     /// Operand layout.
     pub format: Format,
-    /// What it does to the shape of a block.
+    /// Its effect on the shape of a block.
     pub class: Class,
-    /// The fixed bits' values.
+    /// Values of the fixed bits.
     pub match_bits: u32,
     /// Which bits are fixed.
     pub mask_bits: u32,
-    /// Legal in [`Variant::Standard`] with these of the fixed bits ignored, or illegal.
+    /// The fixed bits that [`Variant::Standard`] ignores; `None` if the instruction is illegal there.
     pub standard: Option<u32>,
-    /// Legal in [`Variant::R0vm`] with these of the fixed bits ignored, or illegal.
+    /// The fixed bits that [`Variant::R0vm`] ignores; `None` if the instruction is illegal there.
     pub r0vm: Option<u32>,
 }
 
 impl Line {
-    /// The bits that `variant` ignores although the manual fixes them; `None` where the instruction is illegal.
+    /// Returns the bits that `variant` ignores although the manual fixes them; `None` if the instruction is illegal
+    /// there.
     pub const fn ignored_bits(&self, variant: Variant) -> Option<u32> {
         match variant {
             Variant::Standard => self.standard,
@@ -110,7 +111,7 @@ impl Line {
         }
     }
 
-    /// Whether `word` is this instruction in `variant`.
+    /// Returns whether `word` is this instruction in `variant`.
     pub const fn matches(&self, word: u32, variant: Variant) -> bool {
         match self.ignored_bits(variant) {
             Some(ignored) => {
@@ -121,10 +122,10 @@ impl Line {
         }
     }
 
-    /// Bytes that a load or store moves; 0 for every other instruction.
+    /// Returns how many bytes a load or store moves; 0 for every other instruction.
     pub const fn access_bytes(&self) -> u32 {
         match self.class {
-            // funct3 of a load or store: the low two bits are the base-2 logarithm of the size.
+            // The low two bits of a load's or store's funct3 are the base-2 logarithm of the size.
             Class::Load | Class::Store => 1 << ((self.match_bits >> 12) & 3),
             _ => 0,
         }
@@ -223,7 +224,7 @@ table! {
 }
 
 impl Op {
-    /// The operation's line of the table.
+    /// Returns the operation's line of the table.
     #[expect(clippy::indexing_slicing, reason = "operations are numbered by the lines of the table")]
     pub fn line(self) -> &'static Line {
         &TABLE[self as usize]

@@ -1,21 +1,21 @@
-//! Tachy runs RISC-V programs at native speed and writes down every step.
+//! Tachy runs RISC-V programs at native speed and records every step.
 //!
-//! It is the executor of a zero-knowledge virtual machine: it turns a program and its input into an execution trace,
-//! one 32-byte [`Row`] a step, the witness that a prover proves. An interpreter is the reference; a JIT compiler makes
-//! the same rows, byte for byte, at many times its speed. Both are safe for programs that nobody trusts.
+//! Tachy is the executor of a zero-knowledge virtual machine. It turns a program and its input into an execution trace
+//! with one 32-byte [`Row`] per step: the witness that a prover proves. An interpreter is the reference. A JIT compiler
+//! produces the same rows, byte for byte, at many times its speed. Both engines are safe for untrusted programs.
 //!
 //! # Should I use this?
-//! Yes, to run or trace static RV32IM programs: to count, inspect or prove their steps. No, for RISC-V with an operating
-//! system, floating point or compressed instructions, or if a plain emulator's speed and output is all you need.
+//! Yes, to run or trace static RV32IM programs: to count, inspect or prove their steps. No, if you need an operating
+//! system, floating point or compressed instructions, or if a plain emulator's speed and output are enough.
 //!
 //! # Where to start
-//! [`Program`] loads an ELF, [`Executor`] runs it, a [`Session`] is one run, a [`Sink`] takes its rows. The [`guide`]
-//! has a page for each thing that programs do with them, with examples to begin from; [`guide::embed`] is the first.
+//! [`Program`] loads an ELF, [`Executor`] runs it, a [`Session`] is one run, and a [`Sink`] receives its rows. The
+//! [`guide`] has one page per task, with examples to start from; [`guide::embed`] is the first.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 #![deny(unreachable_pub)]
-// Programs, inputs and journals are hostile: what they decide may fail, and must not panic. `expect` attributes say where
-// an invariant holds instead.
+// Programs, inputs and journals are hostile. Code that depends on them may fail but must not panic. Where an invariant
+// rules a panic out, an `expect` attribute says why.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,7 +25,7 @@
     clippy::unimplemented
 )]
 #![deny(clippy::indexing_slicing)]
-// What machines may use and `bare` does not, and what native code needs.
+// Machines use some of this and `bare` does not; native code needs some of it.
 #![cfg_attr(not(all(feature = "jit", feature = "risc0")), allow(dead_code))]
 
 mod bare;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a run may use; `None` is no limit. Steps, memory, output and cycles stop every engine at the same step.
+/// Limits of a run; `None` means no limit. The limits on steps, memory, output and cycles stop every engine at the same
+/// step.
 ///
 /// ```
 /// use tachy::Limits;
@@ -15,23 +16,25 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Step k runs only if k is below this. A program that ends in exactly this many steps has not reached it.
+    /// Step k runs only if k is below this limit. A program that ends after exactly this many steps stays within it.
     pub steps: Option<u64>,
-    /// Bytes of memory: distinct 1 KiB guest pages, mapped at load or touched first later.
+    /// Bytes of memory: distinct 1 KiB guest pages, mapped at load or touched later.
     pub memory_bytes: Option<u64>,
-    /// Bytes written to stdout and stderr together; on machine `r0vm` to all of the caller's streams, and what its kernel
-    /// says: then the error is [`Error::Host`](crate::Error::Host), of kind `output-limit`, and the run can go on as well. A
-    /// host of the caller's own counts for itself.
+    /// Bytes written to stdout and stderr together.
+    ///
+    /// On machine `r0vm` the limit covers all of the caller's streams and the kernel's own messages. The error is then
+    /// [`Error::Machine`](crate::Error::Machine) of kind `output-limit`, and the run can continue after it, too. A host
+    /// supplied by the caller does its own counting.
     pub output_bytes: Option<u64>,
-    /// User cycles of a session on machine `r0vm`, or of its part after a pause; reaching them is an error. Where its host
-    /// has a limit too, the session begins with the lower one. Machine `bare` counts no cycles and refuses this.
+    /// User cycles of a session on machine `r0vm`, or of its part after a pause; reaching them is an error. If the host
+    /// has a limit too, the session starts with the lower one. Machine `bare` counts no cycles and rejects this limit.
     pub cycles: Option<u64>,
-    /// Time spent running. Seen at some step boundary soon after: where is not deterministic.
+    /// Time spent running. The run stops at some step boundary soon after; which one is not deterministic.
     pub time: Option<Duration>,
 }
 
 impl Limits {
-    /// No limit.
+    /// Sets no limit.
     pub const fn none() -> Limits {
         Limits { steps: None, memory_bytes: None, output_bytes: None, cycles: None, time: None }
     }
@@ -62,8 +65,8 @@ impl Limits {
     }
 }
 
-/// Cancels a run from another thread, and sees how far it has come. Clones are for the same session; one of a caller's
-/// own is given to a session by [`Env::cancel_handle`](crate::Env::cancel_handle).
+/// Cancels a run from another thread and reports its progress. All clones control the same session.
+/// [`Env::cancel_handle`](crate::Env::cancel_handle) passes a handle of the caller's own to a session.
 #[derive(Debug, Clone, Default)]
 pub struct CancelHandle(Arc<Shared>);
 
@@ -74,18 +77,19 @@ struct Shared {
 }
 
 impl CancelHandle {
-    /// Asks the run to stop at the next slice, sink call, host call or compilation: a million steps at most.
+    /// Asks the run to stop at the next slice, sink call, host call or compilation: after a million steps at most.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Steps that the session had done when it was last between two slices: a million steps ago at most, while it runs.
+    /// Returns the steps that the session had done at its last slice boundary. While the session runs, that is a
+    /// million steps ago at most.
     pub fn steps(&self) -> u64 {
         self.0.steps.load(Ordering::Relaxed)
     }
 
-    /// Between two slices: says how far the run is, and whether it was asked to stop. The question withdraws the
-    /// request, so that the session can go on.
+    /// Publishes the progress between two slices, and returns whether a stop was requested. The call withdraws the
+    /// request, so that the session can continue.
     pub(crate) fn take(&self, steps: u64) -> bool {
         self.0.steps.store(steps, Ordering::Relaxed);
         self.0.cancelled.load(Ordering::Relaxed) && self.0.cancelled.swap(false, Ordering::Relaxed)

@@ -1,15 +1,16 @@
-//! Which machine a file's program is for, and how it is loaded there. It must not know where files come from.
+//! Determines the machine that a program file is for, and loads it for that machine. It must not know where files come
+//! from.
 
 use crate::machine_kind::MachineKind;
 use crate::machines;
 use crate::program::{Program, ProgramError};
 
 impl Program {
-    /// Reads a program of any kind that a machine runs, and says which machine that is.
+    /// Reads a program of any kind that some machine runs, and returns that machine.
     ///
-    /// Without a machine the file decides: a program binary of RISC Zero (R0BF) is for `r0vm`, an ELF for `bare`. On `r0vm`
-    /// an ELF whose entry lies at 0xc0000000 or above is a kernel by itself; any other is a user program, which gets RISC
-    /// Zero's kernel.
+    /// Without `machine` the file decides: a RISC Zero program binary (R0BF) is for `r0vm`, an ELF for `bare`. On
+    /// `r0vm`, an ELF with an entry at 0xc0000000 or above is a complete kernel. Any other ELF is a user program and
+    /// gets RISC Zero's kernel.
     ///
     /// ```
     /// use tachy::{MachineKind, Program};
@@ -22,7 +23,7 @@ impl Program {
     /// ```
     ///
     /// # Errors
-    /// As of [`Program::from_elf`], [`Program::from_risc0`] and [`Program::from_risc0_elf`], and
+    /// The same as for [`Program::from_elf`], [`Program::from_risc0`] and [`Program::from_risc0_elf`], and
     /// [`ProgramError::NotForKernel`] for a user program that the kernel cannot start.
     pub fn load(bytes: &[u8], machine: Option<MachineKind>) -> Result<(Program, MachineKind), ProgramError> {
         let machine = machine.unwrap_or_else(|| machines::machine_of(bytes));

@@ -1,4 +1,4 @@
-//! The names of the machines. Plain data: what a machine does is said elsewhere.
+//! The names of the machines. This is plain data; other modules define what a machine does.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! The list of machines: the one place that knows them all.
+//! The list of machines: the only place that knows them all.
 //!
-//! Everything else is generic over [`Machine`] or asks here by [`MachineKind`]. A machine that is added to the kinds and
-//! not here does not compile.
+//! All other code is generic over [`Machine`] or asks this module by [`MachineKind`]. A machine that is in the kinds
+//! but not here does not compile.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::risc0::{self, R0vm};
 use crate::rules::Rules;
 use crate::run::Run;
 
-/// What a caller sets, by the machine that it is for.
+/// The caller's settings, grouped by machine.
 #[derive(Default)]
 pub(crate) struct Settings<'env> {
     pub(crate) bare: bare::Settings<'env>,
@@ -33,7 +33,7 @@ pub(crate) struct Settings<'env> {
 }
 
 impl Settings<'_> {
-    /// Refuses settings that are for another machine.
+    /// Rejects settings that belong to another machine.
     pub(crate) fn check(&self, machine: MachineKind) -> Result<(), Error> {
         let (foreign, expected) = match machine {
             #[cfg(not(feature = "risc0"))]
@@ -50,22 +50,22 @@ impl Settings<'_> {
     }
 }
 
-/// How a session's program runs.
+/// How to run a session's program.
 pub(crate) struct Setup<'a> {
     pub(crate) program: &'a Program,
-    /// Compiled code, or none: the interpreter alone.
+    /// Compiled code; `None` for the interpreter alone.
     pub(crate) caches: Option<Arc<Caches>>,
-    /// Whether the interpreter follows and compares.
+    /// Whether the interpreter follows the JIT and compares.
     #[cfg(feature = "jit")]
     pub(crate) is_crosscheck: bool,
     pub(crate) options: Options,
     pub(crate) limit_memory_bytes: Option<u64>,
 }
 
-/// A run at its first step.
+/// A run before its first step.
 pub(crate) struct Started<'env> {
     pub(crate) run: Box<dyn Run + 'env>,
-    /// User cycles that the machine's surroundings allow.
+    /// User cycles that the machine's environment allows.
     pub(crate) limit_cycles: Option<u64>,
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn load(machine: MachineKind, bytes: &[u8]) -> Result<Program, Progra
     }
 }
 
-/// The machine that a file is for, by its first bytes.
+/// Determines the machine that a file is for, by its first bytes.
 pub(crate) fn machine_of(bytes: &[u8]) -> MachineKind {
     #[cfg(feature = "risc0")]
     if risc0::is_program_binary(bytes) {
@@ -129,7 +129,7 @@ pub(crate) fn machine_of(bytes: &[u8]) -> MachineKind {
     MachineKind::Bare
 }
 
-/// What a machine is, apart from a run.
+/// Facts about a machine that do not depend on a run.
 struct Facts {
     variant: Variant,
     modes: &'static [&'static str],
@@ -151,23 +151,23 @@ impl MachineKind {
         }
     }
 
-    /// The column of the instruction table that holds on this machine.
+    /// Returns the column of the instruction table that applies to this machine.
     pub fn variant(self) -> Variant {
         self.facts().variant
     }
 
-    /// Where this machine puts a program's stack: its first address and one past its last. `None` where the program
-    /// chooses.
+    /// Returns where this machine puts a program's stack: its first address and the first address past it. Returns
+    /// `None` if the program chooses.
     pub fn stack(self) -> Option<(u32, u32)> {
         self.facts().stack
     }
 
-    /// Whether this machine counts cycles, so that they can have a limit.
+    /// Returns whether this machine counts cycles, so that they can be limited.
     pub fn counts_cycles(self) -> bool {
         self.facts().counts_cycles
     }
 
-    /// The machine's modes, the least privileged first. Each has native code of its own.
+    /// Returns the machine's modes, the least privileged first. Each mode has native code of its own.
     ///
     /// ```
     /// use tachy::MachineKind;
@@ -182,7 +182,7 @@ impl MachineKind {
         modes.iter().zip(rules).map(|(&name, rules)| Mode::new(name, rules)).collect()
     }
 
-    /// The rules of each of its modes.
+    /// Returns the rules of each mode.
     pub(crate) fn rules(self) -> &'static [Rules] {
         self.facts().rules
     }

@@ -1,11 +1,11 @@
-//! What guest memory holds, for digests and comparisons. It must not know who wrote it, nor why.
+//! The contents of guest memory, for digests and comparisons. It must not know who wrote them, nor why.
 
 use tachy_runtime::{PAGE_BYTES, PageState, Vm};
 
-/// Every page that holds anything but zeros, with its number, in ascending order.
+/// Returns every page that has a nonzero byte, with its number, in ascending order.
 pub(crate) fn pages(vm: &Vm) -> impl Iterator<Item = (u32, &[u8])> {
-    // A page without any state was never touched and is zero; it must not be made resident by looking at it. Nearly
-    // all of the four million are such, so they are passed over by the run.
+    // A page without any state was never touched and is zero. Reading it would make it resident. Nearly all of the four
+    // million pages are untouched, so whole runs of them are skipped.
     const RUN: usize = 64;
     let runs = (0..).step_by(RUN).zip(vm.page_states().chunks(RUN)).filter(|(_, run)| *run != [0; RUN]);
     let states = runs.flat_map(|(first, run)| (first..).zip(run));
@@ -16,7 +16,7 @@ pub(crate) fn pages(vm: &Vm) -> impl Iterator<Item = (u32, &[u8])> {
     })
 }
 
-/// BLAKE3 over every nonzero page: its number (u32, little-endian) and its bytes, in ascending order.
+/// Returns the BLAKE3 hash over every nonzero page: its number (u32, little-endian) and its bytes, in ascending order.
 pub(crate) fn digest(vm: &Vm) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     for (page, bytes) in pages(vm) {
@@ -26,7 +26,7 @@ pub(crate) fn digest(vm: &Vm) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Address of the first word that differs between two memories.
+/// Returns the address of the first word that differs between two memories.
 pub(crate) fn first_difference(a: &Vm, b: &Vm) -> Option<u32> {
     if pages(a).eq(pages(b)) {
         return None;

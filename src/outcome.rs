@@ -1,4 +1,4 @@
-//! What a session came to, when nobody needs its memory any more. It must not know how a session runs.
+//! The result of a session, once its memory is no longer needed. It must not know how a session runs.
 
 use std::any::Any;
 use std::fmt;
@@ -8,8 +8,8 @@ use crate::error::Location;
 use crate::stats::Stats;
 use crate::status::Status;
 
-/// What a session came to. [`Session::finish`](crate::Session::finish) gives it, and so do
-/// [`Executor::run`](crate::Executor::run) and [`Executor::trace`](crate::Executor::trace).
+/// The result of a session. [`Session::finish`](crate::Session::finish), [`Executor::run`](crate::Executor::run) and
+/// [`Executor::trace`](crate::Executor::trace) return it.
 #[derive(Debug)]
 pub struct Outcome {
     pub(crate) status: Status,
@@ -30,12 +30,12 @@ impl fmt::Debug for MachineReport {
 }
 
 impl Outcome {
-    /// How the session ended, or that it can go on.
+    /// Returns how the session ended, or that it can continue.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// The code the program ended or paused with.
+    /// Returns the code with which the program ended or paused.
     pub fn exit_code(&self) -> Option<u32> {
         match self.status {
             Status::Exited { code } | Status::Paused { code } => Some(code),
@@ -43,27 +43,27 @@ impl Outcome {
         }
     }
 
-    /// Steps done.
+    /// Returns the number of steps done.
     pub fn steps(&self) -> u64 {
         self.location.step
     }
 
-    /// Where the session stood at last.
+    /// Returns the last location of the session.
     pub fn location(&self) -> Location {
         self.location
     }
 
-    /// x0 to x31.
+    /// Returns x0 to x31.
     pub fn registers(&self) -> [u32; 32] {
         self.registers
     }
 
-    /// Time spent running.
+    /// Returns the time spent running.
     pub fn time(&self) -> Duration {
         self.time
     }
 
-    /// How the session ran.
+    /// Returns counters about how the session ran.
     pub fn stats(&self) -> Stats {
         self.stats
     }

@@ -1,20 +1,20 @@
-//! The guest's streams under two engines: the leader has the real ones, the follower hears what the leader heard, and
-//! its output is hashed and dropped.
+//! The guest's streams under two engines. The leader has the real ones. The follower reads what the leader has read,
+//! and its output is hashed and dropped.
 //!
-//! Memory stays bounded, however long the run: input is kept until the follower has read it too, and output never.
-//! This file must not know engines or machines.
+//! Memory stays bounded, however long the run is: input is kept only until the follower has read it too, and output is
+//! never kept. This file must not know engines or machines.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A stream of output, as far as two of them must be told apart.
+/// The part of an output stream that tells two streams apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Output {
     /// Bytes written.
     pub bytes: u64,
-    /// BLAKE3 of them.
+    /// BLAKE3 hash of these bytes.
     pub digest: blake3::Hash,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for Output {
     }
 }
 
-/// What both sides have written.
+/// The output of both sides.
 #[derive(Default)]
 pub(crate) struct Streams {
     pub(crate) leader: Spoken,
@@ -32,15 +32,15 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// A step that was not done has written nothing yet, although its stream may have taken bytes already: they count
-    /// when it is done.
+    /// Discounts the output of a step that did not complete. Its stream may have taken bytes already; they count when
+    /// the step completes.
     pub(crate) fn undo(&mut self) {
         self.leader.stdout.hold_back(&self.follower.stdout);
         self.leader.stderr.hold_back(&self.follower.stderr);
     }
 }
 
-/// What one side wrote.
+/// The output of one side.
 #[derive(Default)]
 pub(crate) struct Spoken {
     pub(crate) stdout: Tally,
@@ -48,26 +48,26 @@ pub(crate) struct Spoken {
 }
 
 impl Spoken {
-    /// Of stdout, and of stderr.
+    /// Returns the outputs to stdout and stderr.
     pub(crate) fn outputs(&self) -> [Output; 2] {
         [self.stdout.output(), self.stderr.output()]
     }
 }
 
-/// What the leader's reads gave, read by read, until the follower has read it too. An empty one is the stream's end,
-/// after which more may come.
+/// The bytes that the leader has read, read by read, until the follower has read them too. An empty entry is the end of
+/// the stream; more may follow it.
 #[derive(Clone, Default)]
 pub(crate) struct Heard(Arc<Mutex<VecDeque<Vec<u8>>>>);
 
 impl Heard {
-    /// The stream as the leader reads it.
+    /// Wraps the stream that the leader reads.
     pub(crate) fn listen_to<'env>(&self, stream: Box<dyn Read + Send + 'env>) -> Listener<'env> {
         Listener { inner: stream, heard: self.clone() }
     }
 }
 
-/// The leader's stdin. The follower hears what a failing step has read when the step is done: the leader keeps it until
-/// then.
+/// The leader's stdin. If a step fails, the leader keeps what it has read, and the follower receives it when the step
+/// completes.
 pub(crate) struct Listener<'env> {
     inner: Box<dyn Read + Send + 'env>,
     heard: Heard,
@@ -96,7 +96,7 @@ impl Read for Heard {
     }
 }
 
-/// A stream of the leader's output.
+/// One of the leader's output streams.
 pub(crate) struct Speaker<'env> {
     inner: Box<dyn Write + Send + 'env>,
     tally: Tally,
@@ -114,19 +114,19 @@ impl Write for Speaker<'_> {
     }
 }
 
-/// Hashes a stream instead of keeping it: a guest may write without end.
+/// Hashes a stream instead of keeping it, because a guest may write without end.
 #[derive(Clone, Default)]
 pub(crate) struct Tally(Arc<Mutex<Counted>>);
 
 #[derive(Default)]
 struct Counted {
     said: (u64, blake3::Hasher),
-    /// As `said`, with what a step that was not done has written.
+    /// Like `said`, but including what a step that did not complete has written.
     ahead: Option<(u64, blake3::Hasher)>,
 }
 
 impl Tally {
-    /// The stream as the leader writes it, counted here.
+    /// Wraps the stream that the leader writes, and counts its bytes here.
     pub(crate) fn copy_of<'env>(&self, stream: Box<dyn Write + Send + 'env>) -> Speaker<'env> {
         Speaker { inner: stream, tally: self.clone() }
     }
@@ -136,7 +136,7 @@ impl Tally {
         Output { bytes: *bytes, digest: hasher.finalize() }
     }
 
-    /// Goes back to what `other` has said; the rest counts from the next write on.
+    /// Goes back to the count of `other`; the rest counts from the next write on.
     fn hold_back(&self, other: &Tally) {
         let other = lock(&other.0).said.clone();
         let mut own = lock(&self.0);
@@ -162,7 +162,7 @@ impl Write for Tally {
     }
 }
 
-/// A stream that panics is its owner's business; what was taken down before stays true.
+/// Locks `mutex`, also after a panic: a stream that panics concerns its owner, and the earlier records stay correct.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,11 @@
-//! Text that a guest or its file made up, for people to read. It must not know where it is shown.
+//! Makes text from a guest or its file safe for people to read. It must not know where the text is shown.
 
-/// `bytes` as text that says no more to a terminal than what it shows: what is no UTF-8, control characters other than
-/// those that are `kept`, and those that change in which direction text runs or hide in it, are U+FFFD.
+/// Returns `bytes` as text that cannot control a terminal.
+///
+/// Replaces invalid UTF-8, control characters outside `kept`, and characters that change the direction of text or hide
+/// in it, with U+FFFD.
 pub(crate) fn printable(bytes: &[u8], kept: &[char]) -> String {
-    // As nearly all names are.
+    // Fast path: nearly all names are plain ASCII.
     if bytes.iter().all(|byte| (0x20..0x7f).contains(byte)) {
         return bytes.iter().copied().map(char::from).collect();
     }

@@ -1,6 +1,6 @@
-//! A run under way, whatever the machine and the engine: what a session needs of it.
+//! A run in progress, whatever its machine and engine: the interface that a session needs.
 //!
-//! Machines are resolved statically below this line and are all alike above it. Nothing here decides anything.
+//! Machines are resolved statically below this line and look alike above it. Nothing here makes decisions.
 
 use std::any::Any;
 use std::time::Duration;
@@ -14,25 +14,25 @@ use crate::stats::Stats;
 use crate::status::Status;
 use crate::trace::{Replay, Sink};
 
-/// Something that can be run, and looked at between two steps.
+/// Something that can run and be inspected between two steps.
 pub(crate) trait Run: Send {
-    /// Runs until the program ends, step `until` is reached, or something goes wrong.
+    /// Runs until the program ends, step `until` is reached, or something fails.
     fn run(&mut self, until: u64, limits: &Limits, cancel: &CancelHandle, sink: &mut dyn Sink)
     -> Result<Status, Error>;
 
-    /// Whether the program has ended, or its next step can never be done.
+    /// Returns whether the program has ended, or its next step can never be done.
     fn is_over(&self) -> bool;
 
-    /// Whether a failure has left something undone that the next run does.
+    /// Returns whether a failure has left work for the next run.
     fn owes(&self) -> bool;
 
-    /// Makes a program go on that only paused; whether it does.
+    /// Resumes a paused program; returns whether it was paused.
     fn resume(&mut self) -> bool;
 
-    /// What it came to so far: the machine's own report, if it makes one.
+    /// Returns the machine's own report about the run so far, if it makes one.
     fn report(&self) -> Option<Box<dyn Any>>;
 
-    /// Where it stands.
+    /// Returns the current state.
     fn state(&self) -> &dyn State;
 }
 
@@ -41,13 +41,13 @@ pub(crate) trait State {
     fn machine(&self) -> MachineKind;
     fn vm(&self) -> &Vm;
     fn location(&self) -> Location;
-    /// How the program ended or paused, once it has.
+    /// How the program ended or paused, if it has.
     fn exit(&self) -> Option<Status>;
     fn exit_code(&self) -> Option<u32>;
     fn spent(&self) -> Duration;
     fn stats(&self) -> Stats;
-    /// Whether a trap may go on in a handler of the guest's, without a step.
+    /// Whether a trap may continue in one of the guest's handlers, without a step.
     fn handles_traps(&self) -> bool;
-    /// The state now, to follow rows from here up to step `until`.
+    /// The current state as a replay, which follows rows from here up to step `until`.
     fn replay(&self, until: u64) -> Replay;
 }

@@ -1,4 +1,4 @@
-//! Executors and sessions: the doors of the library.
+//! Executors and sessions: the entry points of the library.
 //!
 //! An [`Executor`] is a program with a choice of engine, machine and limits; a [`Session`] is one run of it. What a
 //! session computes is a function of program, input and limits alone, never of the engine.
@@ -25,26 +25,27 @@ use crate::stats::Stats;
 use crate::status::Status;
 use crate::trace::{NullSink, Replay, RowSchema, RunStart, Sink};
 
-/// Which engine runs a program. All do exactly the same to it.
+/// The engine that runs a program. All engines have exactly the same effect on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Engine {
-    /// Native code for what is hot, the interpreter for the rest.
+    /// Native code for hot code, the interpreter for the rest.
     #[cfg(feature = "jit")]
     #[default]
     Jit,
     /// The reference: one instruction after another.
     #[cfg_attr(not(feature = "jit"), default)]
     Interpreter,
-    /// The JIT, which the interpreter follows, comparing every row and, wherever a run stops, the state. The first
-    /// difference ends the session with [`Error::Difference`]. Slower than the interpreter, whatever the sink wants.
+    /// The JIT, followed by the interpreter, which compares every row and, wherever a run stops, the state. The first
+    /// difference ends the session with [`Error::Difference`]. It is slower than the interpreter, whatever the sink
+    /// wants.
     #[cfg(feature = "jit")]
     Crosscheck,
 }
 
-/// Fewest rows a buffer may hold: the longest block must fit.
+/// Minimum number of rows of a buffer: the longest block must fit.
 const ROW_BUFFER_MIN: usize = 256;
 
-/// What an executor is made of.
+/// The settings of an executor.
 #[derive(Debug, Clone)]
 struct Settings {
     engine: Engine,
@@ -56,7 +57,7 @@ struct Settings {
 }
 
 impl Settings {
-    /// What native code is kept in, if the engine has any.
+    /// Returns the caches for native code, if the engine has any.
     #[cfg(feature = "jit")]
     fn caches(&self, program: &Program) -> Result<Option<Caches>, Error> {
         self.jit.check()?;
@@ -69,61 +70,64 @@ impl Settings {
         Ok(None)
     }
 
-    /// What a hart's engines are made with.
+    /// Returns the options of a hart's engines.
+    #[cfg(feature = "jit")]
     fn options(&self) -> Options {
         Options {
             buffer_rows: self.buffer_rows,
-            #[cfg(feature = "jit")]
             alternate_engines: self.jit.alternate_engines,
-            #[cfg(feature = "jit")]
             merge_interval_steps: self.jit.steps_between_looks(),
-            ..Options::default()
         }
+    }
+
+    #[cfg(not(feature = "jit"))]
+    fn options(&self) -> Options {
+        Options { buffer_rows: self.buffer_rows, ..Options::default() }
     }
 }
 
-/// Makes an [`Executor`].
+/// Builds an [`Executor`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Builder(Settings);
 
 impl Builder {
-    /// The engine; [`Engine::Jit`] unless said.
+    /// Sets the engine; the default is [`Engine::Jit`].
     pub fn engine(mut self, engine: Engine) -> Self {
         self.0.engine = engine;
         self
     }
 
-    /// The machine; [`MachineKind::Bare`] unless said.
+    /// Sets the machine; the default is [`MachineKind::Bare`].
     pub fn machine(mut self, machine: MachineKind) -> Self {
         self.0.machine = machine;
         self
     }
 
-    /// Limits of each session; none unless said.
+    /// Sets the limits of each session; by default there are none.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.0.limits = limits;
         self
     }
 
-    /// How native code is made: when, how much at once, in how much memory.
+    /// Sets the options of the JIT: when it compiles, how much at once, and in how much memory.
     #[cfg(feature = "jit")]
     pub fn jit(mut self, options: JitOptions) -> Self {
         self.0.jit = options;
         self
     }
 
-    /// Rows that a session's buffer holds: how many a sink gets at once, at the most. At least 256; 8,192 unless said,
-    /// which stay in the cache.
+    /// Sets the number of rows in a session's buffer, which is the maximum that a sink gets at once. It is at least
+    /// 256. The default is 8,192: these rows stay in the cache.
     pub fn buffer_rows(mut self, rows: usize) -> Self {
         self.0.buffer_rows = rows;
         self
     }
 
-    /// The executor.
+    /// Builds the executor.
     ///
     /// # Errors
-    /// [`Error::Configuration`] for a buffer that is too small or too large and for JIT options that make no sense.
+    /// Returns [`Error::Configuration`] for a buffer that is too small or too large and for invalid JIT options.
     pub fn build(self, program: &Program) -> Result<Executor, Error> {
         let rows = self.0.buffer_rows;
         if !(ROW_BUFFER_MIN..=1 << 26).contains(&rows) {
@@ -142,8 +146,8 @@ impl Builder {
 
 /// A program ready to run, any number of times, on any number of threads at once. Cloning is cheap.
 ///
-/// Native code is made once for all sessions of an executor and its clones; a session that writes over its own code has
-/// some of its own from then on.
+/// All sessions of an executor and its clones share their native code. A session that overwrites its own code has
+/// native code of its own from then on.
 ///
 /// ```
 /// use tachy::{Engine, Env, Executor, NullSink, Program, Status};
@@ -163,7 +167,7 @@ impl Builder {
 pub struct Executor {
     program: Program,
     settings: Arc<Settings>,
-    /// Native code, unless the interpreter does everything.
+    /// Native code; `None` if the interpreter does everything.
     caches: Option<Arc<SharedCaches>>,
 }
 
@@ -174,7 +178,7 @@ impl fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// Starts with the defaults: JIT, machine `bare`, no limits.
+    /// Creates a builder with the defaults: JIT, machine `bare`, no limits.
     pub fn builder() -> Builder {
         Builder(Settings {
             engine: Engine::default(),
@@ -186,16 +190,17 @@ impl Executor {
         })
     }
 
-    /// The program.
+    /// Returns the program.
     pub fn program(&self) -> &Program {
         &self.program
     }
 
-    /// A session at its first step.
+    /// Starts a session; it stands before its first step.
     ///
     /// # Errors
-    /// [`Error::Configuration`] for an environment that is not the machine's or contradicts itself. Else when the machine
-    /// cannot start the program, its memory exceeds the limit, or the system refuses memory.
+    /// Returns [`Error::Configuration`] for an environment that belongs to another machine or contradicts itself.
+    /// Otherwise fails if the machine cannot start the program, its memory exceeds the limit, or the system refuses
+    /// memory.
     pub fn start<'env>(&self, env: Env<'env>) -> Result<Session<'env>, Error> {
         env.check_twice()?;
         let limits = &self.settings.limits;
@@ -212,11 +217,11 @@ impl Executor {
         Ok(Session { program: self.program.clone(), run, limits: Limits { cycles, ..*limits }, cancel: env.cancel })
     }
 
-    /// The complete state before step `step`: a session that stands there, or at the program's end if that comes first.
-    /// Nothing is traced on the way.
+    /// Returns the complete state before step `step`: a session that stands there, or at the program's end if that
+    /// comes first. Nothing is traced on the way.
     ///
     /// # Errors
-    /// As [`Executor::start`] and [`Session::run_to`].
+    /// The same as for [`Executor::start`] and [`Session::run_to`].
     pub fn state_at<'env>(&self, env: Env<'env>, step: u64) -> Result<Session<'env>, Error> {
         let mut session = self.start(env)?;
         session.run_to(step, &mut NullSink::off())?;
@@ -226,7 +231,8 @@ impl Executor {
     /// Starts a session and runs it to its end, without rows.
     ///
     /// # Errors
-    /// As [`Executor::start`] and [`Session::run`]. Who needs the session after an error starts it by itself.
+    /// The same as for [`Executor::start`] and [`Session::run`]. To keep the session after an error, start and run it
+    /// separately.
     pub fn run(&self, env: Env<'_>) -> Result<Outcome, Error> {
         self.trace(env, &mut NullSink::off())
     }
@@ -234,7 +240,7 @@ impl Executor {
     /// Starts a session and runs it to its end; rows go to `sink`.
     ///
     /// # Errors
-    /// As [`Executor::run`].
+    /// The same as for [`Executor::run`].
     pub fn trace(&self, env: Env<'_>, sink: &mut dyn Sink) -> Result<Outcome, Error> {
         let mut session = self.start(env)?;
         session.run(sink)?;
@@ -244,10 +250,10 @@ impl Executor {
 
 /// One run of a program: its state between two steps.
 ///
-/// After an error or a panic of the caller's code the state is that before the step that could not be done. After a limit, a
-/// pause, a cancellation, a stream or sink that failed or a panic the session can go on; after an error of the program or
-/// its host it has ended. The page `docs/failures.md` of the repository has a line for each kind of failure. Rows are asked
-/// for run by run: with a sink that wants none, steps cost nothing extra.
+/// After an error or a panic of the caller's code, the state is the one before the step that failed. The session can
+/// continue after a limit, a pause, a cancellation, a panic, or a stream or sink that failed. It has ended after an
+/// error of the program or its host. The page `docs/failures.md` of the repository has a line for each kind of failure.
+/// Each run asks its sink whether it wants rows: with a sink that wants none, steps cost nothing extra.
 pub struct Session<'env> {
     program: Program,
     run: Box<dyn Run + 'env>,
@@ -259,11 +265,11 @@ impl Session<'_> {
     /// Runs to the program's end.
     ///
     /// # Errors
-    /// Traps, limits, cancelling, failing streams and sinks. Rows and output up to there are delivered.
-    /// [`Error::Ended`] when the program has ended before, or can never go on.
+    /// Fails on traps, limits, cancellation, and failing streams and sinks. Rows and output up to that point are
+    /// delivered. Returns [`Error::Ended`] if the program has already ended, or can never continue.
     ///
     /// # Panics
-    /// Passes a panic of a sink, stream, host or callback on, when rows and output up to there are delivered.
+    /// Passes on a panic of a sink, stream, host or callback, after rows and output up to that point are delivered.
     pub fn run(&mut self, sink: &mut dyn Sink) -> Result<Status, Error> {
         self.run_to(u64::MAX, sink)
     }
@@ -271,10 +277,10 @@ impl Session<'_> {
     /// Runs to the program's end or until `step` steps are done, whichever comes first.
     ///
     /// # Errors
-    /// As [`Session::run`].
+    /// The same as for [`Session::run`].
     ///
     /// # Panics
-    /// As [`Session::run`].
+    /// The same as for [`Session::run`].
     pub fn run_to(&mut self, step: u64, sink: &mut dyn Sink) -> Result<Status, Error> {
         check_cycles(&self.limits, self.machine())?;
         let start = RunStart {
@@ -288,7 +294,7 @@ impl Session<'_> {
         self.run.run(step, &self.limits, &self.cancel, sink)
     }
 
-    /// Ends the session, and gives what it came to.
+    /// Ends the session and returns its result.
     pub fn finish(self) -> Outcome {
         let state = self.state();
         Outcome {
@@ -301,12 +307,12 @@ impl Session<'_> {
         }
     }
 
-    /// Makes a program of machine `r0vm` go on that has paused. Segments and cycles are then counted from 0 again, and so
-    /// is the limit on cycles; the steps are not.
+    /// Resumes a paused program of machine `r0vm`. Segments, cycles and the limit on cycles then start at 0 again; the
+    /// steps do not.
     ///
     /// # Errors
-    /// [`Error::Ended`] when it has not paused. [`Error::Unfinished`] when the last run failed before everything was handed
-    /// over: one more run does that.
+    /// Returns [`Error::Ended`] if the program is not paused. Returns [`Error::Unfinished`] if the last run failed
+    /// before everything was handed over: one more run does that.
     pub fn resume(&mut self) -> Result<(), Error> {
         let location = self.location();
         if self.run.owes() {
@@ -318,89 +324,90 @@ impl Session<'_> {
         }
     }
 
-    /// Where it stands, for those below who look closer.
+    /// Returns the state, for internal callers that need more of it.
     pub(crate) fn state(&self) -> &dyn State {
         self.run.state()
     }
 
-    /// The machine that it runs on.
+    /// Returns the machine that the session runs on.
     pub fn machine(&self) -> MachineKind {
         self.state().machine()
     }
 
-    /// The state now, as something that rows and effects move on: a sink that follows this session, or a recorded
-    /// trace of it, up to step `until`, and checks every operand it is shown.
+    /// Returns a replay that starts at the current state and that rows and effects advance. It is a sink that follows
+    /// this session or a recorded trace of it, up to step `until`, and checks every operand that it sees.
     pub fn replay(&self, until: u64) -> Replay {
         self.state().replay(until)
     }
 
-    /// Steps done so far: the number of the next step.
+    /// Returns the number of steps done, which is the number of the next step.
     pub fn steps(&self) -> u64 {
         self.state().vm().steps()
     }
 
-    /// Address of the next instruction.
+    /// Returns the address of the next instruction.
     pub fn pc(&self) -> u32 {
         self.state().vm().pc()
     }
 
-    /// Where the session is.
+    /// Returns the current location.
     pub fn location(&self) -> Location {
         self.state().location()
     }
 
-    /// x0 to x31.
+    /// Returns x0 to x31.
     pub fn registers(&self) -> [u32; 32] {
         self.state().vm().registers()
     }
 
-    /// The word at the word-aligned address at or below `address`, whatever the guest may do there.
+    /// Returns the word at the word-aligned address at or below `address`, whatever the guest may do there.
     pub fn word(&self, address: u32) -> u32 {
         self.state().vm().word(address)
     }
 
-    /// `bytes` bytes from `address`; `None` where they would run past the end of the address space.
+    /// Returns `bytes` bytes from `address`; `None` if they would run past the end of the address space.
     pub fn bytes(&self, address: u32, bytes: u32) -> Option<&[u8]> {
         self.state().vm().bytes(address, bytes)
     }
 
-    /// BLAKE3 over every nonzero page: its number (u32, little-endian) and its 1,024 bytes, in ascending order.
+    /// Returns the BLAKE3 hash over every nonzero page: its number (u32, little-endian) and its 1,024 bytes, in
+    /// ascending order.
     pub fn memory_digest(&self) -> blake3::Hash {
         memory::digest(self.state().vm())
     }
 
-    /// The code the program ended with, once it has.
+    /// Returns the code the program ended with, once it has.
     pub fn exit_code(&self) -> Option<u32> {
         self.state().exit_code()
     }
 
-    /// Time spent running.
+    /// Returns the time spent running.
     pub fn time(&self) -> Duration {
         self.state().spent()
     }
 
-    /// The machine's own report, if it makes one.
+    /// Returns the machine's own report, if it makes one.
     pub(crate) fn machine_report(&self) -> Option<Box<dyn Any>> {
         self.run.report()
     }
 
-    /// How the session ran.
+    /// Returns counters about how the session ran.
     pub fn stats(&self) -> Stats {
         self.state().stats()
     }
 
-    /// The limits from the next run on.
+    /// Returns the limits, for changes that apply from the next run on.
     pub fn limits_mut(&mut self) -> &mut Limits {
         &mut self.limits
     }
 
-    /// A handle that cancels this session from another thread, and tells there how far it is.
+    /// Returns a handle that cancels this session from another thread and reports its progress there.
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
     }
 }
 
-/// Refuses a limit on cycles on a machine that counts none.
+/// Rejects a limit on cycles on a machine that counts none.
 fn check_cycles(limits: &Limits, machine: MachineKind) -> Result<(), Error> {
     match limits.cycles.is_some() && !machine.counts_cycles() {
         true => {
@@ -412,7 +419,7 @@ fn check_cycles(limits: &Limits, machine: MachineKind) -> Result<(), Error> {
 }
 
 impl fmt::Debug for Session<'_> {
-    /// Where it is and how it ended, not what its memory holds.
+    /// Shows the location and how the session ended, but not its memory.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Session");
         shown.field("machine", &self.machine()).field("steps", &self.steps());

@@ -2,46 +2,47 @@
 
 use std::time::Duration;
 
-/// Counters of a session that tell how it ran, never what it computed.
+/// Counters of a session. They describe how it ran, never what it computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Steps that the interpreter did.
+    /// Steps that the interpreter executed.
     pub interpreted_steps: u64,
     /// Times native code was entered.
     pub entries: u64,
-    /// Transfers from one region to another within native code, the first of each entry included.
+    /// Transfers between regions within native code, including the first of each entry.
     pub transfers: u64,
-    /// Times native code left in the middle of a region, for the interpreter to go on.
+    /// Exits from native code in the middle of a region, after which the interpreter continues.
     pub deopts: u64,
-    /// Times native code asked about an access.
+    /// Assists for memory accesses.
     pub access_assists: u64,
-    /// Times native code asked for more steps or an empty row buffer.
+    /// Assists for more steps or an empty row buffer.
     pub refill_assists: u64,
-    /// Regions translated for the session.
+    /// Regions compiled for the session.
     pub regions: u64,
-    /// Those among them that merged others, since control went from region to region too often.
+    /// Regions among them that merge others, because control moved between these too often.
     pub regions_merged: u64,
-    /// Guest instructions translated.
+    /// Guest instructions compiled.
     pub translated_instructions: u64,
-    /// Bytes of machine code made.
+    /// Bytes of machine code generated.
     pub code_bytes: u64,
-    /// Pages of the system that they take: each is sealed once, whatever it holds then.
+    /// System pages that the code takes. Each page is sealed once, however full it is then.
     pub code_pages: u64,
-    /// Regions that could not be compiled, since the code generator refused them or an invariant did not hold; the
-    /// interpreter runs them. 0, unless Tachy or the code generator has a bug.
+    /// Regions that could not be compiled, because the code generator rejected them or an invariant did not hold. The
+    /// interpreter runs them. The count is 0 unless Tachy or the code generator has a bug.
     pub regions_refused: u64,
-    /// Time that the session spent on translation: all of it, or without waiting for the background thread's.
+    /// Time that the session's own thread spent on compilation. If a background thread compiles, this is only the
+    /// preparation of its work.
     pub compile_time: Duration,
-    /// Time that the background thread spent translating for the session.
+    /// Time that the background thread spent compiling for the session.
     pub background_time: Duration,
-    /// Times code memory was full and was started empty.
+    /// Times that code memory was full and was emptied.
     pub code_flushes: u64,
-    /// Times translated code was written over.
+    /// Times that the guest overwrote compiled code.
     pub invalidations: u64,
-    /// System calls carried out.
+    /// System calls executed.
     pub ecalls: u64,
-    /// Those among them that the machine does not know.
+    /// System calls among them that the machine does not know.
     pub ecalls_unknown: u64,
     /// Distinct guest pages mapped at load or touched.
     pub pages: u64,

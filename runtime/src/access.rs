@@ -1,18 +1,18 @@
-//! The two small vocabularies that generated code and its helpers share: what was tried, and what to do next.
+//! The two small vocabularies that generated code and its helpers share: the attempted access, and what to do next.
 
-/// What an instruction tries to do with guest memory.
+/// The kind of access that an instruction attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// Read this many bytes: 1, 2 or 4.
+    /// Reads this many bytes: 1, 2 or 4.
     Load(u32),
-    /// Write this many bytes: 1, 2 or 4.
+    /// Writes this many bytes: 1, 2 or 4.
     Store(u32),
-    /// Fetch an instruction.
+    /// Fetches an instruction.
     Fetch,
 }
 
 impl Access {
-    /// Bytes that must divide the address.
+    /// Returns the alignment in bytes: the address must be a multiple of it.
     pub const fn align_bytes(self) -> u32 {
         match self {
             Access::Load(bytes) | Access::Store(bytes) => bytes,
@@ -21,18 +21,20 @@ impl Access {
     }
 }
 
-/// What generated code requests of the access helper.
+/// A request of generated code to the access helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AssistRequest {
-    /// One access, at the address that it gives.
+    /// One access, at the address in the subject.
     Access(Access),
-    /// All accesses of the access group with the number that it gives.
+    /// All accesses of the access group whose number is the subject.
     AccessGroup,
 }
 
 impl AssistRequest {
-    /// The number by which generated code makes the request: its kind in the low byte, above it the steps of the block that
-    /// are not done yet, `undone`, and above those the `steps` that generated code may do before its next request.
+    /// Returns the number by which generated code makes the request.
+    ///
+    /// The low byte is the request's kind. Above it are `undone`, the block's steps that are not done yet, and then
+    /// `steps`, the steps that generated code may do before its next request.
     pub const fn pack(self, undone: u8, steps: u16) -> u32 {
         let code = match self {
             AssistRequest::Access(Access::Fetch) => 0,
@@ -43,7 +45,7 @@ impl AssistRequest {
         code | (undone as u32) << 8 | (steps as u32) << 16
     }
 
-    /// The inverse of [`AssistRequest::pack`]; `None` for what it never gives.
+    /// Unpacks a result of [`AssistRequest::pack`]; returns `None` for any other number.
     pub const fn unpack(packed: u32) -> Option<(AssistRequest, u8, u16)> {
         let request = match packed & 0xff {
             0 => AssistRequest::Access(Access::Fetch),
@@ -59,9 +61,10 @@ impl AssistRequest {
 /// What generated code does after a helper returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on where it was.
+    /// Continues where it was.
     Continue,
-    /// Leave native code before the step that made the request; the context then holds the exact state before that step.
+    /// Leaves native code before the step that made the request; the context then holds the exact state before that
+    /// step.
     Stop,
 }
 

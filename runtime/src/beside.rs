@@ -1,7 +1,7 @@
-//! A thread beside a call: it may borrow what the call may borrow, and has ended when the call returns.
+//! Runs a thread beside a call: it may borrow what the call may borrow, and has ended when the call returns.
 //!
-//! This is what `std::thread::scope` does, but for a child of a fork: there the thread is not, and a scope would wait for
-//! it without end. It must not know what either side does.
+//! It works like `std::thread::scope`, except in a child of a fork: the thread does not exist there, and a scope would
+//! wait for it forever. It must not know what either side does.
 
 use std::io;
 use std::mem;
@@ -12,15 +12,15 @@ use crate::process::ProcessNumber;
 /// How the thread ended.
 #[derive(Debug)]
 pub enum Beside<W> {
-    /// It did its work.
+    /// It completed its work.
     Done(W),
     /// It panicked.
     Panicked,
-    /// This is a child of the process that has the thread. What the thread borrowed may be half changed, for ever.
+    /// This is a child of the process that has the thread. Data that the thread borrowed may stay half changed forever.
     Elsewhere,
 }
 
-/// Joins the thread, unless this is not its process.
+/// Joins the thread, unless this is another process.
 struct Joined<W> {
     thread: Option<JoinHandle<W>>,
     process: ProcessNumber,
@@ -30,7 +30,7 @@ impl<W> Joined<W> {
     fn join(&mut self) -> Beside<W> {
         match self.thread.take() {
             Some(thread) if self.process != ProcessNumber::current() => {
-                // The system knows no such thread here.
+                // The system has no such thread here.
                 mem::forget(thread);
                 Beside::Elsewhere
             }
@@ -46,11 +46,11 @@ impl<W> Drop for Joined<W> {
     }
 }
 
-/// Does `run` while a thread of this name does `work`, and gives back what both made of it. Where `run` panics the thread
-/// is waited for before the panic goes on: whatever `work` waits for must end with `run`.
+/// Calls `run` while a thread of this name calls `work`, and returns both results. If `run` panics, the panic continues
+/// after the thread has ended: everything that `work` waits for must end with `run`.
 ///
 /// # Errors
-/// When the system gives no thread. Then neither is done.
+/// Fails if the system cannot create a thread. Then neither is called.
 pub fn beside<R, W: Send>(
     name: &str,
     stack_bytes: usize,
@@ -58,9 +58,9 @@ pub fn beside<R, W: Send>(
     run: impl FnOnce() -> R,
 ) -> io::Result<(R, Beside<W>)> {
     let builder = Builder::new().name(name.to_owned()).stack_size(stack_bytes);
-    // SAFETY: what `work` borrows, and what its result does, outlives the thread. `Joined` waits for the thread before this
-    // function returns or unwinds, since it is dropped here on either way and is never moved out. In a child of a fork
-    // there is no such thread that could use them.
+    // SAFETY: the borrows of `work` and of its result outlive the thread. `Joined` waits for the thread before this
+    // function returns or unwinds, because it is dropped here on either way and is never moved out. In a child of a
+    // fork there is no such thread that could use them.
     let thread = unsafe { builder.spawn_unchecked(work) }?;
     let mut joined = Joined { thread: Some(thread), process: ProcessNumber::current() };
     let ran = run();
@@ -117,7 +117,7 @@ mod tests {
         assert!(matches!(ran, Ok(((), Beside::Panicked))));
     }
 
-    /// As a child of a fork would see it: it waits for nobody.
+    /// The view of a child of a fork: it does not wait.
     #[test]
     fn threads_of_another_process_are_not_waited_for() {
         let (sender, receiver) = channel::<()>();

@@ -8,8 +8,8 @@ use std::ptr::NonNull;
 use crate::map::MapError;
 use crate::row::{ROW_BYTES, Row};
 
-/// Rows in an allocation of their own. No reference to it lasts: whoever writes rows has the address alone, and a
-/// reference to the whole would take that address's right to write away.
+/// Rows in an allocation of their own. No reference to it lasts: writers of rows have only the address, and a reference
+/// to the whole would take away that address's right to write.
 pub(crate) struct RowBuffer {
     start: NonNull<Row>,
     capacity: usize,
@@ -22,7 +22,7 @@ impl RowBuffer {
     /// A buffer without rows.
     pub(crate) const EMPTY: RowBuffer = RowBuffer { start: NonNull::dangling(), capacity: 0 };
 
-    /// So many rows of zeros.
+    /// Allocates this many zeroed rows.
     pub(crate) fn zeroed(capacity: usize) -> Result<RowBuffer, MapError> {
         if capacity == 0 {
             return Ok(RowBuffer::EMPTY);
@@ -35,13 +35,13 @@ impl RowBuffer {
         Ok(RowBuffer { start, capacity })
     }
 
-    /// The first row. Its address is exposed: the cursor is a number, and who writes there makes a pointer of it.
+    /// Returns the first row. Its address is exposed: the cursor is a number, and a writer turns it into a pointer.
     pub(crate) fn start(&self) -> *mut Row {
         self.start.as_ptr().expose_provenance();
         self.start.as_ptr()
     }
 
-    /// Address of the first byte behind the rows.
+    /// Returns the address of the first byte behind the rows.
     pub(crate) fn end(&self) -> u64 {
         self.start.as_ptr().wrapping_add(self.capacity).addr() as u64
     }
@@ -50,7 +50,8 @@ impl RowBuffer {
 impl Drop for RowBuffer {
     fn drop(&mut self) {
         if let (1.., Ok(layout)) = (self.capacity, Layout::array::<Row>(self.capacity)) {
-            // SAFETY: `zeroed` made it with this layout, and whoever has addresses of its rows has the Vm that owns it.
+            // SAFETY: `zeroed` allocated it with this layout, and every holder of addresses of its rows has the Vm that
+            // owns it.
             unsafe { dealloc(self.start.as_ptr().cast(), layout) }
         }
     }
@@ -64,7 +65,7 @@ mod tests {
     fn rows_are_zero_and_in_place() {
         let buffer = RowBuffer::zeroed(300).expect("there is room");
         assert_eq!(buffer.end() - buffer.start() as u64, 300 * ROW_BYTES as u64);
-        // SAFETY: the buffer has so many rows, and nobody writes them.
+        // SAFETY: the buffer has this many rows, and nothing writes them.
         let rows = unsafe { std::slice::from_raw_parts(buffer.start(), 300) };
         assert!(rows.iter().all(|row| *row == Row::default()));
         let empty = RowBuffer::zeroed(0).expect("it takes no room");

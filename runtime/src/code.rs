@@ -1,10 +1,12 @@
-//! Code memory: where generated code lives, published through cranelift-jit, freed whole.
+//! Code memory: it holds generated code, which is published through cranelift-jit and freed as a whole.
 //!
-//! One reservation, filled from the front. Pages are writable while a batch of functions is copied in, then sealed:
-//! executable and never writable again. A page is never both, and a full memory is not recycled but replaced. Where the
-//! system refuses to open or to seal pages, nobody knows which of them it has changed: the memory is closed, nothing is
-//! written there again, and what it has published stays. The table that says which guest pc has code belongs to it, so
-//! that no entry can lead into another memory.
+//! The memory is one reservation, filled from the front. Pages are writable while a batch of functions is copied in,
+//! then sealed: executable and never writable again. A page is never both, and a full memory is not recycled but
+//! replaced.
+//!
+//! If the system refuses to open or to seal pages, it is unknown which of them it has changed. Then the memory is
+//! closed: nothing is written there again, and published functions stay. The table of guest pcs with code belongs to
+//! the memory, so that no entry can lead into another memory.
 
 use std::fmt;
 use std::io;
@@ -22,52 +24,53 @@ use crate::dispatch::{DispatchTable, Entry};
 use crate::hart::ProgressUnit;
 use crate::map::{MapError, Mapping, system_page_bytes};
 
-/// Alignment of a function, and the first offset in use, so that offset 0 never is a function.
+/// Alignment of a function, and the first offset in use, so that no function has offset 0.
 const FUNCTION_ALIGN_BYTES: usize = 32;
 
 /// Why code could not be published.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CodeError {
-    /// No room is left: drop this memory and start another.
+    /// No room is left: drop this memory and create another.
     #[error("code memory is full ({used_bytes} of {capacity_bytes} bytes used)")]
     Full {
         /// Bytes in use.
         used_bytes: usize,
-        /// Bytes there are.
+        /// Size of the memory.
         capacity_bytes: usize,
     },
     /// The system refused the reservation.
     #[error(transparent)]
     Map(#[from] MapError),
-    /// cranelift-jit refused the batch: of what is published here, because the system refused to make its pages writable
-    /// or executable. The memory is closed from here on.
+    /// cranelift-jit refused the batch. For code published here, the cause is that the system refused to make its pages
+    /// writable or executable. The memory is closed from now on.
     #[error("publishing code failed")]
     Module(#[from] Box<ModuleError>),
-    /// An earlier batch failed, so that the memory takes no more code: drop it and start another.
+    /// An earlier batch failed, so the memory takes no more code: drop it and create another.
     #[error("code memory takes no more code, since an earlier batch failed")]
     Closed,
 }
 
-/// A published function: only the memory it was published in takes it.
+/// A published function; only its own memory accepts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Function {
-    /// The memory it is in. Its address does not say so: the system gives that again once the memory is gone.
+    /// The memory that holds it. The address alone does not identify it: the system reuses the address once the memory
+    /// is gone.
     memory: MemoryNumber,
     /// Address of the first instruction.
     address: usize,
-    /// Bytes from the first one of the memory. Never 0.
+    /// Offset in bytes from the start of the memory. Never 0.
     offset: u32,
 }
 
 impl Function {
-    /// Address of the first instruction, for naming it to a profiler.
+    /// Returns the address of the first instruction, so that a profiler can name it.
     pub fn address(self) -> usize {
         self.address
     }
 }
 
-/// Tells the code memories of a process apart. No two ever have the same.
+/// Distinguishes the code memories of a process. No two ever have the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct MemoryNumber(u64);
 
@@ -81,8 +84,8 @@ impl MemoryNumber {
 /// The machine code of the three functions that make a code memory enterable.
 #[derive(Debug, Clone, Copy)]
 pub struct StubCode<'a> {
-    /// `extern "C" fn(base) -> u32`: calls the region that has an entry at the context's pc and returns what it returns: 0
-    /// when control came to a pc without entry. Also 0 when there is no entry in the first place.
+    /// `extern "C" fn(base) -> u32`: calls the region that has an entry at the context's pc and returns its result.
+    /// Returns 0 when control reaches a pc without an entry, also if the first pc has none.
     pub dispatcher: &'a [u8],
     /// Preserves all registers, takes the base, calls the access helper.
     pub access: &'a [u8],
@@ -90,7 +93,7 @@ pub struct StubCode<'a> {
     pub refill: &'a [u8],
 }
 
-/// The stubs as addresses.
+/// The addresses of the stubs.
 #[derive(Clone, Copy)]
 pub(crate) struct Stubs {
     pub(crate) dispatcher: *const u8,
@@ -107,10 +110,10 @@ unsafe impl Sync for Stubs {}
 struct Arena {
     mapping: Mapping,
     capacity_bytes: usize,
-    /// What is sealed is whole pages of the system.
+    /// Size of a system page; code is sealed in whole pages.
     page_bytes: usize,
     used_bytes: AtomicUsize,
-    /// Whether a batch has failed on the way: its pages may be writable, executable or gone, and none is written again.
+    /// Whether a batch has failed midway: its pages may be writable, executable or unmapped, and none is written again.
     closed: AtomicBool,
 }
 
@@ -119,12 +122,12 @@ impl Arena {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Changes what may be done with pages, and closes the memory if the system refuses.
+    /// Changes the protection of pages, and closes the memory if the system refuses.
     fn change(&self, change: impl FnOnce(&Mapping) -> io::Result<()>) -> io::Result<()> {
         if self.is_closed() {
             return Err(io::Error::other("code memory is closed"));
         }
-        // Closed while it is uncertain, so that a panic on the way leaves it closed as well.
+        // The memory is closed while the outcome is uncertain, so that a panic leaves it closed as well.
         self.closed.store(true, Ordering::Relaxed);
         change(&self.mapping)?;
         self.closed.store(false, Ordering::Relaxed);
@@ -135,7 +138,7 @@ impl Arena {
         self.used_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes needed to place `bytes` more, from the current end.
+    /// Returns start and end of `bytes` more bytes behind the current end, if they fit.
     fn place(&self, bytes: usize, align: usize) -> Option<(usize, usize)> {
         let start = self.used_bytes().next_multiple_of(align.max(FUNCTION_ALIGN_BYTES));
         let end = start.checked_add(bytes)?;
@@ -143,18 +146,18 @@ impl Arena {
     }
 }
 
-/// Gives cranelift-jit memory from an [`Arena`].
+/// Provides memory of an [`Arena`] to cranelift-jit.
 struct Provider {
     arena: Arc<Arena>,
-    /// Bytes below this are sealed; whole pages.
+    /// Bytes below this offset are sealed; whole pages.
     sealed_bytes: usize,
-    /// Bytes from `sealed_bytes` up to this are writable.
+    /// Bytes from `sealed_bytes` up to this offset are writable.
     open_bytes: usize,
 }
 
 impl JITMemoryProvider for Provider {
     fn allocate(&mut self, size: usize, align: u64, kind: JITMemoryKind) -> io::Result<*mut u8> {
-        // Code comes as read-only data, as `define` says.
+        // `define` passes code as read-only data.
         if !matches!(kind, JITMemoryKind::ReadOnly) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "code memory holds only code"));
         }
@@ -170,7 +173,7 @@ impl JITMemoryProvider for Provider {
         Ok(self.arena.mapping.start().as_ptr().wrapping_add(start))
     }
 
-    // SAFETY: nothing is freed here; the reservation goes when the last holder of the arena does.
+    // SAFETY: nothing is freed here; the reservation is freed with the last owner of the arena.
     unsafe fn free_memory(&mut self) {}
 
     fn finalize(&mut self, _: BranchProtection) -> ModuleResult<()> {
@@ -184,22 +187,22 @@ impl JITMemoryProvider for Provider {
     }
 }
 
-/// Makes `bytes` from `offset` executable, and seen as what they are by every processor: not all of them keep their
-/// instruction caches and pipelines up to date by themselves.
+/// Makes `bytes` from `offset` executable and coherent on every processor: some do not keep their instruction caches
+/// and pipelines up to date by themselves.
 fn seal(mapping: &Mapping, offset: usize, bytes: usize) -> io::Result<()> {
     let start = mapping.start().as_ptr().wrapping_add(offset);
-    // SAFETY: nothing is required but that a hart does not run this memory before the pipelines are flushed, below: its
-    // functions are not known to anyone yet.
+    // SAFETY: the only requirement is that no hart runs this memory before the pipelines are flushed, below. Nothing
+    // knows its functions yet.
     unsafe { clear_cache(start.cast(), bytes) }.map_err(io::Error::other)?;
     mapping.allow_read_execute(offset, bytes).map_err(|error| error.source)?;
     pipeline_flush_mt().map_err(io::Error::other)
 }
 
-/// Copies one function in, which finalizing then seals. All functions are anonymous and called only through the table.
+/// Copies one function in; finalizing then seals it. All functions are anonymous and called only through the table.
 ///
-/// They are data to cranelift-jit, because it writes the names that it has for functions into the map of Linux's perf
-/// whenever `PERF_BUILDID_DIR` is set, as `perf record` does, and panics where it cannot. That map is for names of the
-/// guest's functions, and for embedders who ask for it.
+/// They are data to cranelift-jit. It would write its own names of functions into the map of Linux's perf whenever
+/// `PERF_BUILDID_DIR` is set, as `perf record` does, and panic if it cannot. That map is for the names of the guest's
+/// functions, and for embedders who want it.
 fn define(module: &mut JITModule, code: &[u8]) -> Result<DataId, Box<ModuleError>> {
     let id = module.declare_anonymous_data(false, false)?;
     let mut data = DataDescription::new();
@@ -209,8 +212,8 @@ fn define(module: &mut JITModule, code: &[u8]) -> Result<DataId, Box<ModuleError
     Ok(id)
 }
 
-/// Executable memory with a fixed budget, and the entries into it by guest pc. Harts on any thread run from it while
-/// one at a time publishes.
+/// Executable memory with a fixed budget, and its entries by guest pc. Harts on any thread run from it while one writer
+/// at a time publishes.
 pub struct CodeMemory {
     number: MemoryNumber,
     unit: ProgressUnit,
@@ -220,7 +223,7 @@ pub struct CodeMemory {
     table: DispatchTable,
 }
 
-// Threads share it by what its parts are: the module behind a lock, atomics, and addresses that nothing changes.
+// Threads may share it because of its parts: the module behind a lock, atomics, and addresses that never change.
 const _: () = {
     const fn is_shared<T: Send + Sync>() {}
     is_shared::<CodeMemory>()
@@ -230,10 +233,10 @@ impl CodeMemory {
     /// Reserves `capacity_bytes`, below 2 GiB, for code of `isa` that counts in this unit, and publishes the stubs.
     ///
     /// # Errors
-    /// When the system refuses the address space.
+    /// Fails if the system refuses the address space.
     ///
     /// # Safety
-    /// As for [`CodeMemory::publish`]; the stubs are what [`StubCode`] says.
+    /// The same as for [`CodeMemory::publish`]; the stubs must be as [`StubCode`] describes.
     pub unsafe fn new(
         isa: OwnedTargetIsa,
         capacity_bytes: usize,
@@ -263,22 +266,24 @@ impl CodeMemory {
         Ok(memory)
     }
 
-    /// Copies functions in, one batch, and seals them. Returns where each starts.
+    /// Copies functions in, as one batch, and seals them. Returns where each starts.
     ///
     /// # Errors
-    /// [`CodeError::Full`] when the batch does not fit: nothing is changed then. After any other error the memory takes no
-    /// more code: [`CodeError::Closed`] says so from then on.
+    /// Returns [`CodeError::Full`] if the batch does not fit; nothing has changed then. After any other error the
+    /// memory takes no more code, and returns [`CodeError::Closed`] from then on.
     ///
     /// # Safety
-    /// Each function must be position-independent machine code for this host without relocations, and keep to the
-    /// region ABI: `fn(base, word of the dispatch table, progress) -> u32` in the convention its callers use, which
-    /// touches no host memory but guest base + u32, page states and the zeros behind them by a 24-bit index, context + a
-    /// constant of `layout`, the dispatch table by a pc, and, where progress is counted in rows, the row cursor below its
-    /// limit; which adds the memory's unit to progress for each step; which calls nothing but the context's stubs and what
-    /// the dispatch table leads to; and which takes any entry number.
+    /// Each function must be position-independent machine code for this host without relocations. It must follow the
+    /// region ABI, `fn(base, word of the dispatch table, progress) -> u32`, in the convention of its callers:
+    /// - It touches no host memory except: guest base + u32; page states and the zeros behind them by a 24-bit index;
+    ///   context + a constant of `layout`; the dispatch table by a pc; and, if progress is counted in rows, the row
+    ///   cursor below its limit.
+    /// - It adds the memory's unit to progress for each step.
+    /// - It calls nothing but the context's stubs and the targets of the dispatch table.
+    /// - It accepts any entry number.
     pub unsafe fn publish(&self, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
         let bytes = functions.iter().map(|code| code.len().next_multiple_of(FUNCTION_ALIGN_BYTES)).sum();
-        // A panic inside the module may leave it half-way: then nothing more is published here.
+        // A panic inside the module may leave it inconsistent: then nothing more is published here.
         let mut module = self.module.lock().map_err(|_| CodeError::Closed)?;
         if self.arena.is_closed() {
             return Err(CodeError::Closed);
@@ -299,37 +304,37 @@ impl CodeMemory {
         Ok(ids.into_iter().map(function).collect())
     }
 
-    /// What a step adds to progress in the code that is here.
+    /// Returns the amount that a step adds to progress in this code.
     pub(crate) fn unit(&self) -> ProgressUnit {
         self.unit
     }
 
-    /// Bytes in use, whole pages.
+    /// Returns the bytes in use, in whole pages.
     pub fn used_bytes(&self) -> usize {
         self.arena.used_bytes()
     }
 
-    /// Pages of the system in use.
+    /// Returns the system pages in use.
     pub fn used_pages(&self) -> usize {
         self.used_bytes() / self.arena.page_bytes
     }
 
-    /// The entry at `pc`, if there is one.
+    /// Returns the entry at `pc`, if there is one.
     #[inline]
     pub fn entry(&self, pc: u32) -> Option<Entry> {
         self.table.get(pc)
     }
 
-    /// Whether so many entries more find room in the table, which is bounded as the code is.
+    /// Returns whether the table has room for this many more entries; it is bounded like the code.
     pub fn has_room_for_entries(&self, count: usize) -> bool {
         self.table.has_room(count)
     }
 
-    /// Makes `pc`, a multiple of 4, lead into `function` as its entry number `entry`; `region` is the number by which
+    /// Makes `pc`, a multiple of 4, lead into `function` as its entry number `entry`. `region` is the number by which
     /// the function knows its own entries.
     ///
     /// # Panics
-    /// When the function is another memory's, the pc is misaligned, or a number is out of range.
+    /// Panics if the function belongs to another memory, the pc is misaligned, or a number is out of range.
     pub fn set_entry(&self, pc: u32, function: Function, region: u32, entry: u32) {
         assert!(pc.is_multiple_of(4), "an entry at a misaligned pc");
         assert_eq!(function.memory, self.number, "a function of another code memory");

@@ -1,10 +1,9 @@
-//! From a guest pc to the native code that starts there: the table that indirect jumps look up without leaving
-//! native code.
+//! Maps a guest pc to the native code that starts there. Indirect jumps look the table up without leaving native code.
 //!
-//! Two levels: 65,536 pointers by the pc's high half, each to 16,384 words by bits 15..2 of the pc. A chunk of the
-//! address space with no entry points to one shared chunk of zeros, so a look-up in native code never tests a pointer.
-//! Before there is any entry, no native code runs and the pointers are null: a program that never gets hot does not touch
-//! the half megabyte of them. Any number of harts read while one writer at a time publishes.
+//! The table has two levels: 65,536 pointers by the pc's high half, each to 16,384 words by bits 15..2 of the pc. All
+//! chunks of the address space without an entry share one chunk of zeros, so that native code never tests a pointer.
+//! Before the first entry, no native code runs and the pointers are null: a program that never gets hot does not touch
+//! the half megabyte of pointers. Any number of harts read while one writer at a time publishes.
 #![expect(clippy::indexing_slicing, reason = "both levels, by as many bits of a pc as they have entries")]
 
 use std::collections::BTreeMap;
@@ -16,25 +15,26 @@ use std::sync::{Mutex, PoisonError};
 const CHUNK_WORDS: usize = 1 << 14;
 /// First-level pointers: one per 64 KiB of the address space.
 const CHUNKS: usize = 1 << 16;
-/// Chunks with entries, at the most: 128 MiB. A guest can have code anywhere, and pays for none of this.
+/// Maximum number of chunks with entries: 128 MiB. A guest can have code anywhere, but this memory is not counted
+/// against its limits.
 const FILLED_CHUNKS: usize = 1 << 10;
 
-/// Where native code for a pc starts: an offset in code memory, the region it belongs to, and which of the region's
-/// entries it is. Packed into one word so that one store publishes it; the zero word is no entry.
+/// Where native code for a pc starts: an offset in code memory, the region, and the number of the entry in that region.
+/// They are packed into one word, so that one store publishes them; the zero word is no entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Entry(u64);
 
 impl Entry {
-    /// Regions that one code memory can number.
+    /// Number of regions that one code memory can distinguish.
     pub const REGIONS: u32 = 1 << 20;
-    /// Entries that one region can number.
+    /// Number of entries that one region can distinguish.
     pub const ENTRIES: u32 = 1 << 12;
-    /// Bits to shift an entry right by to get its region number with its entry number below it.
+    /// Right shift that leaves an entry's region number with its entry number below it.
     pub const ENTRY_SHIFT: u32 = 32;
-    /// Bits to shift an entry right by to get its region number.
+    /// Right shift that leaves an entry's region number.
     pub const REGION_SHIFT: u32 = 44;
 
-    /// Number of the region that it leads to.
+    /// Returns the number of the region that it leads to.
     pub fn region(self) -> u32 {
         (self.0 >> Entry::REGION_SHIFT) as u32
     }
@@ -45,8 +45,8 @@ impl Entry {
     }
 }
 
-/// A chunk of entries. It is no Box: look-ups and native code have its address, and a Box that moves takes away what its
-/// address may do.
+/// A chunk of entries. It is not a Box, because look-ups and native code hold its address, and moving a Box invalidates
+/// what that address may do.
 struct Chunk(NonNull<AtomicU64>);
 
 // SAFETY: it owns its words, and they are atomic.
@@ -55,7 +55,7 @@ unsafe impl Send for Chunk {}
 unsafe impl Sync for Chunk {}
 
 impl Chunk {
-    /// A zeroed allocation of 128 KiB comes untouched from the system: only pages with entries cost memory.
+    /// Allocates a zeroed chunk. Its 128 KiB come untouched from the system, so only pages with entries cost memory.
     fn zeroed() -> Chunk {
         let words: Box<[AtomicU64]> = bytemuck::zeroed_slice_box(CHUNK_WORDS);
         Chunk(NonNull::from(Box::leak(words)).cast())
@@ -66,35 +66,35 @@ impl Chunk {
     }
 
     fn words(&self) -> &[AtomicU64] {
-        // SAFETY: `zeroed` allocated so many words, and they are there until `drop`.
+        // SAFETY: `zeroed` allocated this many words, and they live until `drop`.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr(), CHUNK_WORDS) }
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        // SAFETY: `zeroed` leaked this very slice, and a table drops its chunks when nobody looks anything up any more.
+        // SAFETY: `zeroed` leaked this very slice, and a table drops its chunks when no look-up can happen any more.
         drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(self.0.as_ptr(), CHUNK_WORDS)) });
     }
 }
 
 /// The table. An entry is published with one Release store.
 pub(crate) struct DispatchTable {
-    /// What native code reads: `&chunk[0]` for each 64 KiB of guest addresses.
+    /// Read by native code: `&chunk[0]` for each 64 KiB of guest addresses.
     heads: Box<[AtomicPtr<AtomicU64>]>,
-    /// Chunks that hold entries, by the high half of the pc. None goes before the table does.
+    /// Chunks with entries, by the high half of the pc. They live as long as the table.
     chunks: Mutex<BTreeMap<u16, Chunk>>,
-    /// What all other heads point to once there is an entry. Never written.
+    /// The target of all other heads once there is an entry. Never written.
     empty: Chunk,
 }
 
 impl DispatchTable {
-    /// A table without entries.
+    /// Creates a table without entries.
     pub(crate) fn new() -> DispatchTable {
         DispatchTable { heads: bytemuck::zeroed_slice_box(CHUNKS), chunks: Mutex::default(), empty: Chunk::zeroed() }
     }
 
-    /// The entry at `pc`, if there is one.
+    /// Returns the entry at `pc`, if there is one.
     #[inline]
     pub(crate) fn get(&self, pc: u32) -> Option<Entry> {
         if !pc.is_multiple_of(4) {
@@ -104,13 +104,13 @@ impl DispatchTable {
         if chunk.is_null() {
             return None;
         }
-        // SAFETY: each head that is not null points to a chunk of CHUNK_WORDS words that lives as long as the table, and
-        // the index is below that.
+        // SAFETY: each non-null head points to a chunk of CHUNK_WORDS words that lives as long as the table, and the
+        // index is below that.
         let word = unsafe { &*chunk.add(word_index(pc)) }.load(Ordering::Acquire);
         (word != 0).then_some(Entry(word))
     }
 
-    /// Whether so many entries more find room, wherever they are.
+    /// Returns whether there is room for this many more entries, wherever they are.
     pub(crate) fn has_room(&self, entries: usize) -> bool {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner).len() + entries <= FILLED_CHUNKS
     }
@@ -118,10 +118,10 @@ impl DispatchTable {
     /// Publishes `entry` at `pc`, a multiple of 4.
     pub(crate) fn set(&self, pc: u32, entry: Entry) {
         let high = (pc >> 16) as u16;
-        // A panic while the lock was held left the map as it was.
+        // A panic while the lock was held left the map unchanged.
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         if chunks.is_empty() {
-            // The first head last: who sees it not null sees all others so, too.
+            // The first head is stored last: a reader that sees it non-null sees all others non-null, too.
             self.heads.iter().rev().for_each(|head| head.store(self.empty.address(), Ordering::Release));
         }
         let chunk = chunks.entry(high).or_insert_with(|| {
@@ -140,7 +140,7 @@ impl DispatchTable {
         }
     }
 
-    /// The heads, none of them null, as native code reads them; `None` as long as there never was an entry.
+    /// Returns the heads as native code reads them, none of them null; `None` until there has been an entry.
     pub(crate) fn heads(&self) -> Option<*const u8> {
         let is_filled = self.heads.first().is_some_and(|head| !head.load(Ordering::Acquire).is_null());
         is_filled.then_some(self.heads.as_ptr().cast())
@@ -159,7 +159,7 @@ mod tests {
     fn heads_are_there_once_there_was_an_entry() {
         let table = DispatchTable::new();
         assert!(table.heads().is_none() && table.get(0).is_none() && table.get(0xffff_fffc).is_none());
-        // Nothing to take back, and nothing to fill for it.
+        // There is nothing to remove, and nothing to fill for it.
         table.clear(0x1_0000);
         assert!(table.heads().is_none());
         let entry = Entry::new(32, 1, 2);

@@ -1,12 +1,12 @@
-//! A hart as its [`Vm`] lends it: registers, memory, page states, the slice under way and its rows.
+//! A hart as its [`Vm`] lends it: registers, memory, page states, the current slice and its rows.
 //!
-//! What is lent can neither free nor replace what native code stands on. How much of it there is depends on the moment:
-//! [`HartState`] at any time, [`BetweenSlices`] where rows are handed over, [`Stepping`] while an interpreter does steps.
-//! It must not know who runs the hart.
+//! A loan can neither free nor replace memory that native code relies on. Its extent depends on the moment:
+//! [`HartState`] at any time, [`BetweenSlices`] where rows are handed over, [`Stepping`] while an interpreter does
+//! steps. It must not know who runs the hart.
 //!
 //! Steps are counted in *slices*: the engine opens one, an engine or native code uses it up, and the step number is
 //! exact at every moment in between. *Progress* counts up to a limit: without rows it is the step number itself, with
-//! rows the row cursor. What a machine charges beyond a step's own cycle moves the limit, never progress.
+//! rows the row cursor. A machine's charge beyond a step's own cycle lowers the limit and never changes progress.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,7 +19,8 @@ use crate::row::{ROW_BYTES, Row};
 #[cfg(doc)]
 use crate::vm::Vm;
 
-/// What one step adds to progress. Native code is made for one of the two, and only a hart that counts so may run it.
+/// The amount that one step adds to progress. Native code is made for one of the two units, and only a hart with that
+/// unit may run it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProgressUnit {
     /// 1: progress is the number of the next step, and steps write no rows.
@@ -29,7 +30,7 @@ pub enum ProgressUnit {
 }
 
 impl ProgressUnit {
-    /// What one step adds.
+    /// Returns the amount that one step adds.
     #[inline]
     const fn size(self) -> u64 {
         match self {
@@ -39,27 +40,28 @@ impl ProgressUnit {
     }
 }
 
-/// A hart's state, lent by its [`Vm`]. The lifetime is that of the loan, and no other hart's state has it where a helper
-/// gets one: what is lent for one hart cannot take the place of what is lent for another.
+/// A hart's state, lent by its [`Vm`]. The lifetime is that of the loan. In a helper, no other hart's state has that
+/// lifetime, so that a loan of one hart cannot replace a loan of another.
 ///
-/// It is a handle: all that belongs to the hart lies behind the base, in the mapping that the Vm owns.
+/// It is a handle: all parts of the hart lie behind the base, in the mapping that the Vm owns.
 pub struct HartState<'vm> {
     base: NonNull<u8>,
-    /// Invariant, so that lifetimes neither shrink nor grow until they are those of another loan.
+    /// Invariant, so that a lifetime can neither shrink nor grow into that of another loan.
     loan: PhantomData<fn(&'vm ()) -> &'vm ()>,
 }
 
 impl<'vm> HartState<'vm> {
     /// # Safety
-    /// `base` is the base of a Vm that outlives `'vm`, with context and row record written. As long as the result lives,
-    /// nothing else reads or writes what the base leads to, but native code that waits for whoever has the result; or,
-    /// where the result is only ever shared, others read as well.
+    /// `base` must be the base of a Vm that outlives `'vm`, with context and row record written. While the result
+    /// lives, nothing else may read or write the memory behind the base, except native code that waits for the holder
+    /// of the result. If the result is only ever shared, others may read as well.
     #[inline(always)]
     pub(crate) unsafe fn new(base: NonNull<u8>) -> HartState<'vm> {
         HartState { base, loan: PhantomData }
     }
 
-    /// The same hart, for a shorter time. Whoever lends this in place of itself keeps its own base in a register.
+    /// Lends the same hart for a shorter time. A caller that passes this on instead of itself keeps its own base in a
+    /// register.
     #[inline(always)]
     pub fn lend(&mut self) -> HartState<'_> {
         HartState { base: self.base, loan: PhantomData }
@@ -69,11 +71,12 @@ impl<'vm> HartState<'vm> {
         self.base
     }
 
-    // No reference that these two give outlives the method that asks for it, so none is there when native code runs.
+    // A reference from the next two methods never outlives the method that asks for it, so none exists while native
+    // code runs.
 
     #[inline(always)]
     fn context(&self) -> &VmContext {
-        // SAFETY: by the contract of `new`, the context lies there, and nobody writes it meanwhile.
+        // SAFETY: by the contract of `new`, the context lies there, and nothing writes it meanwhile.
         unsafe { &*VmContext::below(self.base.as_ptr()) }
     }
 
@@ -97,7 +100,7 @@ impl<'vm> HartState<'vm> {
 
     // Registers.
 
-    /// Address of the next instruction.
+    /// Returns the address of the next instruction.
     #[inline(always)]
     pub fn pc(&self) -> u32 {
         self.context().pc
@@ -109,7 +112,7 @@ impl<'vm> HartState<'vm> {
         self.context_mut().pc = pc;
     }
 
-    /// A register's value.
+    /// Returns a register's value.
     #[expect(clippy::indexing_slicing, reason = "slots are numbered below their count")]
     #[inline(always)]
     pub fn register(&self, slot: Slot) -> u32 {
@@ -123,17 +126,18 @@ impl<'vm> HartState<'vm> {
         self.context_mut().registers[slot.index()] = value;
     }
 
-    /// x0 to x31.
+    /// Returns x0 to x31.
     pub fn registers(&self) -> [u32; 32] {
         std::array::from_fn(|number| self.register(Slot::x(number as u8)))
     }
 
-    // Memory. Any address is valid; whether the guest may is checked beforehand.
+    // Memory. Any address is valid; the guest's permissions are checked beforehand.
 
-    /// The aligned word that holds `address`.
+    /// Returns the aligned word that holds `address`.
     #[inline(always)]
     pub fn word(&self, address: u32) -> u32 {
-        // SAFETY: base + any u32, rounded down to a word, is a whole word of guest memory: mapped, aligned, initialised.
+        // SAFETY: base + any u32, rounded down to a word, is a whole word of guest memory: mapped, aligned and
+        // initialised.
         unsafe { self.base.as_ptr().add((address & !3) as usize).cast::<u32>().read() }
     }
 
@@ -144,7 +148,7 @@ impl<'vm> HartState<'vm> {
         unsafe { self.base.as_ptr().add((address & !3) as usize).cast::<u32>().write(value) }
     }
 
-    /// `bytes` bytes from `address`, or `None` where they would run past the end of the address space.
+    /// Returns `bytes` bytes from `address`, or `None` if they would run past the end of the address space.
     pub fn bytes(&self, address: u32, bytes: u32) -> Option<&[u8]> {
         (address as u64 + bytes as u64 <= GUEST_BYTES as u64).then(|| {
             // SAFETY: the range was just checked to lie inside guest memory, which is mapped and initialised.
@@ -152,7 +156,7 @@ impl<'vm> HartState<'vm> {
         })
     }
 
-    /// As [`HartState::bytes`], to write.
+    /// Returns the same bytes as [`HartState::bytes`], to write.
     pub fn bytes_mut(&mut self, address: u32, bytes: u32) -> Option<&mut [u8]> {
         (address as u64 + bytes as u64 <= GUEST_BYTES as u64).then(|| {
             // SAFETY: as in `bytes`, and exclusive.
@@ -162,7 +166,7 @@ impl<'vm> HartState<'vm> {
 
     // Page states.
 
-    /// State of the page that holds `address`.
+    /// Returns the state of the page that holds `address`.
     #[inline(always)]
     pub fn page_state(&self, address: u32) -> PageState {
         let below = BELOW_BASE_BYTES - page_of(address) as usize;
@@ -178,13 +182,13 @@ impl<'vm> HartState<'vm> {
         self.page_states_mut()[page] = state.0;
     }
 
-    /// The states of all [`PAGES`] pages, a byte each.
+    /// Returns the states of all [`PAGES`] pages, one byte each.
     pub fn page_states(&self) -> &[u8] {
-        // SAFETY: the PAGES bytes that begin BELOW_BASE_BYTES under the base are mapped for exactly this.
+        // SAFETY: the PAGES bytes that begin BELOW_BASE_BYTES under the base are mapped for exactly this purpose.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().sub(BELOW_BASE_BYTES), PAGES as usize) }
     }
 
-    /// As [`HartState::page_states`], to write.
+    /// Returns the same bytes as [`HartState::page_states`], to write.
     pub fn page_states_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().sub(BELOW_BASE_BYTES), PAGES as usize) }
@@ -192,19 +196,19 @@ impl<'vm> HartState<'vm> {
 
     // Steps.
 
-    /// Whether steps write rows.
+    /// Returns whether steps write rows.
     #[inline]
     pub fn tracing(&self) -> bool {
         self.row_record().end != 0
     }
 
-    /// What one step adds to progress.
+    /// Returns the amount that one step adds to progress.
     #[inline]
     pub fn progress_unit(&self) -> ProgressUnit {
         if self.tracing() { ProgressUnit::Row } else { ProgressUnit::Step }
     }
 
-    /// Steps done since the hart was made.
+    /// Returns the steps done since the hart was created.
     #[inline]
     pub fn steps(&self) -> u64 {
         match self.tracing() {
@@ -213,7 +217,7 @@ impl<'vm> HartState<'vm> {
         }
     }
 
-    /// Rows in the buffer.
+    /// Returns the number of rows in the buffer.
     pub fn row_count(&self) -> usize {
         match self.tracing() {
             true => (self.context().progress - self.row_record().start as u64) as usize / ROW_BYTES,
@@ -221,39 +225,38 @@ impl<'vm> HartState<'vm> {
         }
     }
 
-    /// Steps left in the current slice.
+    /// Returns the number of steps left in the current slice.
     #[inline]
     pub fn slice_left(&self) -> u64 {
         let context = self.context();
         context.progress_limit.saturating_sub(context.progress) / self.progress_unit().size()
     }
 
-    /// Whether no step is left in the current slice.
+    /// Returns whether no step is left in the current slice.
     #[inline(always)]
     pub fn slice_over(&self) -> bool {
         let context = self.context();
         context.progress >= context.progress_limit
     }
 
-    /// Ends the slice: whoever opened it looks up before the next step.
+    /// Ends the slice: control returns to the code that opened it before the next step.
     pub fn end_slice(&mut self) {
         self.charge(u64::MAX);
     }
 
-    /// Takes `steps` steps from what is left of the slice, all of it if there are not as many: they are paid for
-    /// something that is no step.
+    /// Charges `steps` steps of the slice for something that is no step. If fewer are left, takes them all.
     pub fn charge(&mut self, steps: u64) {
         let paid = steps.saturating_mul(self.progress_unit().size());
         let context = self.context_mut();
         context.progress_limit = context.progress_limit.saturating_sub(paid);
     }
 
-    /// What the request of generated code is about, and the request itself.
+    /// Returns the subject of generated code's request, and the request itself.
     pub(crate) fn assist_request(&self) -> (u32, u32) {
         (self.context().assist_subject, self.context().assist_request)
     }
 
-    /// Takes back `steps` steps that generated code has counted but not done; whether there were as many.
+    /// Takes back `steps` steps that generated code has counted but not done. Returns whether that many were counted.
     #[must_use]
     pub(crate) fn take_back(&mut self, steps: u32) -> bool {
         let unit = self.progress_unit();
@@ -268,11 +271,11 @@ impl<'vm> HartState<'vm> {
         is_counted
     }
 
-    /// From now on writes rows from `start` to `end`, or none if `end` is 0. Ends the slice.
+    /// Writes rows from `start` to `end` from now on, or no rows if `end` is 0. Ends the slice.
     ///
     /// # Safety
-    /// The rows are allocated, initialised, exposed, and nobody else's, as long as the Vm lives or until this is called
-    /// again.
+    /// The rows must be allocated, initialised, exposed, and used by nothing else, as long as the Vm lives or until the
+    /// next call.
     pub(crate) unsafe fn set_rows(&mut self, start: *mut Row, end: u64) {
         let first_step = self.steps();
         *self.row_record_mut() = RowRecord { start, end, first_step };
@@ -288,23 +291,23 @@ impl<'vm> HartState<'vm> {
 
     // What native code leaves behind.
 
-    /// Transfers between regions since their number was last taken.
+    /// Returns the transfers between regions since their number was last taken.
     pub fn transfers(&self) -> u64 {
         self.context().transfers
     }
 
-    /// Where the last transfer between regions went, and the one before it.
+    /// Returns the targets of the last transfer between regions and of the one before it.
     pub fn transfer_pcs(&self) -> [u32; 2] {
         self.context().transfer_pcs
     }
 
-    /// Takes the address of the indirect jump with which native code left, if it left so since this was last taken.
+    /// Takes the address of the indirect jump by which native code left, if it has left that way since the last call.
     pub fn take_jump_pc(&mut self) -> Option<u32> {
         let pc = std::mem::take(&mut self.context_mut().jump_pc);
         (pc != 0).then_some(pc)
     }
 
-    /// Takes the number of transfers between regions since it was last taken.
+    /// Takes the number of transfers between regions since the last call.
     pub fn take_transfers(&mut self) -> u64 {
         std::mem::take(&mut self.context_mut().transfers)
     }
@@ -318,7 +321,7 @@ impl<'vm> BetweenSlices<'vm> {
         BetweenSlices(hart)
     }
 
-    /// Ends the current slice where it stands and opens one of `steps` steps, or fewer if the row buffer has less room.
+    /// Ends the current slice at once and opens one of `steps` steps, or fewer if the row buffer has less room.
     pub fn open_slice(&mut self, steps: u64) {
         let (end, progress) = (self.row_record().end, self.context().progress);
         let limit = match self.tracing() {
@@ -328,17 +331,17 @@ impl<'vm> BetweenSlices<'vm> {
         self.context_mut().progress_limit = limit;
     }
 
-    /// The rows in the buffer, oldest first.
+    /// Returns the rows in the buffer, oldest first.
     pub fn rows(&self) -> &[Row] {
         match self.row_count() {
             0 => &[],
-            // SAFETY: with rows on, the record leads to the buffer that the Vm owns, and the cursor lies in it. Its rows are
-            // initialised, and who writes them has to wait for whoever has `self`.
+            // SAFETY: with rows on, the record leads to the buffer that the Vm owns, and the cursor lies in it. Its
+            // rows are initialised, and any writer of rows has to wait for the holder of `self`.
             count => unsafe { std::slice::from_raw_parts(self.row_record().start, count) },
         }
     }
 
-    /// Empties the row buffer, ending the slice.
+    /// Empties the row buffer and ends the slice.
     pub fn clear_rows(&mut self) {
         if self.tracing() {
             self.row_record_mut().first_step = self.steps();
@@ -362,21 +365,23 @@ impl<'vm> DerefMut for BetweenSlices<'vm> {
     }
 }
 
-/// A hart whose steps an interpreter does. With `ROWS`, each has a row: [`Vm::interpret`] sees to it that the hart counts
-/// so, and its loan is of a lifetime of its own, so that no other hart takes its place.
+/// A hart whose steps an interpreter does. With `ROWS`, each step has a row.
+///
+/// [`Vm::interpret`] ensures that the hart counts in the matching unit. It gives the loan a lifetime of its own, so
+/// that no other hart can replace it.
 pub struct Stepping<'vm, const ROWS: bool>(HartState<'vm>);
 
 impl<'vm, const ROWS: bool> Stepping<'vm, ROWS> {
-    /// The hart's unit of progress must be that of `ROWS`, and stay so for `'vm`, which must not be another loan's.
+    /// The hart's unit of progress must match `ROWS`, and stay so for `'vm`, which must not be another loan's lifetime.
     pub(crate) fn new(hart: HartState<'vm>) -> Stepping<'vm, ROWS> {
         debug_assert_eq!(hart.tracing(), ROWS);
         Stepping(hart)
     }
 
-    /// Counts a step, and writes its row if rows are written. Only in a slice that is not over.
+    /// Counts a step, and writes its row if rows are written. The slice must not be over.
     ///
     /// # Panics
-    /// With rows, when the buffer is full, which no slice reaches beyond.
+    /// Panics with rows if the buffer is full; no slice extends beyond the buffer.
     #[inline(always)]
     pub fn count(&mut self, row: Row) {
         if !ROWS {
@@ -385,8 +390,9 @@ impl<'vm, const ROWS: bool> Stepping<'vm, ROWS> {
         }
         let (end, cursor) = (self.row_record().end, self.context().progress);
         assert!(cursor < end, "a row beyond the buffer");
-        // SAFETY: with rows on, the cursor is an address in the buffer that `RowBuffer` exposed, a whole number of rows
-        // from its start since everything that moves it moves it by rows, and below its end as just checked.
+        // SAFETY: with rows on, the cursor is an address in the buffer that `RowBuffer` exposed. It is a whole number
+        // of rows from the start, because everything that moves it moves it by rows. It is below the end, as just
+        // checked.
         unsafe { ptr::with_exposed_provenance_mut::<Row>(cursor as usize).write(row) };
         self.context_mut().progress = cursor + ROW_BYTES as u64;
     }

@@ -1,10 +1,13 @@
-//! What generated code touches while it runs: the hart's context, guest memory, row buffer, dispatch table, code
-//! memory, and the trampoline between Rust and generated code; and, for its vector instructions, the hash of memory images.
+//! The parts that generated code touches while it runs: the hart's context, guest memory, row buffer, dispatch table,
+//! code memory, and the trampoline between Rust and generated code. It also has the hash of memory images, because of
+//! its vector instructions.
 //!
-//! All unsafe code of Tachy lives here, behind safe functions, but for [`CodeMemory::new`] and [`CodeMemory::publish`]: whoever
-//! calls them vouches for the code handed over. This crate must not know any instruction, any machine, or how code is made.
+//! All unsafe code of Tachy lives here, behind safe functions. The exceptions are [`CodeMemory::new`] and
+//! [`CodeMemory::publish`]: their callers vouch for the code that they pass. This crate must not know any instruction,
+//! any machine, or how code is compiled.
 
-// What a guest decides may fail here, and must not panic. `expect` attributes say where an invariant holds instead.
+// Code that depends on the guest may fail here but must not panic. Where an invariant rules a panic out, an `expect`
+// attribute says why.
 #![deny(unreachable_pub)]
 #![deny(
     clippy::unwrap_used,

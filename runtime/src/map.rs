@@ -13,11 +13,11 @@ pub use limit::MemoryLimit;
 #[derive(Debug, Error)]
 #[error("the system refused to {action} {bytes} bytes of memory; {limit}")]
 pub struct MapError {
-    /// What was asked for: "reserve", "protect" or "allocate".
+    /// The refused request: "reserve", "protect" or "allocate".
     pub action: &'static str,
-    /// How much of it.
+    /// Size of the request.
     pub bytes: usize,
-    /// The limit that was met, as far as can be told.
+    /// The limit that was hit, if it could be identified.
     pub limit: MemoryLimit,
     /// The system's answer.
     #[source]
@@ -25,7 +25,7 @@ pub struct MapError {
 }
 
 impl MapError {
-    /// The allocator gave no `bytes` bytes.
+    /// Creates the error of an allocator that could not provide `bytes` bytes.
     pub fn allocation(bytes: usize) -> MapError {
         let source = std::io::ErrorKind::OutOfMemory.into();
         // Large allocations are mappings of their own, and writable at once.
@@ -42,7 +42,7 @@ impl MapError {
     }
 }
 
-/// Bytes of the system's pages, in which it protects: 4, 16 or 64 KiB.
+/// Returns the size of the system's pages, the unit of protection: 4, 16 or 64 KiB.
 pub(crate) fn system_page_bytes() -> usize {
     rustix::param::page_size()
 }
@@ -53,13 +53,13 @@ pub(crate) struct Mapping {
     bytes: usize,
 }
 
-// SAFETY: the mapping is plain memory owned by this value; nothing about it belongs to a thread.
+// SAFETY: the mapping is plain memory owned by this value; no part of it belongs to a thread.
 unsafe impl Send for Mapping {}
 // SAFETY: a shared Mapping gives out only its address.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Reserves `bytes` (a multiple of the system's page) that nothing may touch yet.
+    /// Reserves `bytes` (a multiple of the system's page) without any access.
     pub(crate) fn reserve(bytes: usize) -> Result<Mapping, MapError> {
         // SAFETY: a new private mapping at an address of the kernel's choice aliases nothing.
         let start = unsafe {
@@ -74,35 +74,38 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Where the system would give 2 MiB for the first byte touched, a guest that touches a page in each would take two
-    /// thousand times what it may.
+    /// Turns off huge pages. Otherwise the system could provide 2 MiB for the first byte touched, and a guest that
+    /// touches one page in each would use two thousand times its limit.
     fn refuse_huge_pages(&self) {
         #[cfg(target_os = "linux")]
         {
             use rustix::mm::{Advice, madvise};
-            // SAFETY: the range is this mapping, and the advice changes nothing that a program could see.
+            // SAFETY: the range is this mapping, and the advice changes nothing that a program could observe.
             let advised = unsafe { madvise(self.start.as_ptr().cast(), self.bytes, Advice::LinuxNoHugepage) };
-            // A system that does not know huge pages gives none.
+            // A system that does not know huge pages uses none.
             let _ = advised;
         }
     }
 
-    /// In a process that locks all memory it will ever map (`mlockall`), the system would fill the whole reservation as soon as
-    /// it becomes writable. Here it is to lock what is touched, when it is touched.
+    /// Makes the system lock pages when they are touched.
+    ///
+    /// In a process that locks all future memory (`mlockall`), the system would otherwise fill the whole reservation as
+    /// soon as it becomes writable.
     fn lock_what_is_touched(&self) {
         #[cfg(target_os = "linux")]
         {
             use rustix::io::Errno;
             use rustix::mm::{MlockFlags, MsyncFlags, mlock_with, msync, munlock};
             let start = self.start.as_ptr().cast();
-            // SAFETY: the range is this mapping. It is of no file, so that nothing is written or invalidated; the call
-            // says whether the memory is locked.
+            // SAFETY: the range is this mapping. It has no file, so nothing is written or invalidated; the call only
+            // reports whether the memory is locked.
             let told = unsafe { msync(start, self.bytes, MsyncFlags::ASYNC | MsyncFlags::INVALIDATE) };
             if told == Err(Errno::BUSY) {
-                // SAFETY: the range is this mapping, and how it is locked changes nothing that a program could see.
+                // SAFETY: the range is this mapping, and the way it is locked changes nothing that a program could
+                // observe.
                 let locked = unsafe { mlock_with(start, self.bytes, MlockFlags::ONFAULT) };
                 if locked.is_err() {
-                    // A system that cannot lock it by and by had better not lock it at all.
+                    // A system that cannot lock pages on demand should not lock them at all.
                     // SAFETY: as above.
                     let _ = unsafe { munlock(start, self.bytes) };
                 }
@@ -110,7 +113,7 @@ impl Mapping {
         }
     }
 
-    /// Has the system give a child of this process zeros here; whether it does.
+    /// Asks the system to clear this memory in a child of this process; returns whether it will.
     pub(crate) fn clear_in_children(&self) -> bool {
         #[cfg(target_os = "linux")]
         {
@@ -122,7 +125,7 @@ impl Mapping {
         false
     }
 
-    /// First byte.
+    /// Returns the first byte.
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
     }
@@ -132,7 +135,7 @@ impl Mapping {
         self.protect(offset, bytes, MprotectFlags::READ | MprotectFlags::WRITE)
     }
 
-    /// Makes `bytes` from `offset` readable, and no more: zeros for ever.
+    /// Makes `bytes` from `offset` readable only: they stay zero forever.
     pub(crate) fn allow_read(&self, offset: usize, bytes: usize) -> Result<(), MapError> {
         self.protect(offset, bytes, MprotectFlags::READ)
     }
@@ -152,7 +155,7 @@ impl Mapping {
 
 #[cfg(test)]
 impl Mapping {
-    /// Calls while the system has nothing mapped at these bytes, so that it refuses to protect what is behind them.
+    /// Calls `call` while these bytes are unmapped, so that the system refuses to protect the bytes behind them.
     pub(crate) fn with_hole<R>(&self, offset: usize, bytes: usize, call: impl FnOnce() -> R) -> R {
         assert!(offset <= self.bytes && bytes <= self.bytes - offset, "a hole outside the mapping");
         let hole = self.start.as_ptr().wrapping_add(offset).cast();
@@ -160,12 +163,12 @@ impl Mapping {
         unsafe { munmap(hole, bytes) }.expect("a hole");
         let result = call();
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
-        // SAFETY: the flags refuse to replace what another thread may have mapped there meanwhile.
+        // SAFETY: the flags refuse to replace a mapping that another thread may have created there meanwhile.
         unsafe { mmap_anonymous(hole, bytes, ProtFlags::empty(), flags) }.expect("the hole is filled again");
         result
     }
 
-    /// Whether the byte at `offset` may be written, as the system has it.
+    /// Returns whether the system allows writing to the byte at `offset`.
     pub(crate) fn is_writable(&self, offset: usize) -> bool {
         let address = self.start.as_ptr() as usize + offset;
         let maps = std::fs::read_to_string("/proc/self/maps").expect("the system says what is mapped");
@@ -181,8 +184,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: this value owns the mapping, and whoever holds addresses into it holds this value too.
-        // A failure leaves the range mapped, which is all that could be done about it.
+        // SAFETY: this value owns the mapping, and every holder of addresses into it holds this value too. A failure
+        // leaves the range mapped, and nothing more could be done about it.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }

@@ -1,9 +1,9 @@
-//! Guest memory in units: pages and what may be done with them without help.
+//! The units of guest memory: pages, and what may be done with them without help.
 
 /// Bytes of a guest page.
 pub const PAGE_BYTES: u32 = 1024;
 
-/// What a guest page holds.
+/// The contents of a guest page.
 pub type PageContent = [u8; PAGE_BYTES as usize];
 
 /// Number of guest pages in the 32-bit address space.
@@ -12,14 +12,14 @@ pub const PAGES: u32 = 1 << 22;
 /// Bytes of the 32-bit address space.
 pub(crate) const GUEST_BYTES: usize = 1 << 32;
 
-/// The page that holds `address`.
+/// Returns the page that holds `address`.
 #[inline]
 pub const fn page_of(address: u32) -> u32 {
     address / PAGE_BYTES
 }
 
-/// One byte per guest page. The low four bits are the engines': what may happen there without help. The high four bits
-/// are the machine's own, for whatever rules it keeps.
+/// One byte per guest page. The low four bits belong to the engines: accesses that are allowed without help. The high
+/// four bits belong to the machine, for its own rules.
 ///
 /// ```text
 ///   unknown --- access: the machine's rules allow it, and it is paid for ---> READ, WRITE or FETCH is set
@@ -40,23 +40,23 @@ impl PageState {
     pub const WRITE: PageState = PageState(2);
     /// Fetches need no help.
     pub const FETCH: PageState = PageState(4);
-    /// Some word of the page is decoded or translated, so stores need help to keep that true.
+    /// Some word of the page is decoded or compiled, so stores need help to invalidate it.
     pub const CODE: PageState = PageState(8);
 
-    /// Whether every bit of `other` is set.
+    /// Returns whether every bit of `other` is set.
     #[inline]
     pub const fn contains(self, other: PageState) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// The union of both.
+    /// Returns the union of both.
     #[inline]
     #[must_use]
     pub const fn with(self, other: PageState) -> PageState {
         PageState(self.0 | other.0)
     }
 
-    /// This state without the bits of `other`.
+    /// Returns this state without the bits of `other`.
     #[inline]
     #[must_use]
     pub const fn without(self, other: PageState) -> PageState {

@@ -1,9 +1,9 @@
-//! Which process this is, and values that belong to the process that made them.
+//! Identifies the current process, and holds values that belong to the process that made them.
 //!
-//! A child of `fork` has a copy of all memory, but only the thread that forked. Locks that another thread held are locked
-//! for ever there, channels lead to nobody, and what another thread was changing is half changed. So whoever shares
-//! anything with a thread asks first whether it is still in the process that made it. This file must not know what
-//! the values are.
+//! A child of `fork` has a copy of all memory, but only the thread that forked. In the child, locks that another thread
+//! held stay locked forever, channels have no other end, and data that another thread was changing is half changed. So
+//! code that shares anything with a thread first checks whether it is still in the process that made it. This file must
+//! not know what the values are.
 
 use std::mem::{self, ManuallyDrop};
 use std::ops::{Deref, DerefMut};
@@ -12,16 +12,16 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::map::{Mapping, system_page_bytes};
 
-/// Tells a process from those that it was forked from, also where the system gives them the same process id, as the
-/// first process of each namespace has.
+/// Distinguishes a process from its ancestors, even if the system gives them the same process id, as it does to the
+/// first process of each namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessNumber(u64);
 
 impl ProcessNumber {
-    /// Of this process. A load from memory where the system clears memory in a child (Linux since 4.14), else a system
-    /// call.
+    /// Returns the number of this process. It takes a load from memory if the system can clear memory in a child (Linux
+    /// since 4.14), and a system call otherwise.
     pub fn current() -> ProcessNumber {
-        /// A child copies this, so it takes a number that none of its ancestors has.
+        /// A child inherits a copy of this counter, so it takes a number that none of its ancestors has.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let Some(mark) = mark() else { return ProcessNumber(std::process::id().into()) };
         ProcessNumber(match mark.load(Ordering::Relaxed) {
@@ -39,15 +39,15 @@ impl ProcessNumber {
 
 #[cfg(test)]
 impl ProcessNumber {
-    /// Of no process.
+    /// Returns a number that belongs to no process.
     pub(crate) fn other() -> ProcessNumber {
         ProcessNumber(u64::MAX)
     }
 }
 
-/// A word that is 0 again in each child; `None` where the system does not offer that.
+/// Returns a word that is 0 again in each child; `None` if the system does not offer that.
 fn mark() -> Option<&'static AtomicU64> {
-    /// Not a `OnceLock`: a thread that is just filling it when another one forks would leave it locked in the child.
+    /// This is no `OnceLock`: if another thread forks while one is filling it, it stays locked in the child.
     static MARK: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
     static NONE: AtomicU64 = AtomicU64::new(0);
     let mut found = MARK.load(Ordering::Acquire);
@@ -56,27 +56,28 @@ fn mark() -> Option<&'static AtomicU64> {
         let made = mapping.as_ref().map_or(ptr::from_ref(&NONE).cast_mut(), |mapping| mapping.start().cast().as_ptr());
         found = match MARK.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
-                // It stays for as long as the process does.
+                // The mapping lives as long as the process.
                 mem::forget(mapping);
                 made
             }
             Err(earlier) => earlier,
         };
     }
-    // SAFETY: it is `NONE`, or the beginning of a page that is readable and writable, zero at first, and never unmapped.
+    // SAFETY: it points to `NONE` or to the beginning of a page that is readable and writable, zero at first, and never
+    // unmapped.
     let word: &'static AtomicU64 = unsafe { &*found };
     (!ptr::eq(word, &NONE)).then_some(word)
 }
 
-/// A page that a child finds zeroed, if the system can do that.
+/// Returns a page that is zero in a child, if the system supports that.
 fn cleared_in_children() -> Option<Mapping> {
     let mapping = Mapping::reserve(system_page_bytes()).ok()?;
     mapping.allow_read_write(0, system_page_bytes()).ok()?;
     mapping.clear_in_children().then_some(mapping)
 }
 
-/// A value of the process that made it. In a child of a fork it can be looked at, but it is never dropped there: other
-/// threads may have been changing what it leads to, and its threads cannot be waited for.
+/// A value of the process that made it. A child of a fork can read it but never drops it there: other threads may have
+/// been changing what it leads to, and its threads cannot be waited for.
 #[derive(Debug)]
 pub struct ProcessLocal<T> {
     value: ManuallyDrop<T>,
@@ -84,12 +85,12 @@ pub struct ProcessLocal<T> {
 }
 
 impl<T> ProcessLocal<T> {
-    /// A value of this process.
+    /// Creates a value of this process.
     pub fn new(value: T) -> ProcessLocal<T> {
         ProcessLocal { value: ManuallyDrop::new(value), process: ProcessNumber::current() }
     }
 
-    /// Whether this is a child of the process that made the value.
+    /// Returns whether this is a child of the process that made the value.
     #[inline]
     pub fn is_foreign(&self) -> bool {
         self.process != ProcessNumber::current()
@@ -115,7 +116,7 @@ impl<T> DerefMut for ProcessLocal<T> {
 impl<T> Drop for ProcessLocal<T> {
     fn drop(&mut self) {
         if !self.is_foreign() {
-            // SAFETY: the value is dropped nowhere else, and not used after this.
+            // SAFETY: the value is dropped only here, and not used afterwards.
             unsafe { ManuallyDrop::drop(&mut self.value) }
         }
     }

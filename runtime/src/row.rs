@@ -1,4 +1,4 @@
-//! The row: what one step read, computed and wrote.
+//! The row: the values that one step read, computed and wrote.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -15,11 +15,11 @@ pub struct Row {
     pub pc: u32,
     /// Its encoding.
     pub insn: u32,
-    /// Value read from the first source register; 0 when the instruction has none.
+    /// Value read from the first source register; 0 if the instruction has none.
     pub rs1: u32,
-    /// Value read from the second source register; 0 when the instruction has none.
+    /// Value read from the second source register; 0 if the instruction has none.
     pub rs2: u32,
-    /// Value computed for the destination register, also when that is x0; 0 when the instruction has none.
+    /// Value computed for the destination register, even if that is x0; 0 if the instruction has none.
     pub rd: u32,
     /// Effective byte address of a load or store, else 0.
     pub addr: u32,

@@ -1,11 +1,11 @@
-//! The trampoline between Rust and generated code: [`enter`] goes in, assists come back for a moment.
+//! The trampoline between Rust and generated code: [`enter`] calls generated code, and assists call back briefly.
 //!
-//! An assist is a call from generated code through a stub that preserves every register, so that the code around it need
-//! not save any. It runs Rust code, which must not unwind through native frames: a panic is caught, native code stops at
-//! the step that made the request, and the panic goes on once `enter` is back in Rust.
+//! An assist is a call from generated code through a stub that preserves every register, so that the code around it
+//! need not save any. It runs Rust code, which must not unwind through native frames. A panic is caught, native code
+//! stops at the step that made the request, and the panic resumes once `enter` is back in Rust.
 //!
-//! Native code derives all its pointers from the hart's base, as the mapping gave it. No Rust reference to that memory
-//! exists while native code runs: a helper makes a state of its own from the base, and lends it.
+//! Native code derives all its pointers from the hart's base, as the mapping returned it. No Rust reference to that
+//! memory exists while native code runs: a helper creates its own state from the base, and lends it.
 
 use std::any::Any;
 #[cfg(feature = "jit")]
@@ -25,10 +25,11 @@ use crate::hart::{BetweenSlices, HartState, ProgressUnit};
 #[cfg(feature = "jit")]
 use crate::vm::Vm;
 
-/// What the engine does for native code while that runs.
+/// The services of the engine for running native code.
 ///
-/// Whatever it does to what it is lent, native code stays inside the hart: it goes on only where the slice holds what it
-/// is about to do, and neither the hart nor its rows can go. This is how far a helper gets:
+/// Whatever an assist does to the state that it borrows, native code stays inside the hart. Native code continues only
+/// if the slice has room for its next steps, and neither the hart nor its rows can be freed. An assist can do this
+/// much:
 ///
 /// ```
 /// # use tachy_runtime::{Access, Assist, BetweenSlices, HartState, Verdict};
@@ -44,7 +45,7 @@ use crate::vm::Vm;
 /// }
 /// ```
 ///
-/// It cannot put another hart in place of the one that runs:
+/// It cannot replace the running hart with another:
 ///
 /// ```compile_fail
 /// # use tachy_runtime::{Access, Assist, BetweenSlices, HartState, Verdict};
@@ -60,7 +61,7 @@ use crate::vm::Vm;
 /// }
 /// ```
 ///
-/// nor its rows elsewhere, even where it may hand them over:
+/// It cannot move its rows elsewhere, even where it may hand them over:
 ///
 /// ```compile_fail,E0599
 /// # use tachy_runtime::{Access, Assist, BetweenSlices, HartState, Verdict};
@@ -76,28 +77,29 @@ use crate::vm::Vm;
 /// }
 /// ```
 pub trait Assist {
-    /// An access that its page's state does not allow without help. `Continue` lets it happen; `Stop` leaves native
-    /// code before the instruction, for the interpreter to do it or to trap.
+    /// Handles an access that its page's state does not allow without help. `Continue` lets it happen. `Stop` leaves
+    /// native code before the instruction, for the interpreter to execute it or to trap.
     ///
-    /// The step number, the pc and registers are exact; the slice has room for the `steps` steps that native code will
-    /// do without asking again, at the most, this one included.
+    /// The step number, the pc and the registers are exact. The slice has room for `steps` steps, including this one:
+    /// the maximum that native code will do before it asks again.
     fn access(&mut self, vm: &mut HartState<'_>, address: u32, access: Access, steps: u32) -> Verdict;
 
-    /// Accesses of which at least one needs help: those of the access group with this number. `Continue` lets all of them
-    /// happen, each in its turn, without a further request. For the rest as [`Assist::access`].
+    /// Handles the accesses of the access group with this number, of which at least one needs help. `Continue` lets all
+    /// of them happen, each in its turn, without a further request. Everything else is as for [`Assist::access`].
     fn access_group(&mut self, vm: &mut HartState<'_>, group: u32, steps: u32) -> Verdict;
 
-    /// The `steps` that native code would do without asking again do not fit into what is left of the slice. `Continue`
-    /// after opening one that holds them; `Stop` leaves native code before the block, and so does `Continue` where they
-    /// still do not fit. The context's pc and progress are exact here.
+    /// Called if the slice has less room than the `steps` steps that native code would do before it asks again.
+    ///
+    /// `Continue` is the answer after opening a slice that holds them. `Stop` leaves native code before the block, and
+    /// so does `Continue` if they still do not fit. The context's pc and progress are exact here.
     fn refill(&mut self, vm: &mut BetweenSlices<'_>, steps: u32) -> Verdict;
 }
 
-/// What the helpers find behind the context's host pointer.
+/// The target of the context's host pointer, for the helpers.
 pub(crate) struct Host<'a> {
     assist: &'a mut dyn Assist,
     panic: Option<Box<dyn Any + Send>>,
-    /// What was wrong with a request.
+    /// The error in a request, if there was one.
     broken: Option<EnterError>,
 }
 
@@ -105,60 +107,60 @@ pub(crate) struct Host<'a> {
 #[cfg(feature = "jit")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// At a pc without entry.
+    /// Control reached a pc without an entry.
     NoEntry,
-    /// In the middle of a region: an assist said stop, or the next step is the interpreter's.
+    /// In the middle of a region: an assist returned `Stop`, or the interpreter has to do the next step.
     Stopped,
 }
 
-/// Native code does not fit the hart, or what runs it. It is a bug of whoever made the code.
+/// Native code does not match the hart or its host. The code's generator has a bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EnterError {
     /// Native code was not entered, and nothing has happened.
     #[error("native code that counts progress by {code:?} cannot run a hart that counts it by {hart:?}")]
     Unit {
-        /// What a step adds to progress in the code.
+        /// Amount that a step adds to progress in the code.
         code: ProgressUnit,
-        /// What it adds in the hart.
+        /// Amount that a step adds to progress in the hart.
         hart: ProgressUnit,
     },
-    /// Native code made a request that does not exist, or took back steps that it had not counted. The state is not exact.
+    /// Native code made an unknown request, or took back steps that it had not counted. The state is not exact.
     #[error("native code made the request {packed:#010x}, which makes no sense")]
     Request {
         /// The request as the code made it.
         packed: u32,
     },
-    /// Native code was left for a reason that does not exist. The state is not exact.
+    /// Native code was left for an unknown reason. The state is not exact.
     #[error("native code was left for reason {reason}, which is unknown")]
     Reason {
-        /// What it returned.
+        /// The reason that it returned.
         reason: u32,
     },
 }
 
-/// Runs native code from the context's pc on, until it leaves. The context then holds the exact state between two
-/// steps. Does nothing where the pc has no entry.
+/// Runs native code from the context's pc until it leaves. The context then holds the exact state between two steps.
+/// Does nothing if the pc has no entry.
 ///
 /// # Errors
-/// When the code is made for another unit of progress than the hart's: what it took for a row's address would be a
-/// number, or the other way round. Also when the code makes a request, or returns a reason, that does not exist.
+/// Fails if the code is made for another unit of progress than the hart's: it would take a number for the address of a
+/// row, or the other way round. Also fails if the code makes an unknown request or returns an unknown reason.
 ///
 /// # Panics
-/// Goes on with a panic of an assist.
+/// Resumes a panic of an assist.
 #[cfg(feature = "jit")]
 pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Result<Left, EnterError> {
     if code.unit() != vm.progress_unit() {
         return Err(EnterError::Unit { code: code.unit(), hart: vm.progress_unit() });
     }
-    // The dispatcher tests no head.
+    // The dispatcher does not check heads for null.
     let Some(heads) = code.table().heads() else { return Ok(Left::NoEntry) };
     let stubs = code.stubs();
     let mut host = Host { assist, panic: None, broken: None };
     let base = vm.base().as_ptr();
     let context = VmContext::below(base);
-    // SAFETY: the context is the Vm's, which nobody else reaches; the lifetime of `host` is erased for the time of the call
-    // below, and the pointer is cleared before `host` is looked at again.
+    // SAFETY: the context is the Vm's, and nothing else can reach it. The lifetime of `host` is erased only for the
+    // call below, and the pointer is cleared before `host` is used again.
     unsafe {
         (*context).host = (&raw mut host).cast();
         (*context).dispatch = heads;
@@ -166,9 +168,9 @@ pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Result<
         (*context).access_stub = stubs.access;
         (*context).refill_stub = stubs.refill;
     }
-    // SAFETY: whoever published the stubs vouched that this address is a function of this type that keeps to the
-    // region ABI for harts of this unit; table and code belong together and live as long as this call, as do context, row
-    // buffer and host, since the Vm is borrowed exclusively and assists get no more than a state.
+    // SAFETY: the publisher of the stubs vouched that this address is a function of this type that obeys the region ABI
+    // for harts of this unit. Table and code belong together and live as long as this call. So do context, row buffer
+    // and host, because the Vm is borrowed exclusively and assists get no more than a state.
     let reason = unsafe {
         let dispatcher: unsafe extern "C" fn(*mut u8) -> u32 = std::mem::transmute(stubs.dispatcher);
         let reason = dispatcher(base);
@@ -189,12 +191,12 @@ pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Result<
 /// Calls into the engine from a helper: a panic or an error becomes `Stop` and is kept.
 ///
 /// # Safety
-/// `base` is the base of a Vm inside `enter`, whose native code waits for this call.
+/// `base` must be the base of a Vm inside `enter` whose native code waits for this call.
 unsafe fn assist(base: *mut u8, call: impl FnOnce(&mut dyn Assist, HartState<'_>) -> Result<Verdict, EnterError>) {
     let context = VmContext::below(base);
-    // SAFETY: by the caller, the host pointer is the one that `enter` set, and `enter` touches neither the host nor the
-    // hart before native code, which is waiting for this call, has returned. Native code does not touch the host, and
-    // nobody else has this hart, since `enter` borrows its Vm exclusively.
+    // SAFETY: by the caller's contract, the host pointer is the one that `enter` set. `enter` touches neither the host
+    // nor the hart before native code has returned, and native code is waiting for this call. Native code does not
+    // touch the host, and nothing else has this hart, because `enter` borrows its Vm exclusively.
     let (host, hart) = unsafe { (&mut *(*context).host, HartState::new(NonNull::new_unchecked(base))) };
     let verdict = match catch_unwind(AssertUnwindSafe(|| call(host.assist, hart))) {
         Ok(Ok(verdict)) => verdict,
@@ -207,20 +209,20 @@ unsafe fn assist(base: *mut u8, call: impl FnOnce(&mut dyn Assist, HartState<'_>
             Verdict::Stop
         }
     };
-    // SAFETY: the context is there, as above, and the state that was lent is gone.
+    // SAFETY: the context exists, as above, and the state that was lent is gone.
     unsafe { (*context).verdict = (verdict == Verdict::Stop) as u32 };
 }
 
-/// Helper behind the access stub.
+/// The helper behind the access stub.
 ///
 /// # Safety
-/// Called by generated code inside `enter`, with its base.
+/// Generated code must call it inside `enter`, with the base.
 pub(crate) unsafe extern "C" fn access_helper(base: *mut u8) {
     let ask = |host: &mut dyn Assist, mut hart: HartState<'_>| {
         let (subject, packed) = hart.assist_request();
         let broken = EnterError::Request { packed };
         let (request, undone, steps) = AssistRequest::unpack(packed).ok_or(broken)?;
-        // Generated code counts a block when it begins.
+        // Generated code counts all steps of a block when the block begins.
         if !hart.take_back(undone as u32) {
             return Err(broken);
         }
@@ -233,21 +235,22 @@ pub(crate) unsafe extern "C" fn access_helper(base: *mut u8) {
     unsafe { assist(base, ask) }
 }
 
-/// Helper behind the refill stub.
+/// The helper behind the refill stub.
 ///
 /// # Safety
-/// Called by generated code inside `enter`, with its base.
+/// Generated code must call it inside `enter`, with the base.
 pub(crate) unsafe extern "C" fn refill_helper(base: *mut u8) {
     let ask = |host: &mut dyn Assist, hart: HartState<'_>| {
         let (_, steps) = hart.assist_request();
         let mut hart = BetweenSlices::new(hart);
         let verdict = host.refill(&mut hart, steps);
-        // Native code does not look again.
+        // Native code does not check again.
         Ok(if hart.slice_left() < steps as u64 { Verdict::Stop } else { verdict })
     };
     // SAFETY: by the contract of this function.
     unsafe { assist(base, ask) }
 }
 
-#[cfg(all(test, feature = "jit"))]
+#[cfg(test)]
+#[cfg(feature = "jit")]
 mod tests;

@@ -1,4 +1,4 @@
-//! Two tables of rows and effects: where do they differ first, and in what?
+//! Compares two tables of rows and effects: where do they differ first, and in what?
 //!
 //! It compares and names columns. It must not know what an instruction does, or it would judge.
 
@@ -6,7 +6,7 @@ use bytemuck::{Pod, cast_slice};
 
 use crate::trace::{Effect, Row};
 
-/// What one engine wrote down, from some step on.
+/// The rows and effects of one engine, from some step on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Portion<'a> {
     pub(super) first_step: u64,
@@ -15,25 +15,25 @@ pub(super) struct Portion<'a> {
 }
 
 impl<'a> Portion<'a> {
-    /// What is there before `step`.
+    /// Returns the part before `step`.
     #[expect(clippy::indexing_slicing, reason = "`places` gives places inside")]
     pub(super) fn until(self, step: u64) -> Portion<'a> {
         let (rows, effects) = self.places(step);
         Portion { rows: &self.rows[..rows], effects: &self.effects[..effects], ..self }
     }
 
-    /// Number of rows, and of effects, before `step`.
+    /// Returns the number of rows and the number of effects before `step`.
     fn places(&self, step: u64) -> (usize, usize) {
         let rows = step.saturating_sub(self.first_step).min(self.rows.len() as u64);
         (rows as usize, self.effects.iter().take_while(|effect| effect.step < step).count())
     }
 
-    /// The step after the last row.
+    /// Returns the step after the last row.
     pub(super) fn end(&self) -> u64 {
         self.first_step.saturating_add(self.rows.len() as u64)
     }
 
-    /// What was done in one step.
+    /// Returns what was done in one step.
     fn done(&self, step: u64) -> Done {
         let index = step.checked_sub(self.first_step).and_then(|index| usize::try_from(index).ok());
         let effects = self.effects.iter().filter(|effect| effect.step == step);
@@ -48,7 +48,7 @@ pub(super) struct Done {
     pub(super) effects: Vec<Effect>,
 }
 
-/// Where two portions differ first.
+/// The first difference of two portions.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) step: u64,
@@ -57,7 +57,7 @@ pub(super) struct Finding {
     pub(super) interpreter: Done,
 }
 
-/// The first difference between two portions that begin at the same step.
+/// Returns the first difference between two portions that begin at the same step.
 pub(super) fn compare(jit: Portion<'_>, interpreter: Portion<'_>) -> Option<Finding> {
     let row = first_difference(jit.rows, interpreter.rows).map(|index| jit.first_step + index as u64);
     let effect = first_difference(jit.effects, interpreter.effects).and_then(|index| {
@@ -77,9 +77,9 @@ pub(super) fn compare(jit: Portion<'_>, interpreter: Portion<'_>) -> Option<Find
     Some(Finding { step, what, jit, interpreter })
 }
 
-/// Index of the first element that differs or that one side lacks.
+/// Returns the index of the first element that differs or that one side lacks.
 fn first_difference<T: Pod + PartialEq>(a: &[T], b: &[T]) -> Option<usize> {
-    // Equal lists are the rule, and bytes compare faster than fields.
+    // The lists are usually equal, and bytes compare faster than fields.
     if cast_slice::<T, u8>(a) == cast_slice::<T, u8>(b) {
         return None;
     }
@@ -87,7 +87,7 @@ fn first_difference<T: Pod + PartialEq>(a: &[T], b: &[T]) -> Option<usize> {
     Some(common.unwrap_or(a.len().min(b.len())))
 }
 
-/// Names of the columns that differ.
+/// Returns the names of the columns that differ.
 fn columns(a: &Row, b: &Row) -> Vec<String> {
     let names = ["pc", "insn", "rs1", "rs2", "rd", "addr", "mem_before", "mem_after"];
     let [a, b]: [[u32; 8]; 2] = [bytemuck::cast(*a), bytemuck::cast(*b)];
@@ -108,7 +108,7 @@ mod tests {
         Effect::new(step, EffectKind::Read, Space::Register, 10, 1, 1)
     }
 
-    /// Compares ten rows from step 5 on, with effects in steps 7 and 12, with what `change` makes of them.
+    /// Compares ten rows from step 5 on, with effects in steps 7 and 12, with the result of `change` on them.
     fn found(change: impl Fn(&mut Vec<Row>, &mut Vec<Effect>)) -> Option<(u64, String)> {
         let (rows, effects): (Vec<Row>, _) = ((5..15).map(row).collect(), vec![effect(7), effect(12)]);
         let (mut changed, mut changed_effects) = (rows.clone(), effects.clone());

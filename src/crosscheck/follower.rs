@@ -1,4 +1,4 @@
-//! The interpreter behind the JIT: as the JIT's sink it does the same steps and compares, buffer by buffer.
+//! The interpreter behind the JIT. As the JIT's sink it does the same steps and compares them, buffer by buffer.
 
 use super::compare::{Done, Finding, Portion, compare};
 use crate::error::Error;
@@ -7,16 +7,16 @@ use crate::run::{Run, State};
 use crate::status::Status;
 use crate::trace::{Effect, Level, Row, Sink, SinkError, VecSink};
 
-/// Rows kept to show what came before a difference.
+/// Number of rows kept to show what came before a difference.
 const CONTEXT_ROWS: usize = 8;
 
-/// A run of the interpreter that goes as far as the JIT's rows, and the means to compare them.
+/// A run of the interpreter that advances with the JIT's rows, and the means to compare them.
 pub(super) struct Follower<'env> {
     run: Box<dyn Run + 'env>,
     limits: Limits,
-    /// How it ended, once it has.
+    /// How it ended, if it has.
     pub(super) end: Option<Result<Status, Error>>,
-    /// What it did for the current buffer, reused.
+    /// Its rows and effects for the current buffer, reused.
     own: VecSink,
     /// The last rows that agree.
     last: Vec<Row>,
@@ -34,27 +34,27 @@ impl<'env> Follower<'env> {
         Follower { run, limits: Limits::default(), end: None, own: VecSink::default(), last: Vec::new() }
     }
 
-    /// Makes a program go on that only paused; whether it does.
+    /// Resumes a paused program; returns whether it was paused.
     pub(super) fn resume(&mut self) -> bool {
         self.end = None;
         self.run.resume()
     }
 
-    /// Where the interpreter stands.
+    /// Returns the interpreter's state.
     pub(super) fn state(&self) -> &dyn State {
         self.run.state()
     }
 
-    /// Under these limits from now on. An end that was none of the program is one no more.
+    /// Applies these limits from now on, and forgets an end that the program did not cause.
     pub(super) fn begin(&mut self, limits: &Limits) {
-        // Time strikes at no particular step; it is the JIT's, whose time all of this takes.
+        // Time expires at no particular step. The limit belongs to the JIT, because all of this takes the JIT's time.
         self.limits = Limits { time: None, ..*limits };
         if self.state().exit_code().is_none() {
             self.end = None;
         }
     }
 
-    /// Runs until `steps` steps are done or it ends; what it does is in `own`.
+    /// Runs until `steps` steps are done or the run ends; records into `own`.
     fn run_to(&mut self, steps: u64) {
         self.own.rows.clear();
         self.own.effects.clear();
@@ -69,7 +69,7 @@ impl<'env> Follower<'env> {
         let mut replay = self.state().replay(u64::MAX);
         self.run_to(jit.end());
         let own = Portion { first_step: jit.first_step, rows: &self.own.rows, effects: &self.own.effects };
-        // What a step has begun that is not done is the end's business.
+        // Effects of a step that was begun but not done are compared at the end.
         let known = if self.state().exit_code().is_some() { u64::MAX } else { jit.end() };
         let (jit, own) = (jit.until(known), own.until(known));
         let finding = compare(jit, own);
@@ -83,7 +83,8 @@ impl<'env> Follower<'env> {
         Some(Found { finding, before: replay.registers(), context: self.last.clone() })
     }
 
-    /// The JIT, whose rows all agree, ended like this after `steps` steps; the difference if the interpreter does not.
+    /// Compares the ends. All rows of the JIT agree, and it ended with `end` after `steps` steps. Returns a difference
+    /// if the interpreter does not.
     pub(super) fn compare_end(&mut self, end: &Result<Status, Error>, steps: u64) -> Option<Found> {
         let before = self.state().vm().registers();
         self.run_to(steps.saturating_add(1));
@@ -103,7 +104,7 @@ impl<'env> Follower<'env> {
         Some(self.found(Finding { step: steps, what, jit: Done::default(), interpreter }, before))
     }
 
-    /// All rows and the ends agree, but not what they leave behind.
+    /// Reports a difference in the states, after all rows and the ends agree.
     pub(super) fn found_behind(&self, what: Vec<String>) -> Found {
         let step = self.state().location().step;
         let finding = Finding { step, what, jit: Done::default(), interpreter: Done::default() };
@@ -115,14 +116,14 @@ impl<'env> Follower<'env> {
     }
 }
 
-/// The JIT's sink: compares, and passes on what agrees.
+/// The JIT's sink: it compares, and passes on what agrees.
 pub(super) struct Check<'a, 'env> {
     pub(super) follower: &'a mut Follower<'env>,
     pub(super) found: &'a mut Option<Found>,
     pub(super) refused: &'a mut bool,
-    /// The caller's.
+    /// The caller's sink.
     pub(super) sink: &'a mut dyn Sink,
-    /// Whether the caller's wants rows.
+    /// Whether the caller's sink wants rows.
     pub(super) wants_rows: bool,
 }
 

@@ -1,8 +1,8 @@
-//! Both engines on one program, in lockstep: do they do exactly the same?
+//! Runs both engines on one program, in lockstep, and checks that they do exactly the same.
 //!
-//! The JIT leads, undisturbed: it runs as any run does, without a pause of its own. Whenever it hands over a buffer of
-//! rows, the interpreter does the same steps and the rows are compared there and then, so that nothing grows with the
-//! length of the run. Wherever it stops, the states are compared too.
+//! The JIT leads, undisturbed: it runs like any other run, without additional pauses. Whenever it hands over a buffer
+//! of rows, the interpreter does the same steps, and the rows are compared at once. So nothing grows with the length of
+//! the run. Wherever the JIT stops, the states are compared too.
 //!
 //! This module knows runs, rows and errors. It must not know what an instruction does, or it would judge.
 
@@ -32,16 +32,16 @@ pub(crate) struct Crosscheck<'env> {
     leader: Box<dyn Run + 'env>,
     follower: Follower<'env>,
     streams: Streams,
-    /// What was found and is not said yet.
+    /// A difference that was found but not reported yet.
     found: Option<Found>,
-    /// Rows that agree were refused by the caller's sink: they are shown again, and not compared again.
+    /// Whether the caller's sink refused rows that agree. They are delivered again, but not compared again.
     refused: bool,
-    /// A difference was said; what would come after it means nothing.
+    /// Whether a difference was reported; anything after it is meaningless.
     over: bool,
 }
 
 impl<'env> Crosscheck<'env> {
-    /// Both at the same step, with surroundings that were split for them.
+    /// Creates a crosscheck of two runs at the same step, with an environment that was split for them.
     pub(crate) fn new(jit: Box<dyn Run + 'env>, interpreter: Box<dyn Run + 'env>, streams: Streams) -> Self {
         Crosscheck {
             leader: jit,
@@ -53,7 +53,7 @@ impl<'env> Crosscheck<'env> {
         }
     }
 
-    /// All rows agree; so must where and how both stand now.
+    /// Compares the states after all rows agree: where and how both stand now.
     fn compare_states(&mut self, end: &Result<Status, Error>) -> Option<Found> {
         let steps = self.leader.state().location().step;
         let found = if is_the_guests(end) { self.follower.compare_end(end, steps) } else { None };
@@ -63,12 +63,12 @@ impl<'env> Crosscheck<'env> {
         })
     }
 
-    /// What differs in what the two leave behind that came to the same step.
+    /// Returns what differs in the states of two runs that have reached the same step.
     fn left_behind(&self, end: &Result<Status, Error>) -> Vec<String> {
         let (jit, interpreter) = (self.leader.state(), self.follower.state());
         let mut what = Vec::new();
-        // A trap on its way to R0VM's handler is no step. A failure may stop the JIT behind one; the interpreter takes it
-        // with the next step.
+        // A trap on its way to R0VM's handler is no step. A failure may stop the JIT behind a trap; the interpreter
+        // takes the trap with the next step.
         let may_be_ahead = end.is_err() && !is_the_guests(end) && jit.handles_traps();
         let [location, other] = [jit.location(), interpreter.location()];
         if may_be_ahead && location.step == other.step && location.pc != other.pc {
@@ -85,14 +85,14 @@ impl<'env> Crosscheck<'env> {
         for (number, (value, other)) in registers.enumerate() {
             check(format!("x{number}"), value == other);
         }
-        // A stream that failed may have taken some of what its step, which was not done, wrote.
+        // A stream that failed may have taken some of the output of the step that was not done.
         if !matches!(end, Err(Error::Stream { .. })) {
             let [stdout, stderr] = self.streams.leader.outputs();
             let [others_stdout, others_stderr] = self.streams.follower.outputs();
             check("stdout".into(), stdout == others_stdout);
             check("stderr".into(), stderr == others_stderr);
         }
-        // Pauses may come at every step, and this looks at all of memory.
+        // Pauses may occur at every step, but this compares all of memory.
         if is_the_guests(end) {
             let (stats, others) = (jit.stats(), interpreter.stats());
             check("ecalls".into(), (stats.ecalls, stats.ecalls_unknown) == (others.ecalls, others.ecalls_unknown));
@@ -102,7 +102,7 @@ impl<'env> Crosscheck<'env> {
         what
     }
 
-    /// All that is known of a difference.
+    /// Assembles the full report of a difference.
     fn difference(&mut self, found: Found, end: Result<Status, Error>) -> Difference {
         let Found { finding, before, context } = found;
         // The sink that failed is the follower, and that is no end of the guest.
@@ -143,7 +143,7 @@ impl Run for Crosscheck<'_> {
         self.streams.undo();
         self.follower.begin(limits);
         let wants_rows = sink.level() != Level::Off;
-        // A sink that panics may keep a difference from the caller: then the next run says it.
+        // A panic of a sink may hide a difference from the caller: then the next run reports it.
         let end = match self.found {
             Some(_) => Err(Error::Ended { location: self.leader.state().location() }),
             None => {
@@ -179,7 +179,7 @@ impl Run for Crosscheck<'_> {
     }
 }
 
-/// Whether the program brought its run to this end, by itself or against a limit that strikes at one step alone. Any
+/// Returns whether the program itself caused this end, alone or against a limit that applies at one step only. Any
 /// other end comes from outside: a pause, a clock, a stream.
 fn is_the_guests(end: &Result<Status, Error>) -> bool {
     match end {

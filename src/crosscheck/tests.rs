@@ -1,4 +1,4 @@
-//! That differences are found: engines that agree can be made to differ by giving them programs that are not the same.
+//! Tests that differences are found. Engines that agree are made to differ by giving them different programs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,9 +16,9 @@ use tachy_runtime::Vm;
 
 const CODE: u32 = 0x1_0000;
 const DATA: u32 = 0x2_0000;
-/// The least that a hart may have, so that buffers end often.
+/// The minimum, so that buffers end often.
 const BUFFER_ROWS: usize = 256;
-/// What both engines find in memory unless a test says otherwise.
+/// The data of both engines, unless a test changes it.
 const WORDS: [u32; 2] = [7, 8];
 
 fn insn(op: Op, rd: u8, rs1: u8, rs2: u8, imm: i32) -> u32 {
@@ -33,8 +33,8 @@ fn ecall() -> u32 {
     insn(Op::Ecall, 0, 0, 0, 0)
 }
 
-/// Goes round `rounds` times, loads the first word of data in step 3 + 2 * `rounds`, writes the second to stdout and
-/// ends by `last`.
+/// Builds a program that loops `rounds` times, loads the first word of data in step 3 + 2 * `rounds`, writes the second
+/// to stdout and ends with `last`.
 fn program(rounds: i32, data: [u32; 2], last: &[u32]) -> Program {
     let code = [
         insn(Op::Lui, 5, 0, 0, DATA as i32),
@@ -80,14 +80,15 @@ fn crosscheck(jit: &Program, interpreter: &Program) -> Crosscheck<'static> {
     Crosscheck::new(hart(jit, env, Some(JitOptions::eager())), hart(interpreter, own, None), streams)
 }
 
-/// Runs both programs against each other, and one of them alone; what was found, and the rows that were passed on.
+/// Runs both programs against each other, and one of them alone. Returns the difference and the rows that were passed
+/// on.
 fn difference(jit: &Program, interpreter: &Program) -> (Difference, Vec<Row>) {
     let (limits, cancel) = (Limits::default(), CancelHandle::default());
     let mut sink = VecSink::default();
     let mut both = crosscheck(jit, interpreter);
     let error = both.run(u64::MAX, &limits, &cancel, &mut sink).unwrap_err();
     let found = Difference::take(error).expect("it is a difference");
-    // It is over, whatever is asked for.
+    // The session has ended, whatever the next run asks for.
     assert!(matches!(both.run(u64::MAX, &limits, &cancel, &mut sink), Err(Error::Ended { .. })));
 
     // A sink that wants no rows gets none, and the difference is the same.
@@ -115,7 +116,7 @@ fn equal_programs_agree() {
 
 #[test]
 fn a_different_row_is_found_where_it_is() {
-    // In the middle of a buffer, at its end, at the start of the next, and a few after that.
+    // The difference is in the middle of a buffer, at its end, at the start of the next, and a few rows after that.
     for rounds in [1, 60, 126, 127, 128, 130, 1000] {
         let (jit, interpreter) = (program(rounds, [9, 8], &exits()), program(rounds, WORDS, &exits()));
         let (found, rows) = difference(&jit, &interpreter);
@@ -133,13 +134,13 @@ fn a_different_row_is_found_where_it_is() {
 #[test]
 fn different_effects_and_ends_are_found() {
     let ours = program(5, WORDS, &exits());
-    // Another word written to stdout: no row shows it.
+    // Another word goes to stdout: no row shows it.
     let (found, _) = difference(&program(5, [7, 9], &exits()), &ours);
     assert_eq!((found.location.step, found.what), (18, vec!["effects".to_owned()]));
     assert_ne!(found.jit.effects, found.interpreter.effects);
     assert_ne!(found.jit.stdout, found.interpreter.stdout);
 
-    // One goes on where the other traps, either way.
+    // One engine continues where the other traps, either way.
     let traps = program(5, WORDS, &[li(17, 93), insn(Op::Ebreak, 0, 0, 0, 0)]);
     let (found, rows) = difference(&traps, &ours);
     assert_eq!((found.location.step, found.what), (20, vec!["end".to_owned()]));
@@ -150,7 +151,7 @@ fn different_effects_and_ends_are_found() {
     assert!(found.jit.row.is_some() && found.interpreter.row.is_none());
     assert!(matches!(found.interpreter.end, Some(Err(Error::Trap(_)))), "{:?}", found.interpreter.end);
 
-    // Both trap, and not for the same reason.
+    // Both trap, but for different reasons.
     let (found, _) = difference(&traps, &program(5, WORDS, &[li(17, 93), 0]));
     assert_eq!((found.location.step, found.what), (20, vec!["end".to_owned()]));
 }
@@ -176,7 +177,7 @@ fn a_state_that_rows_do_not_show_is_compared_at_a_pause() {
     let paused = both.run(100, &limits, &cancel, &mut NullSink::off());
     assert!(matches!(paused, Ok(Status::Reached)), "{paused:?}");
 
-    // The other went a step further.
+    // The other engine is one step ahead.
     let (env, own, streams) = no_streams().split();
     let mut ahead = hart(&program, own, None);
     ahead.run(1, &limits, &cancel, &mut NullSink::off()).unwrap();
@@ -185,7 +186,7 @@ fn a_state_that_rows_do_not_show_is_compared_at_a_pause() {
     assert!(error.to_string().contains("in pc, x5;"), "{error}");
 }
 
-/// The difference is there when a sink panics on the rows before it: the next run says it.
+/// A difference exists when a sink panics on the rows before it: the next run reports it.
 #[test]
 fn a_sink_that_panics_hides_no_difference() {
     struct Panics;

@@ -1,5 +1,5 @@
-//! What native code asks the engine while it runs: whether an access may happen, and for more steps or an empty row
-//! buffer. It must not know how native code was entered or what comes of it.
+//! The engine's answers to running native code: whether it may access memory, and more steps or an empty row buffer. It
+//! must not know how native code was entered or what follows.
 
 use tachy_runtime::{
     Access, Assist, BetweenSlices, HartState, Left, PageState, ProcessNumber, Slot, Verdict, enter, page_of,
@@ -10,7 +10,7 @@ use crate::interpreter::{DecodedPages, Tier};
 use crate::jit::{Reached, RegionTransitions, SessionCode, region_and_index};
 use crate::machine::{Context, Machine};
 
-/// The engine's side of native code's questions.
+/// The engine's side of the assists.
 pub(super) struct AssistHost<'a, 'env, 'control, M: Machine> {
     pub(super) machine: &'a mut M,
     pub(super) context: &'a mut Context<'env, M>,
@@ -21,20 +21,21 @@ pub(super) struct AssistHost<'a, 'env, 'control, M: Machine> {
     pub(super) stats: &'a mut Stats,
     /// The process that entered native code.
     pub(super) process: ProcessNumber,
-    /// Whether a slice was opened for native code since it was entered.
+    /// Whether a slice was opened since native code was entered.
     pub(super) granted: bool,
-    /// The region that native code left for to be merged with others, by its entry.
+    /// The entry of the region that native code left so that it can be merged with others.
     pub(super) merge: Option<u32>,
-    /// Why the run must end, if native code was told so.
+    /// Why the run must end, if native code had to stop for it.
     pub(super) ended: Option<Ended>,
 }
 
 impl<M: Machine> AssistHost<'_, '_, '_, M> {
-    /// Whether regions are gone between too often, and one of the last two can be merged with others.
+    /// Returns whether control moves between regions too often, and one of the last two regions can be merged with
+    /// others.
     fn wants_merge(&mut self, vm: &HartState<'_>) -> bool {
-        // Those that entered native code are none from region to region.
+        // Transfers that entered native code do not lead from region to region.
         let transfers = (self.stats.transfers + vm.transfers()).saturating_sub(self.stats.entries + 1);
-        // Where there is no room or no credit for it, that is no reason to look more rarely.
+        // A lack of room or credit for a merge is no reason to check less often.
         if self.transitions.are_frequent(vm.steps(), transfers) && self.native.can_translate(vm.steps()) {
             self.merge = vm.transfer_pcs().into_iter().find(|&pc| self.native.may_merge(pc));
             if self.merge.is_none() {
@@ -44,7 +45,7 @@ impl<M: Machine> AssistHost<'_, '_, '_, M> {
         self.merge.is_some()
     }
 
-    /// Whether native code may do these accesses: all of them or none.
+    /// Decides whether native code may do these accesses: all of them or none.
     fn grant(&mut self, vm: &mut HartState<'_>, accesses: &[Reached], steps: u32) -> Verdict {
         self.stats.access_assists += 1;
         let address_of = |vm: &HartState<'_>, reached: &Reached| match reached.register {
@@ -59,7 +60,7 @@ impl<M: Machine> AssistHost<'_, '_, '_, M> {
                 return Verdict::Stop;
             }
             let Some(own) = self.machine.price(vm, address, access) else { return Verdict::Stop };
-            // What one access pays the next one on the same page need not.
+            // If one access has paid for a page, the next one on the same page need not.
             let is_paid = |before: &Reached| {
                 page_of(address_of(vm, before)) == page_of(address)
                     && (!is_store || matches!(before.access, Access::Store(_)))
@@ -68,15 +69,16 @@ impl<M: Machine> AssistHost<'_, '_, '_, M> {
                 price = price.saturating_add(own);
             }
         }
-        // Where the rest of the block no longer fits once all is paid, the interpreter does these steps and stops where
-        // the slice then ends.
+        // If the rest of the block no longer fits after paying, the interpreter does these steps and stops at the
+        // slice's new end.
         if price > vm.slice_left() {
             return Verdict::Stop;
         }
         for reached in accesses {
             let (address, access) = (address_of(vm, reached), reached.access);
             let step = vm.steps() + reached.ahead as u64;
-            // The interpreter will meet a error again and say what it is. What was granted before it costs nothing then.
+            // The interpreter will run into an error again and report it. Accesses granted before the error cost
+            // nothing then.
             if self.machine.access(vm, self.context, step, address, access).is_err() {
                 return Verdict::Stop;
             }
@@ -129,7 +131,7 @@ impl<M: Machine> Assist for AssistHost<'_, '_, '_, M> {
         let groups = self.native.groups(region);
         match groups.as_ref().and_then(|groups| groups.get(index)) {
             Some(accesses) => self.grant(vm, accesses, steps),
-            // Every group is published before its code is.
+            // Every group is published before its code.
             None => {
                 self.ended = Some(Ended::Internal(format!("code asks about access group {index} of region {region}")));
                 Verdict::Stop
@@ -146,10 +148,10 @@ impl<M: Machine> Assist for AssistHost<'_, '_, '_, M> {
         if self.control.alternate_engines && opened.is_ok() {
             vm.open_slice(vm.slice_left().min(steps as u64));
         }
-        // In a child of a fork, native code of the parent's is left at once.
+        // A child of a fork leaves its parent's native code at once.
         let is_child = self.process != ProcessNumber::current();
         match opened {
-            // Native code must not be in the middle of a region when page states change under it.
+            // Native code must not be in the middle of a region when page states change.
             Ok(false) if vm.slice_left() >= steps as u64 && !is_child && !self.wants_merge(vm) => Verdict::Continue,
             Ok(_) => Verdict::Stop,
             Err(ended) => {

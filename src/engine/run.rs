@@ -1,4 +1,4 @@
-//! A hart as a session runs it and looks at it, whatever its machine.
+//! A hart as a session runs and inspects it, whatever its machine.
 
 use std::any::Any;
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! What a hart has in common with other sessions and the threads that translate for them: decoded pages, which leave to
-//! later sessions what they found, and native code.
+//! What a hart shares with other sessions and the compiler threads: native code, and decoded pages, which pass their
+//! profile on to later sessions.
 //!
-//! All of it belongs to the process that made it. In a child of a fork nobody knows what those threads were just
-//! changing, so a session that finds itself in one leaves it alone and begins with something new; the hart goes on where
-//! it is. It must not know when that is looked at.
+//! All of it belongs to the process that made it. A fork may interrupt those threads in the middle of a change, so a
+//! child cannot trust the state. A session that finds itself in a child therefore leaves it alone and starts with a new
+//! one; the hart continues where it is. This file must not know when that is checked.
 
 use std::sync::Arc;
 
@@ -15,23 +15,23 @@ use crate::jit::{Caches, SessionCode};
 use crate::machine::{Machine, Surroundings};
 use crate::trace::Level;
 
-/// See the module.
+/// The shared parts of a hart; see the module.
 pub(super) struct Shared {
     pub(super) pages: DecodedPages,
     pub(super) native: Option<SessionCode>,
-    /// Compiled code, or none: the interpreter alone.
+    /// Compiled code; `None` for the interpreter alone.
     caches: Option<Arc<Caches>>,
 }
 
 impl Shared {
-    /// Of a hart that has done nothing yet.
+    /// Creates the shared parts of a hart that has done nothing yet.
     pub(super) fn new<M: Machine>(caches: Option<Arc<Caches>>, vm: &mut HartState<'_>) -> Shared {
         let pages = decoded_pages::<M>(caches.as_deref());
         let native = caches.clone().map(|caches| SessionCode::new(caches, Level::Off, vm, &pages));
         Shared { pages, native, caches }
     }
 
-    /// The same for this process, with nothing decoded or translated. Waits for nobody.
+    /// Creates the same for this process, with nothing decoded or compiled. It does not block.
     pub(super) fn for_child<M: Machine>(&self, vm: &mut HartState<'_>) -> Shared {
         let caches = self.caches.as_ref().map(|caches| Arc::new(caches.for_child()));
         let pages = decoded_pages::<M>(caches.as_deref());
@@ -42,8 +42,8 @@ impl Shared {
 }
 
 impl<M: Machine> Hart<'_, M> {
-    /// Goes on in a child of a fork, if this has become one: without the parent's code and threads. Where the session needs
-    /// one of them, the run ends.
+    /// Continues in a child of a fork, if this process is one, without the parent's code and threads. If the session
+    /// needs one of them, the run ends.
     pub(super) fn enter_child(&mut self) -> Option<Ended> {
         if !self.shared.is_foreign() {
             return None;
@@ -52,7 +52,7 @@ impl<M: Machine> Hart<'_, M> {
         self.context.surroundings.enter_child().err().map(Ended::Refused)
     }
 
-    /// In a child of a fork, begins with code of this process's own.
+    /// Starts with code of this process's own if it is a child of a fork.
     pub(super) fn renew_in_child(&mut self) {
         if self.shared.is_foreign() {
             self.shared = ProcessLocal::new(self.shared.for_child::<M>(&mut self.vm.state()));

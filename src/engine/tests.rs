@@ -1,5 +1,5 @@
-//! What no caller's code can bring about: a session whose run ended in a panic of the library's own, and a hart whose native
-//! code is of another level.
+//! Tests of states that no caller's code can produce: a session whose run ended in a panic of the library, and a hart
+//! whose native code is of another level.
 
 use super::*;
 use crate::bare::{Bare, GuestStreams, Settings};
@@ -22,7 +22,7 @@ fn a_broken_session_is_refused() {
     let mut hart = Hart::<Bare>::new(vm, machine, ExecutionContext::new(env, budget), None, options);
     let (limits, cancel, mut sink) = (Limits::default(), CancelHandle::default(), NullSink::off());
     assert!(matches!(hart.run(5, &limits, &cancel, &mut sink), Ok(Status::Reached)));
-    // As a panic of the engine's leaves it.
+    // The state that a panic of the engine leaves.
     hart.under_way = true;
     for _ in 0..2 {
         let error = hart.run(10, &limits, &cancel, &mut sink).unwrap_err();
@@ -36,7 +36,7 @@ fn insn(op: Op, rd: u8, rs1: u8, rs2: u8, imm: i32) -> u32 {
     encode(Instruction { op, rd, rs1, rs2, imm: imm as u32 })
 }
 
-/// A hart that goes round a loop without end, in native code from its second round on.
+/// Creates a hart in an endless loop; it runs native code from its second round on.
 fn hart() -> Hart<'static, Bare> {
     let words = [insn(Op::Addi, 5, 5, 0, 1), insn(Op::Beq, 0, 0, 0, -4)];
     let program = Program::from_segments(CODE, vec![Segment::from_words(CODE, &words, Permissions::RX)]).unwrap();
@@ -57,7 +57,7 @@ fn native_code_of_another_level_is_an_error() {
         let mut hart = hart();
         assert_eq!(run(&mut hart, 1000, first).unwrap(), Status::Reached);
         let entries = hart.stats().entries;
-        // No run does this without its native code.
+        // No run does this without changing its native code as well.
         hart.vm.set_row_capacity(if hart.vm.tracing() { 0 } else { 256 }).unwrap();
         let mut sink = NullSink::off();
         let cancel = CancelHandle::default();
@@ -77,7 +77,7 @@ fn native_code_of_another_level_is_an_error() {
         }
         let error = hart.ended(ended, 2000, &Limits::default()).unwrap_err();
         assert!(error.kind() == "internal" && error.to_string().contains("step 1000"), "{error}");
-        // The next run brings both together again, whatever it asks for.
+        // The next run brings both together again, whatever its level.
         assert_eq!(run(&mut hart, 3000, second).unwrap(), Status::Reached);
         assert_eq!(hart.vm.register(Slot::x(5)), 1500);
         assert!(hart.stats().entries > entries);

@@ -1,4 +1,4 @@
-//! Every kind of error has a name, and every name a kind.
+//! Tests that every kind of error has a name, and every name a kind.
 
 use super::*;
 use crate::difference::{Difference, Output, Side};
@@ -22,10 +22,10 @@ fn difference() -> Difference {
     Difference { location: LOCATION, what, before, context, word: None, jit: side(), interpreter: side() }
 }
 
-/// What machines call their own errors; the tests of the machines hold them to it.
+/// The kinds of the machines' own errors; the tests of the machines check them.
 const MACHINE_KINDS: [&str; 4] = ["host", "bigint", "machine", "segment-too-small"];
 
-/// One error of every kind. The match is there to fail when a kind is added: add it to the list too.
+/// Returns one error of every kind. The match fails to compile when a kind is added: then add it to the list too.
 fn one_of_each() -> Vec<Error> {
     let limit = |limit| Error::Limit(LimitError { limit, location: LOCATION });
     let all = vec![

@@ -1,8 +1,8 @@
-//! A guest run from another program.
+//! Run a guest from another program.
 //!
-//! Four values do it. A [`Program`](crate::Program) is what the ELF says, checked. An [`Executor`](crate::Executor) is
-//! a program with a choice of engine, machine and limits, and can be used any number of times. An [`Env`](crate::Env)
-//! is what one run finds around it: arguments and streams. A [`Session`](crate::Session) is that run.
+//! It takes four values. A [`Program`](crate::Program) is a checked ELF. An [`Executor`](crate::Executor) is a program
+//! with a choice of engine, machine and limits; it can be used any number of times. An [`Env`](crate::Env) is the
+//! environment of one run: arguments and streams. A [`Session`](crate::Session) is that run.
 //!
 //! ```
 //! use tachy::{Env, Executor, NullSink, Program, Status};
@@ -17,11 +17,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What can go wrong is an [`Error`](crate::Error): it says what, where (pc and step) and what to do, and
-//! [`Error::kind`](crate::Error::kind) gives it a short name for programs. A guest's trap is an error of the run, its
-//! exit code is not. [`Program::symbol_at`](crate::Program::symbol_at) and [`source_line`](crate::program::source_line)
-//! say where in the guest's source an error was; [`source_frames`](crate::program::source_frames) has all functions that
-//! were inlined there, or says why nobody knows.
+//! Every failure is an [`Error`](crate::Error): it says what went wrong, where (pc and step) and what to do.
+//! [`Error::kind`](crate::Error::kind) returns a short name for programs. A guest's trap is an error of the run; its
+//! exit code is not.
+//!
+//! [`Program::symbol_at`](crate::Program::symbol_at) and [`source_line`](crate::program::source_line) locate an error
+//! in the guest's source. [`source_frames`](crate::program::source_frames) returns all functions that were inlined
+//! there, or says why they are unknown.
 //!
 //! ```
 //! use tachy::program::{source_frames, source_line};

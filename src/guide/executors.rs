@@ -1,8 +1,8 @@
-//! Many runs at once.
+//! Run many sessions at once.
 //!
-//! An [`Executor`](crate::Executor) is cheap to clone and can be used on any thread. Its sessions share native code:
-//! what one had translated, the others find. Each session has a memory of its own, and its own limits and handle. There
-//! is one thread that translates for all of them; it ends with the last of them.
+//! An [`Executor`](crate::Executor) is cheap to clone and works on any thread. Its sessions share native code: code
+//! compiled for one is available to the others. Each session has its own memory, limits and handle. One thread compiles
+//! for all of them; it ends with the last of them.
 //!
 //! ```
 //! use tachy::{Engine, Env, Executor, Program};
@@ -26,20 +26,21 @@
 //!
 //! # Processes that fork
 //!
-//! A child of `fork` has a copy of all memory, but of all threads only the one that forked. This is what holds there:
+//! A child of `fork` has a copy of all memory, but only the thread that forked. These rules apply there:
 //!
-//! - An executor works. It translates again, on a thread of the child's own; nothing is shared with the parent. To share
-//!   the translation among children there is no way: let each of them run many sessions.
-//! - A session that was started before the fork goes on, in the parent and in the child, each with its own memory. The
-//!   child's begins again with the interpreter. So does one in whose stream, sink or host the process forks.
-//! - A session with segments ([`Env::segments`](crate::Env::segments)) goes on in the child as well, if the fork was
-//!   between two of its runs. In a run a thread hashes them, which is the parent's: where a stream, sink or host forks
-//!   there, the child's run ends with [`Error::Forked`](crate::Error::Forked), and so does each later one. Where the
-//!   callback that takes segments forks, the child ends when the callback returns.
-//! - Dropping executors and sessions of the parent's is safe in the child. What they share with threads of the parent's
+//! - An executor works. It compiles again, on a thread of the child's own; nothing is shared with the parent. Children
+//!   cannot share compiled code: let each of them run many sessions.
+//! - A session that was started before the fork continues, in the parent and in the child, each with its own memory.
+//!   The child's session starts with the interpreter again. So does a session whose stream, sink or host forks the
+//!   process.
+//! - A session with segments ([`Env::segments`](crate::Env::segments)) continues in the child as well, if the fork was
+//!   between two of its runs. During a run, a thread of the parent hashes the segments. If a stream, sink or host forks
+//!   then, the child's run ends with [`Error::Forked`](crate::Error::Forked), and so does each later one. If the
+//!   callback for segments forks, the child ends when the callback returns.
+//! - Dropping the parent's executors and sessions is safe in the child. Data that they share with threads of the parent
 //!   stays in memory until the child ends.
 //! - A [`CancelHandle`](crate::CancelHandle) reaches the sessions of its own process. Streams, sinks and callbacks are
-//!   copies as everything else is; files behind them are shared as the system shares them.
+//!   copies like everything else; files behind them are shared as the system shares them.
 //!
-//! A child may only use what no other thread was using when the process forked: a session that another thread runs is
-//! such a thing, and safe code cannot reach it. `vfork` and other ways to share memory with a child are not supported.
+//! A child may use only what no other thread was using when the process forked. A session that another thread runs is
+//! off limits, but safe code cannot reach it. `vfork` and other ways to share memory with a child are not supported.

@@ -1,8 +1,8 @@
-//! Guests that nobody trusts.
+//! Run untrusted guests.
 //!
-//! Whatever a program does, it stays inside its memory, and stops at its [`Limits`](crate::Limits). Those on steps,
-//! memory and output hit at the same step in every engine; so does the limit on cycles, which machine `r0vm` has beside
-//! them. The one on time stops a run at some step soon after. A run that a limit stopped can go on.
+//! Whatever a program does, it stays inside its memory and stops at its [`Limits`](crate::Limits). The limits on steps,
+//! memory and output stop every engine at the same step; so does the limit on cycles, which only machine `r0vm` has.
+//! The time limit stops a run at some step soon after it expires. A run stopped by a limit can continue.
 //!
 //! ```
 //! use tachy::{Env, Error, Executor, Limit, Limits, NullSink, Program, Status};
@@ -20,11 +20,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! While a stream of the caller's waits, nobody looks at time: a stream that may wait for ever has to give up by itself, with
-//! an error.
+//! The time limit is not checked while one of the caller's streams blocks. A stream that may block forever has to give
+//! up by itself, with an error.
 //!
-//! A [`CancelHandle`](crate::CancelHandle) stops a run from another thread, or from a handler of signals; it, too,
-//! leaves a session that can go on.
+//! A [`CancelHandle`](crate::CancelHandle) stops a run from another thread or from a signal handler. The session can
+//! continue afterwards, too.
 //!
 //! ```
 //! use tachy::program::{Permissions, Segment};
@@ -40,5 +40,5 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What a guest can have the host keep is limited as well: see
+//! The amount of data that a guest can make the host keep is limited as well: see
 //! [`HostEnvBuilder`](crate::risc0::host::HostEnvBuilder).

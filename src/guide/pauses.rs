@@ -1,9 +1,9 @@
-//! Guests that pause and are resumed.
+//! Run guests that pause and are resumed.
 //!
-//! A program of RISC Zero may pause with a code and what it has committed so far. The run ends then with
-//! [`Status::Paused`](crate::Status::Paused); [`Session::resume`](crate::Session::resume) makes it go on. Each part is what
-//! RISC Zero calls a session: its segments and cycles count from 0, and it has a journal of its own. Steps go on. The
-//! report is the last part's and has the earlier ones in it.
+//! A program of RISC Zero may pause with a code and what it has committed so far. The run then ends with
+//! [`Status::Paused`](crate::Status::Paused); [`Session::resume`](crate::Session::resume) lets it continue. Each part
+//! is what RISC Zero calls a session: its segments and cycles count from 0, and it has a journal of its own. Steps
+//! continue to count. The report describes the last part and contains the reports of the earlier ones.
 //!
 //! ```
 //! use tachy::risc0::host::HostEnv;
@@ -23,4 +23,4 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Session::run_to`](crate::Session::run_to) stops at a step, of which the guest knows nothing.
+//! [`Session::run_to`](crate::Session::run_to) stops at a step without the guest noticing.

@@ -1,8 +1,8 @@
-//! The state at any step, out of a trace.
+//! Restore the state at any step from a trace.
 //!
-//! Rows and effects are all that a run does. A [`Replay`](crate::trace::Replay) begins with a session's registers and
-//! moves them, and the words of memory that it is shown, over one row after the other; each operand in a row is checked
-//! against what came before it. It is a sink, so it can follow a run or be given rows that were kept.
+//! Rows and effects describe everything that a run does. A [`Replay`](crate::trace::Replay) starts with a session's
+//! registers and applies one row after another to them and to the words of memory that it has seen. It checks each
+//! operand in a row against the state before it. It is a sink, so it can follow a run or receive stored rows.
 //!
 //! ```
 //! use tachy::{Env, Executor, Program};
@@ -22,6 +22,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where running is cheaper than keeping, [`Executor::state_at`](crate::Executor::state_at) alone does it.
+//! If running is cheaper than storing rows, [`Executor::state_at`](crate::Executor::state_at) alone does it.
 //!
-//! Rows that [`FileSink`](crate::trace::FileSink) wrote are read again with [`read_rows`](crate::trace::read_rows).
+//! [`read_rows`](crate::trace::read_rows) reads rows that a [`FileSink`](crate::trace::FileSink) wrote.

@@ -1,9 +1,9 @@
-//! Programs of RISC Zero.
+//! Run programs of RISC Zero.
 //!
-//! Machine `r0vm` runs them as RISC Zero's own executor of the 3.0 line does: the same segments, journal, cycles,
-//! claims and trace events. A program binary is read with [`Program::from_risc0`](crate::Program::from_risc0), and a
-//! user program's ELF with [`Program::from_risc0_elf`](crate::Program::from_risc0_elf), which puts the kernel under it.
-//! What the guest finds around it is a [`HostEnv`](crate::risc0::host::HostEnv), whose builder has the words of RISC Zero's.
+//! Machine `r0vm` runs them like RISC Zero's own executor of the 3.0 line: with the same segments, journal, cycles,
+//! claims and trace events. [`Program::from_risc0`](crate::Program::from_risc0) reads a program binary.
+//! [`Program::from_risc0_elf`](crate::Program::from_risc0_elf) reads a user program's ELF and adds the kernel. The
+//! guest's environment is a [`HostEnv`](crate::risc0::host::HostEnv); its builder uses RISC Zero's names.
 //!
 //! ```
 //! use tachy::risc0::host::{HostEnv, Journal};
@@ -27,20 +27,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Without [`Env::segments`](crate::Env::segments) nothing is hashed and no segment is made: execution is all that
-//! happens. With it the callback runs on a thread of its own beside the guest, which hashes. The report has what a proof
-//! needs beside the segments: the [`claim`](crate::risc0::Report::claim), the journal, the assumptions that the guest used
-//! and the Keccak batches that are to be proven.
+//! Without [`Env::segments`](crate::Env::segments) Tachy only executes: it hashes nothing and makes no segments. With
+//! it, a thread beside the guest hashes the segments and runs the callback. The report has everything else that a proof
+//! needs: the [`claim`](crate::risc0::Report::claim), the journal, the assumptions that the guest used and the Keccak
+//! batches to prove.
 //!
-//! Random bytes follow from a seed, which the system draws when the host is built.
-//! [`HostEnv::random_seed`](crate::risc0::host::HostEnv::random_seed) tells it, and
+//! Random bytes are derived from a seed, which the system draws when the host is built.
+//! [`HostEnv::random_seed`](crate::risc0::host::HostEnv::random_seed) returns it, and
 //! [`HostEnvBuilder::random_seed`](crate::risc0::host::HostEnvBuilder::random_seed) repeats a run with it.
 //!
-//! # A system call of one's own
+//! # A system call of your own
 //!
-//! A guest may call the host by any name. A closure answers with bytes for bytes; where it keeps state, or answers by
-//! several names, a [`SliceIo`](crate::risc0::host::SliceIo) does. A [`Host`](crate::risc0::host::Host) of one's own answers the
-//! kernel itself, in everything.
+//! A guest may call the host by any name. A closure answers bytes with bytes. Use a
+//! [`SliceIo`](crate::risc0::host::SliceIo) to keep state or to answer to several names. A
+//! [`Host`](crate::risc0::host::Host) of your own answers every request of the kernel itself.
 //!
 //! ```
 //! use tachy::risc0::host::HostEnv;
@@ -57,8 +57,8 @@
 //!
 //! # Trace events
 //!
-//! [`Env::trace_callback`](crate::Env::trace_callback) takes the events that RISC Zero's executor sends to its own
-//! trace callbacks, to the last one.
+//! [`Env::trace_callback`](crate::Env::trace_callback) receives every event that RISC Zero's executor sends to its own
+//! trace callbacks.
 //!
 //! ```
 //! use tachy::risc0::host::HostEnv;

@@ -1,11 +1,12 @@
-//! What a run did, row by row.
+//! Inspect what a run did, row by row.
 //!
-//! A [`Sink`](crate::Sink) gets the rows of a run buffer by buffer, and with them the
-//! [`Effect`](crate::trace::Effect)s: what steps did outside their rows. Nothing is kept for it, so a sink takes what
-//! it wants as it passes. Those that come along drop ([`NullSink`](crate::NullSink)), count, hash, keep or write it,
-//! see [`trace`](crate::trace); [`Tee`](crate::trace::Tee) gives two of them everything, and one in an [`Option`] may be absent.
+//! A [`Sink`](crate::Sink) gets the rows of a run buffer by buffer, together with the
+//! [`Effect`](crate::trace::Effect)s: changes that steps made outside their rows. Tachy keeps none of them, so a sink
+//! picks what it needs as they pass. The sinks in [`trace`](crate::trace) drop rows ([`NullSink`](crate::NullSink)),
+//! count, hash, keep or write them. [`Tee`](crate::trace::Tee) passes everything to two sinks, and a sink in an
+//! [`Option`] may be absent.
 //!
-//! This one counts how often each function was entered:
+//! This sink counts how often each function was entered:
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -36,6 +37,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A sink's error ends the run with [`Error::Sink`](crate::Error::Sink). The rows that it refused are the first that the
-//! next run shows. A sink whose
-//! [`level`](crate::Sink::level) is [`Level::Off`](crate::trace::Level::Off) costs nothing: no rows are made for it.
+//! A sink's error ends the run with [`Error::Sink`](crate::Error::Sink). The next run delivers the refused rows first.
+//! A sink whose [`level`](crate::Sink::level) is [`Level::Off`](crate::trace::Level::Off) costs nothing: Tachy makes no
+//! rows for it.

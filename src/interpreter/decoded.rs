@@ -1,7 +1,7 @@
-//! Decoded instructions by page: what the interpreter runs on, forgotten word by word where code is written.
+//! Decoded instructions by page: the interpreter runs on them. Writes to code invalidate them word by word.
 //!
-//! It must not know what instructions do. Each page also counts how often control came to each of its instructions,
-//! for whoever wants to know what is hot.
+//! It must not know what instructions do. Each page also counts how often control entered each of its instructions, for
+//! code that needs to know what is hot.
 #![expect(
     clippy::indexing_slicing,
     reason = "slots of pages that are held, by parts of an address; once a step, and never by what a page holds"
@@ -16,17 +16,17 @@ use crate::decode::decode;
 use crate::isa::{Class, Op, Variant};
 use crate::rules::Rules;
 
-/// Pages held at once; one more and all are dropped. 2.5 KiB each with counts, so 30 MiB at the most.
+/// Maximum number of pages held; one more, and all are dropped. Each takes 2.5 KiB with counts, so at most 30 MiB.
 const PAGES_HELD: usize = 12 * 1024;
 
-/// In the place of a count: something was found at the address that is entered instead.
+/// Replaces a count: the tier has found something to run at the address, and that is entered instead.
 pub(crate) const ENTERED: u16 = u16::MAX;
 const LARGEST: u16 = ENTERED - 1;
 
 /// Pages that one chunk of the index covers: a megabyte of guest memory.
 const CHUNK_PAGES: usize = 1024;
 
-/// An instruction ready to run: register numbers and absent operands resolved to slots, the immediate extended.
+/// An instruction ready to run: register numbers and absent operands are resolved to slots, the immediate is extended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decoded {
     pub(super) code: Code,
@@ -36,14 +36,14 @@ pub(super) struct Decoded {
     pub(super) imm: u32,
 }
 
-/// What a slot of the cache holds.
+/// The contents of a slot of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
-    /// Not looked at since it was last written.
+    /// Not decoded since it was last written.
     Unknown,
-    /// No instruction.
+    /// Not an instruction.
     Illegal,
-    /// This one.
+    /// A decoded operation.
     Op(Op),
 }
 
@@ -52,19 +52,21 @@ const UNKNOWN: Decoded = Decoded { code: Code::Unknown, rd: Slot::NOWHERE, rs1: 
 /// The cache.
 pub(crate) struct DecodedPages {
     variant: Variant,
-    /// The bits of a page's state that let stores through, in all modes.
+    /// The bits of a page's state that allow stores, in all modes.
     writes: PageState,
-    /// For each guest page, 1 + the index of its slots in units of pages, or 0; in chunks that exist once a page in them
-    /// is held. One flat table would be 16 MiB, which an allocator that recycles has to clear for each session.
+    /// For each guest page, 1 + the index of its slots in units of pages, or 0.
+    ///
+    /// The index consists of chunks, which are allocated when their first page is held. One flat table would be 16 MiB,
+    /// and a recycling allocator would have to clear it for each session.
     index: Vec<Option<Box<[u32; CHUNK_PAGES]>>>,
     slots: Vec<Decoded>,
     hotness: Vec<u16>,
-    /// How many pages are held.
+    /// Number of pages held.
     held: usize,
-    /// What earlier sessions found, and of each held page what ran in them.
+    /// The profile of earlier sessions; `ran` holds what ran in them, for each held page.
     profile: Option<Arc<Profile>>,
-    /// From this count on somebody waits for the next power of two: where earlier sessions counted as far, the count goes on
-    /// just before one.
+    /// From this count on, the tier waits for powers of two. A count that earlier sessions brought this far resumes
+    /// just before a power of two.
     threshold: u16,
     ran: Vec<Ran>,
 }
@@ -74,8 +76,8 @@ pub(crate) struct DecodedPages {
 pub(crate) struct Held(usize);
 
 impl DecodedPages {
-    /// Nothing decoded yet. What is found out about `profile`'s program is added to it in the end. From `threshold` on somebody
-    /// looks at counts that are powers of two.
+    /// Creates an empty cache. When dropped, it adds what it learned to `profile`. From `threshold` on, the tier looks
+    /// at counts that are powers of two.
     pub(crate) fn new(
         variant: Variant,
         rules: &[Rules],
@@ -88,7 +90,7 @@ impl DecodedPages {
         DecodedPages { variant, writes, index, slots, hotness, held, profile, threshold, ran }
     }
 
-    /// The page of `pc`, held from now on.
+    /// Returns the page of `pc`, and holds it from now on.
     #[inline]
     pub(super) fn hold(&mut self, pc: u32) -> Held {
         match self.place(page_of(pc)) {
@@ -97,7 +99,7 @@ impl DecodedPages {
         }
     }
 
-    /// The page's word of the index.
+    /// Returns the page's entry in the index.
     #[inline]
     fn place(&self, page: u32) -> u32 {
         let (chunk, entry) = split(page);
@@ -130,7 +132,7 @@ impl DecodedPages {
         Held(first)
     }
 
-    /// The instruction at `pc`, which lies in the page `held`.
+    /// Returns the instruction at `pc`, which lies in the page `held`.
     #[inline(always)]
     pub(super) fn get(&self, held: Held, pc: u32) -> Decoded {
         self.slots[held.0 + slot_of(pc)]
@@ -146,7 +148,7 @@ impl DecodedPages {
                 let line = instruction.op.line();
                 let source = |present, number| if present { Slot::x(number) } else { Slot::ZERO };
                 let rd = match instruction.rd {
-                    // Branches give x0 a 0.
+                    // Branches set x0 to 0.
                     0 if line.format.has_rd() || line.class == Class::Branch => Slot::SHUNT,
                     0 => Slot::NOWHERE,
                     number => Slot::x(number),
@@ -175,7 +177,7 @@ impl DecodedPages {
         }
     }
 
-    /// Whether the instruction at `pc` has been run since it was last written, in this session or an earlier one.
+    /// Returns whether the instruction at `pc` has run since it was last written, in this session or an earlier one.
     pub(crate) fn was_run(&self, pc: u32) -> bool {
         self.find(pc).is_some_and(|slot| {
             let ran_before = || {
@@ -185,7 +187,7 @@ impl DecodedPages {
         })
     }
 
-    /// Leaves what was found out about the held pages to later sessions.
+    /// Passes what is known about the held pages on to later sessions.
     fn remember(&self) {
         let Some(profile) = &self.profile else { return };
         let mut pages = vec![0; self.held];
@@ -206,8 +208,9 @@ impl DecodedPages {
         }));
     }
 
-    /// Counts that control came to `pc`, which lies in the page `held`; how often it did so far, or [`ENTERED`]. Behind the
-    /// largest count comes 32,768, so that who looks at powers of two looks again.
+    /// Counts that control entered `pc`, which lies in the page `held`. Returns the count so far, or [`ENTERED`].
+    ///
+    /// The largest count is followed by 32,768, so that code that looks at powers of two looks again.
     #[inline(always)]
     pub(crate) fn count(&mut self, held: Held, pc: u32) -> u16 {
         let hotness = &mut self.hotness[held.0 + slot_of(pc)];
@@ -219,18 +222,18 @@ impl DecodedPages {
         *hotness
     }
 
-    /// As [`DecodedPages::count`], whose page need not be held.
+    /// Counts like [`DecodedPages::count`]; the page need not be held.
     pub(crate) fn count_at(&mut self, pc: u32) -> u16 {
         let held = self.hold(pc);
         self.count(held, pc)
     }
 
-    /// How often control came to `pc`, as far as it was counted.
+    /// Returns how often control entered `pc`; 0 if its page is not held.
     pub(crate) fn hotness(&self, pc: u32) -> u16 {
         self.find(pc).map_or(0, |slot| self.hotness[slot])
     }
 
-    /// Sets how often control came to `pc`, as far as its page is held.
+    /// Sets how often control entered `pc`, if its page is held.
     pub(crate) fn set_hotness(&mut self, pc: u32, hotness: u16) {
         if let Some(slot) = self.find(pc) {
             self.hotness[slot] = hotness;
@@ -251,7 +254,7 @@ impl Drop for DecodedPages {
     }
 }
 
-/// Where a page's word of the index is: its chunk, and its place there.
+/// Returns where a page's entry of the index is: its chunk, and its place in the chunk.
 fn split(page: u32) -> (usize, usize) {
     (page as usize / CHUNK_PAGES, page as usize % CHUNK_PAGES)
 }

@@ -1,8 +1,8 @@
-//! The reference engine: one instruction after another, as plainly as Rust can say it.
+//! The reference engine: it executes one instruction after another, in the plainest Rust possible.
 //!
-//! What each instruction does is written here once, and once more as IR in the JIT; two writings are what gives their
-//! comparison its power, so nothing here is shared with the JIT. The interpreter must not know that another engine
-//! exists: a [`Tier`] watches where control goes and which code is written.
+//! The semantics of each instruction are written here once, and once more as IR in the JIT. Their comparison is
+//! powerful because the two are independent, so nothing here is shared with the JIT. The interpreter must not know that
+//! another engine exists: a [`Tier`] observes where control goes and which code is written.
 
 mod decoded;
 mod profile;
@@ -20,20 +20,20 @@ use crate::isa::{Class, Op};
 use crate::machine::{Context, End, ExecutionContext, Flow, Machine, StepError};
 use crate::rules::Rules;
 
-/// Who watches the interpreter to run something else where it can.
+/// An observer of the interpreter that takes over where it can.
 pub(crate) trait Tier {
-    /// Control came to `pc`, in the page `held`, by a jump, a taken branch or a fall into another page. True ends the
-    /// interpretation there.
+    /// Called when control enters `pc`, in the page `held`, by a jump, a taken branch or a fall into another page.
+    /// Returning true ends the interpretation there.
     fn block_entered(&mut self, pages: &mut DecodedPages, held: Held, pc: u32) -> bool;
 
-    /// An indirect jump that is neither call nor return went from `from` to `to`.
+    /// Called when an indirect jump that is neither call nor return went from `from` to `to`.
     fn jumped(&mut self, from: u32, to: u32);
 
-    /// The word at `address`, in a page with code, is about to change or has just changed.
+    /// Called when the word at `address`, in a page with code, is about to change or has just changed.
     fn code_written(&mut self, pages: &mut DecodedPages, address: u32);
 }
 
-/// Nobody watches: the interpreter alone.
+/// No observer: the interpreter runs alone.
 pub(crate) struct NoTier;
 
 impl Tier for NoTier {
@@ -51,9 +51,9 @@ impl Tier for NoTier {
 /// Why the interpreter returned. The context is exact in each case.
 #[derive(Debug)]
 pub(crate) enum Leave {
-    /// The slice is used up.
+    /// The slice is exhausted.
     SliceEnd,
-    /// The tier said so, effects wait to be handed over, or the machine has changed what holds.
+    /// The tier asked for it, effects wait to be handed over, or the machine has changed its rules.
     Arrived,
     /// The program ended; the last step is done.
     Exit(End),
@@ -61,7 +61,7 @@ pub(crate) enum Leave {
     Refused(StepError),
 }
 
-/// Runs from the context's pc on until something says stop. With `ROWS`, each step writes a row.
+/// Runs from the context's pc until there is a reason to stop. With `ROWS`, each step writes a row.
 pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
     vm: &mut Stepping<'_, ROWS>,
     machine: &mut M,
@@ -73,7 +73,8 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
     let mut pc = vm.pc();
     let mut arrived = None;
     loop {
-        // Here at each arrival, and at each step in a page that must be asked for each time.
+        // The loop gets here whenever control enters a block, and at each step in a page that requires asking every
+        // time.
         if vm.slice_over() {
             vm.set_pc(pc);
             return Leave::SliceEnd;
@@ -122,15 +123,15 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
     }
 }
 
-/// How a step ended that was done.
+/// How a completed step ended.
 enum Done {
-    /// The instruction was this one; the next is there.
+    /// The instruction that ran, and the address of the next one.
     Next(Op, Decoded, u32),
     /// The interpretation ends after it. The context is exact.
     Leave(Leave),
 }
 
-/// Does the step at `pc`, in the page `held`. On a error nothing was done.
+/// Executes the step at `pc`, in the page `held`. After an error nothing was done.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
 fn step<M: Machine, T: Tier, const ROWS: bool>(
@@ -167,7 +168,8 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
         vm.set_pc(next);
         return Ok(Done::Leave(leave));
     }
-    // Loads and stores do not look where they go: that matters where a program could come to a misaligned pc.
+    // Loads and stores leave their target unchecked; the check matters only where a program could reach a misaligned
+    // pc.
     if !step.next.is_multiple_of(4) && !matches!(op.line().class, Class::Load | Class::Store) {
         return Err(StepError::Trap(Cause::InstructionMisaligned, step.next));
     }
@@ -180,35 +182,35 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
     Ok(Done::Next(op, now, step.next))
 }
 
-/// Whether it is an indirect jump or call that is no return, and no call of a place that is far away.
+/// Returns whether an instruction is an indirect jump or call, but neither a return nor a call of a distant address.
 #[inline(always)]
 fn is_indirect_jump(op: Op, now: Decoded) -> bool {
     op == Op::Jalr && now.rs1 != RETURN_ADDRESS
 }
 
-/// ra, through which functions return.
+/// ra, which holds return addresses.
 const RETURN_ADDRESS: Slot = Slot::x(1);
 
 const ROW_ZERO: Row = Row { pc: 0, insn: 0, rs1: 0, rs2: 0, rd: 0, addr: 0, mem_before: 0, mem_after: 0 };
 
-/// A step under way: its row, with the operands read, and where it goes.
+/// A step in progress: its row, with the operands read, and its successor.
 struct Step {
     row: Row,
     next: u32,
-    /// Whether the engine must look before the next step.
+    /// Whether the engine must check something before the next step.
     leave: bool,
 }
 
-/// By whom a step is done.
+/// Who executes a step.
 #[derive(PartialEq, Eq)]
 enum By {
-    /// The interpreter: the row says it all.
+    /// The interpreter: the row is complete.
     Interpreter,
     /// The machine.
     Machine,
 }
 
-/// What the instruction does, into its row and `next`; memory is written here, rd by the caller.
+/// Executes the instruction into its row and `next`. It writes memory itself; the caller writes rd.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
 fn execute<M: Machine, T: Tier>(
@@ -297,7 +299,7 @@ fn branch(step: &mut Step, distance: u32, taken: bool) {
     }
 }
 
-/// The word that holds the addressed bytes, shifted so that they are its lowest.
+/// Returns the word that holds the addressed bytes, shifted so that they are its lowest.
 #[inline(always)]
 fn load<M: Machine>(
     row: &mut Row,
@@ -320,7 +322,8 @@ fn load<M: Machine>(
     Ok(word >> (address % 4 * 8))
 }
 
-/// Merges the low bytes of rs2 into the word that holds the address. Whether the engine must look before the next step.
+/// Merges the low bytes of rs2 into the word that holds the address. Returns whether the engine must check something
+/// before the next step.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
 fn store<M: Machine, T: Tier>(
@@ -355,7 +358,7 @@ fn store<M: Machine, T: Tier>(
     Ok(asks && machine.stored(&mut vm.lend(), context, address))
 }
 
-/// Forgets code that a system instruction wrote over.
+/// Forgets code that a system instruction overwrote.
 fn forget_written<S, T: Tier>(context: &mut ExecutionContext<S>, pages: &mut DecodedPages, tier: &mut T) {
     for word in context.code_written.drain(..) {
         pages.forget(word);

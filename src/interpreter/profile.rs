@@ -1,23 +1,23 @@
-//! The profile of a program: how often control came to each instruction, and which instructions ran. Sessions leave it to
-//! later ones, so that sessions that are each too short to get warm do so together.
+//! The profile of a program: how often control entered each instruction, and which instructions ran. Sessions pass it
+//! on to later ones, so that sessions too short to get warm get warm together.
 //!
-//! It must not know what is done with it. Nothing in it changes what a program computes.
+//! It must not know how it is used. Nothing in it changes what a program computes.
 
 use std::sync::{Mutex, PoisonError};
 
 use foldhash::HashMap;
 use tachy_runtime::PAGE_BYTES;
 
-/// Instructions of a page.
+/// Instructions per page.
 pub(super) const PAGE_SLOTS: usize = (PAGE_BYTES / 4) as usize;
 
-/// Pages kept; further ones are not. Under 600 bytes each.
+/// Maximum number of pages kept; further pages are dropped. Each takes under 600 bytes.
 const PAGES_KEPT: usize = 12 * 1024;
 
-/// A bit for each instruction of a page.
+/// One bit per instruction of a page.
 pub(super) type Ran = [u64; PAGE_SLOTS / 64];
 
-/// What is kept of all sessions that ended, by page.
+/// The profile of all sessions that ended, by page.
 #[derive(Default)]
 pub(crate) struct Profile {
     pages: Mutex<HashMap<u32, ProfilePage>>,
@@ -29,7 +29,7 @@ struct ProfilePage {
 }
 
 impl Profile {
-    /// Writes how often control came to each instruction of `page` into `hotness`, and returns which of them ran.
+    /// Copies the counts of `page` into `hotness`, and returns which of its instructions ran.
     pub(super) fn recall(&self, page: u32, hotness: &mut [u16]) -> Ran {
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         pages.get(&page).map_or(Ran::default(), |profile| {
@@ -38,7 +38,8 @@ impl Profile {
         })
     }
 
-    /// Takes down the pages of a session, which began with what it recalled: of each count the larger is kept.
+    /// Records the pages of a session, which began with the counts that it recalled. Keeps the larger of each pair of
+    /// counts.
     pub(super) fn keep<'a>(&self, found: impl Iterator<Item = (u32, &'a [u16], Ran)>) {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         for (page, hotness, ran) in found {

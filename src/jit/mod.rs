@@ -1,6 +1,6 @@
-//! The JIT: regions of basic blocks to native code by way of Cranelift.
+//! The JIT: it compiles regions of basic blocks to native code with Cranelift.
 //!
-//! It has four rooms, each of which knows only those below it:
+//! It has four layers, each of which knows only those below it:
 //!
 //! ```text
 //! session     what one session does: what is hot, what it may spend, which code it runs

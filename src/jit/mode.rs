@@ -1,10 +1,10 @@
-//! A mode of a machine as the JIT's callers name it. It must not know which machine it is of.
+//! A mode of a machine, as the JIT's callers name it. It must not know which machine the mode belongs to.
 
 use std::fmt;
 
 use crate::rules::Rules;
 
-/// A mode of a machine, for which code is compiled. [`MachineKind::modes`](crate::MachineKind::modes) has those there are.
+/// A mode of a machine, for which code is compiled. [`MachineKind::modes`](crate::MachineKind::modes) lists them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Mode {
     name: &'static str,
@@ -16,12 +16,12 @@ impl Mode {
         Mode { name, rules }
     }
 
-    /// The mode's name: "bare", or "user" and "machine" on R0VM.
+    /// Returns the mode's name: "bare", or "user" and "machine" on R0VM.
     pub fn name(self) -> &'static str {
         self.name
     }
 
-    /// Whether instructions at `pc` may run in this mode, as far as the address says.
+    /// Returns whether the address `pc` permits instructions to run in this mode.
     pub fn may_run(self, pc: u32) -> bool {
         self.rules.fetch_range.is_none_or(|(first, last)| (first..=last).contains(&pc))
     }

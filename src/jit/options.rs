@@ -7,33 +7,33 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JitOptions {
-    /// How often control must come to an address before the code there is compiled: 0 to 32,768. 0 and 1 compile code when
-    /// it first runs. The threshold doubles each time that code memory is full, up to 32,768.
+    /// How often control must enter an address before the code there is compiled: 0 to 32,768. 0 and 1 compile code
+    /// when it first runs. The threshold doubles each time that code memory is full, up to 32,768.
     pub threshold: u16,
     /// Maximum number of guest instructions in one region: 1 to 2,000. A merged region may have four times as many.
     pub region_instructions: usize,
-    /// Steps between two checks of how often native code goes from one region to another. Regions that it goes between often
+    /// Steps between two checks of how often native code moves between regions. Regions between which it moves often
     /// are merged into one. 0 turns merging off; 1 to 1,023 count as 1,024, because each check interrupts native code.
     pub merge_interval_steps: u32,
     /// Bytes of machine code to keep, 1 MiB to 2 GiB. When they are full, all code is dropped and recompiled as needed.
     pub code_bytes: usize,
-    /// Compile on a background thread of the executor while sessions keep interpreting. If this is off, each session compiles
-    /// what it needs and waits for it, so that its counters are as reproducible as its results.
+    /// Compile on a background thread of the executor while sessions keep interpreting. If this is off, each session
+    /// compiles what it needs and waits for it, so that its counters are as reproducible as its results.
     pub background: bool,
-    /// Compile only as much as the session's steps have paid for, so that no program takes much more processor time, on all
-    /// threads together, than the interpreter would. If this is off, everything hot is compiled.
+    /// Compile only as much as the session's steps have paid for, so that no program takes much more processor time, on
+    /// all threads together, than the interpreter would. If this is off, everything hot is compiled.
     pub paid_by_steps: bool,
     /// Write the names of generated functions to `/tmp/perf-PID.map` for Linux's perf.
     pub perf_map: bool,
-    /// Alternate between native code and the interpreter at every block. This is slow, and tests that both engines act on one
-    /// state.
+    /// Alternate between native code and the interpreter at every block. This is slow, and tests that both engines act
+    /// on one state.
     pub alternate_engines: bool,
 }
 
 /// Minimum number of steps between two checks, each of which costs about as much as a hundred steps of native code.
 const MERGE_INTERVAL_STEPS_MIN: u32 = 1 << 10;
 
-/// The largest threshold. A count that overflows goes on from here.
+/// The largest threshold. A count that overflows continues from here.
 const THRESHOLD_MAX: u16 = 1 << 15;
 
 impl Default for JitOptions {
@@ -57,8 +57,8 @@ impl JitOptions {
         JitOptions { threshold: 0, background: false, paid_by_steps: false, ..JitOptions::default() }
     }
 
-    /// The threshold in the generation of code memory with this number. It doubles with each: what filled memory up was
-    /// too much to translate, and translating it again and again would be worse than interpreting.
+    /// Returns the threshold in the generation of code memory with this number. It doubles with each generation: code
+    /// that filled the memory was too much to compile, and recompiling it repeatedly would be slower than interpreting.
     pub(super) fn threshold_in(&self, generation: u32) -> u16 {
         match generation {
             0 => self.threshold,
@@ -66,7 +66,7 @@ impl JitOptions {
         }
     }
 
-    /// Steps between two looks at how often native code goes from region to region; 0: never.
+    /// Returns the steps between two checks of how often native code moves between regions; 0 for never.
     pub(crate) fn steps_between_looks(&self) -> u32 {
         match self.merge_interval_steps {
             0 => 0,
@@ -74,7 +74,7 @@ impl JitOptions {
         }
     }
 
-    /// Guest instructions in a region that is made for this reason, at the most.
+    /// Returns the maximum number of guest instructions in a region that is compiled for this purpose.
     pub(super) fn cap_of(&self, purpose: Purpose) -> usize {
         match purpose {
             Purpose::New => self.region_instructions,

@@ -1,6 +1,6 @@
-//! What a machine acts on beside the hart: the surroundings, effects, budgets, counters.
+//! What a machine acts on apart from the hart: the environment, effects, budgets and counters.
 //!
-//! It must not know any machine: the surroundings are the machine's own.
+//! It must not know any machine: the environment is the machine's own type.
 
 use tachy_runtime::{HartState, PAGE_BYTES, PageState, Slot, page_of};
 
@@ -8,23 +8,23 @@ use super::{StepError, Surroundings};
 use crate::error::Limit;
 use crate::trace::{Effect, EffectKind, Space};
 
-/// Effects kept before they are handed over although the row buffer has room.
+/// Number of effects after which they are handed over although the row buffer has room.
 const EFFECTS_HELD: usize = 1 << 16;
 
-/// Deterministic budgets other than steps: what was used and what may be.
+/// Deterministic budgets other than steps: use and limit.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Budget {
     /// Distinct guest pages mapped at load or touched.
     pub(crate) pages: u64,
-    /// The most there may be.
+    /// Maximum number of these pages.
     pub(crate) limit_pages: Option<u64>,
-    /// The limit that this comes from, as it was set.
+    /// The limit from which `limit_pages` is derived, as it was set.
     limit_memory_bytes: Option<u64>,
     /// Bytes written to stdout and stderr.
     pub(crate) output_bytes: u64,
-    /// The most there may be.
+    /// Maximum number of these bytes.
     pub(crate) limit_output_bytes: Option<u64>,
-    /// The most user cycles that there may be, on a machine that counts them.
+    /// Maximum number of user cycles, on a machine that counts them.
     pub(crate) limit_cycles: Option<u64>,
 }
 
@@ -47,23 +47,23 @@ impl Budget {
         self.limit_pages = bytes.map(|bytes| bytes / PAGE_BYTES as u64);
     }
 
-    /// The memory limit as it was set, for errors.
+    /// Returns the memory limit as it was set, for errors.
     pub(crate) fn memory_limit(&self) -> Limit {
         Limit::Memory(self.limit_memory_bytes.unwrap_or(u64::MAX))
     }
 }
 
-/// Surroundings, effects and counters of one session.
+/// Environment, effects and counters of one session.
 pub(crate) struct ExecutionContext<S> {
     pub(crate) surroundings: S,
     pub(crate) budget: Budget,
-    /// Effects not yet delivered; stays empty when nothing is written down.
+    /// Effects not yet delivered; empty if nothing is recorded.
     pub(crate) effects: Vec<Effect>,
-    /// Words in pages with code that the machine wrote since the engine last looked.
+    /// Words in pages with code that the machine wrote since the engine last checked.
     pub(crate) code_written: Vec<u32>,
-    /// System calls carried out.
+    /// System calls executed.
     pub(crate) ecalls: u64,
-    /// Those among them that the machine does not know.
+    /// System calls among them that the machine does not know.
     pub(crate) ecalls_unknown: u64,
 }
 
@@ -79,27 +79,27 @@ impl<S: Surroundings> ExecutionContext<S> {
         }
     }
 
-    /// Sets the limit on output, for the machine or for its surroundings, whoever counts it.
+    /// Sets the limit on output both here and in the environment; one of them counts.
     pub(crate) fn set_limit_output(&mut self, bytes: Option<u64>) {
         self.budget.limit_output_bytes = bytes;
         self.surroundings.set_limit_output(bytes);
     }
 
-    /// Reads a register for a system call, and writes that down.
+    /// Reads a register for a system call, and records that.
     pub(crate) fn read_register(&mut self, vm: &HartState<'_>, number: u8) -> u32 {
         let value = vm.register(Slot::x(number));
         self.record(vm, EffectKind::Read, Space::Register, number as u32, value, value);
         value
     }
 
-    /// Sets a register as the result of a system call, and writes that down.
+    /// Sets a register as the result of a system call, and records that.
     pub(crate) fn write_register(&mut self, vm: &mut HartState<'_>, number: u8, value: u32) {
         let before = vm.register(Slot::x(number));
         vm.set_register(Slot::x(number), value);
         self.record(vm, EffectKind::Write, Space::Register, number as u32, before, value);
     }
 
-    /// Writes down which registers are no longer what they were before.
+    /// Records which registers have changed since `before`.
     pub(crate) fn record_registers(&mut self, vm: &HartState<'_>, before: &[u32; 32]) {
         for (number, (before, after)) in before.iter().zip(vm.registers()).enumerate() {
             if *before != after {
@@ -108,7 +108,7 @@ impl<S: Surroundings> ExecutionContext<S> {
         }
     }
 
-    /// Writes down that the words of `bytes` bytes from `address` were read.
+    /// Records that the words of `bytes` bytes from `address` were read.
     pub(crate) fn record_memory_read(&mut self, vm: &HartState<'_>, address: u32, bytes: u32) {
         for word in words(vm, address, bytes) {
             let value = vm.word(word);
@@ -116,7 +116,7 @@ impl<S: Surroundings> ExecutionContext<S> {
         }
     }
 
-    /// Copies `data` to `address`, and writes the words down. The range lies inside the address space.
+    /// Copies `data` to `address`, and records the words. The range must lie inside the address space.
     pub(crate) fn write_memory(&mut self, vm: &mut HartState<'_>, address: u32, data: &[u8]) -> Result<(), StepError> {
         let words = words(vm, address, data.len() as u32);
         let before: Vec<u32> = words.clone().map(|word| vm.word(word)).collect();
@@ -134,8 +134,8 @@ impl<S: Surroundings> ExecutionContext<S> {
         Ok(())
     }
 
-    /// Writes down, in front of the effect with this index, the word of an instruction that has no row: it was begun and
-    /// not done.
+    /// Records the word of an instruction that was begun but not completed and so has no row. The effect is inserted
+    /// before the one with this index.
     pub(crate) fn record_instruction(&mut self, vm: &HartState<'_>, index: usize) {
         if vm.tracing() {
             let (address, word) = (vm.pc() & !3, vm.word(vm.pc()));
@@ -144,19 +144,19 @@ impl<S: Surroundings> ExecutionContext<S> {
         }
     }
 
-    /// Forgets the effects from the one with this index on, but for those of pages.
+    /// Forgets the effects from this index on, except those of pages.
     pub(crate) fn keep_page_effects(&mut self, first: usize) {
         let later = self.effects.split_off(first.min(self.effects.len()));
         let is_page = |effect: &Effect| matches!(effect.kind(), EffectKind::PageIn | EffectKind::PageOut);
         self.effects.extend(later.into_iter().filter(is_page));
     }
 
-    /// Whether so many effects wait that they should be handed over before the next step.
+    /// Returns whether so many effects wait that they should be handed over before the next step.
     pub(crate) fn effects_full(&self) -> bool {
         self.effects.len() >= EFFECTS_HELD
     }
 
-    /// Writes down one word of what happens in the next step, if anything is written down.
+    /// Records one word of what happens in the next step, if anything is recorded.
     pub(crate) fn record(
         &mut self,
         vm: &HartState<'_>,
@@ -171,7 +171,7 @@ impl<S: Surroundings> ExecutionContext<S> {
         }
     }
 
-    /// Writes down that a page is brought in or out for `step`, which takes so many cycles.
+    /// Records that a page is brought in or out for `step`, and its price in cycles.
     pub(crate) fn record_paging(&mut self, vm: &HartState<'_>, step: u64, kind: EffectKind, page: u32, cycles: u32) {
         if vm.tracing() {
             self.effects.push(Effect::new(step, kind, Space::Memory, page * PAGE_BYTES, cycles, cycles));
@@ -179,18 +179,18 @@ impl<S: Surroundings> ExecutionContext<S> {
     }
 }
 
-/// Addresses of the aligned words that `bytes` bytes from `address` touch, when someone wants to know.
+/// Returns the addresses of the aligned words that `bytes` bytes from `address` touch; none without tracing.
 fn words(vm: &HartState<'_>, address: u32, bytes: u32) -> impl Iterator<Item = u32> + Clone + use<> {
     let count = if vm.tracing() { (address as u64 % 4 + bytes as u64).div_ceil(4) } else { 0 };
     (0..count).map(move |word| (address & !3).wrapping_add(4 * word as u32))
 }
 
-/// The bytes from `address` on. The machine has checked that they lie inside the address space.
+/// Returns `bytes` bytes from `address`. The machine has checked that they lie inside the address space.
 pub(crate) fn load_bytes<'a>(vm: &'a HartState<'_>, address: u32, bytes: u32) -> Result<&'a [u8], StepError> {
     vm.bytes(address, bytes).ok_or_else(|| outside(address, bytes.into()))
 }
 
-/// Copies `data` to `address`, and writes nothing down. The machine has checked that it lies inside the address space.
+/// Copies `data` to `address` without recording it. The machine has checked that it lies inside the address space.
 pub(crate) fn store_bytes(vm: &mut HartState<'_>, address: u32, data: &[u8]) -> Result<(), StepError> {
     let target = u32::try_from(data.len()).ok().and_then(|bytes| vm.bytes_mut(address, bytes));
     target.ok_or_else(|| outside(address, data.len() as u64))?.copy_from_slice(data);

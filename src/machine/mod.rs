@@ -1,8 +1,8 @@
 //! Machines: how guest environments differ.
 //!
-//! A [`Machine`] says which instructions are legal, how memory looks, and what a system instruction does. The engines are
-//! generic over it and ask it only on slow paths. A machine must not know which engine runs it. This module must not know
-//! any machine: each stands in a module of its own, and `machines.rs` lists them.
+//! A [`Machine`] defines which instructions are legal, how memory looks, and what a system instruction does. The
+//! engines are generic over it and call it only on slow paths. A machine must not know which engine runs it. This
+//! module must not know any machine: each has a module of its own, and `machines.rs` lists them.
 
 mod context;
 mod step_error;
@@ -23,12 +23,12 @@ use crate::trace::ReplayRules;
 pub(crate) use context::{Budget, ExecutionContext, load_bytes, store_bytes};
 pub(crate) use step_error::StepError;
 
-/// How a system instruction ends that was carried out.
+/// How an executed system instruction continues.
 #[derive(Debug)]
 pub(crate) enum Flow {
     /// At the next instruction.
     Next,
-    /// Elsewhere, and other rules may hold there.
+    /// Elsewhere, possibly under other rules.
     Jump(u32),
     /// The program ends.
     Exit(End),
@@ -37,61 +37,62 @@ pub(crate) enum Flow {
 /// How a program ends.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// For good, with this code.
+    /// It exited for good, with this code.
     Exited(u32),
-    /// Until it is resumed, with this code.
+    /// It paused with this code, until it is resumed.
     Paused(u32),
-    /// In a way that the machine has no meaning for.
+    /// It ended in a way that has no meaning on this machine.
     Failed(Box<dyn MachineError>),
 }
 
-/// What a machine grants before a slice is opened.
+/// The machine's grant for the next slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SliceGrant {
-    /// Steps that may begin before the machine is asked again.
+    /// Steps that may begin before the machine is called again.
     pub(crate) steps: u64,
     /// Whether the machine did something.
     pub(crate) acted: bool,
 }
 
-/// What a machine reaches of the caller's world: streams, a host.
+/// The parts of the caller's world that a machine uses: streams, a host.
 pub(crate) trait Surroundings: Sized + Send {
-    /// User cycles that the surroundings allow, where they have a limit of their own.
+    /// Returns the user cycles that the environment allows, if it has a limit of its own.
     fn limit_cycles(&self) -> Option<u64> {
         None
     }
 
-    /// Sets the limit on output, where the surroundings count it and not the machine.
+    /// Sets the limit on output, if the environment counts it and not the machine.
     fn set_limit_output(&mut self, _bytes: Option<u64>) {}
 
-    /// Flushes all streams. One that fails keeps no other from it.
+    /// Flushes all streams, even if one of them fails.
     fn flush(&mut self) -> Result<(), StepError>;
 
-    /// The process has forked and this is the child. An error ends the run: something that it needs stayed in the parent.
+    /// Called in the child after a fork. An error ends the run: something that the run needs stayed in the parent.
     fn enter_child(&mut self) -> Result<(), StepError> {
         Ok(())
     }
 
-    /// The same for two engines, of which the second hears what the first hears; and what is known of their output.
+    /// Splits the environment for two engines, of which the second hears what the first hears. Also returns what is
+    /// known of their output.
     fn split(self) -> (Self, Self, Streams);
 }
 
-/// What a machine does in a session with the caller's settings.
+/// The caller's settings, divided by their use in a session.
 pub(crate) struct Settled<'env, M: Machine> {
-    /// What the machine reaches while it runs.
+    /// What the machine uses while it runs.
     pub(crate) surroundings: M::Surroundings<'env>,
-    /// Who takes what a run makes beside rows.
+    /// Receivers of what a run produces besides rows.
     pub(crate) takers: M::Takers<'env>,
 }
 
-/// What a machine is given: its context with its own surroundings.
+/// The context of a machine, with its own environment.
 pub(crate) type Context<'env, M> = ExecutionContext<<M as Machine>::Surroundings<'env>>;
 
 /// A guest environment.
 pub(crate) trait Machine: Sized + Send + 'static {
     /// Its name.
     const KIND: MachineKind;
-    /// The column of the instruction table that holds here.
+    /// The column of the instruction table that applies here.
     const VARIANT: Variant;
 
     /// The names of its modes, the least privileged first.
@@ -100,43 +101,43 @@ pub(crate) trait Machine: Sized + Send + 'static {
     /// The rules of each of its modes.
     const RULES: &'static [Rules];
 
-    /// How rows and effects of this machine move a replay on.
+    /// How rows and effects of this machine advance a replay.
     const REPLAY: ReplayRules;
 
-    /// Whether it counts cycles, so that they can have a limit.
+    /// Whether it counts cycles, so that they can be limited.
     const COUNTS_CYCLES: bool;
 
-    /// Whether a trap may go on in a handler of the guest's, without a step.
+    /// Whether a trap may continue in one of the guest's handlers, without a step.
     const HANDLES_TRAPS: bool;
 
-    /// What a caller can set.
+    /// The settings that a caller can make.
     type Settings<'env>;
 
-    /// What it reaches while it runs.
+    /// What it uses while it runs.
     type Surroundings<'env>: Surroundings;
 
-    /// Who takes what a run makes beside rows.
+    /// Receivers of what a run produces besides rows.
     type Takers<'env>;
 
-    /// What a session came to, as the machine counts it.
+    /// The machine's own report of a session.
     type Report: Any;
 
-    /// Makes surroundings of a caller's settings, or refuses settings that make no sense.
+    /// Turns a caller's settings into an environment, or rejects invalid settings.
     fn settle<'env>(settings: Self::Settings<'env>) -> Result<Settled<'env, Self>, Error>;
 
-    /// Hands what a run makes beside rows to its takers. Where nobody takes anything, that is `run` itself.
+    /// Wraps `run` so that it hands what it produces besides rows to `takers`. Without any taker, returns `run` itself.
     fn hand_over<'env>(program: &Program, takers: Self::Takers<'env>, run: Box<dyn Run + 'env>) -> Box<dyn Run + 'env>;
 
-    /// Index of the mode it is in.
+    /// Returns the index of the current mode.
     fn mode(&self) -> usize;
 
-    /// The rules that hold now.
+    /// Returns the current rules.
     #[expect(clippy::indexing_slicing, reason = "a mode is the index of its rules")]
     fn rules(&self) -> &'static Rules {
         &Self::RULES[self.mode()]
     }
 
-    /// Fills memory, page states, registers and pc with what the program finds at its first step.
+    /// Fills memory, page states, registers and pc with the program's initial state.
     fn boot(
         program: &Program,
         surroundings: &Self::Surroundings<'_>,
@@ -144,10 +145,12 @@ pub(crate) trait Machine: Sized + Send + 'static {
         budget: &mut Budget,
     ) -> Result<Self, Error>;
 
-    /// The slow path of every access: called when the page's state does not allow it without help or the address is
-    /// misaligned. `Ok` means that it may happen in this step, which need not be the next one; stores into pages with code
-    /// are the engine's business. What it costs beyond its step is taken from the slice, which it may use up: the step is
-    /// done all the same.
+    /// Handles the slow path of every access. It is called if the page's state does not allow the access without help,
+    /// or if the address is misaligned.
+    ///
+    /// `Ok` means that the access may happen in step `step`, which need not be the next one. Stores into pages with
+    /// code are the engine's responsibility. The price of the access beyond its step is taken from the slice, and may
+    /// exhaust it: the step is done all the same.
     fn access(
         &mut self,
         vm: &mut HartState<'_>,
@@ -157,27 +160,29 @@ pub(crate) trait Machine: Sized + Send + 'static {
         access: Access,
     ) -> Result<(), StepError>;
 
-    /// What [`Machine::access`] would take from the slice for an access that native code may do itself afterwards; none
-    /// where that is the interpreter's business. Changes nothing.
+    /// Returns what [`Machine::access`] would take from the slice for an access that native code may then do itself.
+    /// Returns `None` if the interpreter has to do the access. Changes nothing.
     fn price(&self, vm: &HartState<'_>, address: u32, access: Access) -> Option<u64>;
 
-    /// Called after a store for which [`Machine::access`] was asked, with the word in memory. Whether the engine must look
-    /// before the next step.
+    /// Called after a store for which [`Machine::access`] was called, with the word in memory. Returns whether the
+    /// engine must check something before the next step.
     fn stored(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Self>, address: u32) -> bool;
 
-    /// Whether native code keeps to what holds now. If not, the interpreter does everything.
+    /// Returns whether native code respects the current rules. If not, the interpreter does everything.
     fn allows_native(&self, vm: &HartState<'_>) -> bool;
 
-    /// Called before a slice is opened for at least one more step: does what is due between two steps. How many steps may
-    /// begin before it is called again, at least one, and whether anything was done that native code must not be in the
-    /// middle of.
+    /// Called before a slice is opened for at least one more step: does the pending work between two steps.
+    ///
+    /// Returns how many steps may begin before the next call, at least one. Also returns whether it did anything that
+    /// must not happen while native code is in the middle of a region.
     fn between(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, Self>) -> Result<SliceGrant, StepError>;
 
-    /// Carries out an instruction of class System. On an error nothing has happened, except that the pages it
-    /// needs may count already.
+    /// Executes an instruction of class System. After an error nothing has happened, except that the pages it needs may
+    /// already count.
     fn system(&mut self, op: Op, vm: &mut HartState<'_>, context: &mut Context<'_, Self>) -> Result<Flow, StepError>;
 
-    /// A step cannot be done for this reason. `Ok` if the program goes on at the context's pc, and that was no step.
+    /// Called when a step cannot be done for this reason. Returns `Ok` if the program continues at the context's pc;
+    /// that was no step.
     fn refused(
         &mut self,
         error: StepError,
@@ -185,12 +190,12 @@ pub(crate) trait Machine: Sized + Send + 'static {
         context: &mut Context<'_, Self>,
     ) -> Result<(), StepError>;
 
-    /// What the session came to so far, if the machine has more to say than the engine.
+    /// Returns the machine's report so far, if it adds to the engine's.
     fn report(&self, _: &HartState<'_>, _: &Context<'_, Self>) -> Option<Self::Report> {
         None
     }
 
-    /// The program has ended and `end` was called; makes it go on, if it only paused. Whether it does.
+    /// Resumes a program that has ended and for which `end` was called, if it is only paused. Returns whether it was.
     fn resume(&mut self, _: &mut HartState<'_>, _: &mut Context<'_, Self>) -> bool {
         false
     }

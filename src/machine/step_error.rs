@@ -1,4 +1,4 @@
-//! Why a step cannot be done, as a machine says it to the engine.
+//! Why a step cannot be done, as a machine reports it to the engine.
 
 use crate::callers::Panic;
 use crate::error::{Cause, Error, Location, MachineError, StreamName};
@@ -6,7 +6,7 @@ use crate::error::{Cause, Error, Location, MachineError, StreamName};
 /// Why a step cannot be done. The engine adds pc, step and instruction.
 #[derive(Debug)]
 pub(crate) enum StepError {
-    /// The guest did something that traps; the address is the one concerned.
+    /// The guest trapped; the address is the one concerned.
     Trap(Cause, u32),
     /// The memory limit does not allow another page.
     MemoryLimit,
@@ -14,27 +14,28 @@ pub(crate) enum StepError {
     OutputLimit,
     /// A stream failed.
     Stream(StreamName, std::io::Error),
-    /// The guest panicked: its words, and the address of its own call that said them.
+    /// The guest panicked: its message, and the address of its own call that reported it.
     GuestPanic(String, u32),
     /// The limit on cycles was reached.
     CycleLimit {
         /// Cycles used.
         used: u64,
-        /// The most that may be.
+        /// The maximum.
         limit: u64,
     },
-    /// The machine cannot carry it out, for a reason of its own.
+    /// The machine cannot execute the step, for a reason of its own.
     Machine(Box<dyn MachineError>),
-    /// Whoever takes what the machine makes has stopped the run, and knows why.
+    /// A receiver of the machine's products has stopped the run, and knows why.
     Stopped,
-    /// Parts of this library do not fit together: this is its own fault.
+    /// Parts of this library are inconsistent: a bug in Tachy.
     Internal(String),
-    /// Code of the caller's panicked.
+    /// The caller's code panicked.
     Panic(Panic),
 }
 
 impl StepError {
-    /// Whether the step can be done under another limit, or if the caller's code does better. It is undone until then.
+    /// Returns whether the step can be done under another limit, or once the caller's code works. Until then it stays
+    /// undone.
     pub(crate) fn is_limit(&self) -> bool {
         match self {
             StepError::MemoryLimit
@@ -48,7 +49,7 @@ impl StepError {
         }
     }
 
-    /// The error of a machine that cannot start a program, where parts of this library do not fit together.
+    /// Returns the error of a machine that cannot start a program because parts of this library are inconsistent.
     pub(crate) fn at_boot(self, location: Location) -> Error {
         let what = match self {
             StepError::Internal(what) => what,
@@ -57,7 +58,7 @@ impl StepError {
         Error::Internal { what, location }
     }
 
-    /// The first of several failures, or a panic if there is one: the caller must see that.
+    /// Returns the first of several failures, or a panic if there is one: the caller must see that.
     pub(crate) fn first(results: impl IntoIterator<Item = Result<(), StepError>>) -> Result<(), StepError> {
         let mut failures: Vec<StepError> = results.into_iter().filter_map(Result::err).collect();
         let shown = failures.iter().position(|failure| matches!(failure, StepError::Panic(_))).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Code memory with a system that refuses, wholly or in part. It enters none of it.
+//! Tests of code memory with a system that refuses requests, wholly or in part. They never enter the code.
 
 use std::thread;
 
@@ -18,17 +18,17 @@ fn memory() -> Result<CodeMemory, CodeError> {
     let isa = isa::lookup_by_name(&format!("{arch}-unknown-linux-gnu")).expect("this host's");
     let isa = isa.finish(settings::Flags::new(settings::builder())).expect("flags as they are");
     let stubs = StubCode { dispatcher: RETURN, access: RETURN, refill: RETURN };
-    // SAFETY: nothing here is ever entered.
+    // SAFETY: this code is never entered.
     unsafe { CodeMemory::new(isa, CAPACITY_BYTES, ProgressUnit::Step, stubs) }
 }
 
 fn publish(memory: &CodeMemory, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
-    // SAFETY: nothing here is ever entered.
+    // SAFETY: this code is never entered.
     unsafe { memory.publish(functions) }
 }
 
-/// Runs `what` on a thread that gets no memory by the call of this number, where its third argument has in `mask` the
-/// bits of `value`. `None` where the system knows no filters of system calls.
+/// Runs `what` on a thread for which the system call `call` fails with ENOMEM if its third argument has the bits of
+/// `value` in `mask`. Returns `None` if the system has no filters for system calls.
 fn refused<T: Send>(call: i64, mask: i32, value: i32, what: impl FnOnce() -> T + Send) -> Option<T> {
     let masked = SeccompCmpOp::MaskedEq(mask as u64);
     let condition = SeccompCondition::new(2, SeccompCmpArgLen::Dword, masked, value as u64);
@@ -61,20 +61,20 @@ fn assert_closed(memory: &CodeMemory) {
 #[test]
 fn a_refused_batch_is_an_error_and_the_last_of_its_memory() {
     let [unsealed, unopened] = [memory(), memory()].map(|memory| memory.expect("nothing is refused yet"));
-    // Copied, and not sealed.
+    // Copied, but not sealed.
     let batch = || publish(&unsealed, &[RETURN]);
     let Some(result) = refused(libc::SYS_mprotect, libc::PROT_EXEC, libc::PROT_EXEC, batch) else { return };
     assert_module(result);
     // Not even copied.
     let batch = || publish(&unopened, &[RETURN]);
     assert_module(refused(libc::SYS_mprotect, libc::PROT_WRITE, libc::PROT_WRITE, batch).expect("as above"));
-    // Although nothing is refused any more.
+    // They stay closed although nothing is refused any more.
     [&unsealed, &unopened].into_iter().for_each(assert_closed);
     publish(&memory().expect("another one"), &[RETURN]).expect("takes code");
 }
 
-/// The system makes the pages in front of a hole executable and refuses the rest: what then wrote to where the last
-/// batch ended would write to the first of them.
+/// The system makes the pages in front of a hole executable and refuses the rest. A write where the last batch ended
+/// would then hit the first of them.
 #[test]
 fn pages_that_are_sealed_in_part_are_never_written_again() {
     let memory = memory().expect("nothing is refused");
@@ -102,8 +102,7 @@ fn pages_that_are_opened_in_part_are_never_written_again() {
     assert!(memory.arena.mapping.is_writable(first), "the test makes no partial failure");
 }
 
-/// The system soon gives an address again, and then a function of what was there must not be taken for one of what
-/// is.
+/// The system soon reuses an address. A function of the old memory must then not be taken for one of the new.
 #[test]
 fn functions_of_a_memory_that_is_gone_are_no_other_ones() {
     let first = memory().expect("nothing is refused");

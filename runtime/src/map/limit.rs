@@ -1,5 +1,5 @@
-//! Which limit a refusal of memory means, so that the error can say what to raise. The system answers with the same two
-//! numbers whatever it was. It must not know what the memory is for.
+//! Determines which limit caused a refusal of memory, so that the error can say what to raise. The system returns the
+//! same two error numbers for all of them. It must not know what the memory is for.
 
 use std::fmt;
 use std::fs;
@@ -14,18 +14,18 @@ pub enum MemoryLimit {
     AddressSpace,
     /// RLIMIT_DATA: a process's private writable memory.
     Data,
-    /// RLIMIT_MEMLOCK: a process has asked for all of its memory to be locked (mlockall), which counts what is reserved.
+    /// RLIMIT_MEMLOCK: the process locks all of its memory (mlockall), which counts reservations.
     Locked,
-    /// The system counts all memory that could be written (vm.overcommit_memory is 2).
+    /// The system counts all writable memory (vm.overcommit_memory is 2).
     Commit,
     /// The number of mappings of a process (vm.max_map_count).
     Mappings,
-    /// None of them as far as can be told.
+    /// None of them could be identified.
     Unknown,
 }
 
 impl fmt::Display for MemoryLimit {
-    /// What to do about it.
+    /// Says what to do about it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             MemoryLimit::AddressSpace => "raise the limit on address space (ulimit -v) or run fewer sessions",
@@ -45,14 +45,15 @@ impl fmt::Display for MemoryLimit {
 }
 
 impl MemoryLimit {
-    /// Of a refusal to reserve `bytes` more address space, or to make as much that is reserved writable.
+    /// Finds the limit behind a refusal to reserve `bytes` more address space, or to make that much reserved space
+    /// writable.
     pub(super) fn of_refusal(error: &std::io::Error, bytes: usize, is_reservation: bool) -> MemoryLimit {
         let exceeds = |used: Option<u64>, limit| {
             let limit = getrlimit(limit).current;
             used.zip(limit).is_some_and(|(used, limit)| used.saturating_add(bytes as u64) > limit)
         };
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        // A mapping that is to be locked, and may not, is told apart from those that find no room.
+        // The system reports a mapping that must be locked but may not be differently from a mapping without room.
         if is_reservation && error.kind() == std::io::ErrorKind::WouldBlock {
             MemoryLimit::Locked
         } else if is_reservation && exceeds(field_bytes(&status, "VmSize:"), Resource::As) {
@@ -69,13 +70,13 @@ impl MemoryLimit {
     }
 }
 
-/// A number of kibibytes of a process's status, in bytes.
+/// Returns a field of a process's status, given there in kibibytes, in bytes.
 fn field_bytes(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().trim_end_matches(" kB").parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// A number that the system tells, if it does.
+/// Reads a number from a file of the system, if it has one.
 fn number(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }

@@ -1,7 +1,7 @@
 //! The kernel for AVX2: eight states side by side.
 //!
-//! The processor multiplies every other lane, so each product is two: of the even lanes as they lie, and of the odd
-//! ones moved down.
+//! The processor multiplies only every other lane, so each product takes two multiplications: one of the even lanes in
+//! place, and one of the odd lanes moved down.
 
 use std::arch::x86_64::*;
 
@@ -39,14 +39,15 @@ fn add(a: __m256i, b: __m256i) -> __m256i {
     _mm256_min_epu32(sum, _mm256_sub_epi32(sum, splat(PRIME)))
 }
 
-/// The odd lanes, moved to the even ones.
+/// Moves the odd lanes to the even ones.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn odd(lanes: __m256i) -> __m256i {
     _mm256_castps_si256(_mm256_movehdup_ps(_mm256_castsi256_ps(lanes)))
 }
 
-/// Products and as many times P as makes their low halves vanish, without those halves, then into range.
+/// Adds the multiples of P that make the products' low halves vanish, drops these halves, and reduces the results below
+/// P.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn finish(even_product: __m256i, even_quotient: __m256i, odd_product: __m256i, odd_quotient: __m256i) -> __m256i {

@@ -1,7 +1,7 @@
 //! The kernel for AVX-512: sixteen states side by side.
 //!
-//! The processor multiplies every other lane, so each product is two: of the even lanes as they lie, and of the odd
-//! ones moved down.
+//! The processor multiplies only every other lane, so each product takes two multiplications: one of the even lanes in
+//! place, and one of the odd lanes moved down.
 
 use std::arch::x86_64::*;
 
@@ -41,14 +41,15 @@ fn add(a: __m512i, b: __m512i) -> __m512i {
     _mm512_min_epu32(sum, _mm512_sub_epi32(sum, splat(PRIME)))
 }
 
-/// The odd lanes, moved to the even ones.
+/// Moves the odd lanes to the even ones.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn odd(lanes: __m512i) -> __m512i {
     _mm512_castps_si512(_mm512_movehdup_ps(_mm512_castsi512_ps(lanes)))
 }
 
-/// Products and as many times P as makes their low halves vanish, without those halves, then into range.
+/// Adds the multiples of P that make the products' low halves vanish, drops these halves, and reduces the results below
+/// P.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn finish(even_product: __m512i, even_quotient: __m512i, odd_product: __m512i, odd_quotient: __m512i) -> __m512i {

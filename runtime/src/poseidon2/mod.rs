@@ -1,7 +1,8 @@
-//! Poseidon2 as R0VM commits to memory with it, many hashes side by side in the lanes of a vector.
+//! Poseidon2 as R0VM uses it to commit to memory, with many hashes side by side in the lanes of a vector.
 //!
-//! Three kernels compute the same: a portable one, AVX2 with 8 lanes and AVX-512 with 16; [`Kernel::best`] asks the
-//! processor once. This module must not know what a Merkle tree or an image is: it hashes pages and pairs of digests.
+//! Three kernels compute the same: a portable one, AVX2 with 8 lanes and AVX-512 with 16; [`Kernel::best`] picks one
+//! for this processor. This module must not know what a Merkle tree or an image is: it hashes pages and pairs of
+//! digests.
 #![expect(clippy::indexing_slicing, reason = "cells, rounds and lanes, by numbers below those of the hash")]
 
 #[cfg(target_arch = "x86_64")]
@@ -31,13 +32,13 @@ type Block<const LANES: usize> = [[u32; LANES]; RATE];
 /// One digest for each lane, word by word.
 type Output<const LANES: usize> = [[u32; LANES]; DIGEST_WORDS];
 
-/// The Poseidon2 permutation of R0VM. Elements are canonical, below the prime 15 * 2^27 + 1, before and after; larger
-/// ones count modulo the prime.
+/// Applies the Poseidon2 permutation of R0VM. Elements are canonical, below the prime 15 * 2^27 + 1, before and after;
+/// larger ones count modulo the prime.
 pub fn permute(state: &mut [u32; CELLS]) {
     portable::permute_canonical(state);
 }
 
-/// A way to compute the hashes; all give the same.
+/// An implementation of the hash; all of them compute the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel(Kind);
 
@@ -54,7 +55,8 @@ impl Kernel {
     /// One hash at a time, on any processor.
     pub const PORTABLE: Kernel = Kernel(Kind::Portable);
 
-    /// Those that this processor can run, the best one last. A `Kernel` exists only if the processor can run it.
+    /// Returns the kernels that this processor can run, the best one last. A `Kernel` exists only if the processor can
+    /// run it.
     pub fn available() -> Vec<Kernel> {
         #[allow(unused_mut, reason = "other processors have no others")]
         let mut kernels = vec![Kernel::PORTABLE];
@@ -70,7 +72,7 @@ impl Kernel {
         kernels
     }
 
-    /// The one with the most lanes that this processor can run.
+    /// Returns the kernel with the most lanes that this processor can run.
     pub fn best() -> Kernel {
         #[cfg(target_arch = "x86_64")]
         {
@@ -84,7 +86,7 @@ impl Kernel {
         Kernel::PORTABLE
     }
 
-    /// What it is called.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Portable => "portable",
@@ -95,12 +97,12 @@ impl Kernel {
         }
     }
 
-    /// The digest of each page: its half-words in order, 16 to a block.
+    /// Returns the digest of each page: its half-words in order, 16 to a block.
     pub fn hash_pages(self, pages: &[&PageContent]) -> Vec<PoseidonDigest> {
         self.hash_all(pages)
     }
 
-    /// The digest of each inner node of a tree, given its left and right children.
+    /// Returns the digest of each inner node of a tree, given its left and right children.
     ///
     /// A node's block is the right child first, then the left one. Words count modulo the prime.
     pub fn hash_pairs(self, children: &[[PoseidonDigest; 2]]) -> Vec<PoseidonDigest> {
@@ -122,11 +124,11 @@ impl Kernel {
     }
 }
 
-/// What a hash is taken of.
+/// The input of a hash.
 trait Input {
     const BLOCKS: usize;
 
-    /// The cells of a block.
+    /// Returns the cells of a block.
     fn block(&self, index: usize) -> [u32; RATE];
 }
 
@@ -150,7 +152,7 @@ impl Input for [PoseidonDigest; 2] {
     }
 }
 
-/// Hashes with a kernel of so many lanes as long as filling them pays, and leaves the rest of the inputs.
+/// Hashes with a kernel of this many lanes as long as filling them pays, and leaves the rest of the inputs.
 fn in_lanes<const LANES: usize, T: Input + ?Sized>(
     inputs: &mut &[&T],
     digests: &mut Vec<PoseidonDigest>,
@@ -176,12 +178,12 @@ fn in_lanes<const LANES: usize, T: Input + ?Sized>(
 
 #[cfg(target_arch = "x86_64")]
 fn avx2_hash(blocks: &mut dyn FnMut(&mut Block<8>) -> bool) -> Output<8> {
-    // SAFETY: reached through a `Kernel` of kind Avx2 only, which is made only where the processor has AVX2.
+    // SAFETY: reached only through a `Kernel` of kind Avx2, which exists only if the processor has AVX2.
     unsafe { avx2::hash(blocks) }
 }
 
 #[cfg(target_arch = "x86_64")]
 fn avx512_hash(blocks: &mut dyn FnMut(&mut Block<16>) -> bool) -> Output<16> {
-    // SAFETY: reached through a `Kernel` of kind Avx512 only, which is made only where the processor has AVX-512F.
+    // SAFETY: reached only through a `Kernel` of kind Avx512, which exists only if the processor has AVX-512F.
     unsafe { avx512::hash(blocks) }
 }

@@ -1,8 +1,8 @@
-//! The permutation, written once for every kind of lane: a kernel names its vector type and five functions, and this
-//! makes of them the step that all hashing consists of.
+//! The permutation, written once for every kind of lane. A kernel names its vector type and five functions; this file
+//! turns them into the step that all hashing consists of.
 //!
-//! A macro and not a trait, because the functions of a kernel are only safe inside others with the same target features,
-//! which methods of a trait cannot have.
+//! It is a macro and not a trait: the functions of a kernel are safe only inside others with the same target features,
+//! and methods of a trait cannot have these.
 
 use super::constants::{CELLS, DIAGONAL, FULL, HALF_FULL_ROUNDS, PARTIAL, PARTIAL_ROUNDS};
 use super::field::{Factor, TO_MONTGOMERY, montgomery};
@@ -44,18 +44,19 @@ pub(super) const DIAGONAL_FACTORS: [Factor; CELLS] = {
     factors
 };
 
-/// Takes canonical elements to Montgomery form.
+/// Converts canonical elements to Montgomery form.
 pub(super) const INTO_MONTGOMERY: Factor = Factor::of_montgomery(TO_MONTGOMERY);
 
-/// Takes elements in Montgomery form back to canonical ones.
+/// Converts elements in Montgomery form back to canonical ones.
 pub(super) const OUT_OF_MONTGOMERY: Factor = Factor::of_montgomery(1);
 
-/// Defines `permute` and `mix` for a kernel, which must have in scope, for its vectors `$vector` of `$lanes` elements in
-/// Montgomery form: `add`, `multiply`, `scale` (by a `Factor`), `splat` (a `u32`), `load` and `store` (arrays of lanes).
-/// `$features` are the attributes that all of these functions carry.
+/// Defines `permute` and `hash` for a kernel with vectors `$vector` of `$lanes` elements in Montgomery form.
+///
+/// The kernel must have in scope: `add`, `multiply`, `scale` (by a `Factor`), `splat` (a `u32`), `load` and `store`
+/// (arrays of lanes). `$features` are the attributes that all of these functions carry.
 macro_rules! kernel {
     ($vector:ty, $lanes:expr, $(#[$features:meta])*) => {
-        /// x^7.
+        /// Returns x^7.
         $(#[$features])*
         #[inline]
         fn sbox(x: $vector) -> $vector {
@@ -63,8 +64,8 @@ macro_rules! kernel {
             multiply(multiply(square, x), multiply(square, square))
         }
 
-        /// The outer linear layer: the 4x4 matrix of the Poseidon2 paper on each group of four cells, by the chain of
-        /// additions in its appendix B, and then the sum of all groups onto each.
+        /// Applies the outer linear layer: the 4x4 matrix of the Poseidon2 paper on each group of four cells, by the
+        /// chain of additions in its appendix B. Then adds the sum of all groups to each group.
         $(#[$features])*
         #[inline]
         fn outer_layer(state: &mut [$vector; CELLS]) {
@@ -89,7 +90,7 @@ macro_rules! kernel {
             }
         }
 
-        /// The inner linear layer, given the sum of all cells but the first.
+        /// Applies the inner linear layer, given the sum of all cells but the first.
         $(#[$features])*
         #[inline]
         fn inner_layer(state: &mut [$vector; CELLS], rest: $vector) {
@@ -99,7 +100,8 @@ macro_rules! kernel {
             }
         }
 
-        /// The sum of all cells but the first, as a tree: it is on the way of every partial round.
+        /// Returns the sum of all cells but the first, added as a tree: it is on the critical path of every partial
+        /// round.
         $(#[$features])*
         #[inline]
         fn sum_of_rest(state: &[$vector; CELLS]) -> $vector {
@@ -139,8 +141,8 @@ macro_rules! kernel {
             }
         }
 
-        /// Hashes blocks of canonical elements, each lane its own: the next block is asked for until there is none.
-        /// Returns the cells of the digest.
+        /// Hashes blocks of canonical elements, each lane on its own, until `blocks` has no next block. Returns the
+        /// cells of the digest.
         $(#[$features])*
         pub(super) fn hash(blocks: &mut dyn FnMut(&mut Block<{ $lanes }>) -> bool) -> Output<{ $lanes }> {
             let mut state = [splat(0); CELLS];

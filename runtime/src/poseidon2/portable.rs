@@ -26,7 +26,7 @@ fn store(element: u32) -> [u32; LANES] {
 
 kernel!(u32, LANES,);
 
-/// The bare permutation of canonical elements.
+/// Permutes canonical elements, without hashing.
 pub(super) fn permute_canonical(state: &mut [u32; CELLS]) {
     for cell in state.iter_mut() {
         *cell = scale(*cell, INTO_MONTGOMERY);

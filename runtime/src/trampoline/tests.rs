@@ -1,9 +1,9 @@
-//! What helpers do with answers that are wrong: native code must never be told to go on where it would leave the slice.
+//! Tests of helpers with wrong answers: native code must never continue where it would leave the slice.
 
 use super::*;
 use crate::row::{ROW_BYTES, Row};
 
-/// Answers by these functions.
+/// Answers with these functions.
 struct Answers<A, R>(A, R);
 
 impl<A, R> Assist for Answers<A, R>
@@ -24,7 +24,8 @@ where
     }
 }
 
-/// Asks as generated code does, by one of the helpers: whether it is told to stop, and whether the answer panicked.
+/// Makes a request through one of the helpers, like generated code. Returns whether the verdict is to stop, and whether
+/// the answer panicked.
 fn ask(
     vm: &mut Vm,
     helper: unsafe extern "C" fn(*mut u8),
@@ -34,7 +35,7 @@ fn ask(
     let mut host = Host { assist, panic: None, broken: None };
     let base = vm.base().as_ptr();
     let context = VmContext::below(base);
-    // SAFETY: as in `enter`: the Vm is borrowed exclusively, and what the pointers lead to is there meanwhile.
+    // SAFETY: as in `enter`: the Vm is borrowed exclusively, and the targets of the pointers live meanwhile.
     let verdict = unsafe {
         (*context).host = (&raw mut host).cast();
         (*context).assist_subject = subject;
@@ -78,7 +79,7 @@ fn native_code_goes_on_only_in_a_slice_that_holds_its_steps() {
         assert_eq!(stops, (true, false), "it was charged");
         assert_eq!(refill(&mut vm, 8, |_, _| panic!("on purpose")), (true, true));
     }
-    // More than the buffer has room for.
+    // The buffer has less room than that.
     let [_, mut rows] = harts();
     let opens = |vm: &mut BetweenSlices<'_>, _: u32| {
         vm.open_slice(u64::MAX);
@@ -92,7 +93,7 @@ fn native_code_goes_on_only_in_a_slice_that_holds_its_steps() {
 fn an_access_is_requested_at_its_own_step() {
     for mut vm in harts() {
         vm.between_slices().open_slice(10);
-        // A block of seven steps is counted, and the third of them asks.
+        // A block of seven steps is counted, and its third step makes the request.
         let unit = vm.progress_unit();
         let context = VmContext::below(vm.base().as_ptr());
         // SAFETY: the context is the Vm's.
@@ -110,7 +111,7 @@ fn an_access_is_requested_at_its_own_step() {
     }
 }
 
-/// Requests that generated code never makes: none of them reaches the engine.
+/// Requests that generated code never makes do not reach the engine.
 #[test]
 fn requests_that_make_no_sense_stop_native_code() {
     for mut vm in harts() {
@@ -153,7 +154,7 @@ fn rows_are_kept_as_far_as_the_buffer_goes() {
     assert!(rows.interpret(OneStep) && rows.steps() == 65 && rows.row_count() == 1);
     rows.between_slices().open_slice(u64::MAX);
     assert_eq!(rows.slice_left(), 63);
-    // A buffer in place of another, and none.
+    // A new buffer replaces the old one, and then there is no buffer.
     rows.set_row_capacity(300).expect("there is room");
     assert!(rows.steps() == 65 && rows.row_count() == 0 && rows.slice_over());
     assert!(rows.interpret(OneStep) && rows.between_slices().rows().len() == 1);

@@ -1,5 +1,5 @@
 //! Access groups: consecutive accesses of a block whose addresses are all known at the first of them. One check of page
-//! states allows the whole group; where it does not, one assist decides for all. Pure.
+//! states allows the whole group; if it fails, one assist decides for all. Pure.
 //!
 //! ```text
 //! for each access of the block, in order:
@@ -8,8 +8,8 @@
 //!     otherwise it begins a group of its own
 //! ```
 //!
-//! The lowering looks at page states by a group's reaches. A region is published with its groups, so that the engine,
-//! when native code requests one, reads which accesses are meant and works out nothing a second time.
+//! The lowering checks page states by a group's reaches. A region is published with its groups: when native code
+//! requests one, the engine looks up the accesses and does not derive them again.
 
 use tachy_runtime::{Access, PAGE_BYTES};
 
@@ -17,61 +17,63 @@ use super::region::Placed;
 use super::values::{Base, Registers, Sum, Values};
 use crate::isa::Class;
 
-/// Bases and distances that one group looks at, at the most.
+/// Maximum number of bases and distances that one group checks.
 const REACHES: usize = 8;
 
-/// Groups of one region that its code may ask about, at the most. A region has fewer than twice as many instructions.
+/// Maximum number of groups of one region that its code may request. A region has fewer than twice as many
+/// instructions.
 pub(crate) const GROUPS: usize = 1 << 12;
 
-/// The number by which code of the region with this number asks about the group with this index in it, below [`GROUPS`].
+/// Returns the number by which code of the region with this number requests the group with this index in it, below
+/// [`GROUPS`].
 pub(crate) fn group_id(region: u32, index: usize) -> u32 {
     region << GROUPS.ilog2() | index as u32
 }
 
-/// The region's number and the group's index that [`group_id`] put together.
+/// Splits a number from [`group_id`] into the region's number and the group's index.
 pub(crate) fn region_and_index(id: u32) -> (u32, usize) {
     (id >> GROUPS.ilog2(), id as usize % GROUPS)
 }
 
-/// An access whose address is that of a register where its group begins, and a constant.
+/// An access whose address is a register's value at the start of its group, plus a constant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reached {
-    /// Steps behind the group's first.
+    /// Steps behind the group's first step.
     pub(crate) ahead: u32,
-    /// x0 for addresses that are constants.
+    /// The register; x0 for constant addresses.
     pub(crate) register: u8,
     pub(crate) offset: u32,
     pub(crate) access: Access,
 }
 
-/// Accesses near each other off one base. They are aligned and within the pages of the first and the last unit, if the
-/// first unit is aligned.
+/// Accesses near each other with one base. If the first unit is aligned, they are aligned and lie within the pages of
+/// the first and the last unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reach {
     pub(crate) base: Base,
-    /// Bytes of a unit, those of the largest access: 1, 2 or 4.
+    /// Bytes of a unit, which is the largest access: 1, 2 or 4.
     pub(crate) unit_bytes: u32,
-    /// From the base to the first unit and to the last.
+    /// Distance from the base to the first unit and to the last.
     pub(crate) first: u32,
     pub(crate) last: u32,
     pub(crate) loads: bool,
     pub(crate) stores: bool,
 }
 
-/// Accesses that are looked at together.
+/// Accesses that are checked together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Group {
-    /// Index in the block of the instruction that is its first access.
+    /// Index in the block of the instruction with its first access.
     pub(crate) at: usize,
     pub(crate) accesses: Vec<Reached>,
     pub(crate) reaches: Vec<Reach>,
 }
 
-/// The groups of a block, in order; every access is in exactly one.
+/// Returns the groups of a block, in order; every access is in exactly one.
 pub(crate) fn groups(instructions: &[Placed]) -> Vec<Group> {
     let mut values = Values::at_entry();
     let mut groups: Vec<Group> = Vec::new();
-    // What registers held where the group under way began.
+    // The values of the registers at the start of the current group.
     let mut at_start = values.registers();
     for (index, placed) in instructions.iter().enumerate() {
         let line = placed.instruction.op.line();
@@ -97,8 +99,8 @@ pub(crate) fn groups(instructions: &[Placed]) -> Vec<Group> {
 }
 
 impl Group {
-    /// Takes the access at `address`, which the instruction with this index does, if the group may; whether it does.
-    /// `at_start` is what registers held where the group begins.
+    /// Adds the access at `address` by the instruction with this index, if the group allows; returns whether it did.
+    /// `at_start` holds the values of the registers at the start of the group.
     fn join(&mut self, index: usize, address: Sum, access: Access, at_start: &Registers) -> bool {
         let Some((register, offset)) = at_start.holder(address) else { return false };
         let new = Reach::of(address, access);
@@ -114,18 +116,18 @@ impl Group {
 }
 
 impl Reach {
-    /// The reach of one access.
+    /// Returns the reach of one access.
     pub(crate) fn of(address: Sum, access: Access) -> Reach {
         let Sum { base, offset } = address;
         let loads = matches!(access, Access::Load(_));
         Reach { base, unit_bytes: access.align_bytes(), first: offset, last: offset, loads, stores: !loads }
     }
 
-    /// Both as one, if they lie near enough and in step.
+    /// Combines both, if they lie near enough and their alignments match.
     fn with(&self, other: &Reach) -> Option<Reach> {
         let unit_bytes = self.unit_bytes.max(other.unit_bytes);
         let anchor = if self.unit_bytes == unit_bytes { self.first } else { other.first };
-        // Distances from a unit of the larger size, small numbers unless they are too far away.
+        // Distances from a unit of the larger size; they are small numbers unless they are too far away.
         let distance = |offset: u32| offset.wrapping_sub(anchor) as i32;
         let far = [self.first, self.last, other.first, other.last].map(|offset| distance(offset).unsigned_abs());
         if self.base != other.base || far.iter().any(|&bytes| bytes >= PAGE_BYTES) {
@@ -137,7 +139,7 @@ impl Reach {
         ];
         let in_step =
             distance(other.first) % other.unit_bytes as i32 == 0 && distance(self.first) % self.unit_bytes as i32 == 0;
-        // Less than a page from the first unit to the last, so that all lies in the pages of these two.
+        // First and last unit are less than a page apart, so everything between them lies in the pages of these two.
         if !in_step || last - first > PAGE_BYTES as i32 - 4 {
             return None;
         }
@@ -158,8 +160,9 @@ mod tests {
     use super::*;
     use crate::jit::analysis::testing::assemble;
 
-    /// The groups of the first block, a line each: the accesses, each with what it adds to the register that holds its
-    /// base where the group begins, then what is looked up: the base, from the first unit to the last.
+    /// Formats the groups of the first block, one per line. First come the accesses, each with its distance from the
+    /// register that holds its base at the start of the group. Then come the checks: the base, from the first unit to
+    /// the last.
     fn lines(text: &str) -> Vec<String> {
         let access = |reached: &Reached| {
             let kind = match reached.access {

@@ -12,20 +12,20 @@
 //!    D asks for 4
 //! ```
 //!
-//! A chain of such blocks asks again before it exceeds what fits a row buffer ([`BLOCK_INSTRUCTIONS`]).
+//! A chain of such blocks requests again before it exceeds what fits a row buffer ([`BLOCK_INSTRUCTIONS`]).
 
 use super::region::{BLOCK_INSTRUCTIONS, Region};
 
-/// What a block may count on.
+/// The budget of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// Whether the block has to ask, rather than the one before it.
+    /// Whether the block itself has to ask, rather than the one before it.
     pub(crate) asks: bool,
     /// Steps of the block and of those behind it that do not ask, on the longest path.
     pub(crate) steps: usize,
 }
 
-/// The share of each block.
+/// Returns the share of each block.
 pub(crate) fn shares(region: &Region) -> Vec<Share> {
     let count = region.blocks.len();
     let steps = |index: usize| region.blocks[index].instructions.len();
@@ -36,7 +36,7 @@ pub(crate) fn shares(region: &Region) -> Vec<Share> {
     for &entry in &region.entries {
         ways_in[entry] = usize::MAX;
     }
-    // Steps from the block that asks up to each block, from the front to the back; those that are not reached so ask.
+    // Steps from the block that asks up to each block, from the front to the back; blocks that no other covers ask.
     let mut before: Vec<Option<usize>> = vec![None; count];
     let mut order: Vec<usize> = (0..count).filter(|&index| ways_in[index] != 1).collect();
     let mut done = 0;

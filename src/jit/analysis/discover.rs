@@ -1,4 +1,5 @@
-//! Discovery: which blocks form a region. It reads words through a trait and knows neither memory nor Cranelift. Pure.
+//! Discovery: finds the blocks of a region. It reads words through a trait and knows neither memory nor Cranelift.
+//! Pure.
 //!
 //! A region grows from an entry pc along fall-through, branches, jumps and calls, breadth first, up to a cap on
 //! instructions. Its blocks are maximal runs of instructions that control enters only at their first.
@@ -24,27 +25,27 @@ use super::values::Values;
 use crate::decode::{Instruction, decode};
 use crate::isa::{Class, Op, Variant};
 
-/// What discovery reads: guest code, and what is known of how it ran.
+/// The input of discovery: guest code, and facts about how it ran.
 pub(crate) trait Code {
-    /// The word at `pc`, if it may be translated.
+    /// Returns the word at `pc`, if it may be compiled.
     fn fetch(&self, pc: u32) -> Option<u32>;
 
-    /// Whether the target of a jump is worth following.
+    /// Returns whether the target of a jump is worth following.
     fn is_warm(&self, pc: u32) -> bool;
 
-    /// Whether growth stops at `pc` rather than translate again what another region has.
+    /// Returns whether growth stops at `pc`, to avoid recompiling another region's code.
     fn stops_at(&self, pc: u32) -> bool;
 
-    /// Where the indirect jump at `pc` is known to go.
+    /// Returns the known targets of the indirect jump at `pc`.
     fn targets(&self, pc: u32) -> &[u32];
 }
 
-/// Entries of a region, at the most. Each loads its registers, and all that any needs is brought together where they
-/// meet: with one at each of a thousand instructions, translating takes eight times as long.
+/// Maximum number of entries of a region. Each loads its registers, and all registers that any entry needs merge where
+/// they meet. With an entry at each of a thousand instructions, compilation takes eight times as long.
 const ENTRIES: usize = 64;
 
 impl Region {
-    /// Grows a region from `entry`, up to `cap` instructions. `None` when not even the first can be translated.
+    /// Grows a region from `entry`, up to `cap` instructions. Returns `None` if not even the first can be compiled.
     pub(crate) fn discover(entry: u32, variant: Variant, cap: usize, code: &impl Code) -> Option<Region> {
         let mut discovery = Discovery {
             entry,
@@ -73,8 +74,8 @@ struct Discovery<'a, C> {
     placed: BTreeMap<u32, Placed>,
     /// Addresses at which blocks begin.
     leaders: BTreeSet<u32>,
-    /// Where control comes by indirect jumps: return points of calls, targets of jump tables. Each once, in the order in which
-    /// they were found; and the same to look them up.
+    /// Targets of indirect jumps: return points of calls, and targets of jump tables. Each occurs once, in the order in
+    /// which they were found; the set is for look-ups.
     indirect_entries: Vec<u32>,
     is_indirect_entry: BTreeSet<u32>,
     cuts: Vec<u32>,
@@ -82,8 +83,9 @@ struct Discovery<'a, C> {
 }
 
 impl<C: Code> Discovery<'_, C> {
-    /// The instruction at `pc`, if the region can hold it: no system instructions, no misaligned jumps, and nothing at a
-    /// misaligned pc, where R0VM may be after an `mret`: entries are of words.
+    /// Returns the instruction at `pc`, if the region can contain it. A region contains no system instructions and no
+    /// misaligned jumps. It contains nothing at a misaligned pc, where R0VM may be after an `mret`, because entries are
+    /// word-aligned.
     fn translatable(&self, pc: u32) -> Option<Placed> {
         if !pc.is_multiple_of(4) {
             return None;
@@ -96,7 +98,7 @@ impl<C: Code> Discovery<'_, C> {
         (!refused).then_some(Placed { pc, word, instruction })
     }
 
-    /// Places instructions from `leader` on until control goes elsewhere, known ground or the cap is reached.
+    /// Places instructions from `leader` on until control goes elsewhere, or reaches known ground or the cap.
     fn walk(&mut self, leader: u32) {
         let mut pc = leader;
         let mut run = Vec::new();
@@ -110,7 +112,7 @@ impl<C: Code> Discovery<'_, C> {
             match instruction.op.line().class {
                 Class::Branch => {
                     self.lead(next);
-                    // A misaligned target is met when the branch is taken.
+                    // A misaligned target only matters when the branch is taken.
                     if target.is_multiple_of(4) && self.code.is_warm(target) {
                         self.lead(target);
                     }
@@ -128,14 +130,14 @@ impl<C: Code> Discovery<'_, C> {
                 Class::Compute | Class::Load | Class::Store | Class::Fence | Class::System => pc = next,
             }
         }
-        // Stopped by the cap or by known ground: what comes next is a block of its own, here or outside.
+        // The cap or known ground stopped the walk: the next instruction begins a block of its own, here or outside.
         self.leaders.insert(pc);
         if pc != leader && self.placed.len() == self.cap {
             self.cuts.push(pc);
         }
     }
 
-    /// Whether another region begins at `pc`, which this one did not set out to replace.
+    /// Returns whether another region begins at `pc` that this one is not meant to replace.
     fn is_foreign(&self, pc: u32) -> bool {
         pc != self.entry && self.code.stops_at(pc)
     }
@@ -146,7 +148,7 @@ impl<C: Code> Discovery<'_, C> {
         }
     }
 
-    /// As [`Discovery::lead`], where control comes by an indirect jump.
+    /// Does [`Discovery::lead`] for the target of an indirect jump.
     fn enter_indirectly(&mut self, pc: u32) {
         self.lead(pc);
         if self.is_indirect_entry.insert(pc) {
@@ -154,15 +156,14 @@ impl<C: Code> Discovery<'_, C> {
         }
     }
 
-    /// A jump that keeps its return address is a call: control will come back to `next`.
+    /// Handles a jump that saves its return address: it is a call, so control will return to `next`.
     fn call_returns(&mut self, instruction: Instruction, next: u32) {
         if instruction.rd != 0 && self.code.is_warm(next) {
             self.enter_indirectly(next);
         }
     }
 
-    /// Where the indirect jump at `pc` goes, as far as it is known: a jump table's targets become entries, so that the
-    /// jump stays inside.
+    /// Turns the known targets of the indirect jump at `pc` into entries, so that the jump stays inside the region.
     fn indirect_entries_from(&mut self, pc: u32) {
         for &target in self.code.targets(pc) {
             if target.is_multiple_of(4) && self.code.is_warm(target) {
@@ -200,7 +201,7 @@ impl<C: Code> Discovery<'_, C> {
         region
     }
 
-    /// The placed leaders, and a further start wherever a run would exceed the longest block.
+    /// Returns the placed leaders, and a further start wherever a run would exceed the longest block.
     fn block_starts(&self) -> Vec<u32> {
         let mut starts: Vec<u32> = Vec::new();
         let mut length = 0;
@@ -220,7 +221,7 @@ impl<C: Code> Discovery<'_, C> {
         starts
     }
 
-    /// Blocks to which the indirect jump at `pc` is known to go; none if it goes to many places.
+    /// Returns the blocks that are known targets of the indirect jump at `pc`; none if there are many.
     fn known_targets(&self, pc: u32, to: &impl Fn(u32) -> Target) -> Vec<usize> {
         let targets = self.code.targets(pc);
         let inside = targets.iter().filter(|target| self.is_indirect_entry.contains(target)).map(|&target| to(target));
@@ -240,7 +241,7 @@ impl<C: Code> Discovery<'_, C> {
                 return Block { pc: start, instructions, end: End::Goto(here), known_targets: Vec::new() };
             }
             let Some(&placed) = self.placed.get(&pc) else {
-                // The cap or another region was reached here, or the interpreter must do this one.
+                // The cap or another region was reached here, or the interpreter must execute this instruction.
                 let end = match self.translatable(pc) {
                     Some(_) => End::Goto(Target::Out(pc)),
                     None => End::Interpret,
@@ -270,8 +271,8 @@ impl<C: Code> Discovery<'_, C> {
     }
 }
 
-/// Where the last of these instructions, a jump, goes if they alone say so: it is direct, or its register holds a constant,
-/// as in calls over any distance. Always aligned.
+/// Returns the target of the last instruction, a jump, if these instructions alone determine it: the jump is direct, or
+/// its register holds a constant, as in calls over any distance. The result is always aligned.
 fn constant_target(run: &[Placed]) -> Option<u32> {
     let jump = run.last()?;
     let target = match jump.instruction.op {
@@ -285,7 +286,7 @@ fn constant_target(run: &[Placed]) -> Option<u32> {
 mod tests {
     use crate::jit::analysis::testing::{Guest, assemble};
 
-    /// Blocks and entries of the region at the start of the code.
+    /// Checks the blocks and entries of the region at the start of the code.
     fn assert_region(what: &str, guest: &Guest, blocks: &[&str], entries: &str) {
         let region = guest.region();
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Liveness: which registers a block reads before it writes them. An entry has to load these. Pure.
 //!
-//! Registers are written through to the context before anything can look at them there, so nothing is live where a
+//! Registers are written through to the context before anything can read them there, so no register is live where a
 //! region is left.
 
 use super::region::{Block, Region};
@@ -8,7 +8,7 @@ use super::region::{Block, Region};
 /// A set of registers, one bit each; x0 is never in it.
 pub(crate) type RegisterSet = u32;
 
-/// The registers live at the start of each block of `region`.
+/// Returns the registers live at the start of each block of `region`.
 pub(crate) fn live_in(region: &Region) -> Vec<RegisterSet> {
     let uses_and_defs: Vec<_> = region.blocks.iter().map(uses_and_defs).collect();
     let mut live = vec![0; region.blocks.len()];
@@ -26,7 +26,7 @@ pub(crate) fn live_in(region: &Region) -> Vec<RegisterSet> {
     live
 }
 
-/// Registers read before written in the block, and registers written in it.
+/// Returns the registers read before they are written in the block, and the registers written in it.
 pub(crate) fn uses_and_defs(block: &Block) -> (RegisterSet, RegisterSet) {
     let (mut uses, mut defs) = (0, 0);
     for placed in &block.instructions {

@@ -1,5 +1,5 @@
-//! Loop-carried registers: small loops keep what they change out of the context from one round to the next. They store it
-//! where the loop is left or an assist needs it. Pure.
+//! Loop-carried registers: small loops keep the registers that they change out of the context from one round to the
+//! next. They store them where the loop is left or an assist needs them. Pure.
 //!
 //! ```text
 //! loop: addi x5,x5,-1      x5 and x7 are changed in the loop and live at its head, so they are loop-carried:
@@ -16,8 +16,8 @@ use super::region::Region;
 /// Maximum number of blocks of a small loop: each assist in it stores all loop-carried registers.
 const LOOP_BLOCKS: usize = 6;
 
-/// For each block of `region`, the registers that need not be in the context when it begins. `live` says which are live
-/// then: a loop carries what it changes from one round to the next.
+/// For each block of `region`, returns the registers that need not be in the context at its start. `live` says which
+/// are live there: a loop carries registers that it changes from one round to the next.
 pub(crate) fn loop_carried(region: &Region, live: &[RegisterSet]) -> Vec<RegisterSet> {
     let mut loop_carried = vec![0; region.blocks.len()];
     for small_loop in small_loops(region) {
@@ -29,12 +29,12 @@ pub(crate) fn loop_carried(region: &Region, live: &[RegisterSet]) -> Vec<Registe
 }
 
 struct Loop {
-    /// The only block of it that can be come to from outside.
+    /// Its only block that can be entered from outside.
     head: usize,
     blocks: BTreeSet<usize>,
 }
 
-/// Loops with few blocks, none of which has another in it.
+/// Returns the loops that have few blocks and contain no other loop.
 fn small_loops(region: &Region) -> Vec<Loop> {
     let mut ways_in = vec![Vec::new(); region.blocks.len()];
     for (index, block) in region.blocks.iter().enumerate() {
@@ -57,8 +57,8 @@ fn small_loops(region: &Region) -> Vec<Loop> {
     loops
 }
 
-/// The blocks from which `tail` is reached without going through `head`, to which it goes back; `None` if they are many,
-/// or can be come to other than through `head`.
+/// Returns the blocks from which `tail`, which goes back to `head`, is reached without going through `head`. Returns
+/// `None` if there are many, or if they can be entered other than through `head`.
 fn natural_loop(region: &Region, ways_in: &[Vec<usize>], head: usize, tail: usize) -> Option<Loop> {
     let mut blocks = BTreeSet::from([head]);
     let mut next = vec![tail];

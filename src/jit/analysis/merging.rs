@@ -1,4 +1,4 @@
-//! Region merging: regions that control goes between too often become one. Pure.
+//! Region merging: regions between which control moves too often become one. Pure.
 //!
 //! ```text
 //! a session sees many transfers between regions:
@@ -9,23 +9,23 @@
 //!         otherwise count the attempt, so that nobody tries for ever
 //! ```
 //!
-//! It must not know how regions are found, translated or published.
+//! It must not know how regions are found, compiled or published.
 
 use foldhash::HashMap;
 
 use super::region::Region;
 
-/// Times that the region at one entry is merged, at the most: a program may do one thing after the other, and must not
-/// keep the translator busy for ever.
+/// Maximum number of merges of the region at one entry. A program may switch from one phase to another repeatedly, and
+/// must not keep the compiler busy forever.
 const MERGES_MAX: u8 = 4;
 
-/// Why a region is made.
+/// Why a region is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// There is none at its entry.
+    /// There is no region at its entry.
     New,
-    /// In place of the one at its entry, which control often comes to from others: over what is in those, too, so that
-    /// indirect jumps to any of its entries stay inside.
+    /// It replaces the region at its entry, which control often enters from others. It also covers the code of those,
+    /// so that indirect jumps to any of its entries stay inside.
     Merge,
 }
 
@@ -34,20 +34,20 @@ pub(crate) enum Purpose {
 pub(crate) struct Merges(HashMap<u32, u8>);
 
 impl Merges {
-    /// Whether the region at `pc` may be merged once more.
+    /// Returns whether the region at `pc` may be merged once more.
     pub(crate) fn may_merge(&self, pc: u32) -> bool {
         self.0.get(&pc).is_none_or(|&times| times < MERGES_MAX)
     }
 
-    /// Counts that work is done to merge others into the region at `pc`.
+    /// Counts an attempt to merge others into the region at `pc`.
     pub(crate) fn count(&mut self, pc: u32) {
         let times = self.0.entry(pc).or_insert(0);
         *times = (*times + 1).min(MERGES_MAX);
     }
 }
 
-/// Whether `region` holds an entry of another region than the one at its own first entry. `region_at` gives the number
-/// of the region that has an entry at a pc.
+/// Returns whether `region` contains an entry of a region other than the one at its own first entry. `region_at`
+/// returns the number of the region with an entry at a pc.
 pub(crate) fn joins_others(region: &Region, region_at: impl Fn(u32) -> Option<u32>) -> bool {
     let own = region_at(region.entry);
     region.blocks.iter().any(|block| region_at(block.pc).is_some_and(|other| Some(other) != own))

@@ -1,5 +1,5 @@
-//! What the JIT finds out about guest code before it lowers it. Every module here is pure: instructions in, plain data
-//! out, so that unit tests state each analysis as a table of cases.
+//! The JIT's analyses of guest code before lowering. Every module here is pure: instructions in, plain data out, so
+//! that unit tests state each analysis as a table of cases.
 //!
 //! ```text
 //! discover         from a hot pc to a region       -> region, returns

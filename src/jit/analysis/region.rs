@@ -1,12 +1,13 @@
-//! What a region is: blocks that are translated together, how they end, where they are entered. It must not know how
-//! they were found.
+//! The definition of a region: blocks that are compiled together, how they end, and where they are entered. It must not
+//! know how they were found.
 
 use crate::decode::Instruction;
 
-/// Instructions in one block, and in blocks that ask for their steps together, at the most: they must fit a row buffer.
+/// Maximum number of instructions in one block, and in blocks that request their steps together: they must fit a row
+/// buffer.
 pub(crate) const BLOCK_INSTRUCTIONS: usize = 64;
 
-/// Places that an indirect jump compares its target with, one after the other, at the most.
+/// Maximum number of targets that an indirect jump compares with, one after the other.
 pub(crate) const FEW_TARGETS: usize = 4;
 
 /// Where control goes from a block.
@@ -23,23 +24,23 @@ pub(crate) enum Target {
 /// How a block ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Goes on there: by falling through, or by its last instruction, a jump.
+    /// Continues there: by falling through, or by a jump as its last instruction.
     Goto(Target),
     /// Its last instruction is a branch.
     Branch {
-        /// When it is taken.
+        /// The target if it is taken.
         taken: Target,
-        /// When it is not.
+        /// The target if it is not.
         fall: Target,
     },
     /// Its last instruction jumps to an address in a register.
     Indirect,
-    /// The interpreter does what follows: a system instruction, or nothing that could be translated.
+    /// The interpreter continues here: with a system instruction, or with something that cannot be compiled.
     Interpret,
 }
 
 impl End {
-    /// The blocks of the region that control can go to directly.
+    /// Returns the blocks of the region that control can go to directly.
     pub(crate) fn successors(self) -> impl Iterator<Item = usize> {
         let targets = match self {
             End::Goto(target) => [Some(target), None],
@@ -53,7 +54,7 @@ impl End {
     }
 }
 
-/// A word and what it says.
+/// A word and its decoded instruction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Placed {
     pub(crate) pc: u32,
@@ -64,54 +65,54 @@ pub(crate) struct Placed {
 /// A run of instructions with one way in.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
-    /// Address of the first instruction; of what the interpreter must do, if there is none.
+    /// Address of the first instruction; if there is none, of the instruction that the interpreter must execute.
     pub(crate) pc: u32,
     pub(crate) instructions: Vec<Placed>,
     pub(crate) end: End,
-    /// Where its indirect jump is known to go inside the region, if it is known to go to few places. All are entries.
+    /// The targets of its indirect jump inside the region, if only few are known. All are entries.
     pub(crate) known_targets: Vec<usize>,
 }
 
 impl Block {
-    /// Address behind its last instruction; its own if it has none.
+    /// Returns the address behind its last instruction; its own if it has none.
     pub(crate) fn end_pc(&self) -> u32 {
         self.pc.wrapping_add(4 * self.instructions.len() as u32)
     }
 }
 
-/// What is translated as one function.
+/// The code that is compiled as one function.
 #[derive(Debug, Clone)]
 pub(crate) struct Region {
-    /// Address that discovery began at: the first entry.
+    /// Address at which discovery began: the first entry.
     pub(crate) entry: u32,
     /// In the order of their addresses.
     pub(crate) blocks: Vec<Block>,
-    /// Indices of the blocks that can be entered from outside: the one that discovery began at, then where control
-    /// comes by indirect jumps: return points of calls, known targets of jump tables.
+    /// Indices of the blocks that can be entered from outside: first the one at which discovery began, then the targets
+    /// of indirect jumps, which are return points of calls and known targets of jump tables.
     pub(crate) entries: Vec<usize>,
-    /// Where the cap cut straight-line code: as hot as what leads there.
+    /// Addresses where the cap cut straight-line code: they are as hot as the code that leads there.
     pub(crate) cuts: Vec<u32>,
 }
 
 impl Region {
-    /// Guest instructions in the region.
+    /// Returns the number of guest instructions in the region.
     pub(crate) fn instructions(&self) -> usize {
         self.blocks.iter().map(|block| block.instructions.len()).sum()
     }
 
-    /// Addresses of its instructions, block by block.
+    /// Returns the addresses of its instructions, block by block.
     pub(crate) fn pcs(&self) -> impl Iterator<Item = u32> {
         self.blocks.iter().flat_map(|block| block.instructions.iter().map(|placed| placed.pc))
     }
 
-    /// Whether the instruction at `pc` is one of its own.
+    /// Returns whether the instruction at `pc` belongs to the region.
     pub(crate) fn contains(&self, pc: u32) -> bool {
         let behind = self.blocks.partition_point(|block| block.pc <= pc);
         let block = behind.checked_sub(1).map(|index| &self.blocks[index]);
         block.is_some_and(|block| ((pc - block.pc) / 4) < block.instructions.len() as u32)
     }
 
-    /// Addresses of the entries, the one that discovery began at first.
+    /// Returns the addresses of the entries, first the one at which discovery began.
     pub(crate) fn entry_pcs(&self) -> impl Iterator<Item = u32> {
         self.entries.iter().map(|&entry| self.blocks[entry].pc)
     }

@@ -1,4 +1,5 @@
-//! Returns: to which blocks of a region its returns may lead, which are those behind the calls that reach them. Pure.
+//! Returns: finds the blocks to which a region's returns may lead. These are the blocks behind the calls that reach
+//! them. Pure.
 //!
 //! This is a guess. Generated code compares it with the real return address.
 //!
@@ -8,16 +9,17 @@
 //!     a call inside a callee hands the set on to the block behind it, since the inner callee returns there
 //! ```
 //!
-//! Sets only grow, and stop at one more than the cap, so each block is visited a few times, however many calls there are.
+//! Sets only grow, and stop at one more than the cap, so each block is visited a few times, however many calls there
+//! are.
 
 use super::region::{Block, End, FEW_TARGETS, Region, Target};
 use crate::isa::Class;
 
-/// The register that calls keep their return address in.
+/// The register in which calls save their return address.
 pub(crate) const RETURN_ADDRESS: u8 = 1;
 
-/// For each block of `region` that ends in a return, the blocks behind the calls that may have led there. More than
-/// [`FEW_TARGETS`] stand for more than that, and are not all.
+/// For each block of `region` that ends in a return, returns the blocks behind the calls that may have led there. A
+/// list longer than [`FEW_TARGETS`] means that there are more, and is incomplete.
 pub(crate) fn known_returns(region: &Region) -> Vec<Vec<usize>> {
     let Walk { mut behind_calls, .. } = Walk::through(region);
     for (behind, block) in behind_calls.iter_mut().zip(&region.blocks) {
@@ -29,13 +31,13 @@ pub(crate) fn known_returns(region: &Region) -> Vec<Vec<usize>> {
     behind_calls
 }
 
-/// What is found on the way through a region.
+/// The state of the walk through a region.
 struct Walk {
     /// For each block, the blocks behind the calls whose callee contains it.
     behind_calls: Vec<Vec<usize>>,
-    /// Blocks whose set has changed since it was handed on.
+    /// Blocks whose set has changed since they passed it on.
     changed: Vec<usize>,
-    /// Times that a block was looked at.
+    /// Number of visits to blocks.
     visits: usize,
 }
 
@@ -58,7 +60,7 @@ impl Walk {
         walk
     }
 
-    /// Adds `found` to the set of the block with this index, as far as more is wanted there.
+    /// Adds `found` to the set of the block with this index, until the set is full.
     fn give(&mut self, index: usize, found: &[usize]) {
         self.visits += 1;
         let known = &mut self.behind_calls[index];
@@ -74,7 +76,7 @@ impl Walk {
     }
 }
 
-/// The blocks that `block` may call and the one behind the call, as far as they are in the region.
+/// Returns the blocks that `block` may call and the one behind the call, if they are in the region.
 fn call<'a>(region: &Region, block: &'a Block) -> Option<(&'a [usize], usize)> {
     let last = block.instructions.last()?;
     let is_jump = matches!(last.instruction.op.line().class, Class::Jump | Class::JumpIndirect);
@@ -106,7 +108,8 @@ mod tests {
         encode(Instruction { op, rd, rs1, rs2: 0, imm: imm as u32 })
     }
 
-    /// So many calls of what `callee` says, then a jump to the first of them, then a function of a branch and a return.
+    /// Builds `count` calls to the targets that `callee` selects, then a jump to the first call, then a function that
+    /// consists of a branch and a return.
     fn calls(count: usize, callee: impl Fn(usize) -> usize) -> Region {
         let mut words: Vec<u32> =
             (0..count).map(|at| insn(Op::Jal, 1, 0, 4 * (callee(at) as i32 - at as i32))).collect();
@@ -115,7 +118,7 @@ mod tests {
         Guest::of_words(&words).region()
     }
 
-    /// Pcs behind the calls that a return at `pc` may come back to.
+    /// Returns the pcs behind the calls to which a return at `pc` may return.
     fn returns_at(region: &Region, pc: u32) -> Vec<u32> {
         let pc = START + pc;
         let index = region.blocks.iter().position(|block| block.pc == pc).expect("a block of the region");
@@ -161,17 +164,17 @@ mod tests {
         }
     }
 
-    /// However many calls come by a block, it is visited a few times.
+    /// However many calls pass through a block, it is visited only a few times.
     #[test]
     fn visits_are_few_for_any_number_of_calls() {
         for count in [10, 100, 1000, 4000] {
-            // Of what comes next, of one function, of any other call.
+            // Calls of the following function, of one function, and of any other call.
             let regions =
                 [calls(count, |at| at + 1), calls(count, |_| count + 1), calls(count, |at| (at * 7 + 3) % count)];
             for region in regions {
                 let (walk, blocks) = (Walk::through(&region), region.blocks.len());
                 assert!(blocks > count, "each call is a block");
-                // From its call, and from two blocks at the most each time that their sets grow.
+                // A visit from its call, and at most two from other blocks each time that their sets grow.
                 assert!(walk.visits <= (2 + 3 * (FEW_TARGETS + 1)) * blocks, "{} of {blocks} blocks", walk.visits);
                 assert!(walk.behind_calls.iter().all(|behind| behind.len() <= FEW_TARGETS + 1));
             }

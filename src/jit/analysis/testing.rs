@@ -1,4 +1,5 @@
-//! For the unit tests of the JIT: guest code from assembly text, and what the analyses say of it as text.
+//! Helpers for the unit tests of the JIT: they assemble guest code from text, and format the results of the analyses as
+//! text.
 //!
 //! ```text
 //! main: addi x5,x0,3          a label is the name of its address
@@ -21,7 +22,7 @@ use crate::isa::{Format, TABLE, Variant};
 /// Where assembled code begins.
 pub(crate) const START: u32 = 0x1_0000;
 
-/// Guest code, and what is known of it. All of it is warm, unless something else is said.
+/// Guest code, and the facts known about it. All of it is warm unless a test says otherwise.
 #[derive(Default)]
 pub(crate) struct Guest {
     words: BTreeMap<u32, u32>,
@@ -65,7 +66,7 @@ fn number(text: &str) -> u32 {
 }
 
 impl Guest {
-    /// Code of these words.
+    /// Creates code of these words.
     pub(crate) fn of_words(words: &[u32]) -> Guest {
         Guest { words: (START..).step_by(4).zip(words.iter().copied()).collect(), ..Guest::default() }
     }
@@ -98,7 +99,7 @@ impl Guest {
         instruction
     }
 
-    /// The address of a label.
+    /// Returns the address of a label.
     pub(crate) fn at(&self, name: &str) -> u32 {
         let found = self.labels.iter().find(|(_, label)| *label == name);
         *found.unwrap_or_else(|| panic!("no label {name}")).0
@@ -108,35 +109,35 @@ impl Guest {
         names.split_whitespace().map(|name| self.at(name)).collect()
     }
 
-    /// Control rarely goes to these labels.
+    /// Marks these labels as rarely entered.
     pub(crate) fn cold(mut self, names: &str) -> Guest {
         self.cold.extend(self.all(names));
         self
     }
 
-    /// Other regions have entries at these labels.
+    /// Marks these labels as entries of other regions.
     pub(crate) fn others(mut self, names: &str) -> Guest {
         self.others.extend(self.all(names));
         self
     }
 
-    /// The indirect jump at the first label is known to go to the others.
+    /// Records the other labels as known targets of the indirect jump at the first label.
     pub(crate) fn targets(mut self, jump: &str, names: &str) -> Guest {
         self.targets.insert(self.at(jump), self.all(names));
         self
     }
 
-    /// The region that begins where the code does, of so many instructions at the most.
+    /// Returns the region at the start of the code, with at most this many instructions.
     pub(crate) fn region_up_to(&self, cap: usize) -> Region {
         Region::discover(START, Variant::Standard, cap, self).expect("its first instruction can be translated")
     }
 
-    /// The region that begins where the code does.
+    /// Returns the region at the start of the code.
     pub(crate) fn region(&self) -> Region {
         self.region_up_to(8000)
     }
 
-    /// A label, or how far an address lies behind the last one.
+    /// Returns a label, or the distance of an address from the last one.
     pub(crate) fn name(&self, pc: u32) -> String {
         match self.labels.range(..=pc).next_back() {
             Some((&at, label)) if at == pc => label.clone(),
@@ -158,7 +159,7 @@ impl Guest {
         names.join(" ")
     }
 
-    /// A region's blocks, a line each: name, number of instructions, and where control goes.
+    /// Formats a region's blocks, one per line: name, number of instructions, and successors.
     pub(crate) fn blocks(&self, region: &Region) -> Vec<String> {
         let end = |block: &Block| match block.end {
             End::Goto(target) => self.target(region, target),
@@ -173,19 +174,19 @@ impl Guest {
         region.blocks.iter().map(line).collect()
     }
 
-    /// A region's entries.
+    /// Formats a region's entries.
     pub(crate) fn entries(&self, region: &Region) -> String {
         self.names(region, &region.entries)
     }
 
-    /// What an analysis gives for each block, a line each, without those for which it gives nothing.
+    /// Formats the result of an analysis for each block, one per line, without blocks that have no result.
     pub(crate) fn by_block<T>(&self, region: &Region, found: &[T], text: impl Fn(&T) -> String) -> Vec<String> {
         let lines = region.blocks.iter().zip(found).map(|(block, found)| (self.name(block.pc), text(found)));
         lines.filter(|(_, text)| !text.is_empty()).map(|(name, text)| format!("{name}: {text}")).collect()
     }
 }
 
-/// A set of registers.
+/// Formats a set of registers.
 pub(crate) fn registers(set: &RegisterSet) -> String {
     let names: Vec<String> =
         (0..32).filter(|number| set & 1 << number != 0).map(|number| format!("x{number}")).collect();

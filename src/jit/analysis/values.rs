@@ -1,9 +1,10 @@
-//! Values: what a block's instructions alone tell of the values that they compute. These are constants, sums of a register
-//! and a constant, shifts by known amounts, and rotations. Pure.
+//! Values: facts about the values that a block computes, derived from its instructions alone. These are constants, sums
+//! of a register and a constant, shifts by known amounts, and rotations. Pure.
 //!
-//! The pass reads guest instructions with RISC-V's semantics and says in which [`Form`] each result is best computed, and
-//! at which address each access is. The lowering follows these forms and looks nowhere else: in particular not into the
-//! IR that it has made, which knows nothing of RISC-V's rules. It must not know Cranelift, memory, or any machine.
+//! The pass reads guest instructions with RISC-V's semantics. It determines in which [`Form`] each result is best
+//! computed, and the address of each access. The lowering follows these forms and uses no other source: in particular
+//! not the IR that it has made, which knows nothing of RISC-V's rules. It must not know Cranelift, memory, or any
+//! machine.
 //!
 //! ```text
 //! registers = [x0: 0, x1: entry(x1), .., x31: entry(x31)]
@@ -12,7 +13,7 @@
 //!     registers[rd] = the constant or sum that the form is, else result(instruction)
 //! ```
 //!
-//! A wrong form is wrong code, so `tests.rs` holds every form against the interpreter's rows.
+//! A wrong form is wrong code, so `tests.rs` checks every form against the interpreter's rows.
 
 #[cfg(test)]
 mod tests;
@@ -20,12 +21,12 @@ mod tests;
 use super::region::Placed;
 use crate::isa::{Class, Format, Op};
 
-/// A value that is not taken apart any further.
+/// A value that is not decomposed any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Base {
-    /// 0: what is added to it is a constant.
+    /// 0: the sum is a constant.
     Zero,
-    /// The value of this register, not x0, where the block begins.
+    /// The value of this register, not x0, at the start of the block.
     Entry(u8),
     /// The result of the instruction with this index in the block.
     Result(usize),
@@ -51,35 +52,35 @@ impl Sum {
         Sum { offset: self.offset.wrapping_add(constant), ..self }
     }
 
-    /// The value, if it is a constant.
+    /// Returns the value, if it is a constant.
     pub(crate) fn as_constant(self) -> Option<u32> {
         (self.base == Base::Zero).then_some(self.offset)
     }
 }
 
-/// How the result of an instruction of class Compute is best computed.
+/// The best way to compute the result of an instruction of class Compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// As the instruction says, from its operands.
+    /// As the instruction specifies, from its operands.
     Operation,
     /// It is this constant or sum; a copy of a register is a sum with 0.
     Sum(Sum),
-    /// As the instruction says, which shifts rs1 by this number of bits, 1 to 31.
+    /// A shift of rs1 as the instruction specifies, by this number of bits, 1 to 31.
     Shift(u32),
-    /// This value rotated right by so many bits, 1 to 31.
+    /// This value rotated right by this many bits, 1 to 31.
     RotateRight(Sum, u32),
-    /// The sum of both operands, as they have no bit in common.
+    /// The sum of both operands, because they have no bit in common.
     Disjoint,
 }
 
-/// What the pass says of one instruction.
+/// The pass's facts about one instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// How its result is computed; [`Form::Operation`] for all that is not of class Compute.
+    /// How its result is computed; [`Form::Operation`] for every class but Compute.
     pub(crate) form: Form,
     /// The address of a load or store and the target of an indirect jump, before its lowest bit is cleared: rs1 + imm.
     pub(crate) address: Sum,
-    /// The values of rs1 and rs2, of a constant 0 where there is no such operand.
+    /// The values of rs1 and rs2; a constant 0 for an absent operand.
     pub(crate) operands: [Sum; 2],
 }
 
@@ -87,16 +88,16 @@ pub(crate) struct Known {
 #[derive(Clone, Copy)]
 enum Shift {
     Left(Sum, u32),
-    /// Without sign.
+    /// Unsigned.
     Right(Sum, u32),
 }
 
-/// What x0 to x31 hold at a place in a block.
+/// The values of x0 to x31 at a place in a block.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Registers([Sum; 32]);
 
 impl Registers {
-    /// Where a block begins.
+    /// Returns the values at the start of a block.
     fn at_entry() -> Registers {
         let register = |number| if number == 0 { Sum::constant(0) } else { Sum::of(Base::Entry(number as u8)) };
         Registers(std::array::from_fn(register))
@@ -106,39 +107,39 @@ impl Registers {
         self.0[number as usize & 31]
     }
 
-    /// A register that holds a value with the base of `sum`, x0 for constants, and what has to be added to the register to
-    /// get `sum`.
+    /// Returns a register that holds a value with the base of `sum`, x0 for constants, and the amount to add to the
+    /// register to get `sum`.
     pub(crate) fn holder(&self, sum: Sum) -> Option<(u8, u32)> {
         let number = (0..32).find(|&number| self.get(number).base == sum.base)?;
         Some((number, sum.offset.wrapping_sub(self.get(number).offset)))
     }
 }
 
-/// A block under way.
+/// The state of the pass within a block.
 pub(crate) struct Values {
     registers: Registers,
-    /// Of each instruction so far, the shift that it is.
+    /// For each instruction so far, the shift that it is, if any.
     shifts: Vec<Option<Shift>>,
 }
 
 impl Values {
-    /// Where a block begins.
+    /// Starts a block.
     pub(crate) fn at_entry() -> Values {
         Values { registers: Registers::at_entry(), shifts: Vec::new() }
     }
 
-    /// What is known of each instruction of a block.
+    /// Returns the facts about each instruction of a block.
     pub(crate) fn of_block(instructions: &[Placed]) -> Vec<Known> {
         let mut values = Values::at_entry();
         instructions.iter().map(|placed| values.step(placed)).collect()
     }
 
-    /// What the registers hold before the next instruction.
+    /// Returns the values of the registers before the next instruction.
     pub(crate) fn registers(&self) -> Registers {
         self.registers
     }
 
-    /// Says what is known of the next instruction, and goes behind it.
+    /// Returns the facts about the next instruction, and advances past it.
     pub(crate) fn step(&mut self, placed: &Placed) -> Known {
         let instruction = placed.instruction;
         let line = instruction.op.line();
@@ -197,10 +198,11 @@ impl Values {
         }
     }
 
-    /// `left | right`, where these are values shifted left and right by amounts that make 32 together: a rotation, if it is
-    /// one value. Otherwise their sum, which is the same as they have no bit in common: both amounts are 1 to 31, so that
-    /// the lowest bits are 0 in one and the others in the other. (Cranelift makes a double shift of the `or`, and AMD's
-    /// processors take several steps for that.)
+    /// Returns the form of `left | right`, if these are values shifted left and right by amounts that add up to 32.
+    ///
+    /// It is a rotation if both are the same value. Otherwise it is their sum, which equals the `or` because they have
+    /// no bit in common: both amounts are 1 to 31, so the lowest bits are 0 in one and the others in the other.
+    /// (Cranelift would make a double shift of the `or`, and AMD's processors take several steps for that.)
     fn joined(&self, left: Sum, right: Sum) -> Option<Form> {
         let Shift::Left(value, left_bits) = self.shift(left)? else { return None };
         let Shift::Right(other, right_bits) = self.shift(right)? else { return None };
@@ -210,7 +212,7 @@ impl Values {
         })
     }
 
-    /// The shift by which `sum` was computed, if it was by one.
+    /// Returns the shift by which `sum` was computed, if it was computed by one.
     fn shift(&self, sum: Sum) -> Option<Shift> {
         match sum {
             Sum { base: Base::Result(index), offset: 0 } => self.shifts[index],
@@ -219,8 +221,8 @@ impl Values {
     }
 }
 
-/// What an operation of class Compute gives for two constants, as the manual says. `None` for `lui` and `auipc`, which have
-/// no operands, and for all other classes.
+/// Returns the result of an operation of class Compute for two constants, as the manual defines it. Returns `None` for
+/// `lui` and `auipc`, which have no operands, and for all other classes.
 fn evaluate(op: Op, a: u32, b: u32) -> Option<u32> {
     let (signed_a, signed_b) = (a as i32, b as i32);
     Some(match op {
@@ -239,7 +241,8 @@ fn evaluate(op: Op, a: u32, b: u32) -> Option<u32> {
         Op::Mulh => ((i64::from(signed_a) * i64::from(signed_b)) >> 32) as u32,
         Op::Mulhsu => ((i64::from(signed_a) * i64::from(b)) >> 32) as u32,
         Op::Mulhu => ((u64::from(a) * u64::from(b)) >> 32) as u32,
-        // Nothing traps: a division by zero gives all ones and leaves the dividend, and the one that overflows wraps.
+        // Nothing traps: a division by zero returns all ones and the dividend as remainder, and the one that overflows
+        // wraps.
         Op::Div if b == 0 => u32::MAX,
         Op::Div => signed_a.wrapping_div(signed_b) as u32,
         Op::Divu => a.checked_div(b).unwrap_or(u32::MAX),

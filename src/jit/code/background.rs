@@ -1,8 +1,8 @@
 //! The background compiler: one thread for all sessions of an executor. The first region that a session requests starts
 //! it, and it ends with the executor and its last session.
 //!
-//! It must not know what it translates for whom: a job brings all of that. What is hottest comes first because sessions
-//! send no more than a few at a time, and the hottest of theirs; the others wait with them.
+//! It must not know what it compiles or for which session: a job contains all of that. The hottest code comes first
+//! because each session sends only a few of its hottest regions at a time; the others wait in the session.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,13 +16,14 @@ use tachy_runtime::ProcessLocal;
 use super::counters::Counters;
 use super::job::{Batch, Compiler, Job};
 
-/// Jobs that may wait: enough to fill a page of code together.
+/// Maximum number of waiting jobs: enough to fill a page of code together.
 pub(crate) const QUEUE: usize = 16;
 
-/// The stack of the thread. Said here, because `RUST_MIN_STACK` decides else, and too little ends the process.
+/// Stack size of the thread. It is set here because `RUST_MIN_STACK` decides otherwise, and a stack that is too small
+/// ends the process.
 const STACK_BYTES: usize = 2 << 20;
 
-/// The thread, once there is one. A child of a fork has none, whatever it finds here.
+/// The thread, once there is one. In a child of a fork the thread does not exist, whatever this holds.
 #[derive(Default)]
 pub(crate) struct Background {
     worker: OnceLock<Option<ProcessLocal<Worker>>>,
@@ -30,13 +31,13 @@ pub(crate) struct Background {
 }
 
 struct Worker {
-    /// None once it is told to end.
+    /// `None` once the thread has to end.
     jobs: Option<Sender<(Job, Slot)>>,
     state: Arc<State>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What both sides look at.
+/// State shared by both sides.
 #[derive(Default)]
 struct State {
     /// Slots that are taken.
@@ -44,8 +45,8 @@ struct State {
     ending: AtomicBool,
 }
 
-/// A place in the queue. It is taken before a job is made for it, so that none is made and paid for in vain, and free
-/// again when this is dropped.
+/// A place in the queue. It is taken before a job is created for it, so that no job is created and paid for in vain.
+/// Dropping it frees the place.
 pub(crate) struct Slot(Arc<State>);
 
 impl Drop for Slot {
@@ -55,19 +56,19 @@ impl Drop for Slot {
 }
 
 impl Background {
-    /// Whether a slot is free just now. Another session may take it.
+    /// Returns whether a slot is free right now. Another session may take it.
     pub(crate) fn has_room(&self) -> bool {
         self.state.waiting.load(Ordering::Relaxed) < QUEUE
     }
 
-    /// A place in the queue, if one is free.
+    /// Takes a place in the queue, if one is free.
     pub(crate) fn take_slot(&self) -> Option<Slot> {
         let one_more = |waiting| (waiting < QUEUE).then_some(waiting + 1);
         let taken = self.state.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         taken.is_ok().then(|| Slot(self.state.clone()))
     }
 
-    /// Has `job` done some time; gives it back where there is no thread, since the system gives none.
+    /// Queues `job`; returns it if there is no thread because the system could not create one.
     pub(crate) fn send(&self, job: Job, slot: Slot) -> Result<(), Box<Job>> {
         let start = || Worker::start(&self.state).map(ProcessLocal::new);
         let worker = self.worker.get_or_init(start).as_ref().filter(|worker| !worker.is_foreign());
@@ -90,12 +91,12 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// Waits for a translation under way, not for those in the queue.
+    /// Waits for the current compilation, not for those in the queue.
     fn drop(&mut self) {
         self.state.ending.store(true, Ordering::Relaxed);
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic over there has been reported there.
+            // A panic of the thread was reported there.
             let _ = thread.join();
         }
     }
@@ -104,7 +105,7 @@ impl Drop for Worker {
 fn work(jobs: &Receiver<(Job, Slot)>, state: &State) {
     let mut compiler = Compiler::new();
     while let Ok(first) = jobs.recv() {
-        // Whatever goes wrong with a batch, its jobs end their reservations, and the next one is translated.
+        // Whatever goes wrong with a batch, its jobs end their reservations, and the next one is compiled.
         let batch = AssertUnwindSafe(|| work_on_batch(first, jobs, state, &mut compiler));
         if catch_unwind(batch).is_err() {
             compiler = Compiler::new();
@@ -115,12 +116,12 @@ fn work(jobs: &Receiver<(Job, Slot)>, state: &State) {
     }
 }
 
-/// Translates jobs until they fill a page of code, none waits, or the first of them has waited for long; publishes them.
+/// Compiles jobs and publishes them. Stops when they fill a page of code, none waits, or the first has waited for long.
 fn work_on_batch(first: (Job, Slot), jobs: &Receiver<(Job, Slot)>, state: &State, compiler: &mut Compiler) {
     let mut batch = Batch::new();
     let mut next = Some(first);
     while let Some((job, slot)) = next {
-        // It waits no longer.
+        // The job no longer waits.
         drop(slot);
         if state.ending.load(Ordering::Relaxed) {
             return;

@@ -1,11 +1,12 @@
 //! Compiled code of a program for one level. It is compiled once, and any number of sessions on any thread run it.
 //!
-//! Code lives in *generations*. When one is full, a new one is begun; sessions move over when they next look, and the
-//! last to leave frees the old one. Who translates what, and what may be published, is in `registry`; how regions come
-//! here, in `job`.
+//! Code lives in *generations*. When one is full, a new one is begun. Sessions move over at their next check, and the
+//! last to leave frees the old one. `registry` decides which code is compiled by which session and what may be
+//! published; `job` brings regions here.
 //!
-//! What a session must know of its own, which of its words are translated and what it wrote over, is in `native`. Shared
-//! caches are of the program as it began: a session that writes over its code goes on with caches of its own.
+//! `translations` records what a session must know about its own code: which of its words are compiled and which it
+//! overwrote. Shared caches hold the program in its initial state: a session that overwrites its code continues with
+//! caches of its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -38,36 +39,37 @@ pub(crate) struct CodeCache {
     isa: OwnedTargetIsa,
     stubs: &'static Stubs,
     perf_map: Option<PerfMap>,
-    /// The number of the registry's generation, for sessions to see at a glance that there is a new one.
+    /// The number of the registry's generation, so that sessions can cheaply detect a new one.
     current: AtomicU32,
     registry: Mutex<Registry>,
-    /// Where indirect jumps went in sessions that ended.
+    /// Targets of indirect jumps in sessions that ended.
     targets: Mutex<Targets>,
 }
 
 /// Targets by the pc of the jump.
 pub(crate) type Targets = HashMap<u32, Vec<u32>>;
 
-/// The caches of a program on one machine, one for each mode and level, made when they are first needed.
+/// The caches of a program on one machine, one for each mode and level, created when they are first needed.
 pub(crate) struct Caches {
     options: JitOptions,
     rules: &'static [Rules],
     program: Program,
-    /// What sessions share translations of.
+    /// The code that sessions share.
     shared: Option<Arc<SharedCode>>,
-    /// The shared ones, by mode, then level.
+    /// The shared caches, by mode, then level.
     caches: Vec<[OnceLock<Option<Arc<CodeCache>>>; 2]>,
-    /// What sessions that ended know about the program; kept where they share code.
+    /// The profile from sessions that ended; kept if they share code.
     profile: Option<Arc<Profile>>,
-    /// Who translates for all sessions, shared code or not; without one each session does it itself.
+    /// The background compiler for all sessions, with or without shared code. Without it each session compiles its own
+    /// code.
     background: Option<Arc<Background>>,
 }
 
-/// The caches of an executor: in a child of a fork others than in the process that made it, of which nobody knows what
-/// its threads were changing.
+/// The caches of an executor. A child of a fork uses others than the process that made them, because that process's
+/// threads may have left them half changed.
 pub(crate) struct SharedCaches {
     caches: ProcessLocal<Arc<Caches>>,
-    /// Those of this process, where it is a child.
+    /// The caches of this process, if it is a child.
     child: Mutex<Option<ProcessLocal<Arc<Caches>>>>,
 }
 
@@ -76,7 +78,7 @@ impl SharedCaches {
         SharedCaches { caches: ProcessLocal::new(Arc::new(caches)), child: Mutex::new(None) }
     }
 
-    /// The caches of this process.
+    /// Returns the caches of this process.
     pub(crate) fn get(&self) -> Arc<Caches> {
         if !self.caches.is_foreign() {
             return self.caches.clone();
@@ -84,7 +86,7 @@ impl SharedCaches {
         let mut child = match self.child.try_lock() {
             Ok(child) => child,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Perhaps by a thread that is in this process's own parent alone. Nobody waits to find out.
+            // The lock may be held by a thread that exists only in this process's own parent, so nothing waits for it.
             Err(TryLockError::WouldBlock) => return Arc::new(self.caches.for_child()),
         };
         match &*child {
@@ -95,7 +97,7 @@ impl SharedCaches {
 }
 
 impl Caches {
-    /// Caches of the same program with nothing in them. Looks at nothing that changes.
+    /// Creates empty caches of the same program. Reads nothing that changes.
     pub(crate) fn for_child(&self) -> Caches {
         Caches::new(&self.options, self.rules, &self.program)
     }
@@ -109,17 +111,17 @@ impl Caches {
         Caches { options, rules, program, shared, caches, profile, background }
     }
 
-    /// What earlier sessions leave to a new one.
+    /// Returns the profile that earlier sessions pass on to a new one.
     pub(crate) fn profile(&self) -> Option<Arc<Profile>> {
         self.profile.clone()
     }
 
-    /// What sessions share translations of, if they do.
+    /// Returns the code that sessions share, if they do.
     pub(crate) fn shared(&self) -> Option<Arc<SharedCode>> {
         self.shared.clone()
     }
 
-    /// Whether there are shared caches for `level` already.
+    /// Returns whether there are shared caches for `level` already.
     pub(crate) fn has_shared(&self, level: Level) -> bool {
         self.caches.iter().any(|[off, rows]| match level {
             Level::Off => off.get().is_some(),
@@ -127,13 +129,13 @@ impl Caches {
         })
     }
 
-    /// How often control must come to an address before anything is translated.
+    /// Returns how often control must enter an address before its code is compiled.
     pub(crate) fn threshold(&self) -> u16 {
         self.options.threshold
     }
 
-    /// The caches for `level`, by mode: the shared ones for a session that shares, otherwise new ones. `None` where there is
-    /// no native code on this host.
+    /// Returns the caches for `level`, by mode: the shared ones for a session that shares, otherwise new ones. Returns
+    /// `None` if this host has no native code.
     pub(crate) fn for_session(&self, level: Level, sharing: Sharing) -> Option<Vec<Arc<CodeCache>>> {
         let of_mode = |(rules, [off, rows]): (&'static Rules, &[OnceLock<Option<Arc<CodeCache>>>; 2])| {
             let new = || CodeCache::new(&self.options, level, rules, &self.program);
@@ -146,18 +148,18 @@ impl Caches {
         self.rules.iter().zip(&self.caches).map(of_mode).collect()
     }
 
-    /// Whether sessions pay for translations with their steps.
+    /// Returns whether sessions pay for compilation with their steps.
     pub(crate) fn paid_by_steps(&self) -> bool {
         self.options.paid_by_steps
     }
 
-    /// Who translates for all sessions; none: each session itself.
+    /// Returns the background compiler; `None` if each session compiles its own code.
     pub(crate) fn background(&self) -> Option<Arc<Background>> {
         self.background.clone()
     }
 }
 
-/// Whether a session runs code that other sessions run as well.
+/// Whether a session runs code that other sessions also run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sharing {
     /// It does.
@@ -166,7 +168,7 @@ pub(crate) enum Sharing {
     Own,
 }
 
-/// Code memory and its number: how many there were before it.
+/// Code memory and its number, which counts the generations before it.
 #[derive(Clone)]
 pub(crate) struct Generation {
     pub(crate) code: Arc<CodeMemory>,
@@ -175,10 +177,10 @@ pub(crate) struct Generation {
     pub(crate) number: u32,
 }
 
-/// This host's instruction set and stubs: the same for every cache, and made once, since three functions to compile
-/// are a lot for a session that translates a few blocks.
+/// Returns this host's instruction set and stubs. They are the same for every cache and compiled once: three functions
+/// are a lot for a session that compiles a few blocks.
 fn host() -> Option<&'static (OwnedTargetIsa, Stubs)> {
-    // Never locked: a fork while another thread makes them would leave a lock locked in the child.
+    // It uses no lock: a fork while another thread fills it would leave the lock locked in the child.
     static HOST: OnceBox<Option<(OwnedTargetIsa, Stubs)>> = OnceBox::new();
     let made = HOST.get_or_init(|| {
         let make = || {
@@ -192,8 +194,8 @@ fn host() -> Option<&'static (OwnedTargetIsa, Stubs)> {
 }
 
 impl CodeCache {
-    /// A cache for this host, with nothing translated yet. `None` where there is no code generator for the host or it
-    /// gives no executable memory: the interpreter then does everything, with the same results.
+    /// Creates an empty cache for this host. Returns `None` if there is no code generator for the host or it provides
+    /// no executable memory. The interpreter then does everything, with the same results.
     pub(crate) fn new(
         options: &JitOptions,
         level: Level,
@@ -226,24 +228,24 @@ impl CodeCache {
         &self.isa
     }
 
-    /// Where indirect jumps went in sessions that ended.
+    /// Returns the targets of indirect jumps in sessions that ended.
     pub(crate) fn targets(&self) -> MutexGuard<'_, Targets> {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The generation that is being filled.
+    /// Returns the current generation.
     pub(crate) fn generation(&self) -> Generation {
         self.registry().generation.clone()
     }
 
-    /// Whether `generation` is not the one that is being filled.
+    /// Returns whether `generation` is not the current one.
     #[inline]
     pub(crate) fn has_moved_on(&self, generation: &Generation) -> bool {
         self.current.load(Ordering::Relaxed) != generation.number
     }
 
-    /// Reserves the region at `pc` that `discover` finds, to be made for `generation`. What it is found in must be the
-    /// code of every session that shares this cache.
+    /// Reserves the region at `pc` that `discover` finds, to be compiled for `generation`. `discover` must read code
+    /// that every session of this cache has.
     pub(crate) fn reserve(
         &self,
         pc: u32,
@@ -263,13 +265,13 @@ impl CodeCache {
         reservation.map_or(Reserved::No, Reserved::Yes)
     }
 
-    /// Whether the region at `pc` may be merged with others; not while another thread holds the registry.
+    /// Returns whether the region at `pc` may be merged with others; false while another thread holds the registry.
     pub(crate) fn may_merge(&self, pc: u32) -> bool {
         self.try_registry().is_some_and(|registry| registry.may_merge(pc))
     }
 
-    /// Takes back these entries of `generation`, since code in the page of `address` that they lead to is written over, and
-    /// sees to it that nothing is published any more that is being made of that page.
+    /// Removes these entries of `generation`, because the code that they lead to, in the page of `address`, is
+    /// overwritten. Also prevents the publication of anything that is being compiled from that page.
     pub(crate) fn write_over(&self, address: u32, generation: &Generation, pcs: &[u32]) {
         self.registry().write_over(address);
         pcs.iter().for_each(|&pc| generation.code.clear_entry(pc));
@@ -279,7 +281,7 @@ impl CodeCache {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The registry, unless another thread is at it.
+    /// Returns the registry, unless another thread holds it.
     fn try_registry(&self) -> Option<MutexGuard<'_, Registry>> {
         match self.registry.try_lock() {
             Ok(registry) => Some(registry),
@@ -288,7 +290,7 @@ impl CodeCache {
         }
     }
 
-    /// Begins a new generation, as far as the system gives memory; whether it does.
+    /// Begins a new generation if the system provides the memory; returns whether it does.
     pub(crate) fn begin_generation(&self, registry: &mut Registry) -> bool {
         let Some(code) = new_generation(&self.isa, self.stubs, self.options.code_bytes, self.level) else {
             return false;
@@ -307,17 +309,17 @@ impl CodeCache {
     }
 }
 
-/// The documented crossing: here the translator vouches for its code.
+/// Publishes functions. This is the documented crossing: here the compiler vouches for its code.
 #[allow(unsafe_code)]
 pub(crate) fn publish_code(generation: &CodeMemory, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
-    // SAFETY: `lower` made these functions: each keeps to the region ABI, reaches memory only as base + u32, page states by
-    // a 24-bit index, the context at constants of `layout` and rows below the limit it checked; it goes on only where
-    // the dispatch table says; it takes any entry number, since unknown ones go to the first; and `compile` refused
-    // relocations.
+    // SAFETY: `lower` made these functions. Each follows the region ABI. Each reaches memory only as base + u32, page
+    // states by a 24-bit index, the context at constants of `layout`, and rows below the limit that it checked. It
+    // continues only where the dispatch table leads. It accepts any entry number, because unknown ones go to the first.
+    // And `compile` rejected relocations.
     unsafe { generation.publish(functions) }
 }
 
-/// Code memory with its stubs. The other half of the crossing.
+/// Creates code memory with its stubs. This is the other half of the crossing.
 #[allow(unsafe_code)]
 fn new_generation(isa: &OwnedTargetIsa, stubs: &Stubs, code_bytes: usize, level: Level) -> Option<Arc<CodeMemory>> {
     let unit = match level {
@@ -325,6 +327,6 @@ fn new_generation(isa: &OwnedTargetIsa, stubs: &Stubs, code_bytes: usize, level:
         Level::Rows => ProgressUnit::Row,
     };
     let code = StubCode { dispatcher: &stubs.dispatcher, access: &stubs.access, refill: &stubs.refill };
-    // SAFETY: `Stubs` makes exactly the functions that `StubCode` describes, and `compile` refused relocations.
+    // SAFETY: `Stubs` makes exactly the functions that `StubCode` describes, and `compile` rejected relocations.
     unsafe { CodeMemory::new(isa.clone(), code_bytes, unit, code) }.ok().map(Arc::new)
 }

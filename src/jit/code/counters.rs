@@ -12,15 +12,15 @@ pub(crate) struct Counters {
     pub(crate) regions_merged: AtomicU64,
     pub(crate) instructions: AtomicU64,
     pub(crate) code_bytes: AtomicU64,
-    /// Pages of the system that code was published in.
+    /// System pages in which code was published.
     pub(crate) code_pages: AtomicU64,
     /// Regions that could not be compiled.
     pub(crate) regions_refused: AtomicU64,
-    /// Time that the session spent on translation.
+    /// Time that the session spent on compilation.
     pub(crate) own_nanos: AtomicU64,
     /// Time that the background thread spent on it.
     pub(crate) background_nanos: AtomicU64,
-    /// What regions cost beyond what was spent for them, in units of `payback`.
+    /// The part of the regions' price that was not paid in advance, in units of `payback`.
     pub(crate) beyond_price: AtomicU64,
     pub(crate) flushes: AtomicU64,
     pub(crate) invalidations: AtomicU64,
@@ -35,7 +35,7 @@ impl Counters {
         Counters::add(counter, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Adds all of it to `stats`.
+    /// Adds all counters to `stats`.
     pub(crate) fn report(&self, stats: &mut Stats) {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         stats.regions += get(&self.regions);

@@ -23,19 +23,19 @@ use crate::jit::lowering::abi::compile;
 use crate::jit::lowering::refused::Refused;
 use crate::jit::lowering::{Marks, Settings, lower};
 
-/// Bytes of code that fill a page of most systems: a batch with as many goes out.
+/// Bytes of code that fill a page of most systems: a batch with this much is published.
 const PAGE_BYTES: usize = 4096;
-/// And so does one that is this old, for someone interprets what it holds.
+/// Maximum age of a batch before it is published, because some session is interpreting its code.
 const BATCH_TIME: Duration = Duration::from_millis(2);
 
-/// A reserved region, to be translated by anyone who has a [`Compiler`]. However it ends, its reservation ends with it.
+/// A reserved region, to be compiled by any owner of a [`Compiler`]. However it ends, its reservation ends with it.
 pub(crate) struct Job {
-    /// Gone with the last session, where sessions share it with none: nobody would run the code.
+    /// Gone with the last session if the cache is not shared: then nothing would run the code.
     cache: Weak<CodeCache>,
     reservation: Reservation,
-    /// Of the session that requested it.
+    /// The counters of the session that requested it.
     pub(crate) counters: Arc<Counters>,
-    /// For the test of what a panic leaves behind.
+    /// For the test of a panic.
     #[cfg(test)]
     pub(crate) panics: bool,
 }
@@ -64,7 +64,7 @@ impl Drop for Job {
     }
 }
 
-/// What one translation at a time uses.
+/// The state of one compilation at a time.
 pub(crate) struct Compiler {
     context: Context,
     frontend: FunctionBuilderContext,
@@ -81,13 +81,13 @@ impl Compiler {
         Compiler { context: Context::new(), frontend: FunctionBuilderContext::new() }
     }
 
-    /// Translates a region.
+    /// Compiles a region.
     fn compile(&mut self, cache: &CodeCache, reservation: &Reservation) -> Result<Code, Refused> {
         let Compiler { context, frontend } = self;
         let Reservation { region, number, .. } = reservation;
         let isa = cache.isa();
         let settings = Settings { level: cache.level(), rules: cache.rules(), isa, marks: Marks::None };
-        // Cranelift panics where it has a bug. The guest chose the code, so that must not be the end of its host.
+        // Cranelift panics where it has a bug. The guest chose the code, so this must not end the host process.
         let code = catch_unwind(AssertUnwindSafe(|| {
             context.clear();
             let groups = lower(region, *number, settings, &mut context.func, frontend)?;
@@ -95,14 +95,14 @@ impl Compiler {
         }));
         let code = code.unwrap_or_else(|_| Err(Refused::Generator("it panicked".to_owned())));
         if code.is_err() {
-            // What is half done cannot be cleared.
+            // A half-finished state cannot be cleared.
             *self = Compiler::new();
         }
         code
     }
 }
 
-/// A region that is ready for code memory. Holds its cache alive until it is there.
+/// A region that is ready for code memory. It keeps its cache alive until it is published.
 struct Ready {
     job: Job,
     cache: Arc<CodeCache>,
@@ -121,12 +121,12 @@ impl Batch {
         Batch { ready: Vec::new(), bytes: 0, started: Instant::now() }
     }
 
-    /// Whether the batch should wait for no further region.
+    /// Returns whether the batch should wait for no further region.
     pub(crate) fn is_due(&self) -> bool {
         self.bytes >= PAGE_BYTES || self.started.elapsed() >= BATCH_TIME
     }
 
-    /// Translates one more region, if anybody still wants it.
+    /// Compiles one more region, if it is still wanted.
     pub(crate) fn translate(&mut self, job: Job, compiler: &mut Compiler) {
         #[cfg(test)]
         assert!(!job.panics, "a panic for a test");
@@ -155,7 +155,7 @@ impl Batch {
         }
     }
 
-    /// Publishes what is ready, as far as it may still be.
+    /// Publishes the regions that are ready and may still be published.
     pub(crate) fn publish(mut self) {
         while let Some(first) = self.ready.first() {
             let cache = first.cache.clone();
@@ -166,18 +166,18 @@ impl Batch {
     }
 }
 
-/// Publishes regions of one cache. Where they do not fit any more, a new generation is begun instead, which sessions must
-/// see first.
+/// Publishes regions of one cache. If they no longer fit, a new generation is begun instead, which sessions must see
+/// first.
 fn publish(cache: &CodeCache, mut ready: Vec<Ready>) {
     let memory: Generation = cache.generation();
-    // What was written over meanwhile needs no room.
+    // Regions that were overwritten meanwhile need no room.
     ready.retain(|ready| cache.registry().may_publish(&ready.job.reservation));
-    // Jobs end their reservations as they go, and need the registry for it: they have to outlive it here.
+    // Jobs end their reservations when dropped, and need the registry for that: they have to outlive it here.
     let (jobs, mut codes): (Vec<Job>, Vec<Code>) = ready.into_iter().map(|ready| (ready.job, ready.code)).unzip();
     let Some(first) = jobs.first() else { return };
     let before = memory.code.used_pages();
     let functions: Vec<&[u8]> = codes.iter().map(|code| &code.bytes[..]).collect();
-    // Without the registry, for this takes the longest. What may not be published by then is never entered.
+    // This takes longest, so the registry is not locked. Code that may no longer be published by then is never entered.
     let published = publish_code(&memory.code, &functions);
     Counters::add(&first.counters.code_pages, (memory.code.used_pages() - before) as u64);
     let entries = jobs.iter().map(|job| job.region().entries.len()).sum();

@@ -20,7 +20,7 @@ impl PerfMap {
         PerfMap { program }
     }
 
-    /// Names a region by the guest function its entry lies in. Failing to is no reason to stop: the map is an extra.
+    /// Names a region by the guest function that contains its entry. A failure is ignored: the map is an extra.
     pub(crate) fn add(&self, function: Function, code_bytes: usize, region: &Region) {
         let pc = region.entry;
         let name = match self.program.symbol_at(pc) {
@@ -29,7 +29,7 @@ impl PerfMap {
         };
         let path = format!("/tmp/perf-{}.map", std::process::id());
         let map = OpenOptions::new().create(true).append(true).open(&path);
-        // Everybody may make files in /tmp: a link there would lead to a file that is not for this.
+        // Anybody may create files in /tmp: a link there would lead to an unrelated file.
         let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
         if let (Ok(mut map), true) = (map, is_file) {
             let line = format!("{:x} {code_bytes:x} {name}\n", function.address());

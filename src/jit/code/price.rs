@@ -1,9 +1,9 @@
-//! What a translation costs, in units of one interpreted step each, so that sessions can weigh it against what they run.
-//! Pure. It must not know who pays.
+//! The price of a compilation, in units of one interpreted step each, so that sessions can compare it with what they
+//! run. Pure. It must not know who pays.
 
 use crate::trace::Level;
 
-/// Units for what a region takes beside its instructions: 90 us.
+/// Units for a region, apart from its instructions: 90 us.
 pub(crate) const REGION: u64 = 22_000;
 
 /// Units for a guest instruction: some 10 us, 15 with rows.
@@ -14,8 +14,8 @@ pub(crate) const fn instruction(level: Level) -> u64 {
     }
 }
 
-/// Units for a byte of machine code: what an instruction costs, over the bytes that it takes in code with many registers
-/// and accesses. Regions made to be large cost as much more time as they have bytes.
+/// Units for a byte of machine code: the price of an instruction, spread over its bytes in code with many registers and
+/// accesses. Regions crafted to be large take more time in proportion to their bytes.
 const fn byte(level: Level) -> u64 {
     match level {
         Level::Off => 64,
@@ -23,13 +23,13 @@ const fn byte(level: Level) -> u64 {
     }
 }
 
-/// What a region of so many instructions and bytes of code costs.
+/// Returns the price of a region with this many instructions and bytes of code.
 pub(crate) fn price(instructions: usize, code_bytes: usize, level: Level) -> u64 {
     let by_instructions = REGION + instructions as u64 * instruction(level);
     by_instructions.max(code_bytes as u64 * byte(level))
 }
 
-/// What a region that is translated costs beyond what was spent for it beforehand.
+/// Returns the part of a compiled region's price that exceeds what was paid in advance.
 pub(crate) fn beyond_price(instructions: usize, code_bytes: usize, level: Level) -> u64 {
     price(instructions, code_bytes, level) - price(instructions, 0, level)
 }

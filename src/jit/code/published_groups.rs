@@ -1,4 +1,4 @@
-//! The access groups of published code: which accesses native code means when it asks about a group.
+//! The access groups of published code: the accesses that native code means when it requests a group.
 //!
 //! It must not know how groups are found, nor what is allowed.
 
@@ -16,15 +16,15 @@ pub(crate) type RegionGroups = Arc<Vec<Vec<Reached>>>;
 pub(crate) struct PublishedGroups(RwLock<HashMap<u32, RegionGroups>>);
 
 impl PublishedGroups {
-    /// Enters the groups of the region with this number. Comes before the region's entries are published, so that none is
-    /// missing when its code asks.
+    /// Enters the groups of the region with this number. This happens before the region's entries are published, so
+    /// that no group is missing when its code requests it.
     pub(crate) fn publish(&self, region: u32, groups: Vec<Vec<Reached>>) {
         if !groups.is_empty() {
             self.0.write().unwrap_or_else(PoisonError::into_inner).insert(region, Arc::new(groups));
         }
     }
 
-    /// The groups of the region with this number.
+    /// Returns the groups of the region with this number.
     pub(crate) fn of_region(&self, region: u32) -> Option<RegionGroups> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&region).cloned()
     }

@@ -1,22 +1,24 @@
-//! Where a program's code lies before its first step. Sessions share native code of these words, each until it writes
-//! there.
+//! The location of a program's code before its first step. Sessions share native code of these words, each until it
+//! writes there.
 //!
-//! It must not know what is translated, nor what a page's state means.
+//! It must not know what is compiled, nor what a page's state means.
 
 use tachy_runtime::page_of;
 
-/// Pages that sessions watch, at the most: each marks them all when it begins. What has more code is not shared.
+/// Maximum number of pages that sessions watch: each session marks them all when it begins. Programs with more code do
+/// not share it.
 const PAGES_MAX: u32 = 8192;
 
 /// Whole words of code.
 #[derive(Debug)]
 pub(crate) struct SharedCode {
-    /// The address of the first word and of the last, sorted, none of them touching another.
+    /// First and last address of each range, sorted; the ranges neither overlap nor touch.
     ranges: Vec<(u32, u32)>,
 }
 
 impl SharedCode {
-    /// The words in these ranges, each a first address and one past the last. `None` if there are none, or too many.
+    /// Collects the words in these ranges, each a first address and the first address past it. Returns `None` if there
+    /// are no words, or too many.
     pub(crate) fn new(code: &[(u32, u64)]) -> Option<SharedCode> {
         let mut words: Vec<(u64, u64)> =
             code.iter().map(|&(first, end)| (u64::from(first).div_ceil(4), end.min(1 << 32) / 4)).collect();
@@ -33,13 +35,13 @@ impl SharedCode {
         (1..=u64::from(PAGES_MAX)).contains(&pages).then_some(SharedCode { ranges })
     }
 
-    /// Whether the word at `address` is one of them.
+    /// Returns whether the word at `address` is one of them.
     pub(crate) fn contains(&self, address: u32) -> bool {
         let after = self.ranges.partition_point(|&(first, _)| first <= address);
         after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|&(_, last)| address & !3 <= last)
     }
 
-    /// The numbers of the pages that have any of them; some may come twice.
+    /// Returns the numbers of their pages; a number may occur twice.
     pub(crate) fn pages(&self) -> impl Iterator<Item = u32> {
         self.ranges.iter().flat_map(|&(first, last)| page_of(first)..=page_of(last))
     }

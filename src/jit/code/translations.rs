@@ -1,5 +1,5 @@
-//! What a session knows of its translations: which words they hold, how many words were translated more than once, which
-//! regions are still under way, and which entries to withdraw when a word is written.
+//! A session's record of its compiled code: which words it holds, how many words were compiled more than once, which
+//! regions are in progress, and which entries to withdraw when a word is written.
 
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
@@ -10,49 +10,49 @@ use tachy_runtime::page_of;
 use crate::jit::analysis::merging::Purpose;
 use crate::jit::analysis::region::Region;
 
-/// Times that code in a page may be written over before it has to wait.
+/// Times that code in a page may be overwritten before it has to wait.
 const REWRITES: u32 = 16;
-/// The longest wait, as a power of two: it then costs about as much as the translation that it puts off.
+/// The longest wait, as a power of two. It then costs about as much as the compilation that it delays.
 const WAIT_LOG_MAX: u32 = 6;
 
-/// Instructions that may be translated again, beside one for each that was new: where control comes to the middle of a
-/// region, what follows is translated once more from there; and what is written over, once more altogether.
+/// Instructions that may be compiled again, in addition to one for each new one. If control enters the middle of a
+/// region, the code from there on is compiled again; so is all code that is overwritten.
 const FREE_REPEATS: u64 = 4096;
-/// Steps that pay for each further one: to interpret them takes about as long.
+/// Steps that pay for each further repeat: interpreting them takes about as long.
 const STEPS_PER_REPEAT: u64 = 2048;
-/// Instructions that take as long to translate as what a block takes beside its own.
+/// Instructions that take as long to compile as the overhead of a block.
 const BLOCK: u64 = 4;
 
-/// Regions of a page that are not worth looking whether they were taken back.
+/// Number of a page's regions below which looking for withdrawn ones is not worthwhile.
 const REGIONS_MIN: usize = 16;
 
-/// What is known of one page with code.
+/// The record of one page with code.
 #[derive(Debug, Clone, Default)]
 struct Page {
-    /// A bit for each translated word.
+    /// One bit for each compiled word.
     words: [u64; 4],
-    /// And for each that ever was, whatever was written there since.
+    /// One bit for each word that was ever compiled, whatever was written there since.
     once: [u64; 4],
-    /// Numbers of the regions that hold words of this page, and of some that were taken back: those go when there are
-    /// as many as `regions_max` says.
+    /// Numbers of the regions that hold words of this page, and of some withdrawn ones. The latter are removed when
+    /// there are `regions_max` numbers.
     regions: Vec<u32>,
     regions_max: usize,
-    /// Times that a translated word was written.
+    /// Times that a compiled word was written.
     rewrites: u32,
-    /// Times since the last of them that something here was hot and left to the interpreter.
+    /// Times since the last rewrite that some code here was hot and left to the interpreter.
     waited: u32,
 }
 
 impl Page {
-    /// Whether it may be translated. Each time that code here is written over makes it wait twice as long, so that a
-    /// program that keeps rewriting itself is interpreted, and one that has done so is not.
+    /// Returns whether the page may be compiled. Each overwrite of code here doubles the wait. So a program that keeps
+    /// rewriting itself is interpreted, and one that has stopped doing so is not.
     fn is_settled(&self) -> bool {
         let late = self.rewrites.saturating_sub(REWRITES).min(WAIT_LOG_MAX);
         self.rewrites < REWRITES || self.waited >= 1 << late
     }
 
-    /// Enters the region with this number. Those that are not among `regions` any more go each time that they may have
-    /// become half of all.
+    /// Enters the region with this number. Numbers that are no longer in `regions` are removed each time that they may
+    /// be half of all.
     fn enter(&mut self, number: u32, regions: &Regions) {
         if self.regions.len() >= self.regions_max {
             self.regions.retain(|number| regions.contains_key(number));
@@ -62,16 +62,16 @@ impl Page {
     }
 }
 
-/// Pcs of entries by the number of their region.
+/// Entry pcs by the number of their region.
 type Regions = HashMap<u32, Box<[u32]>>;
 
 /// A region that may be on its way to code memory.
 #[derive(Debug)]
 struct UnderWay {
     number: u32,
-    /// From the first of its words to the last.
+    /// From its first word to its last.
     pcs: RangeInclusive<u32>,
-    /// Its job holds it.
+    /// The region, which its job holds.
     region: Weak<Region>,
 }
 
@@ -81,32 +81,32 @@ impl UnderWay {
     }
 }
 
-/// The translations of a session, by page.
+/// The compiled code of a session, by page.
 #[derive(Debug, Default)]
 pub(crate) struct Translations {
     pages: HashMap<u32, Page>,
-    /// The pcs of the entries of each region that was not taken back, by its number.
+    /// The entry pcs of each region that was not withdrawn, by its number.
     regions: Regions,
-    /// Regions on their way to code memory, and some whose way has ended.
+    /// Regions in progress, and some that have ended.
     under_way: Vec<UnderWay>,
-    /// Instructions translated where none ever was, and where some were; a block counts as some more.
+    /// New and repeated instructions that were compiled; a block counts as some more.
     new: u64,
     repeats: u64,
 }
 
 impl Translations {
-    /// Whether the word at `address` is part of a translated region.
+    /// Returns whether the word at `address` is part of a compiled region.
     pub(crate) fn contains(&self, address: u32) -> bool {
         let (word, bit) = place(address);
         self.pages.get(&page_of(address)).is_some_and(|page| page.words[word] & bit != 0)
     }
 
-    /// Whether code in the page of `address` may be part of a region.
+    /// Returns whether code in the page of `address` may be part of a region.
     pub(crate) fn is_settled(&self, address: u32) -> bool {
         self.pages.get(&page_of(address)).is_none_or(Page::is_settled)
     }
 
-    /// Whether the hot code at `pc` may be translated now. Asking is what a page waits for.
+    /// Returns whether the hot code at `pc` may be compiled now. Each call counts towards the page's wait.
     pub(crate) fn may_translate(&mut self, pc: u32) -> bool {
         let Some(page) = self.pages.get_mut(&page_of(pc)) else { return true };
         let settled = page.is_settled();
@@ -114,21 +114,22 @@ impl Translations {
         settled
     }
 
-    /// Whether the word at `address` was ever part of a translated region.
+    /// Returns whether the word at `address` was ever part of a compiled region.
     pub(crate) fn is_repeat(&self, address: u32) -> bool {
         let (word, bit) = place(address);
         self.pages.get(&page_of(address)).is_some_and(|page| page.once[word] & bit != 0)
     }
 
-    /// Whether regions may have words that others have or had, after so many steps. A program can come to each of its
-    /// instructions on its own, or write over them now and then; if all that follows were translated each time, a few
-    /// steps could keep the translator busy for a long time.
+    /// Returns whether regions may, after this many steps, contain words that others contain or contained.
+    ///
+    /// A program can enter each of its instructions separately, or overwrite them now and then. If all code that
+    /// follows were compiled each time, a few steps could keep the compiler busy for a long time.
     pub(crate) fn may_repeat(&self, steps: u64) -> bool {
         self.repeats <= FREE_REPEATS + self.new + steps / STEPS_PER_REPEAT
     }
 
-    /// Whether the word at `pc` is part of a region that is under way. Takes time in proportion to those, not to what
-    /// was translated before.
+    /// Returns whether the word at `pc` is part of a region in progress. The time is proportional to the number of
+    /// those, not to the amount of earlier compilations.
     pub(crate) fn is_under_way(&mut self, pc: u32) -> bool {
         self.forget_ended();
         self.under_way.iter().any(|region| region.has(pc))
@@ -138,8 +139,9 @@ impl Translations {
         self.under_way.retain(|region| region.region.strong_count() > 0);
     }
 
-    /// Enters the region with this number, which is under way as long as its job holds it. Repeats in it are paid for
-    /// elsewhere where it merges others. The pcs of all pages that it has words in are returned, for their stores to be watched.
+    /// Enters the region with this number, which is in progress as long as its job holds it. The repeats of a merged
+    /// region are paid for elsewhere. Returns one pc in each page that the region has words in, so that stores there
+    /// are watched.
     pub(crate) fn add(&mut self, number: u32, region: &Arc<Region>, purpose: Purpose) -> Vec<u32> {
         self.forget_ended();
         let (lowest, highest) = region.pcs().fold((u32::MAX, 0), |(low, high), pc| (low.min(pc), high.max(pc)));
@@ -168,8 +170,8 @@ impl Translations {
         touched
     }
 
-    /// Forgets every region that has words in the page of `address`, a translated word of which is written; returns
-    /// the pcs of their entries.
+    /// Forgets every region that has words in the page of `address`, where a compiled word is written. Returns the pcs
+    /// of their entries.
     pub(crate) fn rewrite(&mut self, address: u32) -> Vec<u32> {
         let Some(page) = self.pages.get_mut(&page_of(address)) else { return Vec::new() };
         page.rewrites = page.rewrites.saturating_add(1);
@@ -179,12 +181,12 @@ impl Translations {
         let numbers = std::mem::take(&mut page.regions);
         let Translations { regions, under_way, .. } = self;
         let entries = numbers.into_iter().filter_map(|number| regions.remove(&number)).flatten().collect();
-        // What is under way of them will not be published.
+        // Those in progress will not be published.
         under_way.retain(|region| regions.contains_key(&region.number));
         entries
     }
 
-    /// Forgets everything but how often pages were written over.
+    /// Forgets everything except how often pages were overwritten.
     pub(crate) fn clear(&mut self) {
         self.pages.retain(|_, page| page.rewrites > 0);
         for page in self.pages.values_mut() {
@@ -210,8 +212,8 @@ mod tests {
 
     const PAGE: u32 = 1024;
 
-    /// A region of a call in each of so many pages, one leading to the next, all of which come back. Further regions begin
-    /// 8 bytes behind each other.
+    /// Creates a region with a call in each of `pages` pages, each leading to the next, all of which return. Further
+    /// regions begin 8 bytes behind each other.
     fn region(entry: u32, pages: u32) -> Arc<Region> {
         let mut text = String::new();
         for page in 0..pages {
@@ -222,7 +224,7 @@ mod tests {
         Arc::new(region.expect("its words can be translated"))
     }
 
-    /// Numbers that are kept for regions: of them in pages, and of their entries.
+    /// Returns how many numbers are kept for regions in pages, and for their entries.
     fn held(translations: &Translations) -> (usize, usize) {
         let numbers = translations.pages.values().map(|page| page.regions.capacity()).sum();
         (numbers, translations.regions.values().map(|entries| entries.len()).sum())
@@ -236,13 +238,13 @@ mod tests {
             let entry = START + 8 * number;
             translations.add(number, &region, Purpose::New);
             assert!(translations.is_under_way(entry) && translations.is_under_way(entry + 2 * PAGE));
-            // Of the same page, and no word of this region.
+            // In the same page, but not a word of this region.
             assert!(!translations.is_under_way(entry - 8));
             drop(region);
             assert!(!translations.is_under_way(entry) && translations.contains(entry));
             assert!(translations.under_way.is_empty(), "what has ended is not looked at again");
         }
-        // Nor is it kept where nobody looks.
+        // Nor is it kept if nothing looks there.
         (101..=110).for_each(|number| drop(translations.add(number, &region(8 * number, 4), Purpose::New)));
         assert!(translations.under_way.len() <= 1, "{}", translations.under_way.len());
     }
@@ -274,7 +276,7 @@ mod tests {
         }
         let (numbers, entries) = held(&translations);
         assert!(numbers <= 4 * REGIONS_MIN && entries == 0, "{numbers}, {entries}");
-        // One that is in both is taken back once, and is not waited for then.
+        // A region in both pages is withdrawn once, and then no longer waited for.
         let region = region(8, 3);
         translations.add(10_001, &region, Purpose::New);
         assert!(translations.is_under_way(START + 8));
@@ -288,7 +290,7 @@ mod tests {
         );
     }
 
-    /// A page may be written over sixteen times; then what is hot there waits, twice as long after each further time.
+    /// A page may be overwritten sixteen times. Then hot code there waits, twice as long after each further time.
     #[test]
     fn a_page_that_is_written_over_again_and_again_waits_longer_each_time() {
         let mut translations = Translations::default();
@@ -314,7 +316,7 @@ mod tests {
         assert!(u64::from(times) > FREE_REPEATS / (2 * (1 + BLOCK)), "{times}");
         assert!(translations.may_repeat(STEPS_PER_REPEAT * 2 * (1 + BLOCK)), "steps pay for them");
         assert!(translations.is_repeat(START + 8) && !translations.is_repeat(START + 16));
-        // What is merged is paid for elsewhere.
+        // Merged code is paid for elsewhere.
         let mut merged = Translations::default();
         (1..=2 * times).for_each(|number| drop(merged.add(number, &region, Purpose::Merge)));
         assert!(merged.may_repeat(0));

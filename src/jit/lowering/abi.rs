@@ -1,4 +1,5 @@
-//! What generated functions agree on among themselves and with the runtime: signatures and how functions are compiled.
+//! The conventions of generated functions among themselves and with the runtime: signatures, and how functions are
+//! compiled.
 
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
@@ -9,14 +10,14 @@ use cranelift_codegen::settings::{self, Configurable};
 use super::refused::Refused;
 use crate::invariant::broken;
 
-/// Why native code is left: control came to a pc without entry, or the next step is not native code's. What a region
-/// returns.
+/// The result of a region, which says why native code is left: control reached a pc without an entry, or the next step
+/// needs the interpreter.
 pub(crate) const REASON_NO_ENTRY: i64 = 0;
 /// See [`REASON_NO_ENTRY`].
 pub(crate) const REASON_STOP: i64 = 1;
 
-/// `fn(base, word of the dispatch table, progress) -> reason`. Regions go on in each other by tail calls. Nothing
-/// in registers is worth saving, but the one convention with tail calls saves those that System V saves.
+/// Returns the signature `fn(base, word of the dispatch table, progress) -> reason`. Regions continue in each other by
+/// tail calls. No registers need saving, but the only convention with tail calls saves those that System V saves.
 pub(crate) fn region_signature() -> Signature {
     let mut signature = Signature::new(CallConv::Tail);
     signature.params = vec![AbiParam::new(types::I64); 3];
@@ -24,19 +25,20 @@ pub(crate) fn region_signature() -> Signature {
     signature
 }
 
-/// `fn(base)`: how regions call the stubs through which they ask. What they ask stands in the context.
+/// Returns the signature `fn(base)` of the stubs through which regions make requests. The request itself is in the
+/// context.
 pub(crate) fn assist_signature(convention: CallConv) -> Signature {
     let mut signature = Signature::new(convention);
     signature.params = vec![AbiParam::new(types::I64)];
     signature
 }
 
-/// The instruction set of this host with all its extensions, or `None` where there is no code generator for it.
+/// Returns the instruction set of this host with all its extensions, or `None` if it has no code generator.
 pub(crate) fn host_isa() -> Option<OwnedTargetIsa> {
     finish(cranelift_native::builder().ok()?)
 }
 
-/// The instruction set that every host of this architecture has: what it makes can be compared between machines.
+/// Returns the baseline instruction set of this architecture, so that its code can be compared between machines.
 pub(crate) fn baseline_isa() -> Option<OwnedTargetIsa> {
     let name = if cfg!(target_arch = "x86_64") { "x86_64-unknown-linux-gnu" } else { "aarch64-unknown-linux-gnu" };
     finish(isa::lookup_by_name(name).ok()?)
@@ -48,30 +50,33 @@ fn finish(mut builder: isa::Builder) -> Option<OwnedTargetIsa> {
     }
     let mut flags = settings::builder();
     for (name, value) in [
-        // Its optimiser finds little in this IR: without it code is as fast and made in two thirds of the time.
+        // Cranelift's optimiser finds little in this IR. Without it the code is as fast and takes two thirds of the
+        // time to compile.
         ("opt_level", "none"),
         ("enable_probestack", "false"),
-        // Cranelift's tail calls on x86-64 rely on them.
+        // Cranelift's tail calls on x86-64 require frame pointers.
         ("preserve_frame_pointers", "true"),
         ("unwind_info", "false"),
         ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
     ] {
         flags.set(name, value).ok()?;
     }
-    // Plain SSE instructions are shorter than their AVX forms, and rows need nothing wider. Only x86-64 knows the name.
+    // Plain SSE instructions are shorter than their AVX forms, and rows need nothing wider. Only x86-64 knows this
+    // setting.
     let _ = builder.set("has_avx", "false");
     builder.finish(settings::Flags::new(flags)).ok()
 }
 
-/// Bytes of stack that a function takes, at the most, below the return address and the frame pointer that it pushes first.
-/// Code does not probe the stack, so these all together must fit into the page that guards it: a frame then touches the
-/// guard and never what lies behind. The largest of all guests and 5,000 random programs is 1,008 bytes.
+/// Maximum bytes of stack that a function takes below the return address and the frame pointer that it pushes first.
+///
+/// Code does not probe the stack, so these all together must fit into the page that guards it. A frame then touches the
+/// guard and never the memory behind it. The largest frame of all guests and 5,000 random programs is 1,008 bytes.
 pub(crate) const REGION_FRAME_BYTES_MAX: u32 = 4096 - 16;
 
 /// Compiles the function in `context` to bytes.
 ///
 /// # Errors
-/// If Cranelift refuses it, if it needs relocations, which code that may move must not have, or if its frame is larger
+/// Fails if Cranelift rejects it, if it needs relocations, which movable code must not have, or if its frame is larger
 /// than [`REGION_FRAME_BYTES_MAX`].
 pub(crate) fn compile(context: &mut Context, isa: &OwnedTargetIsa) -> Result<Vec<u8>, Refused> {
     let compiled = context
@@ -97,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    /// A function that takes so many bytes of stack.
+    /// Compiles a function that takes this many bytes of stack.
     fn compiled(stack_bytes: u32) -> Result<Vec<u8>, Refused> {
         let isa = host_isa().expect("a host that tests run on");
         let mut context = Context::new();

@@ -1,4 +1,4 @@
-//! Arithmetic as IR: the second writing of what the interpreter says in Rust.
+//! Arithmetic as IR: the second formulation of the semantics that the interpreter writes in Rust.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
@@ -10,7 +10,7 @@ use crate::isa::Format;
 use crate::jit::analysis::region::Placed;
 use crate::jit::analysis::values::Form;
 
-/// What a division gives.
+/// The requested result of a division.
 #[derive(Clone, Copy)]
 enum Part {
     Quotient,
@@ -18,7 +18,7 @@ enum Part {
 }
 
 impl Lowering<'_> {
-    /// The value that the values pass has found in place of what an instruction computes, if it has.
+    /// Returns the value that the values pass has found for an instruction's result, if it has found one.
     pub(super) fn known_value(&mut self, form: Form) -> Result<Option<Value>, BrokenInvariant> {
         Ok(match form {
             Form::Sum(sum) => Some(self.sum(sum)?),
@@ -30,7 +30,7 @@ impl Lowering<'_> {
         })
     }
 
-    /// The value that an instruction gives to rd, out of its operands.
+    /// Returns the value that an instruction assigns to rd, computed from its operands.
     pub(super) fn compute(
         &mut self,
         compute: Compute,
@@ -77,7 +77,7 @@ impl Lowering<'_> {
         self.builder.ins().uextend(types::I32, less)
     }
 
-    /// The high half of the product of two words.
+    /// Returns the high half of the product of two words.
     fn high_product(&mut self, a: (Value, Extension), b: (Value, Extension)) -> Value {
         let [a, b] = [a, b].map(|(value, extension)| match extension {
             Extension::Signed => self.builder.ins().sextend(types::I64, value),
@@ -88,8 +88,9 @@ impl Lowering<'_> {
         self.builder.ins().ireduce(types::I32, high)
     }
 
-    /// Divisions. The host might trap in a division by zero, and in a signed one by -1. What these give is computed in a
-    /// block of its own, so that all other divisions wait for nothing but a branch that is easily predicted.
+    /// Lowers a division. The host may trap in a division by zero, and in a signed one by -1. The results of these
+    /// divisors are computed in a separate block, so that all other divisions wait only for a branch that is easily
+    /// predicted.
     fn divide(&mut self, part: Part, extension: Extension, a: Value, b: Value) -> Value {
         let is_rare = match extension {
             Extension::Signed => {
@@ -131,7 +132,7 @@ impl Lowering<'_> {
     }
 }
 
-/// An operand that the format of the instruction has.
+/// Returns an operand that the format of the instruction must have.
 pub(super) fn operand(value: Option<Value>, placed: &Placed) -> Result<Value, BrokenInvariant> {
     value.ok_or_else(|| broken(format!("{:?} at {:#010x} lacks an operand", placed.instruction.op, placed.pc)))
 }

@@ -1,7 +1,7 @@
-//! How control goes: in at an entry, from block to block, on to other regions, out.
+//! Control flow: in at an entry, from block to block, on to other regions, and out.
 //!
-//! An entry loads what is live. Exits find the registers stored (`registers.rs`) and need pc and progress alone, so that
-//! all exits of a kind share one block.
+//! An entry loads the live registers. Exits find the registers already stored (`registers.rs`) and need only pc and
+//! progress, so all exits of a kind share one block.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, JumpTableData, Value, types};
@@ -19,7 +19,7 @@ use crate::jit::analysis::region::{Block, End, FEW_TARGETS, Placed, Target};
 use crate::jit::analysis::returns::RETURN_ADDRESS;
 
 impl Lowering<'_> {
-    /// To the entry that the word asks for; unknown entry numbers go to the first.
+    /// Goes to the entry in the dispatch word; unknown entry numbers go to the first.
     pub(super) fn go_to_entry(&mut self) -> Result<(), BrokenInvariant> {
         self.builder.switch_to_block(self.choose);
         let [word, progress] = [0, 1].map(|index| self.builder.block_params(self.choose)[index]);
@@ -45,7 +45,8 @@ impl Lowering<'_> {
             self.builder.ins().jump(first, &[]);
             return Ok(());
         }
-        // A call for each, though two lead to the same block: calls that are copies share their list of arguments.
+        // Each entry has a call of its own, even if two lead to the same block: copies of a call share their list of
+        // arguments.
         let calls: Vec<_> =
             [first, first].iter().chain(&others).map(|&block| self.builder.func.dfg.block_call(block, &[])).collect();
         let table = self.builder.create_jump_table(JumpTableData::new(calls[0], &calls[1..]));
@@ -53,7 +54,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// An entry loads what is live and goes to its block.
+    /// Makes each entry load the live registers and go to its block.
     pub(super) fn entry_loads(&mut self) {
         for (entry, &block) in self.entries.clone().into_iter().zip(&self.region.entries) {
             self.builder.switch_to_block(entry);
@@ -89,7 +90,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The registers that may be newer than the context where control comes to `target`.
+    /// Returns the registers that may be newer than the context when control reaches `target`.
     fn loop_carried_to(&self, target: Target) -> RegisterSet {
         match target {
             Target::Block(block) => self.loop_carried[block],
@@ -109,7 +110,8 @@ impl Lowering<'_> {
                 let no_jump = BlockArg::Value(self.i32(0));
                 self.builder.ins().jump(self.transition, &[BlockArg::Value(word), pc, progress, no_jump]);
             }
-            // The taken side of a branch that traps: `branch_check` has left in front of it, so control never comes here.
+            // The taken side of a branch that traps: `branch_check` has left in front of it, so control never gets
+            // here.
             Target::Misaligned => {
                 let arguments = self.here(0);
                 self.builder.ins().jump(self.leave_stop, &arguments);
@@ -158,7 +160,7 @@ impl Lowering<'_> {
         self.builder.ins().icmp(condition, a, b)
     }
 
-    /// A branch to a misaligned address traps when it is taken.
+    /// Makes a branch to a misaligned address trap when it is taken.
     pub(super) fn branch_check(
         &mut self,
         placed: &Placed,
@@ -173,7 +175,8 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// To one of the few targets that are known, each a branch that is easily guessed, or to wherever it is.
+    /// Jumps to one of the few known targets, each by a branch that is easily predicted, or otherwise to the computed
+    /// address.
     fn jump_indirect(&mut self, last: &Placed, known: &[usize]) -> Result<(), BrokenInvariant> {
         let target = self.jump_indirect_target(self.known.len() - 1)?;
         if last.instruction.rd != 0 || self.rules.shunt {
@@ -194,13 +197,13 @@ impl Lowering<'_> {
             self.builder.ins().brif(goes_there, self.entries[entry], &[], next, &[]);
             self.open(next);
         }
-        // Where returns go says nothing about what belongs together.
+        // The targets of returns say nothing about which regions belong together.
         let from = self.i32(if last.instruction.rs1 == RETURN_ADDRESS { 0 } else { last.pc });
         self.builder.ins().jump(self.transition_indirect, &arguments(&[target, self.after, from]));
         Ok(())
     }
 
-    /// An indirect jump to a misaligned address traps before rd is written. Gives the return address.
+    /// Makes an indirect jump to a misaligned address trap before rd is written. Returns the return address.
     pub(super) fn jump_indirect_check(&mut self, index: usize, placed: &Placed) -> Result<Value, BrokenInvariant> {
         let target = self.jump_indirect_target(index)?;
         let misaligned = self.builder.ins().band_imm_s(target, 2);
@@ -208,13 +211,13 @@ impl Lowering<'_> {
         Ok(self.i32(placed.pc.wrapping_add(4)))
     }
 
-    /// Where the indirect jump with this index in its block goes.
+    /// Returns the target of the indirect jump with this index in its block.
     fn jump_indirect_target(&mut self, index: usize) -> Result<Value, BrokenInvariant> {
         let sum = self.sum(self.known[index].address)?;
         Ok(self.builder.ins().band_imm_s(sum, -2))
     }
 
-    /// Looks the pc up and goes on in the region that has an entry there, out of native code if none has.
+    /// Looks up the pc and continues in the region with an entry there. Leaves native code if there is none.
     pub(super) fn transition_blocks(&mut self) {
         self.builder.switch_to_block(self.transition_indirect);
         let [pc, progress, from] = [0, 1, 2].map(|index| self.builder.block_params(self.transition_indirect)[index]);

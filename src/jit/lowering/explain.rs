@@ -22,7 +22,7 @@ use crate::jit::{JitOptions, Mode};
 use crate::program::Program;
 use crate::trace::Level;
 
-/// What was made of one guest instruction, or of what a region has beside its instructions.
+/// The translation of one guest instruction, or of the parts of a region outside its instructions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Made {
@@ -32,7 +32,7 @@ pub struct Made {
     pub host: Vec<String>,
 }
 
-/// A guest instruction and what was made of it.
+/// A guest instruction and its translation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explained {
@@ -40,9 +40,9 @@ pub struct Explained {
     pub pc: u32,
     /// Its word.
     pub word: u32,
-    /// The same as text.
+    /// Its disassembly.
     pub assembly: String,
-    /// What was made of it.
+    /// Its translation.
     pub made: Made,
 }
 
@@ -52,18 +52,19 @@ pub struct Explained {
 pub struct Explanation {
     /// Guest instructions by address.
     pub instructions: Vec<Explained>,
-    /// What belongs to no instruction: entries, transitions to other regions, exits.
+    /// The parts outside any instruction: entries, transitions to other regions, exits.
     pub shared: Made,
     /// Addresses at which the region can be entered.
     pub entries: Vec<u32>,
     /// Bytes of machine code.
     pub code_bytes: usize,
-    /// Whether the host instructions shown are exactly those that run. Where they are not, they were split by instruction,
-    /// and Cranelift joins some that are shown apart.
+    /// Whether the host instructions shown are exactly those that run. If not, they were split by instruction, and
+    /// Cranelift merges some that are shown separately.
     pub is_exact: bool,
 }
 
-/// Explains the region that begins at `pc` in the program's image, as if it were met for the first time, for this host.
+/// Explains the region that begins at `pc` in the program's image, as if it were compiled for the first time, for this
+/// host.
 ///
 /// ```
 /// use tachy::jit::explain;
@@ -79,7 +80,7 @@ pub struct Explanation {
 /// ```
 ///
 /// # Errors
-/// When nothing can be translated there, or this host has no code generator.
+/// Fails if nothing can be compiled there, or this host has no code generator.
 pub fn explain(
     program: &Program,
     pc: u32,
@@ -105,7 +106,7 @@ pub fn explain(
         })
         .collect();
     instructions.sort_by_key(|explained| explained.pc);
-    // A block without instructions has a mark as well: where the interpreter goes on.
+    // A block without instructions has a mark as well: the address where the interpreter continues.
     for rest in made.by_pc.into_values() {
         made.shared.ir.extend(rest.ir);
         made.shared.host.extend(rest.host);
@@ -119,7 +120,7 @@ pub fn explain(
     })
 }
 
-/// The region's function and its bytes.
+/// Returns the region's function and its bytes.
 fn compiled(region: &Region, settings: Settings<'_>, isa: &OwnedTargetIsa) -> Result<(Context, Vec<u8>), ListError> {
     let mut context = Context::new();
     context.set_disasm(true);
@@ -129,7 +130,7 @@ fn compiled(region: &Region, settings: Settings<'_>, isa: &OwnedTargetIsa) -> Re
     Ok((context, bytes))
 }
 
-/// What was made, split at the marks.
+/// The translation, split at the marks.
 #[derive(Default)]
 struct Split {
     by_pc: BTreeMap<u32, Made>,
@@ -137,7 +138,7 @@ struct Split {
 }
 
 impl Split {
-    /// What belongs to the instruction at `pc`, or to none.
+    /// Returns the part for the instruction at `pc`, or the shared part.
     fn made(&mut self, pc: Option<u32>) -> &mut Made {
         match pc {
             Some(pc) => self.by_pc.entry(pc).or_default(),
@@ -156,7 +157,7 @@ impl Split {
                     };
                     continue;
                 }
-                // Behind the instruction Cranelift repeats the constants that it takes.
+                // Cranelift repeats constant operands behind the instruction.
                 let text = function.dfg.display_inst(inst).to_string();
                 let line = format!("    {}", text.split("  ;").next().unwrap_or(&text));
                 self.made(pc).ir.extend(label.take().into_iter().chain([line]));
@@ -164,7 +165,8 @@ impl Split {
         }
     }
 
-    /// Splits Cranelift's listing of machine code, where a mark is a line of its own, and a note on its tag the next.
+    /// Splits Cranelift's listing of machine code. A mark is a line of its own there, and a note on its tag is the next
+    /// line.
     fn split_host(&mut self, listing: &str) {
         let (mut pc, mut label) = (None, None);
         for line in listing.lines() {
@@ -181,7 +183,7 @@ impl Split {
     }
 }
 
-/// A block's label: its name and parameters.
+/// Returns a block's label: its name and parameters.
 fn label(function: &Function, block: cranelift_codegen::ir::Block) -> String {
     let params = function.dfg.block_params(block).iter();
     let params: Vec<String> = params.map(|&param| format!("{param}: {}", function.dfg.value_type(param))).collect();

@@ -1,4 +1,4 @@
-//! What the JIT makes of a piece of code, as text: for golden files, and for whoever wants to look.
+//! The result of compiling a piece of code, as text: for golden files and for people.
 
 use cranelift_codegen::Context;
 use cranelift_frontend::FunctionBuilderContext;
@@ -13,7 +13,7 @@ use crate::jit::{JitOptions, Mode};
 use crate::program::Program;
 use crate::trace::Level;
 
-/// One region, translated.
+/// One compiled region.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Listing {
@@ -23,21 +23,21 @@ pub struct Listing {
     pub instructions: usize,
     /// Addresses at which it can be entered.
     pub entries: Vec<u32>,
-    /// Bytes of machine code, for what every host of this architecture can run.
+    /// Bytes of machine code, for the baseline of this architecture.
     pub code_bytes: usize,
 }
 
-/// Why there is no native code to look at.
+/// Why there is no native code to show.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// Cranelift cannot make code for this host.
+    /// Cranelift cannot generate code for this host.
     #[error("there is no code generator for this host; the interpreter runs everything here")]
     NoGenerator,
     /// The options are out of range.
     #[error("{0}")]
     Options(String),
-    /// Nothing at the address can be translated.
+    /// Nothing at the address can be compiled.
     #[error(
         "nothing at {pc:#010x} is translated: it is not an aligned address of code, or a system instruction, which the \
          interpreter does"
@@ -46,12 +46,12 @@ pub enum ListError {
         /// The address.
         pc: u32,
     },
-    /// The region cannot be compiled. It is a bug of Tachy's or of the code generator's.
+    /// The region cannot be compiled. This is a bug in Tachy or the code generator.
     #[error("the region at {pc:#010x} is not compiled: {reason}")]
     Refused {
-        /// Where the region begins.
+        /// First address of the region.
         pc: u32,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }
@@ -62,10 +62,10 @@ impl ListError {
     }
 }
 
-/// Translates the region that begins at `pc` in the program's image, as if it were met for the first time.
+/// Compiles the region that begins at `pc` in the program's image, as if it were compiled for the first time.
 ///
 /// # Errors
-/// When nothing can be translated there, or this host has no code generator.
+/// Fails if nothing can be compiled there, or this host has no code generator.
 pub fn list(program: &Program, pc: u32, mode: Mode, level: Level, options: &JitOptions) -> Result<Listing, ListError> {
     let isa = baseline_isa().ok_or(ListError::NoGenerator)?;
     let region = region_at(program, pc, mode, options)?;
@@ -78,14 +78,14 @@ pub fn list(program: &Program, pc: u32, mode: Mode, level: Level, options: &JitO
     Ok(Listing { ir, instructions: region.instructions(), entries: region.entry_pcs().collect(), code_bytes })
 }
 
-/// The region that begins at `pc` in the program's image.
+/// Returns the region that begins at `pc` in the program's image.
 pub(super) fn region_at(program: &Program, pc: u32, mode: Mode, options: &JitOptions) -> Result<Region, ListError> {
     options.check().map_err(|error| ListError::Options(error.to_string()))?;
     let image = Image { program, mode };
     Region::discover(pc, mode.rules.variant, options.region_instructions, &image).ok_or(ListError::NoCode { pc })
 }
 
-/// A program as its file has it, in a mode.
+/// A program's image as in its file, in one mode.
 struct Image<'a> {
     program: &'a Program,
     mode: Mode,
@@ -94,7 +94,7 @@ struct Image<'a> {
 impl Code for Image<'_> {
     fn fetch(&self, pc: u32) -> Option<u32> {
         let segment = self.program.segment_at(pc)?;
-        // Where permissions come and go, the address says what may run.
+        // If permissions change, the address decides what may run.
         let may_run = match self.mode.rules.asks_fetches() {
             true => self.mode.may_run(pc),
             false => segment.permissions.execute,

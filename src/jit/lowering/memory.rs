@@ -16,7 +16,7 @@ use crate::jit::analysis::values::Sum;
 use crate::trace::Level;
 
 impl Lowering<'_> {
-    /// The load with this index in its block.
+    /// Lowers the load with this index in its block.
     pub(super) fn load(
         &mut self,
         index: usize,
@@ -38,7 +38,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The store with this index in its block.
+    /// Lowers the store with this index in its block.
     pub(super) fn store(
         &mut self,
         index: usize,
@@ -63,9 +63,9 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Lets the instruction with this index have its access if its page's state and its alignment allow, and asks
-    /// otherwise; leaves in front of it if the answer is no. The same is done for all accesses of its group at once, and
-    /// they are granted when it is their turn.
+    /// Allows the access of the instruction with this index if its page's state and its alignment permit. Otherwise
+    /// makes a request, and leaves in front of the instruction if it is denied. The check covers all accesses of its
+    /// group at once; the others then need no check.
     fn check(&mut self, index: usize, placed: &Placed, access: Access) -> Result<(), BrokenInvariant> {
         if self.granted > 0 {
             self.granted -= 1;
@@ -93,7 +93,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Whether page states and alignment allow everything within these reaches.
+    /// Returns whether page states and alignment allow all accesses within these reaches.
     fn allowed(&mut self, reaches: &[Reach]) -> Result<Value, BrokenInvariant> {
         let (read, write) = (self.rules.read.0, self.rules.write.0);
         let [mut loads, mut stores] = [None, None];
@@ -109,7 +109,7 @@ impl Lowering<'_> {
         }
         Ok(match (loads, stores) {
             (Some(loads), Some(stores)) => {
-                // The bit that stores need, where loads have theirs.
+                // Move the bit for stores to the position of the bit for loads.
                 let up = read.trailing_zeros() as i64 - write.trailing_zeros() as i64;
                 let stores = self.builder.ins().uextend(types::I32, stores);
                 let stores = match up {
@@ -126,7 +126,7 @@ impl Lowering<'_> {
         })
     }
 
-    /// What the states of the pages within reach have in common.
+    /// Returns the bits that the states of the pages within reach have in common.
     fn reach_state(&mut self, reach: &Reach) -> Result<Value, BrokenInvariant> {
         let first = self.sum(Sum { base: reach.base, offset: reach.first })?;
         let state = self.state(first, reach.unit_bytes);
@@ -138,10 +138,10 @@ impl Lowering<'_> {
         Ok(self.builder.ins().band(state, other))
     }
 
-    /// The state of the page that `address` is in; nothing is allowed if it is not aligned.
+    /// Returns the state of the page that contains `address`; 0, which allows nothing, if the address is misaligned.
     fn state(&mut self, address: Value, align_bytes: u32) -> Value {
-        // The bits that alignment wants to be zero go to the top of the index: with one of them set it leads to the zeros
-        // behind the states, which deny everything.
+        // The bits that must be zero for alignment are rotated to the top of the index. If one is set, the index leads
+        // to the zeros behind the states, which deny everything.
         let align_bits = align_bytes.trailing_zeros() as i64;
         let rotated = match align_bits {
             0 => address,
@@ -153,7 +153,7 @@ impl Lowering<'_> {
         self.builder.ins().load(types::I8, TRUSTED, place, layout::PAGE_STATES)
     }
 
-    /// Lets the block at `pc` begin if its page's state allows fetches, and asks otherwise.
+    /// Allows the block at `pc` to begin if its page's state permits fetches, and makes a request otherwise.
     pub(super) fn check_fetch(&mut self, pc: u32) {
         let [slow, go] = std::array::from_fn(|_| self.builder.create_block());
         let place = layout::PAGE_STATES + page_of(pc) as i32;
@@ -166,14 +166,15 @@ impl Lowering<'_> {
         self.open(go);
     }
 
-    /// Asks in `slow` on behalf of the instruction at `pc`, and leaves in front of it if the answer is no. What is done if
-    /// it is yes comes next, out of the way: were it a branch to what is often run, what that takes to have values where
-    /// they belong would stand in the way of those who need not ask.
+    /// Makes a request in `slow` for the instruction at `pc`, and leaves in front of it if the request is denied.
+    ///
+    /// The code for a granted request follows in a cold block of its own. If the request branched to the hot path
+    /// directly, moving values into their registers would slow down the accesses that need no request.
     fn ask(&mut self, pc: u32, subject: Value, request: AssistRequest, slow: Block) {
         self.open_cold(slow);
         self.store_dirty();
-        // The helper finds progress where the block will be done, and knows from the code how far back this step is: it
-        // leaves the context as it has to be if the answer is no.
+        // The helper reads progress as of the end of the block, and learns from the request how far back this step is.
+        // It leaves the context as a denied request requires.
         self.builder.ins().store(TRUSTED, self.after, self.base, layout::PROGRESS);
         let pc = self.i32(pc);
         self.builder.ins().store(TRUSTED, pc, self.base, layout::PC);
@@ -185,7 +186,7 @@ impl Lowering<'_> {
         self.open_cold(allowed);
     }
 
-    /// Where a guest address lies in the host: base + u32.
+    /// Returns the host address of a guest address: base + u32.
     fn place(&mut self, address: Value) -> Value {
         let wide = self.builder.ins().uextend(types::I64, address);
         self.builder.ins().iadd(self.base, wide)
@@ -223,12 +224,12 @@ impl Lowering<'_> {
         };
     }
 
-    /// The number of bits by which the addressed bytes lie above the word's lowest. Shifts look at its low five bits.
+    /// Returns how many bits the addressed bytes lie above the word's lowest. Shifts use only its low five bits.
     fn shift(&mut self, address: Value) -> Value {
         self.builder.ins().ishl_imm_u(address, 3)
     }
 
-    /// The loaded value out of the word that holds it.
+    /// Extracts the loaded value from the word that holds it.
     fn extract(&mut self, width: Width, extension: Extension, word: Value, address: Value) -> Value {
         let narrow = match width {
             Width::Byte => types::I8,
@@ -244,7 +245,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The word with the stored bytes of `value` in their place.
+    /// Returns the word with the stored bytes of `value` inserted.
     fn insert(&mut self, width: Width, word: Value, address: Value, value: Value) -> Value {
         let mask = match width {
             Width::Byte => 0xff,
@@ -261,7 +262,7 @@ impl Lowering<'_> {
     }
 }
 
-/// A word of guest memory: mapped and aligned.
+/// Returns the flags of a word of guest memory: mapped and aligned.
 fn guest_word() -> MemFlagsData {
     TRUSTED
 }

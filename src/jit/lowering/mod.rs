@@ -1,4 +1,4 @@
-//! A region to Cranelift IR, and IR to bytes: blocks, budgets, and one instruction after the other.
+//! Lowers a region to Cranelift IR, and IR to bytes: blocks, budgets, and one instruction after the other.
 //!
 //! ```text
 //! operations   how each operation is lowered       compute      arithmetic
@@ -52,7 +52,7 @@ use sums::Sums;
 /// Context, page states and dispatch table: mapped, aligned, and never a reason to trap.
 const TRUSTED: MemFlagsData = MemFlagsData::trusted();
 
-/// For whom regions are lowered.
+/// The target of the lowering.
 #[derive(Clone, Copy)]
 pub(crate) struct Settings<'a> {
     pub(crate) level: Level,
@@ -61,19 +61,19 @@ pub(crate) struct Settings<'a> {
     pub(crate) marks: Marks,
 }
 
-/// Whether the IR says which guest instruction each part of it comes from.
+/// Whether the IR records the guest instruction behind each part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marks {
-    /// It does not: code that runs.
+    /// It does not; for code that runs.
     None,
-    /// By a sequence point with the pc, in front of each part. It takes no bytes, but may keep Cranelift from joining
-    /// what stands on both sides of it.
+    /// It does, by a sequence point with the pc in front of each part. The mark takes no bytes, but may keep Cranelift
+    /// from merging instructions on both sides of it.
     Pcs,
 }
 
-/// Fills `function` with the IR of `region`, which knows itself by `number` (not 0) in the dispatch table. Returns the
-/// accesses of the groups that its code requests, by their indices. After an error, `function` and `frontend` are of no
-/// further use.
+/// Fills `function` with the IR of `region`, whose number in the dispatch table is `number` (not 0). Returns the
+/// accesses of the groups that its code requests, by their indices. After an error, `function` and `frontend` must not
+/// be reused.
 pub(crate) fn lower(
     region: &Region,
     number: u32,
@@ -163,18 +163,18 @@ struct Lowering<'a> {
     level: Level,
     rules: &'static Rules,
     marks: Marks,
-    /// The pc of the guest instruction that is being lowered, if it is one.
+    /// The pc of the guest instruction that is being lowered, if any.
     marked: Option<u32>,
-    /// For each block of the region, whether control may come to it from another page.
+    /// For each block of the region, whether control may enter it from another page.
     entered_from_elsewhere: Vec<bool>,
-    /// What each block asks the budget for.
+    /// The budget that each block requests.
     shares: Vec<Share>,
     region: &'a Region,
-    /// For each block, the registers that are live when it begins, and those among them that need not be in the context
+    /// For each block, the registers that are live at its start, and those among them that need not be in the context
     /// then.
     live: Vec<RegisterSet>,
     loop_carried: Vec<RegisterSet>,
-    /// What the dispatch table calls the region.
+    /// The region's number in the dispatch table.
     number: u32,
     base: Value,
     registers: [Variable; 32],
@@ -185,39 +185,39 @@ struct Lowering<'a> {
     /// IR blocks by index of the region's blocks, and of its entries.
     blocks: Vec<IrBlock>,
     entries: Vec<IrBlock>,
-    /// On to the entry that a word of the dispatch table asks for (word, progress).
+    /// Continues at the entry in a dispatch word (word, progress).
     choose: IrBlock,
-    /// Shared ends. On to where a word of the dispatch table says (word, pc, progress), or to the pc's own word (pc,
+    /// Shared ends. They continue where a dispatch word leads (word, pc, progress), or at the pc's own word (pc,
     /// progress).
     transition: IrBlock,
     transition_indirect: IrBlock,
-    /// Out of native code (pc, progress), or where the context has both already.
+    /// These leave native code (pc, progress); `out` does so if the context has both already.
     leave_stop: IrBlock,
     out: IrBlock,
-    /// What the current block's instructions alone tell of the values that they compute, and its access groups.
+    /// The results of the values pass for the current block, and its access groups.
     known: Vec<Known>,
     groups: Vec<Group>,
-    /// The accesses of each group that code so far may ask about.
+    /// The accesses of each group that the code so far may request.
     requested_groups: Vec<Vec<Reached>>,
-    /// Accesses ahead that a check of their group has allowed already.
+    /// Number of the next accesses that a check of their group has already allowed.
     granted: usize,
     /// IR values of the current block.
     sums: Sums,
     /// Registers whose value is newer than the context's; x0 stands for its shunt.
     dirty: RegisterSet,
-    /// Whether that is stored only where it is needed.
+    /// Whether dirty registers are stored only where it is needed.
     lazy: bool,
-    /// Progress at the end of the current block, and the same as a value and what is to be added to it.
+    /// Progress at the end of the current block, and the same as a value and an addend.
     after: Value,
     after_parts: (Value, i64),
-    /// Instructions of the current block not yet done, the current one included.
+    /// Instructions of the current block not yet done, including the current one.
     left: i64,
-    /// Steps behind the current block that are taken from the budget already, at the most.
+    /// Maximum number of steps behind the current block that are already taken from the budget.
     reserved: i64,
 }
 
 impl Lowering<'_> {
-    /// What one step does to progress.
+    /// Returns what one step adds to progress.
     fn step_unit(&self) -> i64 {
         match self.level {
             Level::Off => 1,
@@ -225,14 +225,14 @@ impl Lowering<'_> {
         }
     }
 
-    /// Goes on in a block to which nothing will jump that has not already.
+    /// Continues in a block that already has all its predecessors.
     fn open(&mut self, block: IrBlock) {
         self.builder.seal_block(block);
         self.builder.switch_to_block(block);
         self.mark();
     }
 
-    /// Says in the IR which guest instruction what follows is of, if that is wanted.
+    /// Marks the guest instruction of the following IR, if marks are wanted.
     fn mark(&mut self) {
         if let (Marks::Pcs, Some(pc)) = (self.marks, self.marked) {
             let mark = self.builder.ins().sequence_point();
@@ -245,7 +245,7 @@ impl Lowering<'_> {
         self.mark();
     }
 
-    /// As [`Lowering::open`], for a block that is rarely needed.
+    /// Does [`Lowering::open`] for a block that is rarely needed.
     fn open_cold(&mut self, block: IrBlock) {
         self.builder.set_cold_block(block);
         self.open(block);
@@ -284,8 +284,8 @@ impl Lowering<'_> {
         self.end(block)
     }
 
-    /// Counts the whole block's steps. A block that `asks` looks first whether they and those behind it fit into the
-    /// budget, and asks for more if they do not.
+    /// Counts the whole block's steps. A block that `asks` first checks that they and the reserved steps behind it fit
+    /// into the budget, and requests more if they do not.
     fn take_budget(&mut self, pc: u32, share: Share) {
         let before = self.builder.use_var(self.progress);
         let change = self.left * self.step_unit();
@@ -323,8 +323,8 @@ impl Lowering<'_> {
         self.after_parts = (self.after, 0);
     }
 
-    /// Asks through the stub at `stub` in the context; not 0 if the answer is to stop. The context must be as an answer
-    /// needs it.
+    /// Makes a request through the stub at `stub` in the context; the result is not 0 if the verdict is to stop. The
+    /// context must be as the request requires.
     fn assist(&mut self, request: u32, stub: i32) -> Value {
         let request = self.i32(request);
         self.builder.ins().store(TRUSTED, request, self.base, layout::ASSIST_REQUEST);
@@ -333,14 +333,14 @@ impl Lowering<'_> {
         self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT)
     }
 
-    /// The instruction with this index in its block.
+    /// Lowers the instruction with this index in its block.
     fn instruction(&mut self, index: usize, placed: &Placed, end: End) -> Result<(), BrokenInvariant> {
         let instruction = placed.instruction;
         let line = instruction.op.line();
         let known = self.known[index];
         let a = line.format.has_rs1().then(|| self.operand(instruction.rs1, known.operands[0]));
         let b = line.format.has_rs2().then(|| self.operand(instruction.rs2, known.operands[1]));
-        // A row's column of x0 is 0 without looking.
+        // The row's columns for x0 are 0; no register is read for them.
         let mut row = RowParts {
             rs1: a.filter(|_| instruction.rs1 != 0),
             rs2: b.filter(|_| instruction.rs2 != 0),
@@ -380,7 +380,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Pc and progress for leaving before the current instruction. The context's registers must be exact there.
+    /// Returns pc and progress for leaving before the current instruction. The context's registers must be exact there.
     fn here(&mut self, pc: u32) -> [BlockArg; 2] {
         let pc = self.i32(pc);
         let (value, constant) = self.after_parts;
@@ -401,8 +401,8 @@ impl Lowering<'_> {
     }
 }
 
-/// For each block of `region`, whether control may come to it from another page: from outside, or from a block that
-/// ends in one.
+/// For each block of `region`, returns whether control may enter it from another page: from outside, or from a block
+/// that ends in another page.
 fn entered_from_elsewhere(region: &Region) -> Vec<bool> {
     let mut elsewhere = vec![false; region.blocks.len()];
     for &entry in &region.entries {

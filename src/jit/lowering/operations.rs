@@ -1,32 +1,32 @@
-//! What each operation of the table is lowered as. The one match over `Op` in the lowering, without a wildcard: a new line
-//! of the table does not compile until it has a lowering.
+//! The lowering of each operation of the table. This is the only match over `Op` in the lowering, and it has no
+//! wildcard: a new line of the table does not compile until it has a lowering.
 
 use crate::isa::Op;
 
 /// How an operation is lowered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
-    /// Gives a constant that the values pass knows.
+    /// Produces a constant that the values pass knows.
     Constant,
     /// Computes rd from rs1 and from rs2 or the immediate.
     Compute(Compute),
-    /// Loads so many bytes, which are extended so.
+    /// Loads this many bytes and extends them this way.
     Load(Width, Extension),
-    /// Stores so many bytes.
+    /// Stores this many bytes.
     Store(Width),
-    /// Branches if this holds for rs1 and rs2.
+    /// Branches if this comparison of rs1 and rs2 holds.
     Branch(Comparison),
-    /// Jumps to a target that the instruction says.
+    /// Jumps to a target encoded in the instruction.
     Jump,
     /// Jumps to rs1 plus the immediate.
     JumpIndirect,
     /// Does nothing.
     Fence,
-    /// Is the machine's: never part of a region.
+    /// Belongs to the machine; never part of a region.
     System,
 }
 
-/// What is computed of two operands.
+/// A computation on two operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compute {
     Add,
@@ -39,13 +39,13 @@ pub(super) enum Compute {
     Less(Extension),
     /// The low half of the product.
     Multiply,
-    /// The high half of the product; each factor is extended so.
+    /// The high half of the product; each factor is extended this way.
     MultiplyHigh(Extension, Extension),
     Divide(Extension),
     Remainder(Extension),
 }
 
-/// Whether a value counts as signed.
+/// Whether a value is treated as signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extension {
     Signed,
@@ -70,7 +70,7 @@ impl Width {
     }
 }
 
-/// When a branch is taken.
+/// The condition of a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Comparison {
     Equal,
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::isa::{Class, TABLE};
 
-    /// The table says by itself what kind of thing an operation does, and how many bytes it moves.
+    /// The table itself says which class an operation has, and how many bytes it moves.
     #[test]
     fn operations_are_of_the_class_that_the_table_says() {
         for line in TABLE {

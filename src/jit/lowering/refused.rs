@@ -1,4 +1,4 @@
-//! Why a region gets no native code. The interpreter then runs it, so this never fails a run; it is counted.
+//! Why a region gets no native code. The interpreter then runs it, so this never fails a run; a counter records it.
 
 use thiserror::Error;
 
@@ -7,21 +7,21 @@ use crate::invariant::BrokenInvariant;
 /// Why a region was not compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum Refused {
-    /// The lowering found a bug of Tachy's.
+    /// The lowering found a bug in Tachy.
     #[error(transparent)]
     Invariant(#[from] BrokenInvariant),
-    /// Cranelift gave an error or panicked.
+    /// Cranelift returned an error or panicked.
     #[error("Cranelift does not compile the region: {0}")]
     Generator(String),
-    /// The code would need relocations, which code that may move must not have.
+    /// The code would need relocations, which movable code must not have.
     #[error("the region's code needs {0} relocations, and may have none")]
     Relocations(usize),
     /// The frame would reach beyond the page that guards the stack.
     #[error("the region's code takes {bytes} bytes of stack, and may take {max_bytes}")]
     Frame {
-        /// What it takes.
+        /// Bytes that it takes.
         bytes: u32,
-        /// What it may take.
+        /// Bytes that it may take.
         max_bytes: u32,
     },
 }

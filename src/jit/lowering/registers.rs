@@ -1,9 +1,9 @@
-//! Registers as SSA values inside the region, *written through*: before anything that may leave (an access that may
-//! need help, the end of a block) every register changed since the last such point is stored in the context. So exits
-//! store no registers.
+//! Registers are SSA values inside the region and are *written through*. Before any point that may leave (an access
+//! that may need help, the end of a block), every register changed since the last such point is stored in the context.
+//! So exits store no registers.
 //!
-//! Small loops are *lazy*: they store their loop-carried registers (`loop_carried.rs`) on the ways out, which then are ways
-//! of their own.
+//! Small loops are *lazy*: they store their loop-carried registers (`loop_carried.rs`) on the paths out of the loop,
+//! which are then separate.
 
 use cranelift_codegen::ir::{InstBuilder, Value};
 use tachy_runtime::{Slot, layout};
@@ -24,12 +24,12 @@ impl Lowering<'_> {
         self.dirty |= 1 << number;
     }
 
-    /// Stores what changed, so that the context's registers are exact.
+    /// Stores all dirty registers, so that the context's registers are exact.
     pub(super) fn flush(&mut self) {
         self.flush_but(0);
     }
 
-    /// Stores what changed, but for these.
+    /// Stores all dirty registers except these.
     pub(super) fn flush_but(&mut self, kept: RegisterSet) {
         let kept = self.dirty & kept;
         self.dirty &= !kept;
@@ -37,7 +37,7 @@ impl Lowering<'_> {
         self.dirty = kept;
     }
 
-    /// Stores what changed, on a way on which that is needed.
+    /// Stores all dirty registers on a path that needs it.
     pub(super) fn store_dirty(&mut self) {
         for register in registers_of(self.dirty) {
             let value = self.builder.use_var(self.registers[register as usize]);
@@ -46,7 +46,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// Before an assist: in a lazy loop what changed is stored in the cold path that requests it, elsewhere at once.
+    /// Prepares for an assist: a lazy loop stores dirty registers in the cold path that makes the request, other code
+    /// at once.
     pub(super) fn flush_unless_lazy(&mut self) {
         if !self.lazy {
             self.flush();
@@ -54,7 +55,7 @@ impl Lowering<'_> {
     }
 }
 
-/// The numbers of the registers in a set.
+/// Returns the numbers of the registers in a set.
 pub(super) fn registers_of(set: RegisterSet) -> impl Iterator<Item = u8> {
     (0..32).filter(move |&register| set & 1 << register != 0)
 }

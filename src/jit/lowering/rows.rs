@@ -1,4 +1,4 @@
-//! Rows as IR: where a step's 32 bytes come from and how they are stored.
+//! Rows as IR: the sources of a step's 32 bytes, and how they are stored.
 
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use tachy_runtime::ROW_BYTES;
@@ -7,7 +7,7 @@ use super::{Lowering, TRUSTED};
 use crate::jit::analysis::region::Placed;
 use crate::trace::Level;
 
-/// The parts of a row that are not constants of the translation; what is absent is 0.
+/// The parts of a row that are not known at compile time; an absent part is 0.
 #[derive(Default, Clone, Copy)]
 pub(super) struct RowParts {
     pub(super) rs1: Option<Value>,
@@ -18,7 +18,7 @@ pub(super) struct RowParts {
 }
 
 impl Lowering<'_> {
-    /// Writes the current instruction's row, if the level asks for rows: four stores of two columns each.
+    /// Writes the current instruction's row, if the level requires rows: four stores of two columns each.
     pub(super) fn write_row(&mut self, placed: &Placed, row: &RowParts) {
         if self.level == Level::Off {
             return;
@@ -38,7 +38,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// Two columns in one value, the first in the low half.
+    /// Combines two columns into one value, the first in the low half.
     fn pair(&mut self, first: Option<Value>, second: Option<Value>) -> Value {
         let [first, second] =
             [first, second].map(|part| part.map(|value| self.builder.ins().uextend(types::I64, value)));

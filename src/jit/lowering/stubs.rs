@@ -1,4 +1,5 @@
-//! The three functions that every code memory begins with: the dispatcher, and the two stubs through which regions ask.
+//! The three functions at the start of every code memory: the dispatcher, and the two stubs through which regions make
+//! requests.
 
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, Value, types};
@@ -31,7 +32,7 @@ fn function(signature: Signature) -> Context {
     context
 }
 
-/// A function that preserves every register and calls the helper at `helper` in the context.
+/// Builds a function that preserves every register and calls the helper at `helper` in the context.
 fn stub(isa: &OwnedTargetIsa, helper: i32) -> Option<Vec<u8>> {
     let mut context = function(assist_signature(CallConv::PreserveAll));
     let mut frontend = FunctionBuilderContext::new();
@@ -49,7 +50,7 @@ fn stub(isa: &OwnedTargetIsa, helper: i32) -> Option<Vec<u8>> {
     compile(&mut context, isa).ok()
 }
 
-/// `fn(base) -> reason`: calls the region at the context's pc, if it has an entry there.
+/// Builds `fn(base) -> reason`, which calls the region at the context's pc, if it has an entry there.
 fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
     let mut signature = Signature::new(isa.default_call_conv());
     signature.params = vec![AbiParam::new(types::I64)];
@@ -81,7 +82,7 @@ fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
     compile(&mut context, isa).ok()
 }
 
-/// The word of the dispatch table for `pc`; 0 where there is no entry.
+/// Returns the word of the dispatch table for `pc`; 0 if there is no entry.
 pub(crate) fn look_up(builder: &mut FunctionBuilder<'_>, base: Value, pc: Value) -> Value {
     let flags = MemFlagsData::trusted();
     let table = builder.ins().load(types::I64, flags, base, layout::DISPATCH);
@@ -97,7 +98,7 @@ pub(crate) fn look_up(builder: &mut FunctionBuilder<'_>, base: Value, pc: Value)
     builder.ins().load(types::I64, flags, place, 0)
 }
 
-/// As [`look_up`], for a pc that is known when the code is made.
+/// Does [`look_up`] for a pc that is known at compile time.
 pub(crate) fn look_up_constant(builder: &mut FunctionBuilder<'_>, base: Value, pc: u32) -> Value {
     let flags = MemFlagsData::trusted();
     let table = builder.ins().load(types::I64, flags, base, layout::DISPATCH);
@@ -105,7 +106,7 @@ pub(crate) fn look_up_constant(builder: &mut FunctionBuilder<'_>, base: Value, p
     builder.ins().load(types::I64, flags, chunk, (pc & 0xfffc) as i32 * 2)
 }
 
-/// The address of the region that a word of the dispatch table, not 0, leads to; counted as a transfer.
+/// Returns the address of the region to which a nonzero dispatch word leads; counts a transfer.
 pub(crate) fn callee(builder: &mut FunctionBuilder<'_>, base: Value, word: Value) -> Value {
     let flags = MemFlagsData::trusted();
     let transfers = builder.ins().load(types::I64, flags, base, layout::TRANSFERS);

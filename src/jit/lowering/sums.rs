@@ -1,6 +1,6 @@
-//! The IR values that stand for the sums of the values pass, so that what a block needs twice it computes once.
+//! The IR values for the sums of the values pass, so that a block computes each sum only once.
 //!
-//! What a value is comes from that pass alone: nothing here looks at how the IR made it.
+//! The values pass alone decides the value of a sum: nothing here looks at how the IR computed it.
 
 use cranelift_codegen::ir::{InstBuilder, Value};
 use foldhash::HashMap;
@@ -12,16 +12,16 @@ use crate::jit::analysis::values::{Base, Sum};
 /// IR values of one block.
 #[derive(Default)]
 pub(super) struct Sums {
-    /// Of registers where the block begins, as far as it has read them.
+    /// Values of registers at the start of the block, if it has read them.
     entries: [Option<Value>; 32],
-    /// Of its instructions so far.
+    /// Results of its instructions so far.
     pub(super) results: HashMap<usize, Value>,
-    /// Of sums with a constant that is not 0.
+    /// Sums with a nonzero constant.
     computed: Vec<(Sum, Value)>,
 }
 
 impl Lowering<'_> {
-    /// The value of a register that the next instruction reads, of which `sum` is known.
+    /// Returns the value of a register that the next instruction reads; its value is `sum`.
     pub(super) fn operand(&mut self, register: u8, sum: Sum) -> Value {
         let value = self.register(register);
         if let Sum { base: Base::Entry(entry), offset: 0 } = sum {
@@ -30,8 +30,8 @@ impl Lowering<'_> {
         value
     }
 
-    /// The value of `sum`, computed if the block has not done so. Not in cold blocks, from which nothing leads back to what
-    /// is computed there.
+    /// Returns the value of `sum`, and computes it if the block has not done so. Must not be called in cold blocks,
+    /// because values computed there do not reach the rest of the block.
     pub(super) fn sum(&mut self, sum: Sum) -> Result<Value, BrokenInvariant> {
         if let Some(&(_, value)) = self.sums.computed.iter().find(|(known, _)| *known == sum) {
             return Ok(value);
@@ -45,12 +45,12 @@ impl Lowering<'_> {
         Ok(value)
     }
 
-    /// The value of a base; `None` for 0.
+    /// Returns the value of a base; `None` for 0.
     fn base_value(&mut self, base: Base) -> Result<Option<Value>, BrokenInvariant> {
         match base {
             Base::Zero => Ok(None),
-            // Where no instruction has read the register yet, it still holds that value: one that nobody read before it was
-            // written over is in no sum.
+            // If no instruction has read the register yet, it still holds that value: a value that was overwritten
+            // before any read is in no sum.
             Base::Entry(register) => {
                 let value = self.sums.entries[register as usize & 31];
                 Ok(Some(value.unwrap_or_else(|| self.operand(register, Sum { base, offset: 0 }))))
@@ -62,7 +62,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// `value + constant`.
+    /// Returns `value + constant`.
     pub(super) fn plus(&mut self, value: Value, constant: i64) -> Value {
         match constant {
             0 => value,

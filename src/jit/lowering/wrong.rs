@@ -1,7 +1,7 @@
-//! Lowerings that are wrong on purpose, for the test that the tests find them: `tests/isolated/wrong_lowerings.rs`.
+//! Deliberately wrong lowerings, for the test that the tests catch them: `tests/isolated/wrong_lowerings.rs`.
 //!
-//! Only compiled with the feature `wrong-lowerings`, which is for that test alone. One is chosen for the whole process;
-//! it changes what an instruction is lowered as, while its row keeps the word that stands in memory.
+//! The module is only compiled with the feature `wrong-lowerings`, which exists for that test alone. One fault is
+//! chosen for the whole process. It changes how an instruction is lowered, while its row keeps the word in memory.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +10,7 @@ use crate::isa::{Class, Format, Line, Op, TABLE};
 use crate::jit::analysis::region::{End, Placed, Region, Target};
 use crate::jit::analysis::values::{Form, Known, Values};
 
-/// What is wrong.
+/// The kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     /// Lowered as another operation: the opposite, a different width, a different sign.
@@ -27,31 +27,31 @@ enum Fault {
     RowOperands,
     /// The row has no rd.
     RowResult,
-    /// The row has the address in the place of the word before.
+    /// The row has the address instead of the word before.
     RowMemory,
-    /// The row has an rd that the instruction has not.
+    /// The row has an rd although the instruction has none.
     RowExtra,
-    /// Does not do nothing.
+    /// An instruction without effect has one.
     Something,
-    /// Goes on so many bytes behind what native code leaves to the interpreter.
+    /// Continues this many bytes behind the instruction that native code leaves to the interpreter.
     Skip(u32),
-    /// The `or` of two shifts by registers is their sum where the amounts make 32 together before RISC-V takes their low
-    /// five bits: the fault that was found by reading.
+    /// The `or` of two shifts by registers becomes their sum if the amounts add up to 32 before RISC-V takes their low
+    /// five bits: a fault that was found by reading the code.
     UnmaskedJoin,
 }
 
-/// A wrong lowering: of an operation, or of what is left to the interpreter.
+/// A wrong lowering of an operation, or of an instruction that is left to the interpreter.
 #[derive(Debug, Clone, Copy)]
 pub struct Wrong {
-    /// The operation; `None` where it is what regions do with system instructions.
+    /// The operation; `None` for the exit in front of a system instruction.
     pub op: Option<Op>,
     fault: Fault,
 }
 
-/// Number of the wrong lowering in [`all`], plus 1; 0 is none.
+/// Index of the wrong lowering in [`all`], plus 1; 0 for a correct one.
 static CHOSEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Every wrong lowering there is.
+/// Returns every wrong lowering.
 pub fn all() -> Vec<Wrong> {
     let of_line = |line: &Line| {
         let op = line.op;
@@ -61,7 +61,7 @@ pub fn all() -> Vec<Wrong> {
     TABLE.iter().flat_map(of_line).chain(skips).collect()
 }
 
-/// Lowers as the `number`th of [`all`] says from now on, or correctly again.
+/// Uses the wrong lowering with this index in [`all`] from now on, or the correct one again.
 pub fn choose(number: Option<usize>) {
     CHOSEN.store(number.map_or(0, |number| number + 1), Ordering::SeqCst);
 }
@@ -96,7 +96,7 @@ fn faults(line: &Line) -> Vec<Fault> {
     faults
 }
 
-/// Operations with the same operands that are easily mistaken for one.
+/// Returns operations with the same operands that are easily confused with `op`.
 fn others(op: Op) -> &'static [Op] {
     match op {
         Op::Lui => &[Op::Auipc],
@@ -146,7 +146,7 @@ fn others(op: Op) -> &'static [Op] {
     }
 }
 
-/// The region with the chosen fault in it.
+/// Returns the region with the chosen fault.
 pub(super) fn applied(region: &Region) -> Region {
     let mut region = region.clone();
     let Some(Wrong { op, fault }) = chosen() else { return region };
@@ -166,7 +166,7 @@ fn change(placed: &mut Placed, fault: Fault) {
     match fault {
         Fault::Op(other) => instruction.op = other,
         Fault::Order => std::mem::swap(&mut instruction.rs1, &mut instruction.rs2),
-        // A shift amount stays one.
+        // A shift amount stays below 32.
         Fault::Immediate(by) if instruction.op.line().format == Format::Shift => instruction.imm ^= by,
         Fault::Immediate(by) => instruction.imm = instruction.imm.wrapping_add(by),
         Fault::ImmediateSign => instruction.imm &= 0xfff,
@@ -177,7 +177,7 @@ fn change(placed: &mut Placed, fault: Fault) {
     }
 }
 
-/// The parts of a row with the chosen fault in them.
+/// Returns the parts of a row with the chosen fault.
 pub(super) fn row(lowering: &mut Lowering<'_>, placed: &Placed, row: &RowParts) -> RowParts {
     let mut row = *row;
     match chosen() {
@@ -193,13 +193,14 @@ pub(super) fn row(lowering: &mut Lowering<'_>, placed: &Placed, row: &RowParts) 
     row
 }
 
-/// What is known of a block's instructions with the chosen fault in it.
+/// Returns the results of the values pass for a block, with the chosen fault.
 pub(super) fn known(instructions: &[Placed]) -> Vec<Known> {
     let mut known = Values::of_block(instructions);
     if !matches!(chosen(), Some(Wrong { fault: Fault::UnmaskedJoin, .. })) {
         return known;
     }
-    // Of each register the shift that it was last given: whether to the left, and by how much as the register holds it.
+    // For each register, the shift that last wrote it, if any: whether to the left, and its amount before RISC-V takes
+    // the low five bits.
     let mut shifts = [None; 32];
     for (index, placed) in instructions.iter().enumerate() {
         let instruction = placed.instruction;

@@ -1,39 +1,39 @@
 //! Backoff: when a session stops looking for native code. Where native code does next to nothing and no further
 //! compilation is paid for, counting block entries only costs time. Pure.
 //!
-//! Such a session rests for a stretch of steps, then looks again for one stretch. If nothing has changed, it rests twice
-//! as long. Looking costs up to a sixth of the interpreter's speed, so it is done for a small part of the steps.
+//! Such a session rests for a stretch of steps, then looks again for one stretch. If nothing has changed, it rests
+//! twice as long. Looking costs up to a sixth of the interpreter's speed, so it is done for a small part of the steps.
 
 /// Steps of one look, and of the first rest.
 const STRETCH_STEPS: u64 = 1 << 20;
-/// Doublings of a rest at the most.
+/// Maximum number of doublings of a rest.
 const REST_LOG_MAX: u32 = 3;
-/// The part of steps that native code has to do for the session to stay awake.
+/// The share of steps that native code has to do for the session to stay awake: one in this many.
 const NATIVE_PART: u64 = 16;
 
 /// A session's rests.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
-    /// The rest ends before this step; 0 where there is none.
+    /// The rest ends before this step; 0 if there is no rest.
     rest_until: u64,
     rest_log: u32,
-    /// Steps, and those among them of native code, where the look under way began.
+    /// All steps and native steps when the current look began.
     began: [u64; 2],
 }
 
 impl Backoff {
-    /// Whether the session rests before step `step`.
+    /// Returns whether the session rests before step `step`.
     #[inline]
     pub(crate) fn is_rest(&self, step: u64) -> bool {
         step < self.rest_until
     }
 
-    /// Looks at what the session did, which stands before step `step` and has done so many of them natively; with credit
-    /// for translations it does not rest.
+    /// Evaluates a session that stands before step `step` and has done `native_steps` natively. A session with credit
+    /// for compilation does not rest.
     #[inline]
     pub(crate) fn look(&mut self, step: u64, native_steps: u64, has_credit: impl FnOnce() -> bool) {
         if self.rest_until > 0 {
-            // The rest is over, maybe for some time: the interpreter comes here at the end of a slice alone.
+            // The rest is over, maybe for some time: the interpreter gets here only at the end of a slice.
             (self.rest_until, self.began) = (0, [step, native_steps]);
             return;
         }
@@ -54,7 +54,8 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    /// Runs to step `until`, `part` of all steps that are looked at natively; how many of 64 steps it rests.
+    /// Runs to step `until`, with `native_part` of 64 steps native while it looks. Returns how many of 64 steps it
+    /// rests.
     fn rests(backoff: &mut Backoff, from: u64, until: u64, native_part: u64, has_credit: bool) -> u64 {
         let (mut native, mut rested) = (0, 0);
         for step in (from..until).step_by(1 << 10) {
@@ -68,7 +69,7 @@ mod tests {
         rested * 64 / (until - from)
     }
 
-    /// A rest may be noticed to be over as late as a slice takes: the look that comes then is as long as any.
+    /// A session may notice the end of a rest late, by up to a slice: the next look is as long as any other.
     #[test]
     fn a_session_looks_after_each_rest() {
         let (mut backoff, mut looked, mut step) = (Backoff::default(), 0, 0);

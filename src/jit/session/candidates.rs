@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use foldhash::HashMap;
 
-/// Addresses that may wait, at the most.
+/// Maximum number of waiting addresses.
 const WAITING: usize = 4096;
 
-/// Addresses that wait, by hotness.
+/// Waiting addresses, by hotness.
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
     by_hotness: BTreeSet<(u16, u32)>,
@@ -19,7 +19,7 @@ impl Candidates {
         self.hotness.is_empty()
     }
 
-    /// Lets `pc` wait, or notes that it is hotter now. Where too many wait, the coldest has to go.
+    /// Lets `pc` wait, or updates its hotness. If too many wait, the coldest is dropped.
     pub(crate) fn offer(&mut self, pc: u32, hotness: u16) {
         if let Some(before) = self.hotness.insert(pc, hotness) {
             self.by_hotness.remove(&(before, pc));
@@ -32,7 +32,7 @@ impl Candidates {
         }
     }
 
-    /// Takes out the hottest.
+    /// Takes out the hottest address.
     pub(crate) fn take_hottest(&mut self) -> Option<(u32, u16)> {
         let (hotness, pc) = self.by_hotness.pop_last()?;
         self.hotness.remove(&pc);
@@ -50,7 +50,7 @@ mod tests {
         (0..WAITING as u32).for_each(|pc| candidates.offer(4 * pc, 200));
         candidates.offer(0x1000_0000, 400);
         candidates.offer(40, 512);
-        // Colder than all others: it does not stay.
+        // Colder than all others, so it does not stay.
         candidates.offer(0x2000_0000, 100);
         assert_eq!(candidates.hotness.len(), WAITING);
         assert_eq!(candidates.take_hottest(), Some((40, 512)));

@@ -1,5 +1,5 @@
-//! One session's view of the native code of one mode: when to compile what, where indirect jumps went, and which code was
-//! written over.
+//! One session's view of the native code of one mode: when to compile what, where indirect jumps went, and which code
+//! was overwritten.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -25,51 +25,51 @@ use crate::jit::code::shared_code::SharedCode;
 use crate::jit::code::translations::Translations;
 use crate::rules::Rules;
 
-/// Targets kept of one indirect jump, and jumps kept: what a large `switch` needs.
+/// Maximum number of targets kept per indirect jump, and of jumps kept: as many as a large `switch` needs.
 const TARGETS: usize = 64;
 const JUMPS: usize = 4096;
 
-/// Indirect jumps of which is remembered that there is nothing new to note.
+/// Number of recent indirect jumps that are known to have no new target.
 const RECENT_JUMPS: usize = 64;
-/// No address that a jump can go to.
+/// An address that no jump can target.
 const ANYWHERE: u32 = 1;
 
-/// Times that control comes to an address without entry between two looks for one, less 1; and the threshold below which each looks.
+/// Mask of the counts between two look-ups of an entry, and the threshold below which each count causes a look-up.
 const BETWEEN_LOOKS: u16 = 15;
 const LOOK_EACH_TIME: u16 = 100;
 
 /// A session's view of a [`CodeCache`].
 pub(crate) struct ModeCode {
     cache: Arc<CodeCache>,
-    /// The words that regions may be made of, where the cache is shared.
+    /// The words that regions may consist of, if the cache is shared.
     shared: Option<Arc<SharedCode>>,
-    /// What is run from: the cache's current generation, or one from before it moved on.
+    /// The generation from which the session runs: the cache's current one, or an earlier one.
     generation: Generation,
-    /// How often control must come to an address of this generation before it is translated.
+    /// How often control must enter an address of this generation before its code is compiled.
     threshold: u16,
-    /// Bits of such a count that are not all zero where the table of entries need not be looked at.
+    /// Mask of such a count: if any of these bits is set, the table of entries need not be consulted.
     between_looks: u16,
     translations: Translations,
-    /// Where indirect jumps went while they were interpreted.
+    /// Targets of indirect jumps while they were interpreted.
     targets: Targets,
-    /// Of recent indirect jumps where they went, [`ANYWHERE`] where no more is kept of them.
+    /// Targets of recent indirect jumps; [`ANYWHERE`] if no more targets of a jump are kept.
     recent_jumps: Box<[(u32, u32); RECENT_JUMPS]>,
-    /// Code that is hot and waits for credit or for room in the background's queue.
+    /// Hot code that waits for credit or for room in the background's queue.
     candidates: Candidates,
     short_runs: ShortRuns,
-    /// Whether native code was left since control was last looked at.
+    /// Whether native code was left since the last check.
     has_left: bool,
-    /// Who translates; none: this session itself.
+    /// The background compiler; `None` if this session compiles itself.
     background: Option<Arc<Background>>,
-    /// With what this session translates, once it does.
+    /// This session's compiler, once it compiles itself.
     compiler: Option<Box<Compiler>>,
-    /// Whether it did since `took_a_while` was last called.
+    /// Whether it has compiled since the last call of `took_a_while`.
     took_a_while: bool,
     counters: Arc<Counters>,
 }
 
 impl ModeCode {
-    /// A view of `cache`.
+    /// Creates a view of `cache`.
     pub(crate) fn new(
         cache: Arc<CodeCache>,
         shared: Option<Arc<SharedCode>>,
@@ -99,12 +99,12 @@ impl ModeCode {
         }
     }
 
-    /// Whether control has come to `pc` often enough to compile it.
+    /// Returns whether control has entered `pc` often enough to compile it.
     pub(crate) fn is_hot(&self, pages: &DecodedPages, pc: u32) -> bool {
         pages.hotness(pc) >= self.threshold
     }
 
-    /// Whether native code can be entered at the context's pc. Code that is hot is compiled first, or requested.
+    /// Returns whether native code can be entered at the context's pc. Hot code is compiled first, or requested.
     pub(crate) fn prepare(&mut self, vm: &mut HartState<'_>, pages: &mut DecodedPages, payback: &mut Payback) -> bool {
         self.follow();
         let pc = vm.pc();
@@ -112,7 +112,7 @@ impl ModeCode {
             return true;
         }
         let hotness = match std::mem::take(&mut self.has_left) {
-            // Native code came here, and nobody has counted that.
+            // Native code got here, so this was not counted yet.
             true => pages.count_at(pc),
             false => pages.hotness(pc).max(1),
         };
@@ -122,7 +122,7 @@ impl ModeCode {
             if self.may_wait(pc, vm) {
                 self.candidates.offer(pc, hotness);
             } else {
-                // For another time, as hot again.
+                // It gets another chance when it is hot again.
                 pages.set_hotness(pc, self.threshold / 2);
             }
         }
@@ -134,23 +134,23 @@ impl ModeCode {
         self.has_entry(pc)
     }
 
-    /// Whether it is time to ask for a translation, where control has come so often: at the threshold, and again each time
-    /// that this has doubled.
+    /// Returns whether it is time to request a compilation after this many block entries: at the threshold, and again
+    /// each time that the count has doubled.
     #[inline]
     fn is_due(&self, hotness: u16) -> bool {
         hotness >= self.threshold && (hotness.is_power_of_two() || hotness == self.threshold || self.threshold <= 1)
     }
 
-    /// Whether the hot code at `pc` may be translated some time soon.
+    /// Returns whether the hot code at `pc` may be compiled some time soon.
     fn may_wait(&mut self, pc: u32, vm: &HartState<'_>) -> bool {
-        // What is in the middle of a region under way waits for it: the same code from elsewhere on would only keep others
-        // from being translated.
+        // Code in the middle of a region in progress waits for that region. Compiling the same code from another start
+        // would only delay others.
         !self.translations.is_under_way(pc)
             && self.translations.may_translate(pc)
             && (!self.translations.is_repeat(pc) || self.translations.may_repeat(vm.steps()))
     }
 
-    /// Where a region may be translated now, if there is room and credit for it.
+    /// Returns where a region may be compiled now, if there is room and credit for it.
     fn place(&self, steps: u64, payback: &Payback) -> Option<Place> {
         match &self.background {
             _ if !self.has_credit(steps, payback) => None,
@@ -159,7 +159,7 @@ impl ModeCode {
         }
     }
 
-    /// Whether a region may be translated now: there is room where it has to wait, and credit for it.
+    /// Returns whether a region may be compiled now: there is room in the queue, and credit for it.
     pub(crate) fn can_translate(&self, steps: u64, payback: &Payback) -> bool {
         self.has_credit(steps, payback) && self.background.as_ref().is_none_or(|background| background.has_room())
     }
@@ -168,7 +168,8 @@ impl ModeCode {
         payback.has_credit(steps, self.counters.beyond_price.load(Ordering::Relaxed))
     }
 
-    /// Has the hottest code translated, as much as is paid for and finds room; in batches, where this session does it.
+    /// Compiles or sends the hottest code, as much as credit and room allow; in batches, if this session compiles
+    /// itself.
     fn translate_hottest(&mut self, vm: &mut HartState<'_>, pages: &mut DecodedPages, payback: &mut Payback) {
         // A region that finds code memory full is tried once more, in the next generation.
         for _ in 0..2 {
@@ -187,7 +188,7 @@ impl ModeCode {
                             self.translate(job, &mut batch);
                         }
                     }
-                    // For another time, as hot again.
+                    // It gets another chance when it is hot again.
                     Ok(None) => pages.set_hotness(pc, self.threshold / 2),
                     Err(Busy) => {
                         self.candidates.offer(pc, hotness);
@@ -203,13 +204,13 @@ impl ModeCode {
         }
     }
 
-    /// Whether the region at `pc` may be merged with others.
+    /// Returns whether the region at `pc` may be merged with others.
     pub(crate) fn may_merge(&self, pc: u32) -> bool {
         self.cache.may_merge(pc)
     }
 
-    /// Has the region at `pc` compiled again with those that it is merged with, now or on the background thread; how many
-    /// instructions that takes.
+    /// Recompiles the region at `pc` merged with others, now or on the background thread. Returns how many instructions
+    /// that takes.
     pub(crate) fn merge(
         &mut self,
         pc: u32,
@@ -234,7 +235,7 @@ impl ModeCode {
         instructions
     }
 
-    /// Has `job` translated in its place; gives it back where this session has to do it.
+    /// Sends `job` to its place; returns it if this session has to compile it.
     fn send(&self, job: Job, place: Place) -> Option<Job> {
         match (&self.background, place) {
             (Some(background), Place::Queue(slot)) => background.send(job, slot).err().map(|job| *job),
@@ -250,7 +251,7 @@ impl ModeCode {
         }
     }
 
-    /// Whether the interpretation ends at `pc`, where control came so often.
+    /// Returns whether the interpretation ends at `pc`, which control has entered this often.
     #[inline(never)]
     fn look(&mut self, pages: &mut DecodedPages, pc: u32, hotness: u16) -> bool {
         if hotness == ENTERED && self.short_runs.pauses(pc) {
@@ -270,15 +271,15 @@ impl ModeCode {
         }
     }
 
-    /// There is no entry where one was expected. If none is under way either, block entries are counted again: the code was
-    /// written over, or what was to be published never was, as where code memory is refused.
+    /// Handles a missing entry where one was expected. If none is in progress either, block entries are counted again:
+    /// the code was overwritten, or was never published, for example because the system refused code memory.
     fn miss(&mut self, pages: &mut DecodedPages, pc: u32) {
         if !self.translations.is_under_way(pc) {
             pages.set_hotness(pc, self.threshold / 2);
         }
     }
 
-    /// Native code was entered at `pc` and did so many steps.
+    /// Records that native code was entered at `pc` and ran for `steps` steps.
     pub(crate) fn ran(&mut self, pc: u32, steps: u64) {
         self.has_left = true;
         if self.cache.options().paid_by_steps {
@@ -286,14 +287,14 @@ impl ModeCode {
         }
     }
 
-    /// Where indirect jumps went before this view was there.
+    /// Adds the targets of indirect jumps from before this view existed.
     pub(crate) fn jumped_before(&mut self, jumps: &[(u32, Vec<u32>)]) {
         for (from, targets) in jumps {
             add_targets(&mut self.targets, *from, targets);
         }
     }
 
-    /// Takes over what waits with `other`, which gives way to this one.
+    /// Takes over the candidates of `other`, which this view replaces.
     pub(crate) fn take_candidates(&mut self, other: ModeCode) {
         self.candidates = other.into_candidates();
     }
@@ -302,22 +303,23 @@ impl ModeCode {
         std::mem::take(&mut self.candidates)
     }
 
-    /// Whether this session has translated something itself since the last call, so that the deadline is to be checked.
+    /// Returns whether this session has compiled something itself since the last call, so that the deadline must be
+    /// checked.
     pub(crate) fn took_a_while(&mut self) -> bool {
         std::mem::take(&mut self.took_a_while)
     }
 
-    /// What is entered.
+    /// Returns the code memory to enter.
     pub(crate) fn code(&self) -> &CodeMemory {
         &self.generation.code
     }
 
-    /// The access groups of the region with this number.
+    /// Returns the access groups of the region with this number.
     pub(crate) fn groups(&self, region: u32) -> Option<RegionGroups> {
         self.generation.groups.of_region(region)
     }
 
-    /// Whether the word at `address` is part of a translated region.
+    /// Returns whether the word at `address` is part of a compiled region.
     pub(crate) fn contains(&self, address: u32) -> bool {
         self.translations.contains(address)
     }
@@ -327,8 +329,8 @@ impl ModeCode {
         self.generation.code.entry(pc).is_some()
     }
 
-    /// Moves over to the cache's current generation; whether there was a new one. All that was translated before stays
-    /// behind, and nothing of the new one can be this session's, since a reservation is for one generation.
+    /// Moves over to the cache's current generation; returns whether it was a new one. All earlier code stays behind,
+    /// and none of the new one can belong to this session, because a reservation is for one generation.
     #[inline]
     fn follow(&mut self) -> bool {
         let behind = self.cache.has_moved_on(&self.generation);
@@ -340,8 +342,7 @@ impl ModeCode {
         behind
     }
 
-    /// Reserves the region at `pc`, which is paid for with that. From here on stores into it are seen, long before it is
-    /// published.
+    /// Reserves and pays for the region at `pc`. From now on stores into it are noticed, long before it is published.
     fn reserve(
         &mut self,
         pc: u32,
@@ -372,33 +373,33 @@ impl ModeCode {
         for &cut in &region.cuts {
             pages.set_hotness(cut, threshold.saturating_sub(1));
         }
-        // They are looked for each time that control comes there from here on.
+        // From now on the entries are looked up each time that control enters them.
         region.entry_pcs().for_each(|pc| pages.set_hotness(pc, ENTERED));
         Ok(Some(Job::new(cache, reservation, counters.clone())))
     }
 }
 
-/// Another thread is at the registry just now.
+/// Another thread holds the registry right now.
 struct Busy;
 
 /// Where a job is done.
 enum Place {
     /// On the background thread.
     Queue(Slot),
-    /// By this session itself.
+    /// In this session itself.
     Here,
 }
 
-/// What a region is discovered in: code that ran, as far as it is warm.
+/// The code in which a region is discovered: code that ran and is warm enough.
 ///
-/// Code that never ran is left out, and so are jumps that were rarely taken: what is hot says what is worth compiling.
-/// Where everything is translated at first sight, nothing has run yet, and everything is followed.
+/// Code that never ran is left out, and so are jumps that were rarely taken: hotness shows what is worth compiling. If
+/// everything is compiled at first sight, nothing has run yet, and everything is followed.
 struct Site<'a, 'vm> {
-    /// The pc that is hot.
+    /// The hot pc.
     pc: u32,
     purpose: Purpose,
     threshold: u16,
-    /// Whether it may have words that other regions have or had.
+    /// Whether the region may contain words that other regions contain or contained.
     may_repeat: bool,
     rules: &'static Rules,
     shared: Option<&'a SharedCode>,
@@ -442,8 +443,8 @@ impl Tier for ModeCode {
     #[inline(always)]
     fn block_entered(&mut self, pages: &mut DecodedPages, held: Held, pc: u32) -> bool {
         let hotness = pages.count(held, pc);
-        // Where the count is due it is a power of two or the threshold. The table of entries is large, so that it is looked
-        // at only then and now and then, until an entry was found.
+        // A due count is a power of two or the threshold. The table of entries is large, so it is consulted only then
+        // and occasionally, until an entry is found.
         (hotness & self.between_looks == 0 || hotness == self.threshold || hotness == ENTERED)
             && self.look(pages, pc, hotness)
     }
@@ -468,7 +469,7 @@ impl Tier for ModeCode {
 }
 
 impl Drop for ModeCode {
-    /// Leaves to later sessions where indirect jumps went.
+    /// Passes the targets of indirect jumps on to later sessions.
     fn drop(&mut self) {
         let found = in_order(std::mem::take(&mut self.targets));
         let mut kept = self.cache.targets();
@@ -478,7 +479,8 @@ impl Drop for ModeCode {
     }
 }
 
-/// Takes down that the indirect jump at `from` went to all of `new`, as far as there is room; whether there is none for more.
+/// Records that the indirect jump at `from` went to all of `new`, if there is room. Returns whether there is no room
+/// for more.
 pub(crate) fn add_targets(known: &mut Targets, from: u32, new: &[u32]) -> bool {
     let has_room = known.len() < JUMPS;
     let targets = match known.entry(from) {
@@ -486,7 +488,7 @@ pub(crate) fn add_targets(known: &mut Targets, from: u32, new: &[u32]) -> bool {
         Entry::Vacant(entry) if has_room => entry.insert(Vec::new()),
         Entry::Vacant(_) => return true,
     };
-    // What a session began with stands at the front of what it found.
+    // The targets that a session began with come first among those that it found.
     let same = targets.iter().zip(new).take_while(|(old, new)| old == new).count();
     for to in &new[same..] {
         if targets.len() < TARGETS && !targets.contains(to) {
@@ -496,7 +498,7 @@ pub(crate) fn add_targets(known: &mut Targets, from: u32, new: &[u32]) -> bool {
     targets.len() >= TARGETS
 }
 
-/// Jumps by their pcs, so that which of them find room does not depend on how a map keeps them.
+/// Sorts jumps by their pcs, so that the choice of those that find room does not depend on a map's order.
 pub(crate) fn in_order(targets: Targets) -> Vec<(u32, Vec<u32>)> {
     let mut jumps: Vec<_> = targets.into_iter().collect();
     jumps.sort_unstable_by_key(|(from, _)| *from);
@@ -530,7 +532,7 @@ mod tests {
         static COMPARED: Cell<u64> = const { Cell::new(0) };
     }
 
-    /// An address, the comparisons of which are counted.
+    /// An address that counts its comparisons.
     #[derive(Debug, Clone, Copy, Eq)]
     struct Address(u32);
 
@@ -547,7 +549,7 @@ mod tests {
         }
     }
 
-    /// Addresses that fall on one place by a multiplication that everybody knows, as a guest may choose them.
+    /// Addresses that collide under a well-known multiplication, as a guest may choose them.
     #[test]
     fn no_addresses_collide_on_purpose() {
         const FACTOR: u64 = 0xf135_7aea_2e62_a9c5;

@@ -1,7 +1,7 @@
-//! What compilation may cost a session: no more than its steps have earned.
+//! The budget for compilation in a session: no more than its steps have earned.
 //!
-//! Interpreting is cheap and certain; translating a piece of code costs thousands of times what interpreting it once
-//! does, and pays only if the code runs often enough afterwards. Nobody knows that beforehand. So a session keeps an
+//! Interpreting is cheap and certain. Compiling a piece of code costs thousands of times as much as interpreting it
+//! once, and pays only if the code runs often enough afterwards, which is unknown in advance. So a session keeps an
 //! account in *units*, each as much processor time as one interpreted step:
 //!
 //! ```text
@@ -13,19 +13,19 @@
 //!        + BYTE * bytes of code beyond that, of each that was translated
 //! ```
 //!
-//! The session asks for another region only while it has earned more than it has spent. So, as far as the prices are
-//! right, a run costs at most 1 + 1 / SHARE times the interpreter's time, and FREE, and what one region takes, whatever the
-//! program does next. Where native code is worth it, it earns much more: a loop of twenty instructions costs 70,000 units
-//! and has paid for itself after 80,000 steps. It must not know what is translated.
+//! The session requests another region only while it has earned more than it has spent. If the prices are right, a run
+//! therefore costs at most 1 + 1 / SHARE times the interpreter's time, plus FREE, plus one region, whatever the program
+//! does next. Where native code is worthwhile, it earns much more: a loop of twenty instructions costs 70,000 units and
+//! has paid for itself after 80,000 steps. It must not know what is compiled.
 
 use crate::jit::code::price::price;
 use crate::trace::Level;
 
-/// Units that are there from the start: 2 ms.
+/// Units available from the start: 2 ms.
 const FREE: u64 = 500_000;
-/// The part of all steps that may be lost.
+/// The share of all steps that may be lost: one in this many.
 const SHARE: u64 = 28;
-/// Units to enter native code and to leave it: some 30 ns.
+/// Units to enter and leave native code: some 30 ns.
 pub(crate) const ENTRY: u64 = 8;
 /// The account of a session.
 #[derive(Debug, Default)]
@@ -37,43 +37,43 @@ pub(crate) struct Payback {
 }
 
 impl Payback {
-    /// An account from which only what is earned is paid.
+    /// Creates an account that pays only what is earned.
     pub(crate) fn earning() -> Payback {
         Payback::default()
     }
 
-    /// An account from which everything is paid.
+    /// Creates an account that pays everything.
     pub(crate) fn unlimited() -> Payback {
         Payback { is_unlimited: true, ..Payback::default() }
     }
 
-    /// Native code was entered and did so many steps.
+    /// Records that native code was entered and ran for `native_steps` steps.
     pub(crate) fn earn(&mut self, native_steps: u64) {
         self.native_steps += native_steps;
         self.entries += 1;
     }
 
-    /// Steps of native code so far.
+    /// Returns the steps of native code so far.
     pub(crate) fn native_steps(&self) -> u64 {
         self.native_steps
     }
 
-    /// Whether everything is paid.
+    /// Returns whether the account pays everything.
     pub(crate) fn is_unlimited(&self) -> bool {
         self.is_unlimited
     }
 
-    /// Whether a further region may be translated, after so many steps of the session. What its regions cost beyond what was
-    /// spent for them is known to who translates.
+    /// Returns whether a further region may be compiled after this many steps of the session. The compiler knows
+    /// `beyond_price`, the part of the regions' price that was not paid in advance.
     pub(crate) fn has_credit(&self, steps: u64, beyond_price: u64) -> bool {
-        // A native step takes an eighth of an interpreted one, or less.
+        // A native step takes at most an eighth of the time of an interpreted one.
         let saved = self.native_steps - self.native_steps / 8;
         let earned = FREE.saturating_add(steps / SHARE).saturating_add(saved);
         self.is_unlimited
             || earned > self.spent.saturating_add(beyond_price).saturating_add(self.entries.saturating_mul(ENTRY))
     }
 
-    /// A region of so many instructions is going to be translated.
+    /// Pays for a region of this many instructions that is about to be compiled.
     pub(crate) fn spend(&mut self, instructions: usize, level: Level) {
         self.spent = self.spent.saturating_add(price(instructions, 0, level));
     }
@@ -95,7 +95,7 @@ mod tests {
         assert!(!account.has_credit(SHARE * (debt + 1), 1) && account.has_credit(SHARE * (debt + 2), 1));
         account.earn(2 * debt);
         assert!(account.has_credit(0, 0));
-        // Entries that do a few steps each cost more than they save.
+        // Entries that run for a few steps each cost more than they save.
         (0..debt).for_each(|_| account.earn(4));
         assert!(!account.has_credit(0, 0));
     }

@@ -1,9 +1,10 @@
-//! Native code of a session: one view for each mode of its machine, one of which is current. The code is shared with other
-//! sessions until this one writes where the program's code is.
+//! Native code of a session: one view for each mode of its machine, one of which is current. The code is shared with
+//! other sessions until this one writes to the program's code.
 //!
-//! Shared code is compiled from the program as it began. So every session watches all pages that hold code. The first
-//! store to a word of code makes the session switch to caches of its own for good. So does code that gets hot elsewhere,
-//! because other sessions may have something else there. It must not know how regions are found and compiled.
+//! Shared code is compiled from the program's initial state. So every session watches all pages that hold code. The
+//! first store to a word of code makes the session switch to caches of its own for good. So does code that gets hot
+//! elsewhere, because other sessions may have something else there. It must not know how regions are found and
+//! compiled.
 
 use std::sync::Arc;
 
@@ -20,28 +21,28 @@ use crate::jit::code::shared_code::SharedCode;
 use crate::stats::Stats;
 use crate::trace::Level;
 
-/// See the module.
+/// The native code of a session; see the module.
 pub(crate) struct SessionCode {
     caches: Arc<Caches>,
     level: Level,
-    /// A view for each mode; none where the host gives no executable memory, and none while it waits.
+    /// A view for each mode. Empty if the host provides no executable memory, and while the session waits.
     modes: Vec<ModeCode>,
-    /// Whether nothing is hot yet and no other session has code to share: many a run ends before a first region is worth
-    /// what preparing for it takes.
+    /// Whether nothing is hot yet and no other session has code to share. Many runs end before a first region is worth
+    /// the cost of preparing for it.
     waiting: bool,
-    /// Where indirect jumps went meanwhile.
+    /// Targets of indirect jumps while it waits.
     early: Targets,
     current: usize,
-    /// What translation may cost the session.
+    /// The session's budget for compilation.
     payback: Payback,
     backoff: Backoff,
-    /// What is shared, while it is.
+    /// The shared code, while it is shared.
     shared: Option<Arc<SharedCode>>,
     counters: Arc<Counters>,
 }
 
 impl SessionCode {
-    /// Native code of a session that records what `level` says. The session watches its code from here on.
+    /// Creates native code for a session that records what `level` requires. The session watches its code from now on.
     pub(crate) fn new(caches: Arc<Caches>, level: Level, vm: &mut HartState<'_>, pages: &DecodedPages) -> SessionCode {
         let shared = caches.shared();
         for page in shared.iter().flat_map(|shared| shared.pages()) {
@@ -55,8 +56,8 @@ impl SessionCode {
         session
     }
 
-    /// The same in a child of a fork, which shares nothing with its parent: nothing is compiled yet. A session that has
-    /// written over its code still shares none.
+    /// Creates native code in a child of a fork. It shares nothing with the parent: nothing is compiled yet. A session
+    /// that has overwritten its code still shares none.
     pub(crate) fn for_child(&self, caches: Arc<Caches>, vm: &mut HartState<'_>, pages: &DecodedPages) -> SessionCode {
         let mut session = SessionCode::new(caches, self.level, vm, pages);
         if self.shared.is_none() {
@@ -66,25 +67,25 @@ impl SessionCode {
         session
     }
 
-    /// Records what `level` says from the next step on.
+    /// Records what `level` requires from the next step on.
     pub(crate) fn set_level(&mut self, level: Level) {
         if level == self.level {
             return;
         }
-        // Nothing of another level is entered, whatever happens on the way to code of this one.
+        // Code of another level is never entered, even if the switch to this level fails.
         self.modes.clear();
         self.level = level;
         if self.waiting { self.look() } else { self.renew() }
     }
 
-    /// Waits no longer if there is code to share.
+    /// Stops waiting if there is code to share.
     fn look(&mut self) {
         if self.shared.is_some() && self.caches.has_shared(self.level) {
             self.renew();
         }
     }
 
-    /// Replaces the views by new ones.
+    /// Replaces the views with new ones.
     fn renew(&mut self) {
         self.waiting = false;
         let sharing = if self.shared.is_some() { Sharing::Shared } else { Sharing::Own };
@@ -108,7 +109,7 @@ impl SessionCode {
         self.modes.get_mut(self.current)
     }
 
-    /// Whether the interpreter goes on alone for a while: [`Resting`] watches it then.
+    /// Returns whether the interpreter continues alone for a while: [`Resting`] observes it then.
     #[inline]
     pub(crate) fn rests(&mut self, step: u64) -> bool {
         if self.payback.is_unlimited() || self.waiting {
@@ -122,7 +123,7 @@ impl SessionCode {
         self.backoff.is_rest(step)
     }
 
-    /// As [`ModeCode::prepare`], in the current mode.
+    /// Does [`ModeCode::prepare`] in the current mode.
     pub(crate) fn prepare(&mut self, vm: &mut HartState<'_>, pages: &mut DecodedPages) -> bool {
         let pc = vm.pc();
         if self.waiting {
@@ -139,7 +140,7 @@ impl SessionCode {
         mode.is_some_and(|mode| mode.prepare(vm, pages, &mut self.payback))
     }
 
-    /// Native code was entered at `pc` and did so many steps.
+    /// Records that native code was entered at `pc` and ran for `steps` steps.
     #[inline]
     pub(crate) fn ran(&mut self, pc: u32, steps: u64) {
         self.payback.earn(steps);
@@ -148,38 +149,38 @@ impl SessionCode {
         }
     }
 
-    /// As [`ModeCode::can_translate`], in the current mode.
+    /// Returns [`ModeCode::can_translate`] of the current mode.
     pub(crate) fn can_translate(&self, steps: u64) -> bool {
         self.modes.get(self.current).is_some_and(|mode| mode.can_translate(steps, &self.payback))
     }
 
-    /// As [`ModeCode::may_merge`], in the current mode.
+    /// Returns [`ModeCode::may_merge`] of the current mode.
     pub(crate) fn may_merge(&self, pc: u32) -> bool {
         self.modes.get(self.current).is_some_and(|mode| mode.may_merge(pc))
     }
 
-    /// As [`ModeCode::merge`], in the current mode.
+    /// Does [`ModeCode::merge`] in the current mode.
     pub(crate) fn merge(&mut self, pc: u32, vm: &mut HartState<'_>, pages: &mut DecodedPages) -> usize {
         let mode = self.modes.get_mut(self.current);
         mode.map_or(0, |mode| mode.merge(pc, vm, pages, &mut self.payback))
     }
 
-    /// As [`ModeCode::took_a_while`], in the current mode.
+    /// Returns [`ModeCode::took_a_while`] of the current mode.
     pub(crate) fn took_a_while(&mut self) -> bool {
         self.current().is_some_and(ModeCode::took_a_while)
     }
 
-    /// Code of the current mode, once it is prepared.
+    /// Returns the code of the current mode, once it is prepared.
     pub(crate) fn code(&self) -> Option<&CodeMemory> {
         self.modes.get(self.current).map(ModeCode::code)
     }
 
-    /// The access groups of the region with this number in the code of the current mode.
+    /// Returns the access groups of the region with this number in the code of the current mode.
     pub(crate) fn groups(&self, region: u32) -> Option<RegionGroups> {
         self.modes.get(self.current)?.groups(region)
     }
 
-    /// Whether the word at `address` may be translated already, in any mode.
+    /// Returns whether the word at `address` may be compiled already, in any mode.
     pub(crate) fn contains(&self, address: u32) -> bool {
         match &self.shared {
             Some(shared) => shared.contains(address),
@@ -187,12 +188,12 @@ impl SessionCode {
         }
     }
 
-    /// Adds what was translated for this session to `stats`.
+    /// Adds the counters of this session's compilations to `stats`.
     pub(crate) fn report(&self, stats: &mut Stats) {
         self.counters.report(stats);
     }
 
-    /// Shares nothing from here on.
+    /// Stops sharing for good.
     fn leave(&mut self) {
         self.shared = None;
         if !self.waiting {
@@ -201,7 +202,7 @@ impl SessionCode {
     }
 }
 
-/// The tier of a session that rests: code that is written over is noticed, and nothing else.
+/// The tier of a resting session: it notices overwritten code, and nothing else.
 pub(crate) struct Resting<'a>(pub(crate) &'a mut SessionCode);
 
 impl Tier for Resting<'_> {

@@ -1,31 +1,31 @@
-//! Entries from which native code comes back after a few steps, again and again. Going there costs more than
-//! interpreting, so the interpreter keeps them for a while. Pure.
+//! Entries from which native code returns after a few steps, again and again. Entering it costs more than interpreting,
+//! so the interpreter keeps these entries for a while. Pure.
 //!
-//! A pause ends after so many attempts to enter, since a program may do something else by then; if nothing has changed, the next
-//! pause is twice as long.
+//! A pause ends after a number of attempts to enter, because the program may have changed its behavior. If nothing has
+//! changed, the next pause is twice as long.
 
-/// Fewer steps than this do not pay for the way there and back.
+/// Runs shorter than this do not pay for entering and leaving.
 const FEW_STEPS: u64 = 8;
-/// So many short runs more than long ones, and the entry pauses.
+/// An entry pauses after this many more short runs than long ones.
 const SHORT_RUNS: u8 = 32;
-/// Attempts to enter in the first pause, and doublings of it at the most: the tries after the longest cost less than a hundredth of
-/// what the interpreter takes for it, and code around the entry may have been translated meanwhile.
+/// Attempts to enter in the first pause, and maximum number of doublings. The tries after the longest pause cost less
+/// than a hundredth of the interpreter's time for it, and code around the entry may have been compiled meanwhile.
 const PAUSE: u32 = 256;
 const PAUSE_LOG_MAX: u8 = 4;
-/// Entries watched; those whose addresses fall on the same place drive each other out.
+/// Number of entries watched; two whose addresses map to the same place replace each other.
 const WATCHED: usize = 256;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Watched {
-    /// No entry where `short_runs` is 0.
+    /// The entry; meaningless if `short_runs` is 0.
     pc: u32,
-    /// Attempts that are still the interpreter's.
+    /// Remaining attempts that the interpreter takes.
     left: u32,
     short_runs: u8,
     pauses: u8,
 }
 
-/// The entries that came back early.
+/// The entries that returned early.
 #[derive(Debug)]
 pub(crate) struct ShortRuns(Box<[Watched; WATCHED]>);
 
@@ -40,13 +40,13 @@ impl ShortRuns {
         &mut self.0[pc as usize / 4 % WATCHED]
     }
 
-    /// Native code was entered at `pc` and did so many steps.
+    /// Records that native code was entered at `pc` and ran for `steps` steps.
     #[inline]
     pub(crate) fn ran(&mut self, pc: u32, steps: u64) {
         let entry = self.place(pc);
         let is_watched = entry.pc == pc && entry.short_runs > 0;
         if steps >= FEW_STEPS {
-            // A long run makes up for as many short ones as it is longer.
+            // A long run compensates for short ones in proportion to its length.
             if is_watched {
                 entry.short_runs = entry.short_runs.saturating_sub((steps / FEW_STEPS).min(255) as u8);
             }
@@ -63,7 +63,7 @@ impl ShortRuns {
         }
     }
 
-    /// Whether the interpreter is to go on at the entry `pc`.
+    /// Returns whether the interpreter has to continue at the entry `pc`.
     #[inline]
     pub(crate) fn pauses(&mut self, pc: u32) -> bool {
         let entry = self.place(pc);
@@ -77,7 +77,7 @@ impl ShortRuns {
 mod tests {
     use super::*;
 
-    /// Attempts to enter at `pc`, each a run of `steps` unless it pauses; how many entered.
+    /// Attempts to enter at `pc`, each a run of `steps` unless the entry pauses; returns how many entered.
     fn entered(runs: &mut ShortRuns, pc: u32, attempts: u32, steps: u64) -> u32 {
         let mut entered = 0;
         for _ in 0..attempts {
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(entered(&mut runs, 8, 16 + 2 * PAUSE, 2), 16);
         let tries = (1 << 20) / (PAUSE << PAUSE_LOG_MAX) * u32::from(SHORT_RUNS / 2);
         assert!(entered(&mut runs, 8, 1 << 20, 2) <= tries + 2 * u32::from(SHORT_RUNS));
-        // Others are entered as before.
+        // Other entries are entered as before.
         assert_eq!(entered(&mut runs, 4, 100, 100), 100);
     }
 

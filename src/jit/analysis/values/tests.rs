@@ -1,4 +1,4 @@
-//! Every form of the values pass, every address and every access group against the rows of the interpreter.
+//! Tests of every form, address and access group of the values pass against the interpreter's rows.
 
 use super::*;
 use crate::decode::{Instruction, decode, encode};
@@ -12,7 +12,7 @@ use crate::{Engine, Env, Executor};
 const CODE: u32 = 0x1_0000;
 const DATA: u32 = 0x10_0000;
 
-/// Values at which arithmetic changes its mind.
+/// Values at the edge cases of arithmetic.
 const HOSTILE: [u32; 32] = [
     0,
     1,
@@ -69,13 +69,13 @@ fn word(op: Op, rd: u32, rs1: u32, rs2: u32, imm: u32) -> u32 {
     encode(Instruction { op, rd: rd as u8, rs1: rs1 as u8, rs2: rs2 as u8, imm })
 }
 
-/// `value` in a register.
+/// Loads `value` into a register.
 fn li(rd: u32, value: u32) -> [u32; 2] {
     let low = (value & 0xfff ^ 0x800).wrapping_sub(0x800);
     [word(Op::Lui, rd, 0, 0, value.wrapping_sub(low)), word(Op::Addi, rd, rd, 0, low)]
 }
 
-/// The rows of these words, up to the `ebreak` behind them or the first trap.
+/// Returns the rows of these words, up to the `ebreak` behind them or the first trap.
 fn rows(words: &[u32]) -> Vec<Row> {
     let code = [words, &[word(Op::Ebreak, 0, 0, 0, 0)]].concat();
     let segments = vec![
@@ -97,8 +97,8 @@ fn placed(words: &[u32], at: usize) -> Vec<Placed> {
     words.iter().enumerate().map(place).collect()
 }
 
-/// Holds all that the pass says of `block` against what happens when it runs behind `setup`; how many forms other than
-/// [`Form::Operation`] were met.
+/// Checks all facts about `block` against a run of it after `setup`. Returns how many forms other than
+/// [`Form::Operation`] occurred.
 fn check(setup: &[u32], block: &[u32], seed: u64) -> usize {
     let rows = rows(&[setup, block].concat());
     let mut registers = [0; 32];
@@ -142,7 +142,7 @@ fn check(setup: &[u32], block: &[u32], seed: u64) -> usize {
             assert_eq!(value(known.address), row.addr, "{at}");
         }
     }
-    // Each access is in one group, and its address is that of a register where the group begins.
+    // Each access is in one group, and its address derives from a register's value at the start of the group.
     let mut accesses = (0..rows.len()).filter(|&index| placed[index].instruction.op.line().access_bytes() != 0);
     for group in groups(&placed) {
         for reached in &group.accesses {
@@ -159,7 +159,7 @@ fn check(setup: &[u32], block: &[u32], seed: u64) -> usize {
                 let wanted =
                     if placed[index].instruction.op.line().class == Class::Load { reach.loads } else { reach.stores };
                 let inside = row.addr.wrapping_sub(first).checked_add(reached.access.align_bytes());
-                // Where the first unit is aligned, so is the access, and its page is that of the first or the last.
+                // If the first unit is aligned, so is the access, and its page is that of the first or the last.
                 let aligned = first % reach.unit_bytes != 0 || row.addr % reached.access.align_bytes() == 0;
                 wanted && aligned && inside.is_some_and(|inside| inside <= end) && end <= 1024
             });
@@ -197,7 +197,7 @@ fn constants_are_the_interpreters() {
     }
 }
 
-/// Registers, and an instruction that mixes a few of them, constants, shifts, sums and accesses.
+/// Returns the setup of the registers, and a block that mixes a few of them, constants, shifts, sums and accesses.
 fn random_block(random: &mut Random) -> (Vec<u32>, Vec<u32>) {
     let mut setup = Vec::new();
     for register in 1..32 {
@@ -212,7 +212,7 @@ fn random_block(random: &mut Random) -> (Vec<u32>, Vec<u32>) {
     setup.extend(li(9, DATA + 2048 - 4 * random.below(40)));
     let mut block = Vec::new();
     while block.len() < 40 {
-        // Few registers, so that values meet again.
+        // There are few registers, so that values meet again.
         let mut register = || [0, 5, 6, 7, 10, 11, 12][random.below(7) as usize];
         let (rd, rs1, rs2) = (register(), register(), register());
         match random.below(12) {
@@ -269,7 +269,7 @@ fn random_blocks_are_the_interpreters() {
     assert!(special > 10 * seeds.len(), "{special} forms worth testing in {} blocks", seeds.len());
 }
 
-/// The forms of the instructions of a block, each on registers that the block knows nothing of.
+/// Returns the forms of the instructions of a block, each on registers of unknown value.
 fn forms(words: &[u32]) -> Vec<Form> {
     Values::of_block(&placed(words, 0)).iter().map(|known| known.form).collect()
 }
@@ -288,7 +288,7 @@ fn shifts_that_make_32_together_only_as_registers_hold_them() {
     let x10 = Sum::of(Base::Entry(10));
     assert_eq!(joined(8, 24, 10), Form::RotateRight(x10, 24));
     assert_eq!(joined(8, 24, 11), Form::Disjoint);
-    // RISC-V shifts by the low five bits: 40 is 8, and 32 is nothing.
+    // RISC-V shifts by the low five bits: 40 shifts by 8, and 32 does not shift.
     assert_eq!(joined(40, 24, 10), Form::RotateRight(x10, 24));
     for (left, right) in [(32, 0), (0, 32), (0, 0), (64, -32i32 as u32), (33, -1i32 as u32 - 1), (8, 8)] {
         assert_eq!(joined(left, right, 11), Form::Operation, "{left} and {right}");
@@ -312,7 +312,7 @@ fn moves_and_sums_come_from_one_base() {
     assert_eq!(forms(&words), [&sums[..], &[Form::Operation, product]].concat());
 }
 
-/// The form of the last instruction of each text, as a reader of the manual would put it.
+/// Checks the form of the last instruction of each text, as a reader of the manual would expect it.
 #[test]
 fn forms_are_the_simplest_that_a_block_tells() {
     let (x5, x6) = (Base::Entry(5), Base::Entry(6));

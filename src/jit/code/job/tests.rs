@@ -1,5 +1,5 @@
-//! What becomes of regions on their way to code memory: written over meanwhile, left by their session, in the hands of a
-//! worker that panics, many at once.
+//! Tests of regions on their way to code memory: overwritten meanwhile, abandoned by their session, in a worker that
+//! panics, and in large numbers.
 
 use std::thread;
 
@@ -20,7 +20,7 @@ const CODE: u32 = 0x1_0000;
 const FUNCTION: u32 = 64;
 const FUNCTIONS: u32 = 64;
 
-/// Functions that call the one behind them, add to a register and return.
+/// Functions that call the next one, add to a register and return.
 struct Functions(Vec<u32>);
 
 impl Functions {
@@ -45,7 +45,7 @@ impl Words for Functions {
     }
 
     fn is_warm(&self, pc: u32) -> bool {
-        // The place behind a call, and not what is called.
+        // The return point of a call, and not the callee.
         !pc.is_multiple_of(FUNCTION)
     }
 
@@ -58,7 +58,7 @@ impl Words for Functions {
     }
 }
 
-/// The entries of the function with this number: its start, and the place behind its call.
+/// Returns the entries of the function with this number: its start, and the return point of its call.
 fn entries(number: u32) -> [u32; 2] {
     let pc = CODE + number * FUNCTION;
     [pc, pc + 4]
@@ -125,7 +125,8 @@ fn a_batch_is_due_when_it_fills_a_page() {
 fn what_is_written_over_meanwhile_is_not_published() {
     let (cache, counters) = (Functions::new().cache(), Arc::new(Counters::default()));
     let mut compiler = Compiler::new();
-    // Before it is translated and after, in the page of the one and not in that of the other.
+    // The write happens before the region is compiled and after that, in the page of one function and not in that of
+    // the other.
     for (number, translated_before) in [(0, false), (1, true)] {
         let far = number + 32;
         let mut batch = Batch::new();
@@ -140,7 +141,7 @@ fn what_is_written_over_meanwhile_is_not_published() {
         }
         batch.publish();
         assert_eq!((published(&cache, number), published(&cache, far)), ([false; 2], [true; 2]));
-        // Both of its entries can be requested again, at once.
+        // Both of its entries can be requested again at once.
         assert!(!entries(number).iter().any(|&pc| cache.registry().has_entry(pc)));
         let mut batch = Batch::new();
         batch.translate(job(&cache, number, Purpose::New, &counters).unwrap(), &mut compiler);
@@ -175,7 +176,7 @@ fn a_region_is_merged_four_times_and_attempts_that_did_nothing_do_not_count() {
         batch.publish();
     };
     translate(job(&cache, 0, Purpose::New, &counters).unwrap());
-    // Another region has an entry inside, so that there is something to join.
+    // Another region has an entry inside, so there is something to merge.
     let [pc, behind] = entries(0);
     let mut merged = 0;
     for round in 0..40 {
@@ -187,7 +188,7 @@ fn a_region_is_merged_four_times_and_attempts_that_did_nothing_do_not_count() {
             _ => panic!("it is free"),
         }
         let Some(job) = job(&cache, 0, Purpose::Merge, &counters) else { continue };
-        // Every second one never comes to be translated.
+        // Every second region is never compiled.
         if round % 2 == 0 {
             drop(job);
         } else {
@@ -198,7 +199,7 @@ fn a_region_is_merged_four_times_and_attempts_that_did_nothing_do_not_count() {
     assert_eq!((merged, count(&counters.regions_merged), cache.registry().may_merge(pc)), (4, 4, false));
 }
 
-/// Its last block goes on nowhere, which discovery never says.
+/// Its last block has no successor, which discovery never produces.
 #[test]
 fn a_region_that_breaks_an_invariant_is_refused_and_counted() {
     let (cache, counters) = (Functions::new().cache(), Arc::new(Counters::default()));
@@ -211,7 +212,7 @@ fn a_region_that_breaks_an_invariant_is_refused_and_counted() {
     let mut stats = crate::Stats::default();
     counters.report(&mut stats);
     assert_eq!((stats.regions, stats.regions_refused, published(&cache, 0)), (0, 1, [false; 2]));
-    // Nobody requests it again, and the compiler goes on.
+    // It is not requested again, and the compiler continues.
     assert!(entries(0).iter().all(|&pc| cache.registry().has_entry(pc)));
     let mut batch = Batch::new();
     batch.translate(job(&cache, 1, Purpose::New, &counters).unwrap(), &mut compiler);
@@ -236,7 +237,8 @@ fn a_worker_that_panics_goes_on_with_the_next_region() {
     }
 }
 
-/// Who has a slot has his job done, and there are no more slots than jobs that may wait, however many sessions want one.
+/// Holding a slot guarantees that the job is done. There are never more slots than jobs that may wait, however many
+/// sessions want one.
 #[test]
 fn slots_are_as_many_as_jobs_that_may_wait() {
     let (cache, counters) = (Functions::new().cache(), Arc::new(Counters::default()));
@@ -247,7 +249,7 @@ fn slots_are_as_many_as_jobs_that_may_wait() {
         sessions.into_iter().flat_map(|session| session.join().unwrap()).collect()
     });
     assert_eq!((slots.len(), background.has_room()), (QUEUE, false));
-    // One that was not needed is free again.
+    // A slot that was not needed is free again.
     slots.pop();
     slots.push(background.take_slot().expect("it is free"));
     assert!(background.take_slot().is_none());
