@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use tachy::risc0::host::HostEnv;
 use tachy::program::{Permissions, Segment};
+use tachy::risc0::host::HostEnv;
 use tachy::trace::DigestSink;
 use tachy::{Engine, Env, Error, Executor, JitOptions, Limits, MachineKind, Program};
 

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
-use tachy::risc0::serde::from_bytes;
 use tachy::risc0::host::{Guest, Host, HostEnv};
+use tachy::risc0::serde::from_bytes;
 
 const NAMES: [&str; 16] = [
     "ARGC",

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, anyhow};
 use oracle_prove::accept;
-use tachy::risc0::host::HostEnv;
 use tachy::risc0::Segment;
+use tachy::risc0::host::HostEnv;
 use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program};
 
 /// The encoded segments of a guest of the repository with these words of input, made by native code.
