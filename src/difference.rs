@@ -65,7 +65,7 @@ impl From<Difference> for Error {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the engines differ at {} in {}", self.location, self.what.join(", "))?;
-        write!(f, "; the fault is Tachy's and not the program's, please report it")
+        write!(f, "; this is a bug in Tachy and not in the program, please report it")
     }
 }
 

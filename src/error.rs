@@ -66,7 +66,7 @@ pub enum Error {
     },
     /// Some output of a run is still to be handed over, so the program cannot be resumed yet.
     #[error(
-        "an earlier run failed before everything was handed over; run the session once more before it is resumed, at {location}"
+        "an earlier run failed before everything was handed over; run the session once more before you resume it, at {location}"
     )]
     Unfinished {
         /// Where the session stands.
@@ -116,7 +116,7 @@ pub enum Error {
     #[error(transparent)]
     Memory(#[from] MapError),
     /// The system could not create a thread.
-    #[error("the system gave no thread to hash segments")]
+    #[error("the system refused a thread for hashing segments")]
     Thread {
         /// The system's error.
         #[source]
@@ -138,7 +138,7 @@ pub enum Error {
         location: Location,
     },
     /// Tachy has a bug: its parts are inconsistent. The step at `location` was not done.
-    #[error("internal error at {location}: {what}; this is a fault of Tachy's, please report it")]
+    #[error("internal error at {location}: {what}; this is a bug in Tachy, please report it")]
     Internal {
         /// What is inconsistent.
         what: String,
@@ -172,21 +172,21 @@ impl Error {
         ("segment", "a segment could not be written"),
         ("event", "a trace event could not be handed over"),
         ("forked", "the process forked in a run with segments, which stayed in the parent"),
-        ("unfinished", "what an earlier run made has to be handed over first"),
+        ("unfinished", "the results of an earlier run must be handed over first"),
         ("stream", "one of the guest's streams failed"),
         ("arguments", "the guest's arguments do not fit on its stack"),
         ("boot", "the machine cannot start this program"),
         ("guest-panic", "the guest panicked"),
         ("host", "the host refused what the guest asked"),
         ("bigint", "a big-integer ecall makes no sense"),
-        ("machine", "the machine has no meaning for what the program did"),
+        ("machine", "the program did something that the machine does not define"),
         ("segment-too-small", "an instruction takes more cycles than a segment has"),
-        ("thread", "the system gave no thread"),
+        ("thread", "the system refused a thread"),
         ("host-memory", "the system refused memory"),
-        ("difference", "the engines differ: a fault of Tachy's"),
+        ("difference", "the engines differ: a bug in Tachy"),
         ("ended", "the session had already ended"),
-        ("broken", "an earlier run of the session panicked: a fault of Tachy's"),
-        ("internal", "parts of Tachy do not fit together: a fault of Tachy's"),
+        ("broken", "an earlier run of the session panicked: a bug in Tachy"),
+        ("internal", "an invariant of Tachy does not hold: a bug in Tachy"),
         ("configuration", "a setting makes no sense"),
     ];
 

@@ -152,7 +152,7 @@ impl Kind {
         Kind::Contender,
     ];
 
-    /// The kind of an error of the library. A kind that is not in the table is a fault of Tachy.
+    /// The kind of an error of the library. A kind that is not in the table is a bug in Tachy.
     pub(crate) fn of(error: &Error) -> Kind {
         Kind::ALL.into_iter().find(|kind| kind.name() == error.kind()).unwrap_or(Kind::Internal)
     }
@@ -199,12 +199,12 @@ impl Kind {
             }
             Kind::Thread => ("thread", Code::Unavailable, "the system refused a thread"),
             Kind::HostMemory => ("host-memory", Code::Unavailable, "the system refused memory"),
-            Kind::Difference => ("difference", Code::Fault, "the engines differ, which is a fault of Tachy"),
+            Kind::Difference => ("difference", Code::Fault, "the engines differ, which is a bug in Tachy"),
             Kind::Ended => ("ended", Code::Unavailable, "the session had already ended"),
             Kind::Broken => {
-                ("broken", Code::Unavailable, "an earlier run of the session panicked, which is a fault of Tachy")
+                ("broken", Code::Unavailable, "an earlier run of the session panicked, which is a bug in Tachy")
             }
-            Kind::Internal => ("internal", Code::Fault, "an invariant is broken, which is a fault of Tachy"),
+            Kind::Internal => ("internal", Code::Fault, "an invariant is broken, which is a bug in Tachy"),
             Kind::Configuration => ("configuration", Code::Usage, "an option has an invalid value"),
             Kind::Usage => ("usage", Code::Usage, "the options contradict each other"),
             Kind::Input => ("input", Code::Input, "the program or an input is missing or cannot be read"),

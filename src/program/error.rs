@@ -58,7 +58,7 @@ pub enum ProgramError {
     },
 
     /// Part of an ELF for R0VM reaches beyond the memory that it may use.
-    #[error("the {what} reaches to {address:#x}, where {end:#010x} is the limit; link it lower")]
+    #[error("the {what} reaches {address:#x}, beyond the limit {end:#010x}; link it lower")]
     BeyondMachine {
         /// Which part.
         what: &'static str,
@@ -129,7 +129,7 @@ pub enum ProgramError {
     },
 
     /// The segments together claim more bytes than the file has, so they share some.
-    #[error("the segments claim {data_bytes} bytes of file data, the file has {file_bytes}; they must not share bytes")]
+    #[error("the segments claim {data_bytes} bytes of file data, but the file has {file_bytes}; segments must not share bytes")]
     SharedData {
         /// Sum of the sizes of all segments' data.
         data_bytes: u64,

@@ -43,7 +43,7 @@ pub enum HostError {
         bytes: u32,
     },
     /// The buffer for the results of a system call has the wrong size.
-    #[error("results of a system call take a buffer of whole words, 8 bytes at least, not of {bytes} bytes")]
+    #[error("the results of a system call need a buffer of whole words and at least 8 bytes; this one has {bytes}")]
     ResultBuffer {
         /// Size of the buffer.
         bytes: usize,
@@ -108,7 +108,7 @@ pub enum HostError {
         limit_bytes: u64,
     },
     /// The system gave no random bytes for the seed.
-    #[error("the system gave no random bytes for the guest's seed")]
+    #[error("the system returned no random bytes for the guest's seed")]
     Seed {
         /// The system's error.
         source: io::Error,

@@ -74,7 +74,7 @@ fn to_write(syscall: &'static str, address: u32, bytes: u32) -> Result<Region, H
 fn no_buffer(syscall: &'static str, to_guest: &[u8]) -> Result<(), HostError> {
     match to_guest.is_empty() {
         true => Ok(()),
-        false => refuse(syscall, format!("it fills no buffer, but was given one of {} bytes", to_guest.len())),
+        false => refuse(syscall, format!("it fills no buffer, but got one of {} bytes", to_guest.len())),
     }
 }
 
@@ -156,7 +156,7 @@ impl HostEnv<'_> {
             return refuse("SYS_GETENV", format!("the variable's name has more than {MAX_IO_BYTES} bytes"));
         }
         let Ok(name) = str::from_utf8(&name) else {
-            return refuse("SYS_GETENV", "the variable's name is no UTF-8");
+            return refuse("SYS_GETENV", "the variable's name is not UTF-8");
         };
         match self.env_vars.get(name) {
             Some(value) => give_value("SYS_GETENV", value, to_guest),
@@ -173,7 +173,7 @@ impl HostEnv<'_> {
                 }
                 let region = Region::new(guest.register(A4), keccak::STATE_BYTES as u32)?;
                 let Ok(state) = <&mut [u8; keccak::STATE_BYTES]>::try_from(to_guest) else {
-                    return refuse(CALL, format!("a state has {} bytes, the buffer must too", keccak::STATE_BYTES));
+                    return refuse(CALL, format!("the buffer must have the {} bytes of a state", keccak::STATE_BYTES));
                 };
                 *state = region.load_array(guest);
                 self.keccak.permute(&mut self.quota, state)?;
@@ -227,7 +227,7 @@ impl HostEnv<'_> {
     fn read_stream(&mut self, guest: &dyn Guest, to_guest: &mut [u8]) -> Outcome {
         let (descriptor, wanted) = (guest.register(A3), guest.register(A4) as usize);
         if wanted < to_guest.len() {
-            return refuse("SYS_READ", format!("{wanted} bytes are asked for with a buffer of {}", to_guest.len()));
+            return refuse("SYS_READ", format!("it requests {wanted} bytes with a buffer of {}", to_guest.len()));
         }
         let main = self.streams.read(descriptor, to_guest, &mut self.quota)?;
         // The buffer holds whole words. Up to four more bytes go into the second result. If more are missing, the

@@ -104,7 +104,7 @@ impl R0vm {
             error => host_error(error),
         })?;
         if filled > data.len() {
-            return Err(illegal("a host read that claims more bytes than it had room for, of", bytes));
+            return Err(illegal("a host read that claims more bytes than its buffer has:", bytes));
         }
         data.truncate(filled);
         Ok(data)

@@ -10,7 +10,7 @@ pub enum Error {
     #[error("{0}")]
     Message(String),
     /// The words end inside the value.
-    #[error("the value needs {needed} bytes more, of which there are {found}")]
+    #[error("the value needs {needed} more bytes, and {found} are left")]
     End {
         /// Bytes that the next value needs.
         needed: usize,
@@ -18,7 +18,7 @@ pub enum Error {
         found: usize,
     },
     /// A word is invalid for the expected type.
-    #[error("{word:#x} is no {what}")]
+    #[error("{word:#x} is not a valid {what}")]
     Word {
         /// "bool", "char" or "option".
         what: &'static str,
@@ -32,7 +32,7 @@ pub enum Error {
     #[error("{0} is too long for a length, which has 32 bits")]
     Length(usize),
     /// Values are nested too deeply.
-    #[error("the words have more than {0} values inside each other")]
+    #[error("the words nest more than {0} values")]
     Depth(usize),
     /// Too many elements take no words.
     #[error("the words claim more than {0} elements that have no content")]

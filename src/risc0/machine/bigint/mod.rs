@@ -77,7 +77,7 @@ pub enum BigIntError {
     #[error("operation {operation} of the bigint program has a length of {bytes} bytes, too long for any memory")]
     Length { operation: u32, bytes: u64 },
     #[error(
-        "operation {operation} of the bigint program: register x{register} holds {address:#010x}, no multiple of 4"
+        "operation {operation} of the bigint program: register x{register} holds {address:#010x}, which is not a multiple of 4"
     )]
     Unaligned { operation: u32, register: u8, address: u32 },
     #[error("operation {operation} of the bigint program reaches {bytes} bytes from {address:#x}, outside its arena")]
