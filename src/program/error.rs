@@ -129,7 +129,9 @@ pub enum ProgramError {
     },
 
     /// The segments together claim more bytes than the file has, so they share some.
-    #[error("the segments claim {data_bytes} bytes of file data, but the file has {file_bytes}; segments must not share bytes")]
+    #[error(
+        "the segments claim {data_bytes} bytes of file data, but the file has {file_bytes}; segments must not share bytes"
+    )]
     SharedData {
         /// Sum of the sizes of all segments' data.
         data_bytes: u64,
