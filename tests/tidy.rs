@@ -27,7 +27,7 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("anstyle", &["cli/src/"]),
     ("signal_hook", &["cli/src/interrupt.rs"]),
     ("indicatif", &["cli/src/progress.rs"]),
-    ("dashu_int", &["src/risc0/machine/bigint/evaluate.rs"]),
+    ("dashu_int", &["src/risc0/machine/bigint/number.rs"]),
     ("cranelift_codegen", &["src/jit/lowering/", "src/jit/code/", "runtime/src/code.rs", "runtime/src/code/"]),
     ("cranelift_frontend", &["src/jit/lowering/", "src/jit/code/job.rs"]),
     ("cranelift_native", &["src/jit/lowering/abi.rs"]),

@@ -171,8 +171,8 @@ impl R0vm {
         };
         self.load_range(vm, context, program, program_bytes)?;
         self.banks.write_out(vm);
-        let bytes = load_bytes(vm, program, program_bytes)?.to_vec();
-        let parsed = bigint::Program::parse(&bytes).map_err(MachineError::BigInt)?;
+        let bytes = load_bytes(vm, program, program_bytes)?;
+        let parsed = self.programs.get(bytes).map_err(MachineError::BigInt)?;
         let registers = std::array::from_fn(|number| register(vm, number as u8));
         let evaluation = bigint::evaluate(&parsed, mode, &registers, |address| vm.word(address))
             .map_err(|error: BigIntError| MachineError::BigInt(error))?;
@@ -183,9 +183,7 @@ impl R0vm {
         self.load_range(vm, context, verify.wrapping_sub(4), verify_words.wrapping_mul(4))?;
         self.load_range(vm, context, constants, constants_words.wrapping_mul(4))?;
         for (address, words) in evaluation.witness {
-            for (word, value) in words.into_iter().enumerate() {
-                self.store_word(vm, context, address.wrapping_add(4 * word as u32), value)?;
-            }
+            self.store_words(vm, context, address, words)?;
         }
         self.charge(vm, 1 + verify_words as u64);
         // The two cycles may cover a second of work.

@@ -171,9 +171,40 @@ impl R0vm {
         Ok(())
     }
 
+    /// Stores four words from `address` for a system instruction, as [`R0vm::store_word`] stores each of them. Where nobody
+    /// wants to see each word, they pay together.
+    pub(super) fn store_words(
+        &mut self,
+        vm: &mut HartState<'_>,
+        context: &mut Context<'_, R0vm>,
+        address: u32,
+        words: [u32; 4],
+    ) -> Result<(), StepError> {
+        let places = [0, 4, 8, 12].map(|offset| (address & !3).wrapping_add(offset));
+        let page = page_of(address);
+        let together = !vm.tracing() && page != SYSTEM_PAGE && places.iter().all(|&place| page_of(place) == page);
+        if !together {
+            for (place, word) in places.into_iter().zip(words) {
+                self.store_word(vm, context, place, word)?;
+            }
+            return Ok(());
+        }
+        self.page_out(vm, context, vm.steps(), page)?;
+        for (place, word) in places.into_iter().zip(words) {
+            if let Some(stored) = &mut self.stored {
+                stored.push((place, vm.word(place)));
+            }
+            vm.set_word(place, word);
+        }
+        if vm.page_state(address).contains(PageState::CODE) {
+            context.code_written.extend(places);
+        }
+        Ok(())
+    }
+
     /// Undoes the stores of a system instruction. Each entry has an address and the word before.
-    pub(super) fn take_back(&mut self, vm: &mut HartState<'_>, stored: Vec<(u32, u32)>) {
-        for (address, before) in stored.into_iter().rev() {
+    pub(super) fn take_back(&mut self, vm: &mut HartState<'_>, stored: &[(u32, u32)]) {
+        for &(address, before) in stored.iter().rev() {
             vm.set_word(address, before);
             if page_of(address) == SYSTEM_PAGE {
                 self.banks.read_back(vm);

@@ -70,6 +70,10 @@ pub(crate) struct R0vm {
     calls: [CallCount; ECALL_NAMES.len()],
     /// Stores of the current machine ecall: each address, and the word before.
     stored: Option<Vec<(u32, u32)>>,
+    /// An empty list that has room for the next ecall's stores.
+    spare_stored: Vec<(u32, u32)>,
+    /// Big-integer programs that the guest has called.
+    programs: bigint::Programs,
     /// The host's answer to a read that a limit then stopped. The host is not asked again.
     answer: Option<Vec<u8>>,
     /// Address of the user's last ecall or trap.
@@ -152,6 +156,8 @@ impl Machine for R0vm {
             extra_cycles: 0,
             calls: Default::default(),
             stored: None,
+            spare_stored: Vec::new(),
+            programs: bigint::Programs::default(),
             answer: None,
             user_pc: 0,
             terminated: None,

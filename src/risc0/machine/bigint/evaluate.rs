@@ -9,12 +9,8 @@
 //! has a budget of work and one of memory. Both exceed the needs of useful programs: 4,096-bit exponentiation in full,
 //! with each step a witness, takes half of the work.
 
-use std::collections::BTreeMap;
-
-use dashu_int::ops::{ExtendedGcd, RemEuclid, UnsignedAbs};
-use dashu_int::{IBig, UBig};
-
-use super::program::{Code, Operation, Program};
+use super::number::{Number, Numbers};
+use super::program::{Calculation, Code, Operation, Program};
 use super::{BigIntError, CHUNK_BYTES, LOWEST_ADDRESS, USER_END};
 
 /// Budget of work for a call, in products of two 64-bit words: about a second.
@@ -64,9 +60,10 @@ pub(crate) struct Loaded {
 pub(crate) struct Evaluation {
     /// Loaded ranges in order, each with ascending words. A range may appear many times.
     pub(crate) loads: Vec<Loaded>,
-    /// Chunks to store: address of the first word (a multiple of 4, not of 16), and the words. All lie inside the
-    /// address space. If two of them overlap, the one with the higher address wins.
-    pub(crate) witness: BTreeMap<u32, [u32; 4]>,
+    /// Chunks to store, by ascending address: address of the first word (a multiple of 4, not of 16), and the words. All
+    /// lie inside the address space, and no two begin at the same address. If two of them overlap, the one with the higher
+    /// address wins.
+    pub(crate) witness: Vec<(u32, [u32; 4])>,
 }
 
 /// Evaluates `program` with the machine's `registers`. `peek` returns the word at an address that is a multiple of 4.
@@ -74,7 +71,7 @@ pub(crate) struct Evaluation {
 /// # Errors
 /// Refuses every program that makes the reference fail or panic, and a call that exceeds its budget of work or memory.
 pub(crate) fn evaluate(
-    program: &Program<'_>,
+    program: &Program,
     mode: Mode,
     registers: &[u32; 32],
     peek: impl FnMut(u32) -> u32,
@@ -84,42 +81,55 @@ pub(crate) fn evaluate(
         mode,
         registers,
         peek,
-        results: Vec::with_capacity(program.operations().len()),
+        results: Numbers::default(),
+        words: Vec::new(),
         work: 0,
         memory_bytes: 0,
         evaluation: Evaluation::default(),
     };
     for (index, operation) in (0..).zip(program.operations()) {
         let result = evaluator.step(index, operation)?;
-        evaluator.memory_bytes += 8 * words(&result);
+        evaluator.memory_bytes += 8 * result.len_words();
         if evaluator.memory_bytes > LIMIT_MEMORY_BYTES {
             return Err(BigIntError::Memory { operation: index, limit_bytes: LIMIT_MEMORY_BYTES });
         }
-        evaluator.results.push(result);
+        evaluator.results.push(&result);
     }
-    Ok(evaluator.evaluation)
+    let mut evaluation = evaluator.evaluation;
+    // The sort is stable, and of several chunks at one address the last is stored.
+    evaluation.witness.sort_by_key(|(address, _)| *address);
+    evaluation.witness.dedup_by(|later, earlier| {
+        let same = later.0 == earlier.0;
+        if same {
+            *earlier = *later;
+        }
+        same
+    });
+    Ok(evaluation)
 }
 
 struct Evaluator<'program, Peek> {
-    program: &'program Program<'program>,
+    program: &'program Program,
     mode: Mode,
     registers: &'program [u32; 32],
     peek: Peek,
     /// Results of the operations done so far.
-    results: Vec<IBig>,
+    results: Numbers,
+    /// Room for the words of a number on its way from memory.
+    words: Vec<u64>,
     work: u64,
     memory_bytes: u64,
     evaluation: Evaluation,
 }
 
 impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
-    fn step(&mut self, index: u32, operation: &Operation) -> Result<IBig, BigIntError> {
+    fn step(&mut self, index: u32, operation: &Operation) -> Result<Number, BigIntError> {
         self.charge(index, WORK_OPERATION)?;
         match operation.code {
             Code::Const => self.constant(index, operation),
             Code::Load => self.load(index, operation),
-            Code::Store => self.store(index, operation).map(|()| IBig::ZERO),
-            _ => self.calculate(index, operation),
+            Code::Store => self.store(index, operation).map(|()| Number::ZERO),
+            Code::Calculate(calculation) => self.calculate(index, calculation, operation),
         }
     }
 
@@ -132,33 +142,39 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         }
     }
 
-    fn calculate(&mut self, index: u32, operation: &Operation) -> Result<IBig, BigIntError> {
-        let (a_words, b_words) = (words(self.operand(index, operation.a)?), words(self.operand(index, operation.b)?));
+    fn calculate(
+        &mut self,
+        index: u32,
+        calculation: Calculation,
+        operation: &Operation,
+    ) -> Result<Number, BigIntError> {
+        let [a, b] = [operation.a, operation.b].map(|operand| self.operand(index, operand));
+        let (a, b) = (a?, b?);
+        let (a_words, b_words) = (a.len_words(), b.len_words());
         let product = a_words.saturating_mul(b_words);
         self.charge(
             index,
-            match operation.code {
-                Code::Add | Code::Sub => a_words + b_words,
-                Code::Inv => product.saturating_add(b_words.saturating_mul(b_words).saturating_mul(WORK_INVERSE)),
-                _ => product,
+            match calculation {
+                Calculation::Add | Calculation::Sub => a_words + b_words,
+                Calculation::Inv => {
+                    product.saturating_add(b_words.saturating_mul(b_words).saturating_mul(WORK_INVERSE))
+                }
+                Calculation::Mul | Calculation::Rem | Calculation::Quo => product,
             },
         )?;
-        let (a, b) = (self.operand(index, operation.a)?, self.operand(index, operation.b)?);
-        let divides = matches!(operation.code, Code::Rem | Code::Quo | Code::Inv);
-        if divides && b_words == 0 {
-            return Err(BigIntError::DivisionByZero { operation: index });
-        }
-        Ok(match operation.code {
-            Code::Add => a + b,
-            Code::Sub => a - b,
-            Code::Mul => a * b,
-            Code::Rem => a % b,
-            Code::Quo => a / b,
-            _ => inverse(a, b).ok_or(BigIntError::NoInverse { operation: index })?.into(),
+        let by_zero = BigIntError::DivisionByZero { operation: index };
+        Ok(match calculation {
+            Calculation::Add => a.add(&b),
+            Calculation::Sub => a.sub(&b),
+            Calculation::Mul => a.mul(&b),
+            Calculation::Rem | Calculation::Quo | Calculation::Inv if b_words == 0 => return Err(by_zero),
+            Calculation::Rem => a.rem(&b).ok_or(by_zero)?,
+            Calculation::Quo => a.quo(&b).ok_or(by_zero)?,
+            Calculation::Inv => a.inverse(&b).ok_or(BigIntError::NoInverse { operation: index })?,
         })
     }
 
-    fn operand(&self, operation: u32, index: u32) -> Result<&IBig, BigIntError> {
+    fn operand(&self, operation: u32, index: u32) -> Result<Number, BigIntError> {
         let count = self.results.len() as u64;
         self.results.get(index as usize).ok_or(BigIntError::Index {
             operation,
@@ -168,7 +184,7 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         })
     }
 
-    fn constant(&mut self, index: u32, operation: &Operation) -> Result<IBig, BigIntError> {
+    fn constant(&mut self, index: u32, operation: &Operation) -> Result<Number, BigIntError> {
         let bytes = self.program.constant(operation.a, operation.b).ok_or(BigIntError::Index {
             operation: index,
             what: "constant",
@@ -176,22 +192,26 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             count: self.program.counts().1 as u64,
         })?;
         self.charge(index, bytes.len() as u64 / 4 * WORK_MEMORY_WORD)?;
-        Ok(UBig::from_le_bytes(bytes).into())
+        self.words.clear();
+        self.words.extend(bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)));
+        Ok(Number::from_words(&self.words))
     }
 
-    fn load(&mut self, index: u32, operation: &Operation) -> Result<IBig, BigIntError> {
+    fn load(&mut self, index: u32, operation: &Operation) -> Result<Number, BigIntError> {
         let (address, bytes) = self.place(index, operation)?;
         let words = bytes / 4;
         self.charge(index, words as u64 * WORK_MEMORY_WORD)?;
         if words == 0 {
-            return Ok(IBig::ZERO);
+            return Ok(Number::ZERO);
         }
         self.evaluation.loads.push(Loaded { address, words });
-        let mut value = Vec::with_capacity(bytes as usize);
-        for word in 0..words {
-            value.extend((self.peek)(address + 4 * word).to_le_bytes());
+        self.words.clear();
+        // Numbers are whole chunks, so their words come in pairs.
+        for pair in 0..words / 2 {
+            let [low, high] = [0, 4].map(|offset| (self.peek)(address + 8 * pair + offset) as u64);
+            self.words.push(high << 32 | low);
         }
-        Ok(UBig::from_le_bytes(&value).into())
+        Ok(Number::from_words(&self.words))
     }
 
     fn store(&mut self, index: u32, operation: &Operation) -> Result<(), BigIntError> {
@@ -203,17 +223,19 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             return Err(BigIntError::Index { operation: index, what: "operation", index: operation.b.into(), count });
         }
         // The result of an operation that has not run yet is zero.
-        let value = self.results.get(operation.b as usize).map_or(&[][..], |value| value.as_sign_words().1);
-        let mut value = value.iter().flat_map(|word| word.to_le_bytes());
-        let needed =
-            value.clone().enumerate().filter(|(_, byte)| *byte != 0).last().map_or(0, |(last, _)| last as u64 + 1);
+        let value = self.results.words(operation.b as usize).unwrap_or_default();
+        let needed = value.iter().rposition(|word| *word != 0).map_or(0, |top| {
+            let top_bits = value.get(top).map_or(0, |word| u64::BITS - word.leading_zeros());
+            8 * top as u64 + u64::from(top_bits.div_ceil(8))
+        });
         if needed.next_multiple_of(4) > u64::from(bytes) {
             return Err(BigIntError::TooSmall { operation: index, needed, bytes });
         }
+        let word = |index: u32| value.get(index as usize).copied().unwrap_or(0);
         for chunk in 0..chunks {
-            let mut next_word = || u32::from_le_bytes(std::array::from_fn(|_| value.next().unwrap_or(0)));
-            let words = std::array::from_fn(|_| next_word());
-            self.evaluation.witness.insert(address + chunk * CHUNK_BYTES, words);
+            let [low, high] = [word(2 * chunk), word(2 * chunk + 1)];
+            let words = [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32];
+            self.evaluation.witness.push((address + chunk * CHUNK_BYTES, words));
         }
         Ok(())
     }
@@ -252,22 +274,4 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             false => Err(BigIntError::Address { operation: index, address, bytes }),
         }
     }
-}
-
-/// Returns the length of a number in 64-bit words; 0 has none.
-fn words(value: &IBig) -> u64 {
-    let (_, words) = value.as_sign_words();
-    (size_of_val(words) as u64).div_ceil(8)
-}
-
-/// Returns the inverse of the magnitude of `a` modulo that of `b`, which is nonzero. Returns `None` if they share a
-/// divisor, and for multiples of `b`; modulo 1, no number has an inverse here.
-fn inverse(a: &IBig, b: &IBig) -> Option<UBig> {
-    let modulus = b.unsigned_abs();
-    let a = a.unsigned_abs() % &modulus;
-    if a.is_zero() {
-        return None;
-    }
-    let (divisor, coefficient, _) = a.gcd_ext(&modulus);
-    divisor.is_one().then(|| coefficient.rem_euclid(IBig::from(modulus)))
 }

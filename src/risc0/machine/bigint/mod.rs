@@ -19,7 +19,7 @@
 //!    constants.
 //! 4. A program of more than [`MAX_PROGRAM_BYTES`] is refused before any of it is loaded. Otherwise, it is loaded word
 //!    by word, ascending. Here and in step 7, a region is refused if its end, address + bytes, is 2^32 or more.
-//! 5. The program is decoded as a whole, so bad bytecode is refused before anything is evaluated ([`Program::parse`]).
+//! 5. The program is decoded as a whole, so bad bytecode is refused before anything is evaluated ([`Programs::get`]).
 //! 6. The program is evaluated ([`evaluate`]). Operations load words from arenas as they run, and the words page in in
 //!    that order: [`Evaluation::loads`]. Nothing is stored meanwhile, so peeking first and paging in afterwards is
 //!    equivalent.
@@ -35,14 +35,16 @@
 //! Every refusal ends the run with an error. The guest gets no result.
 
 mod evaluate;
+mod number;
 mod program;
+mod programs;
 #[cfg(test)]
 mod tests;
 
 use thiserror::Error;
 
 pub(crate) use evaluate::{Mode, evaluate};
-pub(crate) use program::Program;
+pub(crate) use programs::Programs;
 
 /// Maximum size of a program, in bytes; the reference's limit.
 pub(crate) const MAX_PROGRAM_BYTES: u32 = 10 << 20;

@@ -20,6 +20,12 @@ pub(super) enum Code {
     Const,
     Load,
     Store,
+    Calculate(Calculation),
+}
+
+/// Operations on two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Calculation {
     Add,
     Sub,
     Mul,
@@ -34,12 +40,12 @@ impl Code {
             0x2 => Code::Const,
             0x3 => Code::Load,
             0x4 => Code::Store,
-            0x8 => Code::Add,
-            0x9 => Code::Sub,
-            0xa => Code::Mul,
-            0xb => Code::Rem,
-            0xc => Code::Quo,
-            0xe => Code::Inv,
+            0x8 => Code::Calculate(Calculation::Add),
+            0x9 => Code::Calculate(Calculation::Sub),
+            0xa => Code::Calculate(Calculation::Mul),
+            0xb => Code::Calculate(Calculation::Rem),
+            0xc => Code::Calculate(Calculation::Quo),
+            0xe => Code::Calculate(Calculation::Inv),
             _ => return None,
         })
     }
@@ -81,18 +87,20 @@ impl Operation {
 
 /// A program that was parsed as a whole: the code of every operation exists. Indices are not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Program<'bytes> {
-    types: &'bytes [[u8; TYPE_BYTES]],
-    constants: &'bytes [[u8; WORD_BYTES]],
+pub(crate) struct Program {
+    /// For each type, the bytes that a number takes in memory.
+    types: Vec<u64>,
+    /// Words of constants, in their bytes.
+    constants: Vec<[u8; WORD_BYTES]>,
     operations: Vec<Operation>,
 }
 
-impl<'bytes> Program<'bytes> {
-    /// Parses a program. It borrows from `bytes`, so its size is bounded by theirs.
+impl Program {
+    /// Parses a program. Its size is bounded by that of `bytes`.
     ///
     /// # Errors
     /// Refuses bytes that end too early, another magic number or version, and an unknown operation.
-    pub(crate) fn parse(bytes: &'bytes [u8]) -> Result<Program<'bytes>, BigIntError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Program, BigIntError> {
         let short = |part, needed| BigIntError::Short { part, needed, bytes: bytes.len() as u64 };
         let (header, rest) =
             bytes.split_first_chunk::<HEADER_BYTES>().ok_or_else(|| short("header", HEADER_BYTES as u64))?;
@@ -117,7 +125,7 @@ impl<'bytes> Program<'bytes> {
             Ok(section)
         };
         take("list of inputs", inputs, INPUT_BYTES)?;
-        let (types, _) = take("list of types", types, TYPE_BYTES as u64)?.as_chunks();
+        let (types, _) = take("list of types", types, TYPE_BYTES as u64)?.as_chunks::<TYPE_BYTES>();
         let (constants, _) = take("list of constants", constants, WORD_BYTES as u64)?.as_chunks();
         let (operations, _) = take("list of operations", operations, WORD_BYTES as u64)?.as_chunks::<WORD_BYTES>();
         let decode = |(operation, bits): (usize, &[u8; WORD_BYTES])| {
@@ -125,7 +133,8 @@ impl<'bytes> Program<'bytes> {
                 .map_err(|code| BigIntError::Code { operation: operation as u32, code })
         };
         let operations = operations.iter().enumerate().map(decode).collect::<Result<_, _>>()?;
-        Ok(Program { types, constants, operations })
+        let first_field = |bytes: &[u8; TYPE_BYTES]| bytes.first_chunk().map_or(0, |field| u64::from_le_bytes(*field));
+        Ok(Program { types: types.iter().map(first_field).collect(), constants: constants.to_vec(), operations })
     }
 
     pub(super) fn operations(&self) -> &[Operation] {
@@ -139,12 +148,11 @@ impl<'bytes> Program<'bytes> {
 
     /// Returns the size in memory of a number of this type, before it is rounded up to whole chunks.
     pub(super) fn type_bytes(&self, index: u32) -> Option<u64> {
-        let (bytes, _) = self.types.get(index as usize)?.split_first_chunk()?;
-        Some(u64::from_le_bytes(*bytes))
+        self.types.get(index as usize).copied()
     }
 
     /// Returns `words` constants of 64 bits each from `first`, the least significant first.
-    pub(super) fn constant(&self, first: u32, words: u32) -> Option<&'bytes [u8]> {
+    pub(super) fn constant(&self, first: u32, words: u32) -> Option<&[u8]> {
         let first = first as usize;
         // Zero words from any index are zero.
         if words == 0 {

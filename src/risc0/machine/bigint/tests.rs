@@ -53,20 +53,30 @@ fn registers() -> [u32; 32] {
     registers
 }
 
-fn run_in(
-    mode: Mode,
-    registers: &[u32; 32],
-    bytes: &[u8],
-    memory: &BTreeMap<u32, u32>,
-) -> Result<Evaluation, BigIntError> {
-    let program = Program::parse(bytes)?;
-    evaluate(&program, mode, registers, |address| {
-        assert!(address.is_multiple_of(4), "peeked at {address:#x}");
-        memory.get(&address).copied().unwrap_or(0)
-    })
+/// What an evaluation loads and stores.
+#[derive(Debug, Default, PartialEq)]
+struct Ran {
+    loads: Vec<Loaded>,
+    witness: BTreeMap<u32, [u32; 4]>,
 }
 
-fn run(bytes: &[u8]) -> Result<Evaluation, BigIntError> {
+impl From<Evaluation> for Ran {
+    fn from(Evaluation { loads, witness }: Evaluation) -> Ran {
+        assert!(witness.is_sorted_by(|(before, _), (after, _)| before < after), "each address once, in order");
+        Ran { loads, witness: witness.into_iter().collect() }
+    }
+}
+
+fn run_in(mode: Mode, registers: &[u32; 32], bytes: &[u8], memory: &BTreeMap<u32, u32>) -> Result<Ran, BigIntError> {
+    let program = Program::parse(bytes)?;
+    let evaluation = evaluate(&program, mode, registers, |address| {
+        assert!(address.is_multiple_of(4), "peeked at {address:#x}");
+        memory.get(&address).copied().unwrap_or(0)
+    });
+    evaluation.map(Ran::from)
+}
+
+fn run(bytes: &[u8]) -> Result<Ran, BigIntError> {
     run_in(Mode::User, &registers(), bytes, &BTreeMap::new())
 }
 
@@ -185,7 +195,7 @@ fn references_reach_back_only() {
     refused(&[op(LOAD, 0, 32 << 16, 0)], "register", 32, 32);
     refused(&[op(STORE, 0, 255 << 16, 0)], "register", 255, 32);
     // Zero constants from any index are zero.
-    assert_eq!(run(&assemble(&[], &[], &[op(CONST, 0, 0xff_ffff, 0)])), Ok(Evaluation::default()));
+    assert_eq!(run(&assemble(&[], &[], &[op(CONST, 0, 0xff_ffff, 0)])), Ok(Ran::default()));
 }
 
 #[test]
@@ -220,9 +230,7 @@ fn arenas_have_bounds_where_they_begin() {
         refused(Mode::Machine, 0xffff_0000, 0xffff, 16);
         assert!(place(Mode::Machine, 0xffff_fff0, 1, 0).is_ok(), "nothing fits anywhere");
         // Lengths are modulo 2^32, but do not wrap around at 2^64.
-        assert!(
-            place(Mode::User, LOWEST_ADDRESS, 0, 1 << 32).is_ok_and(|evaluation| evaluation == Evaluation::default())
-        );
+        assert!(place(Mode::User, LOWEST_ADDRESS, 0, 1 << 32).is_ok_and(|evaluation| evaluation == Ran::default()));
         let endless = BigIntError::Length { operation: 0, bytes: u64::MAX };
         assert_eq!(place(Mode::User, LOWEST_ADDRESS, 0, u64::MAX), Err(endless));
     }
@@ -380,7 +388,7 @@ proptest! {
         let program = Program::parse(&bytes).expect("it is a program");
         let peek = |address: u32| address.wrapping_mul(seed);
         if let Ok(evaluation) = evaluate(&program, mode, &registers(), peek) {
-            for address in evaluation.witness.keys() {
+            for address in Ran::from(evaluation).witness.keys() {
                 prop_assert!(*address >= LOWEST_ADDRESS && *address <= 0xffff_fff0 && address.is_multiple_of(4));
             }
         }
