@@ -166,8 +166,8 @@ fn a_dash_is_standard_input() {
     let options = format!("--input {first} --read-fd 4=- --write-fd 5={out}");
     let outcome = tachy_with(&format!("run {options} {}", risc0("streams")), b"another");
     assert_eq!((outcome.code, fs::read(&out).expect("it is there")), (Some(0), b"ANOTHER".to_vec()), "{outcome:?}");
-    // The rule also holds for a descriptor's output, unless the descriptor has another use: then it goes where the
-    // guest's output goes.
+    // A dash is standard output for `--write-fd`, too. If stdout has another use, the output goes where the guest's
+    // goes.
     let outcome = tachy_with(&format!("run {} {}", options.replace(&out, "-"), risc0("streams")), b"another");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "ONE AND\nANOTHER"), "{outcome:?}");
     let outcome = tachy_with(&format!("run --json {} {}", options.replace(&out, "-"), risc0("streams")), b"another");

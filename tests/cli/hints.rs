@@ -99,7 +99,7 @@ fn programs_built_for_another_machine() {
         let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
         assert!(hint.contains("a custom extension, which guests of OpenVM use"), "{stderr}");
     }
-    // A program that has one of the toolchain's functions but fails for another reason.
+    // The name of one of OpenVM's functions, in a program that fails for another reason.
     let path = PathBuf::from(crate::common::ROOT).join("tests/debug/trap-dwarf5.elf");
     let mut named = fs::read(path).expect("it lies in the repository");
     for at in 0..named.len() - 8 {
