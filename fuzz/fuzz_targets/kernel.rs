@@ -64,7 +64,7 @@ fn li(rd: u32, value: u32) -> [u32; 2] {
 /// Returns the kernel and the machine's own words, for a user that begins at `user`.
 ///
 /// The lowest two bits of `how` are added to the user's first pc. The next two are added to the address where it is
-/// resumed, in one of a few patterns that the fifth bit chooses.
+/// resumed, either each time or in a fixed pattern, as the fifth bit chooses.
 pub fn segments(user: u32, how: u32) -> Vec<Segment> {
     let (start, off, pattern) = (how & 3, how >> 2 & 3, if how & 16 == 0 { u32::MAX } else { 0xa5a5_0ff0 });
     let entry = [&li(LOCATION, MEPC)[..], &li(TURNS, pattern), &[addi(COUNT, 0, 0), MRET]].concat();

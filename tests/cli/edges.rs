@@ -166,8 +166,7 @@ fn a_dash_is_standard_input() {
     let options = format!("--input {first} --read-fd 4=- --write-fd 5={out}");
     let outcome = tachy_with(&format!("run {options} {}", risc0("streams")), b"another");
     assert_eq!((outcome.code, fs::read(&out).expect("it is there")), (Some(0), b"ANOTHER".to_vec()), "{outcome:?}");
-    // A dash is standard output for `--write-fd`, too. If stdout has another use, the output goes where the guest's
-    // goes.
+    // A descriptor's output may go to stdout. If stdout has another use, it goes where the guest's output goes.
     let outcome = tachy_with(&format!("run {} {}", options.replace(&out, "-"), risc0("streams")), b"another");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "ONE AND\nANOTHER"), "{outcome:?}");
     let outcome = tachy_with(&format!("run --json {} {}", options.replace(&out, "-"), risc0("streams")), b"another");
@@ -214,7 +213,7 @@ fn comparisons_and_measurements_have_input() {
     assert_eq!(tachy(&format!("bench --runs 1 {hello}")).code, Some(73));
 }
 
-/// Returns how many read calls this process has made, if the system reports it.
+/// Returns how many read calls a process has made, if the system reports it.
 fn reads(process: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/io")).ok()?;
     text.lines().find_map(|line| line.strip_prefix("syscr: ")?.parse().ok())

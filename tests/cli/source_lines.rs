@@ -99,7 +99,8 @@ fn a_program_binary_has_the_lines_of_its_elf() {
     assert!(stderr.contains("\n  in _start+0x4 (source/trap.c:16); "), "{stderr}");
 }
 
-/// Returns the offset of the version in `.debug_line`. A version that the compiler did not write leaves no lines.
+/// Returns the offset of the unit in `.debug_line`: the place where a version that the compiler did not write leaves no
+/// line.
 fn line_table(elf: &[u8], version: u8) -> usize {
     let is_version = |at: &usize| elf[at + 1..at + 4] == [0, 0, 0] && elf[at + 4..at + 6] == [version, 0];
     let counts = |at: &usize| {

@@ -161,7 +161,7 @@ fn an_interrupted_measurement_says_where() {
     assert_eq!((&facts["error"]["kind"], &facts["programs"]), (&"cancelled".into(), &Value::Array(vec![])), "{facts}");
 }
 
-/// Tachy waits for a contender that ignores the signal, then ends.
+/// Tachy waits for the contender, which the interrupt does not reach, then ends.
 #[test]
 fn an_interrupted_contest_ends_after_the_process() {
     let folder = tempfile::tempdir().unwrap();

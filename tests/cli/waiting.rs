@@ -533,8 +533,8 @@ fn a_signal_that_is_ignored_stays_ignored() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Terminals
 
-/// Types into a terminal of its own once `tachy` shows `shown`, and returns all of the terminal's output. Returns
-/// `None` without `script`.
+/// Runs a command on its own terminal, types `typed` once `shown` appears, and returns all of the terminal's output.
+/// Returns `None` without `script`.
 fn on_terminal(command: &str, shown: &str, typed: &str) -> Option<(String, ExitStatus)> {
     let mut script = Command::new("script");
     script.args(["-qefc", command, "/dev/null"]).env("TERM", "xterm-256color");

@@ -187,7 +187,7 @@ impl Draft {
                 base.value
             }
             1 => {
-                // An upper part, which is a known constant at once, or a small one.
+                // A small distance, or an upper part, which one instruction makes a known constant.
                 let imm = self.edge_immediate() as u32;
                 let distance = self.rng.pick(&[imm, imm, 0x1000, 0xffff_f000]);
                 let taken: Vec<u8> = bases.iter().map(|base| base.register).collect();
@@ -273,7 +273,7 @@ impl Draft {
         }
     }
 
-    /// Stores a pointer and reloads it as another base or as an additional one.
+    /// Stores a pointer, another base or a new one, and reloads it into the base that the store used.
     fn reloaded_base(&mut self, area: Area, bases: &mut Vec<Base>) {
         let by = self.rng.pick(bases);
         let Some(imm) = self.reach(area, by.value, 4, true) else { return };

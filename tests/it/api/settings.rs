@@ -1,5 +1,4 @@
-//! Tests the settings of a run: whoever gives them and in whatever order, each takes effect or is refused before the
-//! first step.
+//! Tests the settings of a run: each takes effect or is refused before the first step, whatever its source and order.
 
 use std::io;
 

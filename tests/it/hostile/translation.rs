@@ -89,7 +89,7 @@ fn tiny_blocks_that_are_hot() {
     assert!(found.stats.translated_instructions <= 4 * 40_010, "{:?}", found.stats);
 }
 
-/// A block that never ends as far as the translator can see.
+/// An endless block, from the translator's view.
 #[test]
 fn a_block_of_a_million_instructions() {
     for machine in MACHINES {
