@@ -77,7 +77,7 @@ fn jump(asm: &mut Assembler, to: u32) {
 /// Rounds of a short loop, and its instructions.
 const SHORT_ROUNDS: i32 = 10;
 const SHORT_INSTRUCTIONS: u64 = 4;
-/// Number of rounds of three sessions, before the fourth.
+/// Number of rounds of three sessions of [`SHORT_ROUNDS`], before the fourth.
 const THREE_SESSIONS: u16 = 3 * SHORT_ROUNDS as u16;
 
 /// Emits a loop at the next word, which a jump reaches, and `after` behind it; then code that never runs.
