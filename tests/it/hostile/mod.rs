@@ -5,8 +5,7 @@
 //! makes things slow would hang here. Other files cover the following, and these tests do not repeat it:
 //!
 //! - accesses at every edge of `bare`'s memory: `tests/it/engine/instructions/memory.rs`
-//! - misaligned and odd targets, jumps into data and holes and around the end:
-//! `tests/it/engine/instructions/control.rs`
+//! - misaligned and odd targets, jumps into data, holes, around the end: `tests/it/engine/instructions/control.rs`
 //! - buffers of `bare`'s system calls: `tests/it/engine/instructions/system.rs`
 //! - limits of every size: `tests/it/engine/limits.rs`
 //! - streams and sinks that fail or lie: `tests/it/api/streams.rs`
