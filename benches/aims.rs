@@ -1,10 +1,10 @@
-//! What was aimed at beside the rates of `figures`, and what was measured: rows that somebody reads, cold start, time to
-//! get warm, memory, two cores. On an idle machine; it takes some minutes and prints Markdown:
+//! Measures the targets that `figures` does not cover: rows that a sink reads, cold start, warm-up, memory, two cores.
+//! Run it on an idle machine. It takes some minutes and prints Markdown:
 //!
 //!     cargo bench --bench aims >> benches/RESULTS.md
 //!     cargo bench --bench aims -- 1              # one round, to try it
 //!
-//! All times are a clock's on the wall, and medians over the rounds.
+//! All times are wall-clock times, and medians over the rounds.
 
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code, reason = "this benchmark uses a part of it")]
@@ -30,10 +30,10 @@ use tempfile::NamedTempFile;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const ROUNDS: usize = 5;
-/// Processes are short, and the system's doing: more of them make a median.
+/// A process is short and its time depends on the system, so the median needs more of them.
 const PROCESSES_PER_ROUND: usize = 20;
 
-/// Guests and arguments for about a tenth of a second to half a second, rows and all.
+/// Guests with arguments that run for about 0.1 to 0.5 seconds, rows included.
 const WORK: [(&str, &[&str]); 8] = [
     ("fib", &["33"]),
     ("sieve", &["4000000", "2"]),
@@ -45,28 +45,29 @@ const WORK: [(&str, &[&str]); 8] = [
     ("rust_mix", &["30"]),
 ];
 
-/// Instructions of the program that touches everything once.
+/// Instructions of the program that executes everything once.
 const ONCE_INSTRUCTIONS: usize = 28_000;
 /// Instructions of the loops that get hot.
 const HOT_INSTRUCTIONS: [usize; 4] = [100, 500, 1000, 1500];
-/// How long a loop is watched; it is steady in the second half.
+/// How long a loop is observed; the second half gives its steady rate.
 const WATCHED: Duration = Duration::from_millis(1000);
-/// Steps between two looks at the clock, and looks that make a rate.
+/// Steps between two clock readings, and the number of readings that make a rate.
 const WATCH_STEPS: u64 = 1 << 17;
 const WATCH_LOOKS: usize = 8;
 
-/// How long executors that run at once are watched in a round, about: threads and cores take a while to wake up.
+/// Approximate time in each round for which concurrent executors are observed: threads and cores take a while to wake
+/// up.
 const TOGETHER: Duration = Duration::from_millis(300);
 
 /// The first argument of the process whose memory is measured.
 const RESIDENT: &str = "run-resident";
-/// The first argument of processes that run executors of their own at once.
+/// The first argument of a process that runs its own executor next to others.
 const APART: &str = "run-apart";
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Programs
 
-/// Some instruction that computes, loads or stores near the stack pointer, with x5 to x15.
+/// Emits a random instruction that computes, loads or stores near the stack pointer, with x5 to x15.
 fn some_instruction(asm: &mut Assembler, rng: &mut Rng) {
     let mut register = || 5 + rng.below(11) as u8;
     let (rd, rs1, rs2) = (register(), register(), register());
@@ -86,7 +87,7 @@ fn exit(asm: &mut Assembler) {
     asm.op(Op::Ecall, 0, 0, 0, 0);
 }
 
-/// Blocks in disorder, each run once, each with a jump to the next.
+/// Builds blocks in random order. Each runs once and jumps to the next.
 fn once() -> Result<Program> {
     let (mut asm, mut rng) = (Assembler::new(CODE), Rng::new(1));
     let mut lengths = Vec::new();
@@ -110,7 +111,7 @@ fn once() -> Result<Program> {
     Ok(Program::from_elf(&code(&asm.finish().words))?)
 }
 
-/// A loop of so many instructions that never ends, with a branch in eight instructions that is taken half of the time.
+/// Builds an endless loop of `instructions` instructions; one in eight is a branch that is taken half of the time.
 fn hot(instructions: usize) -> Result<Program> {
     let (mut asm, mut rng) = (Assembler::new(CODE), Rng::new(instructions as u64));
     let start = asm.label_here();
@@ -131,7 +132,7 @@ fn hot(instructions: usize) -> Result<Program> {
     Ok(Program::from_elf(&code(&asm.finish().words))?)
 }
 
-/// An ELF of 250 KB that exits at once.
+/// Returns an ELF of 250 KB that exits at once.
 fn exits_at_once() -> Vec<u8> {
     let mut asm = Assembler::new(CODE);
     exit(&mut asm);
@@ -141,9 +142,9 @@ fn exits_at_once() -> Vec<u8> {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Running them
+// Running programs
 
-/// Reads every row once: the sum of each column.
+/// Reads every row once and sums each column.
 #[derive(Default)]
 struct ColumnSums([u32; 8]);
 
@@ -171,7 +172,7 @@ fn guest_program(name: &str) -> Result<Program> {
     Ok(Program::from_elf(&fs::read(guest(name))?)?)
 }
 
-/// A session of a guest from start to end: seconds, steps.
+/// Runs a session of a guest to its end. Returns seconds and steps.
 fn run(executor: &Executor, args: &[&str], sink: &mut dyn Sink) -> Result<(f64, u64)> {
     let mut session = executor.start(Env::new().args(["guest"].iter().chain(args).copied()))?;
     let started = Instant::now();
@@ -179,7 +180,7 @@ fn run(executor: &Executor, args: &[&str], sink: &mut dyn Sink) -> Result<(f64, 
     Ok((started.elapsed().as_secs_f64(), session.steps()))
 }
 
-/// An executor that translates on the spot.
+/// Builds an executor that translates synchronously, on the running thread.
 fn on_the_spot(program: &Program) -> Result<Executor> {
     let mut jit = JitOptions::default();
     jit.background = false;
@@ -187,9 +188,9 @@ fn on_the_spot(program: &Program) -> Result<Executor> {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What is told
+// Output
 
-/// A line: what, what is aimed at, what was measured.
+/// Prints a table row: quantity, target, measured value.
 fn line(what: &str, aim: &str, measured: &str, reached: Option<bool>) {
     let word = match reached {
         None => "",
@@ -197,11 +198,11 @@ fn line(what: &str, aim: &str, measured: &str, reached: Option<bool>) {
         Some(false) => "missed",
     };
     println!("| {what} | {aim} | {measured} | {word} |");
-    // A long run shows that it goes on.
+    // Flushes so that a long run shows progress.
     let _ = std::io::stdout().flush();
 }
 
-/// Rows into a sink that reads them.
+/// Measures rows into a sink that reads them.
 fn sinks(rounds: usize) -> Result<()> {
     let mut rates = [Vec::new(), Vec::new()];
     for (name, args) in WORK {
@@ -227,7 +228,7 @@ fn sinks(rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// Processes from start to end.
+/// Measures whole processes.
 fn cold_start(rounds: usize) -> Result<()> {
     let mut file = NamedTempFile::new()?;
     file.write_all(&exits_at_once())?;
@@ -255,7 +256,7 @@ fn cold_start(rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// Everything once, with an executor of its own each time.
+/// Measures programs that execute everything once, each with a fresh executor.
 fn touch_once(rounds: usize) -> Result<()> {
     let program = once()?;
     let mut seconds = [Vec::new(), Vec::new()];
@@ -276,7 +277,7 @@ fn touch_once(rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// Seconds until a loop runs at 90 % of its steady rate, and that rate, steps a second.
+/// Returns the seconds until a loop runs at 90 % of its steady rate, and that rate in steps per second.
 fn get_warm(program: &Program, mut sink: NullSink) -> Result<(f64, f64)> {
     let started = Instant::now();
     let executor = Executor::builder().limits(Limits::none().steps(1 << 40)).build(program)?;
@@ -309,7 +310,7 @@ fn hot_sets(rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// Runs a guest in this process and prints the most memory it had, and how much of it is the guest's: KiB.
+/// Runs a guest in this process and prints the peak resident memory and the guest's share of it, in KiB.
 fn run_resident(name: &str, rows: bool) -> Result<()> {
     let (_, args) = WORK.into_iter().find(|(guest, _)| *guest == name).ok_or("a guest")?;
     let executor = Executor::builder().build(&guest_program(name)?)?;
@@ -334,19 +335,19 @@ fn resident() -> Result<()> {
     Ok(())
 }
 
-/// Sessions of an executor, one after the other.
+/// Runs `count` sessions of an executor, one after the other.
 fn sessions(executor: &Executor, args: &[&str], count: usize) -> Result<()> {
     (0..count).try_for_each(|_| run(executor, args, &mut NullSink::off()).map(drop))
 }
 
-/// An executor whose guest is compiled, on the thread that runs it.
+/// Builds an executor whose guest is already compiled, on the thread that runs it.
 fn compiled(name: &str, args: &[&str]) -> Result<Executor> {
     let executor = on_the_spot(&guest_program(name)?)?;
     sessions(&executor, args, 2)?;
     Ok(executor)
 }
 
-/// Each executor on a thread of its own; seconds until all have had their sessions.
+/// Runs each executor on its own thread. Returns the seconds until all have finished their sessions.
 fn threads(executors: &[Executor], args: &[&str], count: usize) -> Result<f64> {
     let barrier = Barrier::new(executors.len() + 1);
     thread::scope(|scope| {
@@ -365,7 +366,7 @@ fn threads(executors: &[Executor], args: &[&str], count: usize) -> Result<f64> {
     })
 }
 
-/// A process with an executor of its own. It has sessions whenever it is told how many, and answers when it has had them.
+/// A process with its own executor. It runs as many sessions as it is asked to, and answers when they are done.
 struct Apart {
     process: Child,
     orders: ChildStdin,
@@ -408,7 +409,7 @@ fn run_apart(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Seconds until all processes have had their sessions.
+/// Returns the seconds until all processes have finished their sessions.
 fn processes(processes: &mut [Apart], count: usize) -> Result<f64> {
     let started = Instant::now();
     for process in processes.iter_mut() {
@@ -418,9 +419,9 @@ fn processes(processes: &mut [Apart], count: usize) -> Result<f64> {
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Two executors in one process, and beside them two processes with an executor each, which share nothing: what those
-/// reach is what the two cores have to give, and a virtual machine's cores often are halves of one. Each round compares
-/// what it measured itself, since the next one may find the host as busy as it likes.
+/// Compares two executors in one process with two processes of one executor each, which share nothing. The processes
+/// show what the two cores can deliver: a virtual machine's cores are often halves of one. Each round compares only its
+/// own measurements, because the load on the host may differ in the next one.
 fn two_cores(rounds: usize) -> Result<()> {
     let (mut in_one, mut apart) = (Vec::new(), Vec::new());
     for (name, args) in WORK {

@@ -1,7 +1,7 @@
-//! What translation costs: time and bytes of machine code for each guest instruction, on every guest.
+//! Measures the cost of translation: time and bytes of machine code per guest instruction, on every guest.
 //!
-//! Everything is translated at first sight, so that much code is translated that hardly runs; only the time spent
-//! translating is counted. The bytes, which do not vary, are in the names.
+//! Everything is translated at first sight, so much of the translated code hardly runs. Only the time spent translating
+//! counts. The number of bytes does not vary and is part of each benchmark's name.
 
 use std::fs;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tachy::{Engine, Env, Executor, JitOptions, NullSink, Program, Stats};
 
 const GUESTS: [&str; 7] = ["fib", "sieve", "sha256", "quicksort", "vm", "mix", "rust_mix"];
 
-/// How one run of a guest at its default size went, each time with everything translated anew.
+/// Runs a guest at its default size with a cold JIT and returns its statistics.
 fn run(program: &Program, mut sink: NullSink) -> Stats {
     let executor =
         Executor::builder().engine(Engine::Jit).jit(JitOptions::eager()).build(program).expect("an executor");

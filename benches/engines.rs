@@ -1,7 +1,8 @@
-//! Both engines on the guests that work, without rows and with rows written and dropped.
+//! Measures both engines on the compute-heavy guests, without rows and with rows that are written and dropped.
 //!
-//! A run is what a caller pays for once: executor and session made, code translated, program run to its end, all under
-//! a limit on steps. Runs are short here, so translation weighs more than in the figures of `xtask/src/figures.rs`.
+//! A run includes everything that a caller pays for once: it creates the executor and the session, translates code, and
+//! runs the program to its end. Every run has a step limit. Runs are short here, so translation weighs more than in the
+//! figures of `xtask/src/figures.rs`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use criterion::{Criterion, SamplingMode, Throughput};
 use tachy::{Engine, Env, Executor, Limits, NullSink, Program};
 
-/// Guests with arguments that make them run 55 to 75 million steps.
+/// Guests with arguments for 55 to 75 million steps.
 const WORK: [(&str, &[&str]); 7] = [
     ("fib", &["31"]),
     ("sieve", &["4000000", "1"]),
@@ -23,13 +24,13 @@ const WORK: [(&str, &[&str]); 7] = [
 const ENGINES: [(&str, Engine); 2] = [("interpreter", Engine::Interpreter), ("jit", Engine::Jit)];
 const SINKS: [(&str, NullSink); 2] = [("off", NullSink::off()), ("rows", NullSink::rows())];
 
-/// No guest comes near it; that it is there is part of what is measured.
+/// A step limit that no guest reaches: checking it is part of what is measured.
 const LIMIT_STEPS: u64 = 1 << 40;
 
-/// Runs the program to its end and returns its steps.
+/// Runs the program to its end and returns the number of steps.
 fn run(program: &Program, engine: Engine, args: &[&str], mut sink: NullSink) -> u64 {
     let limits = Limits::none().steps(LIMIT_STEPS);
-    // A new executor each time: it could keep what is translated.
+    // An executor may keep its translated code, so each run gets a new one.
     let executor = Executor::builder().engine(engine).limits(limits).build(program).expect("it can be built");
     let session = executor.trace(Env::new().args(args.iter().copied()), &mut sink).expect("the guest runs");
     assert_eq!(session.exit_code(), Some(0), "the guest checks itself");

@@ -1,6 +1,6 @@
-//! What hashing memory costs: time for each Poseidon2 permutation, each kernel side by side, and of a segment's tree.
+//! Measures the cost of hashing memory: time per Poseidon2 permutation for each kernel, and for a segment's tree.
 //!
-//! A page takes 32 permutations, an inner node of the tree one.
+//! A page takes 32 permutations, an inner node of the tree takes one.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tachy::risc0::poseidon2::{Kernel, permute};
@@ -37,7 +37,7 @@ fn hashing(criterion: &mut Criterion) {
     }
     group.finish();
 
-    // The dirty pages of a segment of some size: a stack, a heap and a system page.
+    // The dirty pages of a typical segment: stack, heap and a system page.
     let mut group = criterion.benchmark_group("hashing/tree");
     group.throughput(Throughput::Elements(200));
     let numbers: Vec<u32> = (0x800..0x820).chain(0x1000..0x1000 + 167).chain([0x3f_ffc0]).collect();

@@ -1,7 +1,8 @@
-//! What memory accesses cost in native code: loads and stores of each width over working sets that the host's caches
-//! hold and that they do not, accesses that leave their page each time, and the first touch of pages; on both machines.
+//! Measures the cost of memory accesses in native code, on both machines: loads and stores of each width over working
+//! sets that fit in the host's caches and that do not, accesses that change page each time, and the first touch of
+//! pages.
 //!
-//! On R0VM a page is paid for in each segment, so that going through 64 MiB is a first touch of each page all the time.
+//! On R0VM each segment pays for its pages again, so a sweep over 64 MiB always consists of first touches.
 
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code, reason = "this benchmark uses a part of it")]
@@ -23,15 +24,16 @@ const MACHINES: [MachineKind; 2] = [MachineKind::Bare, MachineKind::R0vm];
 const SETS: [(&str, u32); 3] = [("4 KiB", 4 << 10), ("256 KiB", 256 << 10), ("64 MiB", 64 << 20)];
 const ACCESSES: [Op; 8] = [Op::Lb, Op::Lbu, Op::Lh, Op::Lhu, Op::Lw, Op::Sb, Op::Sh, Op::Sw];
 
-/// Accesses of a loop, which takes three instructions more.
+/// Accesses per loop iteration; the loop itself adds three instructions.
 const UNROLLED: u32 = 16;
-/// Accesses that are measured as one.
+/// Accesses per unit of measurement.
 const ACCESSES_MEASURED: u64 = 1 << 16;
 const STEPS_MEASURED: u64 = ACCESSES_MEASURED * (UNROLLED as u64 + 3) / UNROLLED as u64;
 /// Pages that a program touches for the first time.
 const PAGES_TOUCHED: u32 = 4096;
 
-/// Registers: the address of an access, that of one a page further, where the data end, and what is loaded and stored.
+/// Registers: the address of an access, the address one page further, the end of the data, and the value loaded or
+/// stored.
 const HERE: u8 = 5;
 const THERE: u8 = 6;
 const END: u8 = 7;
@@ -50,7 +52,7 @@ fn program(asm: Assembler, data_bytes: u32) -> Program {
     Program::from_segments(CODE, vec![code, data]).expect("the program is sound")
 }
 
-/// Goes through so much memory for ever, a word after the other, or by turns in two pages.
+/// Builds an endless sweep over `bytes` of memory: word after word, or alternating between two pages.
 fn sweep(op: Op, bytes: u32, crossing: bool) -> Program {
     let mut asm = Assembler::new(CODE);
     let again = asm.label_here();
@@ -69,7 +71,7 @@ fn sweep(op: Op, bytes: u32, crossing: bool) -> Program {
     program(asm, bytes + PAGE_BYTES)
 }
 
-/// Accesses each of these pages once, and ends on either machine.
+/// Builds a program that accesses each page once and then ends, on either machine.
 fn touch(op: Op) -> Program {
     let mut asm = Assembler::new(CODE);
     asm.li(HERE, DATA);
@@ -78,7 +80,7 @@ fn touch(op: Op) -> Program {
     access(&mut asm, op, HERE, 0);
     asm.i(Op::Addi, HERE, HERE, PAGE_BYTES as i32);
     asm.branch(Op::Bltu, HERE, END, top);
-    // What no machine knows ends it; how does not matter here.
+    // An illegal instruction ends the program on both machines; how it ends does not matter here.
     asm.word(0);
     program(asm, PAGES_TOUCHED * PAGE_BYTES)
 }
@@ -88,7 +90,7 @@ fn start(machine: MachineKind, program: &Program) -> Session<'static> {
     builder.build(program).and_then(|executor| executor.start(Env::new())).expect("it starts")
 }
 
-/// How long a session that is warm takes for so many times the accesses that are measured as one.
+/// Measures how long a warm session takes for `times` units of accesses.
 fn advance(session: &mut Session<'_>, times: u64) -> Duration {
     let until = session.steps() + times * STEPS_MEASURED;
     let start = Instant::now();

@@ -1,12 +1,12 @@
-//! The rooms of the JIT: each imports only those below it, the analyses at the bottom are pure, and the lowering has one
-//! match over the operations of the table, without a wildcard.
+//! Tests the layers of the JIT: each imports only those below it, the analyses at the bottom are pure, and the lowering
+//! has one match over the table's operations, without a wildcard.
 //!
-//! It reads text and knows nothing of the library.
+//! It reads text and must not know the library.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms from the bottom up.
+/// The layers, from the bottom up.
 const ROOMS: [&str; 4] = ["analysis", "lowering", "code", "session"];
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
@@ -16,7 +16,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files.into_iter().chain(folders.iter().flat_map(|folder| rust_files(folder))).collect()
 }
 
-/// Lines of code in a room: its file, its number, and itself without its comment.
+/// Returns the lines of code of a layer: file, number, and the line without its comment.
 fn lines(room: &str) -> Vec<(String, usize, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/jit").join(room);
     let mut lines = Vec::new();
@@ -38,7 +38,7 @@ fn rooms_import_only_those_below_them() {
     for (level, room) in ROOMS.iter().enumerate() {
         for (file, number, line) in lines(room) {
             let knows_above = ROOMS[level + 1..].iter().any(|above| line.contains(&format!("jit::{above}")));
-            // Other rooms are named in full, for this test to see.
+            // Other layers are imported by their full path, so that this test sees it.
             let goes_around = line.contains("super::super") || (file == "mod.rs" && line.contains("use super::"));
             if knows_above || goes_around {
                 findings.push(format!("{room}/{file}:{number}: {line}"));
@@ -56,8 +56,8 @@ fn analyses_do_not_know_cranelift() {
     assert!(lines("lowering").iter().any(|(_, _, line)| knows(line)), "the lowering is where Cranelift is known");
 }
 
-/// So a new line of the table does not compile until `operations.rs` says how it is lowered. The lowerings that are wrong
-/// on purpose are a test's.
+/// A new line of the table therefore does not compile until `operations.rs` lowers it. The deliberately wrong lowerings
+/// belong to a test.
 #[test]
 fn one_match_without_a_wildcard_says_how_operations_are_lowered() {
     let names = |line: &str| line.split(|char: char| !char.is_alphanumeric() && char != '_').any(|word| word == "Op");

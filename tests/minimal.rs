@@ -1,6 +1,6 @@
-//! The library without its features: `cargo test -p tachy --no-default-features --lib --test minimal`.
+//! Tests the library without its features: `cargo test -p tachy --no-default-features --lib --test minimal`.
 //!
-//! It uses only what every build has, so it runs with all features as well.
+//! It uses only what every build has, so it also runs with all features.
 
 use std::fs;
 

@@ -1,7 +1,7 @@
-//! The repository itself, held to the rules of ARCHITECTURE.md and CONTRIBUTING.md: where unsafe code may stand, who
-//! may know whom, what every file begins with, and that the documents name what exists.
+//! Checks the repository against the rules of ARCHITECTURE.md and CONTRIBUTING.md: where unsafe code may be, which
+//! modules may import which, how every file begins, and that the documents refer to existing files and tests.
 //!
-//! It reads text and knows nothing of the library.
+//! It reads text and must not know the library.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +10,11 @@ use std::process::Command;
 
 const MAX_LINES: usize = 700;
 
-/// The functions outside runtime/ that may hold unsafe code: where the translator vouches for the code it publishes.
+/// The functions outside runtime/ that may contain unsafe code: here the translator vouches for the code it publishes.
 const UNSAFE_CROSSING: [(&str, &str); 2] =
     [("src/jit/code/cache.rs", "publish_code"), ("src/jit/code/cache.rs", "new_generation")];
 
-/// Crates that only these places may know.
+/// Crates that only these paths may use.
 const OWNERS: [(&str, &[&str]); 17] = [
     ("goblin", &["src/program/elf.rs", "src/program/elf/", "src/risc0/format/elf.rs"]),
     ("gimli", &["src/program/frames.rs", "src/program/lines.rs"]),
@@ -22,7 +22,7 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("cpp_demangle", &["src/program/demangle.rs"]),
     ("miniz_oxide", &["src/program/elf/sections.rs", "tests/it/program/debug_sections.rs"]),
     ("ruzstd", &["src/program/elf/sections.rs", "tests/it/program/debug_sections.rs"]),
-    // Terminals, signals and shells are the command line's matter.
+    // Terminals, signals and shells belong to the command line.
     ("anstream", &["cli/src/"]),
     ("anstyle", &["cli/src/"]),
     ("signal_hook", &["cli/src/interrupt.rs"]),
@@ -36,8 +36,8 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("getrandom", &["src/risc0/host/builder.rs", "cli/src/risc0/seed.rs"]),
 ];
 
-/// The modules of the library from the ground up: each may import only those above it in this list. A module is found by
-/// the longest name here that its path begins with; one that is not here fails the test.
+/// The modules of the library from the bottom up: each may import only those above it in this list. A file belongs to
+/// the longest name here that prefixes its module path; a file without one fails the test.
 const ORDER: [&str; 34] = [
     // Tables, plain data, words.
     "isa",
@@ -54,13 +54,13 @@ const ORDER: [&str; 34] = [
     "callers",
     "rules",
     "memory",
-    // How a run ends, and what of it can be seen.
+    // How a run ends, and what is observable of it.
     "error",
     "overhear",
     "difference",
     "outcome",
     "run",
-    // What runs: machines below engines, and each machine apart from the others.
+    // Execution: machines below engines, and each machine separate from the others.
     "machine",
     "interpreter",
     "jit",
@@ -70,7 +70,7 @@ const ORDER: [&str; 34] = [
     "bare",
     "risc0",
     "machines",
-    // The doors.
+    // The public entry points.
     "loading",
     "env",
     "session",
@@ -79,7 +79,7 @@ const ORDER: [&str; 34] = [
     "guide",
 ];
 
-/// Modules that must not know each other although the order would allow it.
+/// Modules that must not import each other although the order would allow it.
 const APART: [(&str, &[&str]); 5] = [
     ("bare", &["jit", "interpreter", "engine", "crosscheck"]),
     ("risc0", &["bare", "jit", "interpreter", "engine", "crosscheck"]),
@@ -90,7 +90,7 @@ const APART: [(&str, &[&str]); 5] = [
 
 /// A text file of the repository.
 struct File {
-    /// From the root, with slashes.
+    /// Relative to the root, with slashes.
     path: String,
     text: String,
 }
@@ -100,18 +100,19 @@ impl File {
         self.path.ends_with(".rs")
     }
 
-    /// Rust of the product and its tests; the guests are programs of another world.
+    /// Returns whether it is Rust code of the product or its tests. The guests are separate programs.
     fn is_ours(&self) -> bool {
         self.is_rust() && !self.path.starts_with("guests/") && !self.path.starts_with("tests/debug/source/")
     }
 
-    /// The path of the file's module in the library, as in `risc0::api::env`; none for the crates' roots and other crates.
+    /// Returns the path of the file's module in the library, as in `risc0::api::env`; `None` for crate roots and other
+    /// crates.
     fn module(&self) -> Option<String> {
         let path = self.path.strip_prefix("src/")?.trim_end_matches(".rs").trim_end_matches("/mod");
         (path != "lib").then(|| path.replace('/', "::"))
     }
 
-    /// The text with comments and what stands in quotes blanked out, line by line as it was.
+    /// Returns the text with comments and the contents of quotes blanked out. Lines keep their numbers.
     fn code(&self) -> String {
         code_only(&self.text)
     }
@@ -121,7 +122,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Paths of all files, as git knows them; where there is no git, what lies in the folder and was not built.
+/// Returns the paths of all files known to git; without git, all files in the folder that were not built.
 fn paths() -> Vec<PathBuf> {
     let git = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -149,7 +150,7 @@ fn paths() -> Vec<PathBuf> {
     found
 }
 
-/// All text files. A file that was just deleted, or is no text, is not among them.
+/// Returns all text files, without files that were just deleted.
 fn files() -> Vec<File> {
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).ok()?;
@@ -232,7 +233,7 @@ fn raw_string_bytes(text: &str) -> Option<usize> {
     Some(text.len() - body.len() + body.find(&end)? + end.len())
 }
 
-/// Whether a quote begins a character and not a lifetime.
+/// Returns whether a quote begins a character and not a lifetime.
 fn is_character(text: &str) -> bool {
     let mut chars = text.chars().skip(1);
     matches!((chars.next(), chars.next()), (Some('\\'), _) | (Some(_), Some('\'')))
@@ -242,7 +243,7 @@ fn is_word_part(char: char) -> bool {
     char.is_alphanumeric() || char == '_'
 }
 
-/// The words of a line of code, each with what follows it.
+/// Returns the words of a line of code, each with the text after it.
 fn words(line: &str) -> impl Iterator<Item = (&str, &str)> {
     let starts = line.char_indices().filter(|&(at, char)| is_word_part(char) && !line[..at].ends_with(is_word_part));
     starts.map(|(at, _)| {
@@ -255,7 +256,7 @@ fn has_word(line: &str, word: &str) -> bool {
     words(line).any(|(found, _)| found == word)
 }
 
-/// The name of the function that a line declares.
+/// Returns the name of the function that a line declares.
 fn declared_function(line: &str) -> Option<&str> {
     let (_, rest) = words(line).find(|(word, _)| *word == "fn")?;
     words(rest).next().map(|(name, _)| name)
@@ -314,10 +315,10 @@ fn every_unsafe_block_says_why_it_is_sound() {
     assert_none("unsafe without a SAFETY comment just above its statement", findings);
 }
 
-/// Whether a comment above the statement that `index` is a line of argues for it.
+/// Returns whether a SAFETY comment precedes the statement that contains line `index`.
 fn is_argued(lines: &[&str], code: &[&str], index: usize) -> bool {
     let mut above = (0..index).rev();
-    // The rest of the statement, if it began on an earlier line.
+    // Skips the rest of the statement, if it began on an earlier line.
     let comment = above.find(|&line| {
         let text = code[line].trim();
         text.is_empty() || text.ends_with([';', '{', '}', ','])
@@ -326,7 +327,7 @@ fn is_argued(lines: &[&str], code: &[&str], index: usize) -> bool {
     comment.is_some_and(|last| (0..=last).rev().take_while(is_comment).any(|line| lines[line].contains("SAFETY: ")))
 }
 
-/// The place in [`ORDER`] of the module that a path is in.
+/// Returns the index in [`ORDER`] of the module that contains a path.
 fn level(path: &str) -> Option<usize> {
     let is_in = |module: &str| path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
     (0..ORDER.len()).filter(|&level| is_in(ORDER[level])).max_by_key(|&level| ORDER[level].len())
@@ -344,7 +345,7 @@ fn modules_import_only_what_lies_below_them() {
             continue;
         };
         seen[own] = true;
-        // Unit tests set up what they test from wherever it takes.
+        // Unit tests may import anything for their setup.
         if file.path.ends_with("/tests.rs") {
             continue;
         }
@@ -356,7 +357,7 @@ fn modules_import_only_what_lies_below_them() {
                     findings.push(format!("{}:{number}: import by module, for this test to see", file.path));
                 }
                 let import = rest.strip_prefix("::").and_then(|rest| words(rest).next()).map(|(name, _)| name);
-                // What the root exports again is for callers.
+                // The root's re-exports are for callers.
                 let Some(imported) = import.and_then(level) else { continue };
                 if imported > own {
                     findings.push(format!("{}:{number}: {module} lies below {}", file.path, ORDER[imported]));
@@ -414,7 +415,7 @@ fn the_library_prints_nothing() {
     assert_none("the library prints", findings);
 }
 
-/// A guest chooses addresses: a map whose hasher everybody knows is as slow as a guest wants it.
+/// A guest chooses addresses. With a known hasher, it could make a map arbitrarily slow.
 #[test]
 fn hashers_are_seeded() {
     let unseeded = ["rustc_hash", "BuildHasherDefault", "FxHash", "FxBuild", "FixedState", "DefaultHasher"];
@@ -445,7 +446,7 @@ fn files_fit_in_the_head() {
 
 #[test]
 fn nothing_is_left_for_later_in_the_text() {
-    // Put together here, so that this file does not find itself.
+    // Split, so that this file does not match itself.
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!(")];
     assert_none("an unfinished place", lines_with(&marks));
 }
@@ -456,7 +457,7 @@ fn the_text_names_no_machine() {
     assert_none("a path of someone's machine", lines_with(&folders));
 }
 
-/// Places of all text where one of these stands.
+/// Returns all lines of text that contain one of these.
 fn lines_with(marks: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files() {
@@ -469,7 +470,7 @@ fn lines_with(marks: &[&str]) -> Vec<String> {
     found
 }
 
-/// Names in a folder of built guests that its README's table does not have, or whose source is missing.
+/// Returns the guests in a folder of binaries that are missing in its README's table, or that have no source.
 fn undocumented_guests(folder: &str, source: impl Fn(&str, &str) -> Option<String>) -> Vec<String> {
     let documented = fs::read_to_string(root().join(folder).join("README.md")).expect("the guests have a README");
     let mut findings = Vec::new();
@@ -511,7 +512,7 @@ fn every_guest_of_r0vm_is_documented_and_has_a_source() {
     assert_none("guests of r0vm", findings);
 }
 
-/// The folders whose files the documents name by path.
+/// Prefixes of the paths that documents refer to.
 const NAMED_FOLDERS: [&str; 12] = [
     ".ci/",
     "cli/",
@@ -527,7 +528,7 @@ const NAMED_FOLDERS: [&str; 12] = [
     "LICENSE-",
 ];
 
-/// `src/isa.rs` in a document must exist, and of `tests/it/engine/guests.rs::some_test` the test too.
+/// `src/isa.rs` in a document must exist, and for `tests/it/engine/guests.rs::some_test` the test must exist, too.
 #[test]
 fn documents_name_what_exists() {
     let mut findings = Vec::new();
@@ -555,7 +556,7 @@ fn documents_name_what_exists() {
     assert_none("a document names what is not there", findings);
 }
 
-/// Whether tests are what the path means: a function that is one, a file that has some, or a folder with files that do.
+/// Returns whether the path refers to tests: a test function, a file that has some, or a folder with such files.
 /// `main.rs` and `mod.rs` stand for their whole folder.
 fn is_test(named: &str) -> bool {
     let (path, function) = named.split_once("::").unwrap_or((named, ""));
@@ -573,7 +574,8 @@ fn is_test(named: &str) -> bool {
     files.iter().filter(is_meant).any(is_declared)
 }
 
-/// Each line of the table of invariants names what holds it, a test at least, and what it calls a test is one.
+/// Each line of the table of invariants names at least one test that holds it, and everything that it calls a test is
+/// one.
 #[test]
 fn every_invariant_is_held_by_tests() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("there is one");
@@ -587,7 +589,7 @@ fn every_invariant_is_held_by_tests() {
         let [_, place, _, holders, _] = cells[..] else { panic!("three columns: {line}") };
         assert_eq!(place, number.to_string(), "numbered one by one");
         let holders: Vec<&str> = holders.split('`').skip(1).step_by(2).collect();
-        // In folders of tests, or unit tests by name.
+        // Files in the folders of tests, or unit tests by name.
         let is_named =
             |path: &&str| path.starts_with("tests/") || (path.contains(".rs::") && !path.starts_with("fuzz/"));
         let (tests, others): (Vec<&str>, Vec<&str>) = holders.iter().copied().partition(is_named);
@@ -602,7 +604,7 @@ fn every_invariant_is_held_by_tests() {
     assert!(!is_test("tests/tidy.rs::is_test") && !is_test("tests/common/mod.rs") && !is_test("tests/nowhere.rs"));
 }
 
-/// The lines between ```language and ``` of a document, block by block.
+/// Returns the lines between ```language and ``` of a document, block by block.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<Vec<&'a str>> {
     let start = format!("```{language}");
     let mut blocks = Vec::new();
@@ -613,7 +615,7 @@ fn blocks<'a>(text: &'a str, language: &str) -> Vec<Vec<&'a str>> {
     blocks
 }
 
-/// The README's set-up commands are what CI runs, and its example is the one that is tested with the documentation.
+/// CI runs the README's set-up commands, and the documentation's tests include its example.
 #[test]
 fn the_readme_shows_what_is_tested() {
     let read = |path: &str| fs::read_to_string(root().join(path)).expect("it is part of the repository");

@@ -1,4 +1,5 @@
-//! Any settings: an executor is refused with a typed error, or runs a small program exactly as the interpreter does.
+//! Fuzzes the settings. Any settings are either refused with a typed error, or an executor with them runs a small
+//! program exactly as the interpreter does.
 #![no_main]
 
 use std::time::Duration;
@@ -22,7 +23,7 @@ const CODE: [u32; 9] = [
     0x0010_0073, // ebreak
 ];
 
-/// How a run ended with which rows; nothing where it did not start for its settings.
+/// Returns how a run ended and its rows, or `None` if the settings were refused.
 fn run(
     program: &Program,
     machine: MachineKind,
@@ -58,7 +59,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut jit = JitOptions::default();
     jit.threshold = word(1) as u16;
     jit.region_instructions = word(2) as usize >> (word(3) & 31);
-    // Sizes that are allowed and large take only time.
+    // Large sizes that are allowed would only take time.
     jit.code_bytes = (word(4) as usize) << (word(3) >> 5 & 3);
     jit.background = flag(0);
     jit.alternate_engines = flag(1);
@@ -77,7 +78,7 @@ fuzz_target!(|bytes: &[u8]| {
         Segment::new(0x2_0000, vec![0; 16], Permissions::RW),
     ];
     let program = Program::from_segments(0x1_0000, segments).expect("a fixed program");
-    // Half of what there is to say is what may be said.
+    // Half of the inputs use a valid segment size.
     let po2 = if flag(8) { word(9) } else { 13 + word(9) % 12 };
     let engine = if flag(9) { Engine::Jit } else { Engine::Crosscheck };
     let found = run(&program, machine, engine, jit, limits, rows, po2);

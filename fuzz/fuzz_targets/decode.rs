@@ -1,4 +1,5 @@
-//! Any word as an instruction: what it decodes to encodes to a word that decodes to the same, and reads as text.
+//! Fuzzes the decoder. What any word decodes to must encode to a word that decodes to the same, and disassemble to
+//! text.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

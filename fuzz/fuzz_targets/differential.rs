@@ -1,12 +1,12 @@
-//! Any bytes as code and how to run it: under `Engine::Crosscheck`, which compares every row, effect and state of both
-//! engines. Whatever the code does ends in a status or a typed error, never in a difference.
+//! Fuzzes code and configuration under `Engine::Crosscheck`, which compares every row, effect and state of both
+//! engines. Any code must end in a status or a typed error, never in a difference.
 //!
-//! Ten bytes of configuration, then words. A word whose low two bits are not both set becomes an instruction of the
-//! table, chosen by these and the next six bits, with the word's other bits as its operands; else it stays what it is.
-//! The words are repeated to fill 8 KiB, so that most jumps land in code.
+//! An input is ten bytes of configuration, then words. A word whose low two bits are not both set becomes an
+//! instruction of the table: these bits and the next six choose it, and the word's other bits give its operands. Other
+//! words stay as they are. The words are repeated to fill 8 KiB, so that most jumps land in code.
 //!
-//! On R0VM the code is the kernel's, or that of a user under the kernel of `kernel.rs`, which sends it on in the middle of
-//! words where the configuration says so.
+//! On R0VM the code is either the kernel's or that of a user under the kernel of `kernel.rs`. If the configuration says
+//! so, that kernel resumes the user in the middle of words.
 #![no_main]
 
 mod kernel;
@@ -38,14 +38,14 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     }
     let machine = if kind & 1 == 0 { MachineKind::Bare } else { MachineKind::R0vm };
-    // Bits that mean nothing else there.
+    // These bits have no meaning on the other machine.
     let is_user = machine == MachineKind::R0vm && cut & 4 != 0;
     let code = match machine {
         MachineKind::R0vm if !is_user => [0x2_0000, 0xc000_0000][usize::from(kind >> 1 & 1)],
         MachineKind::R0vm => 0x2_0000,
         _ => 0x1_0000,
     };
-    // Registers that point to code and to both ends of the data, so that accesses hit something.
+    // Registers point to code and to both ends of the data, so that accesses hit something.
     let li = |register: u32, value: u32| {
         let low = (value << 20) as i32 >> 20;
         [

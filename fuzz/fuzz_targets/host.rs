@@ -1,6 +1,6 @@
-//! Any bytes as what a guest of R0VM asks its host, and as a journal that the host's caller decodes.
+//! Fuzzes the host of R0VM with calls of a hostile guest, and the decoder of journals with arbitrary bytes.
 //!
-//! The first byte says how many calls of 40 bytes follow; all bytes are the guest's memory as well, repeated.
+//! The first byte says how many calls of 40 bytes follow. All bytes, repeated, are the guest's memory as well.
 #![no_main]
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,7 +28,7 @@ const NAMES: [&str; 16] = [
     "EXIT",
     "PROVE_ZKR",
 ];
-/// Where the name of the call lies.
+/// Address of the call's name.
 const NAME: u32 = 0x1000;
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +82,7 @@ fuzz_target!(|bytes: &[u8]| {
         .args(["one", "two"])
         .env_var("HOME", "nowhere")
         .io_callback("own", |bytes| Ok(bytes.iter().rev().copied().collect()))
-        // What a length that a guest makes up may take here, in time and memory.
+        // Limits on the time and memory that a length chosen by the guest may cost here.
         .limit_journal_bytes(1 << 16)
         .limit_kept_bytes(1 << 16)
         .limit_output_bytes(Some(1 << 16))
@@ -97,7 +97,7 @@ fuzz_target!(|bytes: &[u8]| {
         };
         let mut registers = [0; 32];
         registers[10..18].copy_from_slice(&words[1..9]);
-        // Small values are what most calls take.
+        // Most calls take small values.
         registers[13] >>= words[9] & 31;
         registers[15] >>= words[9] >> 5 & 31;
         let guest = Memory { bytes, name: name.into_bytes(), registers };

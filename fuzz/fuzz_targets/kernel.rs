@@ -1,10 +1,10 @@
-//! A small kernel of R0VM for code of the fuzzer as its user: it resumes behind calls and traps, in the middle of words by
-//! turns, and starts the user over each 16th time and where that has jumped into nowhere. So what is at odd places gets
-//! hot, too.
+//! A small kernel of R0VM that runs the fuzzer's code as its user. It resumes the user after calls and traps, every
+//! other time in the middle of a word. It restarts the user every 16th time, and whenever the user jumped to nowhere.
+//! This way code at odd addresses gets hot, too.
 
 use tachy::program::{Permissions, Segment};
 
-/// Where the kernel lies and begins.
+/// Base address and entry point of the kernel.
 pub const ENTRY: u32 = 0xc000_0000;
 
 const MEPC: u32 = 0xffff_0200;
@@ -13,7 +13,8 @@ const TRAP_DISPATCH: u32 = 0xffff_2000;
 const CAUSES: usize = 10;
 const FETCH_FAULT: usize = 1;
 
-// Registers: what is counted, the user's pc less four, where that is kept, what is added, a moment's value.
+// Registers: the trap counter, the user's pc minus four, the address where that is saved, the value to add, and a
+// temporary.
 const COUNT: u32 = 8;
 const PC: u32 = 9;
 const LOCATION: u32 = 10;
@@ -50,22 +51,24 @@ fn srl(rd: u32, rs1: u32, rs2: u32) -> u32 {
     add(rd, rs1, rs2) | 5 << 12
 }
 
-/// Over the next two instructions if the register is not 0.
+/// Returns a branch over the next two instructions, taken if the register is not 0.
 fn skip_two_unless_zero(register: u32) -> u32 {
     register << 15 | 1 << 12 | 12 << 7 | 0x63
 }
 
-/// Loads a constant, always by two instructions.
+/// Loads a constant, always with two instructions.
 fn li(rd: u32, value: u32) -> [u32; 2] {
     [lui(rd, value.wrapping_add(0x800)), addi(rd, rd, value)]
 }
 
-/// The kernel and the machine's own words, for a user that begins at `user`. Of `how`, the lowest two bits are added to
-/// the user's first pc, the next two to where it is resumed, in one of a few patterns that the fifth chooses.
+/// Returns the kernel and the machine's own words, for a user that begins at `user`.
+///
+/// The lowest two bits of `how` are added to the user's first pc. The next two are added to the address where it is
+/// resumed, either each time or in a fixed pattern, as the fifth bit chooses.
 pub fn segments(user: u32, how: u32) -> Vec<Segment> {
     let (start, off, pattern) = (how & 3, how >> 2 & 3, if how & 16 == 0 { u32::MAX } else { 0xa5a5_0ff0 });
     let entry = [&li(LOCATION, MEPC)[..], &li(TURNS, pattern), &[addi(COUNT, 0, 0), MRET]].concat();
-    // The word before the next, or the middle of the one that follows.
+    // The word before the next one, or the middle of the word that follows.
     let resume = [
         &li(LOCATION, MEPC)[..],
         &[lw(PC, LOCATION), andi(PC, PC, -4i32 as u32), addi(COUNT, COUNT, 1)],
@@ -73,7 +76,7 @@ pub fn segments(user: u32, how: u32) -> Vec<Segment> {
         &li(PC, user - 4),
         &[srl(VALUE, TURNS, COUNT)],
         &[andi(VALUE, VALUE, if off == 0 { 0 } else { 1 })],
-        // Times `off`, which is 1, 2 or 3.
+        // Multiplied by `off`, which is 1, 2 or 3.
         &vec![add(PC, PC, VALUE); off as usize],
         &[sw(PC, LOCATION), MRET],
     ]

@@ -1,5 +1,5 @@
-//! Any bytes as a program: an ELF, a user's ELF for R0VM, a program binary. What is accepted keeps the promises of
-//! [`Program`]. It must not know how a file is laid out.
+//! Fuzzes the parsers with any bytes as a program: an ELF, a user's ELF for R0VM, a program binary. Whatever a parser
+//! accepts keeps the promises of [`Program`]. This target must not know how a file is laid out.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(segments.iter().all(|segment| segment.memory_bytes > 0 && segment.end() <= 1 << 32));
         assert!(segments.iter().all(|segment| segment.data.len() as u64 <= u64::from(segment.memory_bytes)));
         assert!(segments.windows(2).all(|pair| pair[0].end() <= u64::from(pair[1].address)));
-        // What a program holds is proportional to its file: the words that start the machine are 12 bytes more.
+        // A program's size is proportional to its file, plus 12 bytes for the words that start the machine.
         let data_bytes: usize = segments.iter().map(|segment| segment.data.len()).sum();
         assert!(data_bytes <= bytes.len() + KERNEL_ELF.len() + 12);
         let names_bytes: usize = program.symbols().iter().map(|symbol| symbol.name.len()).sum();

@@ -1,5 +1,5 @@
-//! `tachy bench --against` as its users see it: whole processes beside the engines. What a native executable does is
-//! played by `true` and `false`, which are everywhere.
+//! Tests `tachy bench --against` as its users see it: whole processes next to the engines. `true` and `false`, which
+//! exist everywhere, play the native executable.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -19,7 +19,7 @@ fn bench(options: &[&str], args: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// `true` or `false`, wherever this system has it.
+/// Returns the path of `true` or `false` on this system.
 fn program(name: &str) -> String {
     let found = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(name)).into_iter().find(|path| path.exists());
     found.unwrap_or_else(|| panic!("no {name}")).display().to_string()
@@ -81,7 +81,8 @@ fn processes_are_run_under_the_conditions_that_were_asked_for() {
     assert_eq!(code, Some(64));
     let (code, _, stderr) = bench(&[&conditions[..6], &more].concat(), &["15"]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    // Of 1 KiB for the guest's output each run of fib takes some 20 bytes; a process that had less would fail.
+    // Each run of fib writes some 20 bytes, and the limit for the guest's output is 1 KiB. A process with a lower limit
+    // would fail.
     let (code, _, stderr) = bench(&["--limit-output", "10", "--against", &against], &["15"]);
     assert!(code == Some(72) && stderr.contains("output limit"), "{stderr}");
 }

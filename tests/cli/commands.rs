@@ -1,4 +1,4 @@
-//! The program `tachy` as its users see it: output, exit codes, files.
+//! Tests the program `tachy` as its users see it: output, exit codes, files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use tachy::trace::{ROW_BYTES, Row, read_rows};
 use tempfile::TempDir;
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Running it
+// Helpers
 
 fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tachy"));
@@ -23,7 +23,7 @@ fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
     command
 }
 
-/// What came of a run, as text.
+/// The result of a process, as text.
 #[derive(Debug)]
 struct Outcome {
     code: Option<i32>,
@@ -49,7 +49,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// A folder that goes away with the test.
+/// A folder that is removed at the end of the test.
 struct Folder(TempDir);
 
 impl Folder {
@@ -101,7 +101,7 @@ fn jump(distance: i32) -> u32 {
     insn(Op::Jal, 0, 0, 0, distance)
 }
 
-/// Exits with 300: more than a shell can see.
+/// Exits with 300, which does not fit into a shell's exit code.
 fn exits() -> Vec<u8> {
     code(&[li(A0, 300), li(A7, 93), ecall()])
 }
@@ -110,12 +110,12 @@ fn endless() -> Vec<u8> {
     code(&[jump(0)])
 }
 
-/// Takes one page of stack after the other.
+/// Touches one page of stack after the other.
 fn hungry() -> Vec<u8> {
     code(&[insn(Op::Addi, SP, SP, 0, -1024), insn(Op::Sw, 0, SP, 0, 0), jump(-8)])
 }
 
-/// Writes the 16 bytes behind its code to stdout, over and over.
+/// Writes the 16 bytes after its code to stdout, over and over.
 fn chatty() -> Vec<u8> {
     let text = u32::from_le_bytes(*b"text");
     let to_text = [insn(Op::Auipc, A1, 0, 0, 0), insn(Op::Addi, A1, A1, 0, 28)];
@@ -123,7 +123,7 @@ fn chatty() -> Vec<u8> {
     code(&[to_text.as_slice(), &write, &[text; 4]].concat())
 }
 
-/// Three steps, then a load from nowhere.
+/// Takes three steps, then loads from an unmapped address.
 fn traps() -> Vec<u8> {
     code(&[li(A0, 1), li(A0, 2), li(A0, 3), insn(Op::Lw, A1, 0, 0, 64)])
 }
@@ -241,7 +241,7 @@ fn wrong_command_lines_give_64() {
     ] {
         let Outcome { code, stdout, stderr } = tachy(&args);
         assert_eq!((code, stdout.as_str()), (Some(64), ""), "{args}: {stderr}");
-        // Without a command there is the help instead.
+        // Without a command, tachy prints the help instead.
         assert!(stderr.starts_with("tachy: ") || args.is_empty(), "{args}: {stderr}");
     }
     for args in ["--help", "-h", "--version", "run --help", "help trace"] {
@@ -255,7 +255,8 @@ fn wrong_command_lines_give_64() {
     }
 }
 
-/// An outcome that is a failure of ours: this code, nothing on stdout, one to three lines that contain this: the third is a hint.
+/// Asserts that tachy itself fails: with this exit code, nothing on stdout, and one to three lines on stderr that
+/// contain `contains`. The third line is a hint.
 fn assert_fails(args: &str, code: i32, contains: &str) {
     let outcome = tachy(args);
     assert_eq!(outcome.code, Some(code), "{args}: {outcome:?}");
@@ -301,23 +302,23 @@ fn limits_give_71_and_72_and_traps_73() {
             assert_fails(&format!("{command} --limit-steps 1_000_000 {endless}"), 72, "step 1000000");
             assert_fails(&format!("{command} --limit-steps 0 {endless}"), 72, "step 0");
             assert_fails(&format!("{command} --limit-time 0.05 {endless}"), 72, "0.050 s");
-            // The first page of code and the last of the stack are there from the start.
+            // The first page of code and the last page of the stack are mapped from the start.
             assert_fails(&format!("{command} --limit-memory 100K {hungry}"), 71, "102400 bytes");
             assert_fails(&format!("{command} --limit-memory 0 {hungry}"), 71, "step 0");
             assert_fails(&format!("{command} {traps}"), 73, "step 3, address 0x00000040");
             assert_fails(&format!("{command} {traps}"), 73, "`lw a1,64(zero)`");
-            // Without a limit the stack ends, at its guard page.
+            // Without a limit the stack grows down to its guard page.
             assert_fails(&format!("{command} {hungry}"), 73, "not writable");
 
             let outcome = tachy(&format!("{command} --limit-output 100 {chatty}"));
             assert_eq!((outcome.code, outcome.stdout.len()), (Some(72), 96), "{command}: {}", outcome.stderr);
         }
     }
-    // A program that ends in exactly as many steps has not hit the limit.
+    // A program that ends in exactly as many steps does not hit the limit.
     let exits = folder.file("exits", &exits());
     assert_eq!(tachy(&format!("run --limit-steps 3 {exits}")).code, Some(44));
     assert_fails(&format!("run --limit-steps 2 {exits}"), 72, "step 2");
-    // Where there are symbols, an error names the place.
+    // With symbols, an error names the location.
     assert_fails(&format!("run --limit-steps 0x10_000 {} -- 30", fib()), 72, "in fib+");
 }
 
@@ -333,7 +334,7 @@ fn streams_that_fail_give_74() {
         assert_eq!(outcome.code, Some(74), "{args:?}: {}", outcome.stderr);
         assert!(outcome.stderr.contains("No space left"), "{args:?}: {}", outcome.stderr);
     }
-    // The guest's own stdout is stderr while rows are on ours.
+    // While rows go to tachy's stdout, the guest's stdout goes to stderr.
     let outcome = tachy(&format!("trace -o /dev/full {fib}"));
     assert_eq!(outcome.code, Some(74), "{outcome:?}");
     let outcome = tachy(&format!("trace --format rows -o /dev/full {fib}"));
@@ -382,7 +383,7 @@ fn a_trace_has_a_line_per_step() {
     let other = tachy(&format!("trace --interpreter {} -- 10", fib()));
     assert_eq!(other.stdout, all.stdout);
 
-    // Parts of it are parts of it, wherever they are cut.
+    // Part of a trace equals that part of the whole trace, wherever it is cut.
     let (header, body) = all.stdout.split_at(ROWS_HEADER.len() + 1);
     let lines: Vec<&str> = body.split_inclusive('\n').collect();
     let count = lines.len();
@@ -416,7 +417,7 @@ fn rows_in_a_file_are_the_rows_of_the_text() {
     let folder = Folder::new();
     let (binary, text, effects) = (folder.path("rows"), folder.path("rows.csv"), folder.path("effects.csv"));
     let outcome = tachy(&format!("trace --format rows -o {binary} --from 7 {} -- 10", fib()));
-    // With rows in a file, stdout is the guest's again.
+    // With rows in a file, the guest's output goes to stdout again.
     assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (Some(0), "fib(10) = 55 ok\n", ""));
     tachy(&format!("trace -o {text} --effects {effects} --from 7 {} -- 10", fib()));
     let expected = parse_rows(&folder.read("rows.csv"));
@@ -429,7 +430,7 @@ fn rows_in_a_file_are_the_rows_of_the_text() {
     assert_eq!(rows, expected);
     assert_eq!((header.first_step, header.rows), (7, Some(expected.len() as u64)));
 
-    // To a pipe, without the counts that are known at the end.
+    // On a pipe the header lacks the counts, which are only known at the end.
     let args = ["trace", "--format", "rows", "--from", "7", &fib(), "--", "10"].map(str::to_owned);
     let streamed = command(&args).output().unwrap().stdout;
     let file = fs::read(&binary).unwrap();
@@ -441,7 +442,7 @@ fn rows_in_a_file_are_the_rows_of_the_text() {
     let lines: Vec<&str> = effects.lines().collect();
     assert_eq!(lines[0], "step,kind,space,addr,before,after");
     assert_eq!(header.effects, Some(lines.len() as u64 - 1));
-    // The exit reads a7 and a0, in the last step.
+    // The exit reads a7 and a0 in the last step.
     let last = expected.last().unwrap().0;
     let expected = [
         format!("{last},read,register,0x00000011,0x0000005d,0x0000005d"),
@@ -474,7 +475,7 @@ fn json_tells_what_a_run_came_to() {
     assert_eq!(facts["digests"], serde_json::json!({ "rows": null, "effects": null }));
     assert_eq!(facts.get("stats"), None);
 
-    // On stdout it is alone.
+    // On stdout there is only the JSON object.
     let outcome = tachy(&format!("run --interpreter --stats --json {} -- 10", fib()));
     assert!(outcome.stderr.starts_with("fib(10) = 55 ok\n"), "{}", outcome.stderr);
     let facts = json(&outcome.stdout);
@@ -482,7 +483,7 @@ fn json_tells_what_a_run_came_to() {
     assert_eq!(facts["stats"]["interpreted_steps"], facts["steps"]);
     assert_eq!(facts["stats"]["ecalls"], 2);
 
-    // All 32 bits of the code, and what was not run.
+    // JSON shows all 32 bits of the code, and `null` for what did not run.
     let exits = folder.file("exits", &exits());
     assert_eq!(json(&tachy(&format!("run --json {exits}")).stdout)["exit"], 300);
     let outcome = tachy(&format!("run --json {}", folder.path("none")));
@@ -540,7 +541,7 @@ fn json_of_traces_has_digests_that_engines_share() {
     assert_eq!(jit["digests"]["rows"].as_str().unwrap().len(), 64);
     assert_ne!(jit["digests"]["rows"], jit["digests"]["effects"]);
 
-    // The digest is over the bytes of the rows.
+    // The digest covers the bytes of the rows.
     let folder = Folder::new();
     let (rows, facts) = (folder.path("rows"), folder.path("facts"));
     tachy(&format!("trace --format rows -o {rows} --json={facts} {} -- 15", fib()));
@@ -548,7 +549,7 @@ fn json_of_traces_has_digests_that_engines_share() {
     assert_eq!(jit["digests"]["rows"], blake3::hash(&bytes[96..]).to_string());
     assert_eq!(json(&folder.read("facts"))["digests"], jit["digests"]);
 
-    // A part has the digest of the part, and a run that pauses has no exit.
+    // A part has its own digest, and a run that pauses has no exit code.
     let part = trace("--from 10 --to 30");
     assert_eq!((&part["rows"], &part["steps"], &part["exit"]), (&20.into(), &30.into(), &Value::Null));
     assert_eq!(part["digests"]["rows"], blake3::hash(&bytes[96 + 320..96 + 960]).to_string());
@@ -596,7 +597,7 @@ fn ending_badly_alike_is_agreeing() {
     }
 }
 
-/// The library's door to the same comparison, over all guests.
+/// Tests the library's function for the same comparison, on all guests.
 #[test]
 fn the_engines_agree_on_every_guest() {
     let sizes = [("fib", "15"), ("sieve", "3000"), ("quicksort", "400"), ("mix", "1"), ("smc", "300"), ("vm", "20")];
@@ -629,7 +630,7 @@ fn info_says_what_a_program_is() {
     assert_eq!(facts["segments"][0]["permissions"], "r-x");
     assert_eq!(facts["program_digest"], json(&tachy(&format!("run --json {}", fib())).stdout)["program_digest"]);
 
-    // Without symbols there are none.
+    // A program without symbols has no functions.
     let stdout = tachy(&format!("info {}", folder.file("exits", &exits()))).stdout;
     assert!(stdout.contains("entry     0x00010000\n") && stdout.contains("0 functions"), "{stdout}");
 }
@@ -663,7 +664,7 @@ fn bench_measures_both_engines_at_both_levels() {
     }
 }
 
-/// Every guest runs alike from the command line, whatever the engine.
+/// Every guest prints the same from the command line under every engine.
 #[test]
 fn guests_print_what_their_readme_says() {
     let readme = fs::read_to_string(Path::new(crate::common::ROOT).join("guests/README.md")).unwrap();

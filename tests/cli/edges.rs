@@ -1,5 +1,5 @@
-//! Edges of the command line: values that mean something else than they seem to, inputs without an end, readers that go
-//! away, and help that tells of its own command alone.
+//! Tests edge cases of the command line: values that are easy to misread, endless inputs, readers that disappear, and
+//! help texts that cover only their own command.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 const TACHY: &str = env!("CARGO_BIN_EXE_tachy");
 
-/// What came of a run, as text.
+/// The result of a process, as text.
 #[derive(Debug)]
 struct Outcome {
     code: Option<i32>,
@@ -27,7 +27,7 @@ fn tachy_with(args: &str, input: &[u8]) -> Outcome {
     let mut command = Command::new(TACHY);
     command.args(args.split(' ').filter(|arg| !arg.is_empty())).stdin(Stdio::piped());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tachy starts");
-    // Whoever reads none of it may be gone.
+    // A process that reads none of its input may be gone already.
     let _ = child.stdin.take().expect("a pipe").write_all(input);
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("it is text");
@@ -52,7 +52,7 @@ fn fib() -> String {
     guest("fib").display().to_string()
 }
 
-/// Path of one of R0VM's guests.
+/// Returns the path of one of R0VM's guests.
 fn risc0(name: &str) -> String {
     let path = Path::new(crate::common::ROOT).join("guests/r0vm/bin").join(name).with_extension("bin");
     path.display().to_string()
@@ -74,7 +74,7 @@ fn values_mean_what_they_say() {
         assert_eq!(outcome.code, Some(64), "{value}: {outcome:?}");
         assert!(outcome.stderr.contains("the maximum is 32768"), "{outcome:?}");
     }
-    // A limit is told as it was given, whether memory ends there or with the page before.
+    // The error shows the limit as it was given, whether memory ends there or with the page before.
     for (limit, bytes) in [("1", "1 bytes"), ("1500", "1500 bytes"), ("3K", "3072 bytes")] {
         for program in [fib.clone(), risc0("hello")] {
             let outcome = tachy(&format!("run --limit-memory {limit} {program}"));
@@ -99,7 +99,7 @@ fn a_value_that_was_not_joined_to_its_option_is_pointed_out() {
         assert_eq!(outcome.code, Some(code), "{args}: {outcome:?}");
         assert!(outcome.stderr.contains(&advice), "{args}: {outcome:?}");
     }
-    // It is no business of the guest's arguments.
+    // The guest's arguments do not matter here.
     let outcome = tachy(&format!("run {} x -- --json x", fib()));
     assert!(outcome.code == Some(64) && !outcome.stderr.contains("--json="), "{outcome:?}");
     assert_eq!(fs::read(out).expect("it is there"), b"{}");
@@ -119,7 +119,7 @@ fn a_trace_that_begins_behind_the_end_says_so() {
         let outcome = tachy(&format!("trace {options} {fib} -- 5"));
         assert!(outcome.code == Some(0) && !outcome.stderr.contains(word), "{options}: {outcome:?}");
     }
-    // A run that did not end has its own word.
+    // A run that did not end has another word for it.
     let outcome = tachy(&format!("trace --from {} --limit-steps 10 {fib} -- 5", steps + 1));
     assert!(outcome.code == Some(72) && !outcome.stderr.contains(word), "{outcome:?}");
 }
@@ -132,7 +132,8 @@ fn what_is_no_program_is_not_read_to_its_end() {
     for command in ["run", "trace", "diff", "info", "bench"] {
         for device in ["/dev/zero", "/dev/urandom"] {
             let mut shell = Command::new("sh");
-            // Half a gigabyte of address space would be full at once; the guest's own takes more.
+            // An unlimited read would exhaust half a gigabyte of address space at once. The guest itself needs more
+            // than that.
             shell.args(["-c", &format!("ulimit -v 500000; exec {TACHY} {command} {device}")]);
             let output = shell.stdin(Stdio::null()).output().expect("it starts");
             let stderr = String::from_utf8(output.stderr).expect("it is text");
@@ -165,7 +166,7 @@ fn a_dash_is_standard_input() {
     let options = format!("--input {first} --read-fd 4=- --write-fd 5={out}");
     let outcome = tachy_with(&format!("run {options} {}", risc0("streams")), b"another");
     assert_eq!((outcome.code, fs::read(&out).expect("it is there")), (Some(0), b"ANOTHER".to_vec()), "{outcome:?}");
-    // A descriptor's output, too, unless that is for something else: then it goes the guest's way.
+    // A descriptor's output may go to stdout. If stdout has another use, it goes where the guest's output goes.
     let outcome = tachy_with(&format!("run {} {}", options.replace(&out, "-"), risc0("streams")), b"another");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "ONE AND\nANOTHER"), "{outcome:?}");
     let outcome = tachy_with(&format!("run --json {} {}", options.replace(&out, "-"), risc0("streams")), b"another");
@@ -193,7 +194,7 @@ fn comparisons_and_measurements_have_input() {
         let outcome = tachy_with(&format!("bench --runs 1 --json {options} {filter}"), &text);
         assert_eq!(json(&outcome.stdout)["programs"][0]["steps"], expected, "{options}: {outcome:?}");
     }
-    // So have the processes that others run: this one fails if it does not get all of it.
+    // The processes that `--against` runs get the whole input, too: this one fails otherwise.
     let native = folder.path().join("native");
     fs::write(&native, format!("#!/bin/sh\ncmp - {input} >&2\n")).expect("a file");
     let made = Command::new("chmod").arg("+x").arg(&native).status().expect("chmod starts");
@@ -205,14 +206,14 @@ fn comparisons_and_measurements_have_input() {
     }
     let outcome = tachy_with(&format!("{against} {filter}"), &text);
     assert!(outcome.code == Some(69), "it has no input: {outcome:?}");
-    // On r0vm it takes words; without them it fails.
+    // On r0vm this guest reads words and fails without them.
     let words = file(&folder, "words", &[5, 0, 0, 0, b'w', b'o', b'r', b'l', b'd', 0, 0, 0, 41, 0, 0, 0]);
     let hello = risc0("hello");
     assert_eq!(tachy(&format!("bench --runs 1 --input {words} {hello}")).code, Some(0));
     assert_eq!(tachy(&format!("bench --runs 1 {hello}")).code, Some(73));
 }
 
-/// How often this process has asked the system to read, if the system says so.
+/// Returns how many read calls a process has made, if the system reports it.
 fn reads(process: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/io")).ok()?;
     text.lines().find_map(|line| line.strip_prefix("syscr: ")?.parse().ok())
@@ -283,10 +284,10 @@ fn a_reader_that_goes_away_ends_everything_quietly() {
         let mut child = command.spawn().expect("tachy starts");
         child.stdout.take().expect("a pipe").read_exact(&mut [0; 200]).expect("it writes");
         let output = child.wait_with_output().expect("it ends");
-        // As of any program that a shell sees end by SIGPIPE.
+        // A shell shows the same for any program that SIGPIPE ends.
         assert_eq!((output.status.code(), output.stderr.len()), (Some(141), 0), "{args}: {output:?}");
     }
-    // So it is where the reader never was.
+    // The same holds if the reader is gone from the start.
     for args in
         [format!("info {}", fib()), format!("run {} -- 5", fib()), "--help".to_owned(), "completions bash".to_owned()]
     {
@@ -322,7 +323,7 @@ fn names_for_perf_go_into_a_file_and_through_no_link() {
     let folder = TempDir::new().expect("a folder");
     let victim = file(&folder, "victim", b"");
     let fib = fib();
-    // The shell has the number that tachy is going to have.
+    // `exec` keeps the shell's process number, so the shell can print it for tachy.
     let run = |before: &str| {
         let mut shell = Command::new("sh");
         let tachy = format!("{TACHY} run --perf-map --jit-threshold 0 --no-background {fib} -- 27");
@@ -344,7 +345,7 @@ fn names_for_perf_go_into_a_file_and_through_no_link() {
 #[test]
 fn help_tells_of_its_own_command_alone() {
     let help = |command: &str| tachy(&format!("{command} --help")).stdout;
-    // A code, or a kind, at the beginning of a line.
+    // True if a line begins with this code or kind.
     let has = |help: &str, name: &str| help.lines().any(|line| line.split_whitespace().next() == Some(name));
     for (command, gives, does_not) in [
         ("run", ["70", "71", "72", "75", "141", "cycle-limit", "segment-too-small"], ["contender", "ended", "broken"]),
@@ -380,13 +381,13 @@ fn nothing_is_hashed_unless_segments_are_wanted() {
         let mut facts = json(&outcome.stdout);
         let object = facts.as_object_mut().expect("an object");
         object.remove("seconds");
-        // Only what is hashed has one.
+        // Only hashed segments have a claim.
         assert_eq!(object.remove("claim").is_some_and(|claim| claim.is_string()), options.contains("--segments"));
         facts
     };
     let plain = facts("");
     assert!(plain["segments"].as_array().is_some_and(|segments| segments.len() > 3), "{plain}");
-    // Counted all the same, and --execute-only says what is so anyway.
+    // Segments are counted in any case, and --execute-only only makes the default explicit.
     assert_eq!(facts("--execute-only"), plain);
     assert_eq!(facts(&format!("--segments {segments}")), plain);
 

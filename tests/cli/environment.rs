@@ -1,4 +1,4 @@
-//! Variables of the environment that dependencies read: they must not change what the program does or leaves behind.
+//! Tests environment variables that dependencies read: they must not change what the program does or leaves behind.
 
 #![cfg(target_os = "linux")]
 
@@ -7,14 +7,14 @@ use std::process::{Command, Output};
 
 use crate::common::guest;
 
-/// `tachy run` under a shell, which says its own number first and keeps it for what it runs.
+/// Runs `tachy run` under a shell that prints its own process number first; `exec` passes that number on to tachy.
 fn run(before: &str, options: &str) -> (String, Output) {
     let script = format!("echo $$; {before} exec \"$TACHY\" run {options} \"$GUEST\" -- 20");
     let output = Command::new("sh")
         .args(["-c", &script])
         .env("TACHY", env!("CARGO_BIN_EXE_tachy"))
         .env("GUEST", guest("fib"))
-        // As `perf record` does.
+        // `perf record` sets this.
         .env("PERF_BUILDID_DIR", "/nowhere")
         .output()
         .expect("there is a shell");
@@ -25,7 +25,7 @@ fn run(before: &str, options: &str) -> (String, Output) {
     (format!("/tmp/perf-{process}.map"), output)
 }
 
-/// The code generator's library would name its functions there.
+/// Without a request, the code generator's library must not write a map of its functions.
 #[test]
 fn perf_gets_a_map_only_if_asked_for() {
     let (map, _) = run("", "--jit-threshold 1 --no-background");
@@ -43,7 +43,7 @@ fn perf_gets_the_names_of_the_guest_alone() {
     }
 }
 
-/// A map that cannot be written is no reason to fail.
+/// A run does not fail if it cannot write the map.
 #[test]
 fn a_map_that_cannot_be_written_is_left_out() {
     for options in ["--jit-threshold 1 --no-background", "--jit-threshold 1 --no-background --perf-map"] {
@@ -53,7 +53,8 @@ fn a_map_that_cannot_be_written_is_left_out() {
     }
 }
 
-/// All that the standard library and dependencies read, with values that would show: docs/command-line.md has the list.
+/// Every variable that the standard library and dependencies read, with values that would show. The list is in
+/// docs/command-line.md.
 const VARIABLES: [(&str, &str); 15] = [
     ("RUST_BACKTRACE", "full"),
     ("RUST_LIB_BACKTRACE", "1"),
@@ -72,15 +73,14 @@ const VARIABLES: [(&str, &str); 15] = [
     ("DASHU_THRESHOLD_SIMPLE_MUL", "1"),
 ];
 
-/// Runs `tachy` with no other variables than these.
+/// Runs `tachy` with only these variables.
 fn with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tachy"));
     command.env_clear().envs(variables.iter().copied()).args(arguments);
     command.output().expect("tachy starts")
 }
 
-/// Neither rows nor reports nor errors depend on a variable; colours are forced by one that says so, and are all that it
-/// changes.
+/// Rows, reports and errors do not depend on variables. One variable forces colours, and changes nothing else.
 #[test]
 fn nothing_but_colours_depends_on_variables() {
     let fib = guest("fib").display().to_string();

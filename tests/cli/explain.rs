@@ -1,4 +1,4 @@
-//! `tachy explain`: RISC-V, IR and host instructions of a region side by side.
+//! Tests `tachy explain`: RISC-V, IR and host instructions of a region side by side.
 
 use std::process::{Command, Output};
 
@@ -11,7 +11,7 @@ fn explain(args: &[&str]) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
-/// Lines of the instructions: what stands in the column of the guest, of the IR, and of the host.
+/// Splits each line of an instruction into the columns of the guest, the IR and the host.
 fn columns(text: &str) -> Vec<[&str; 3]> {
     let cut = |line: &str, at: usize| line.len().min(at);
     let lines = text.lines().filter(|line| !line.ends_with(':') || line.starts_with(' '));
@@ -32,7 +32,7 @@ fn a_function_is_shown_by_its_name_or_its_address() {
         by_name.starts_with("mode      bare\nentries   0x00010000") && by_name.contains("\n_start:\n"),
         "{by_name}"
     );
-    // Each instruction with what is known of it without looking at the JIT: its text.
+    // Each instruction must show its disassembly, which is known without the JIT.
     let bytes = std::fs::read(guest("fib")).expect("a guest");
     let program = tachy::Program::from_elf(&bytes).expect("a program");
     let data = &program.segment_at(0x1_0000).expect("code").data;
@@ -54,7 +54,7 @@ fn ir_and_host_code_stand_beside_their_instruction() {
     let has = |column: usize, word: &str| own.iter().any(|(_, columns)| columns[column].contains(word));
     assert!(has(1, "store"), "its IR stores: {own:#?}");
     assert!(own.iter().any(|(_, [_, _, host])| host.contains("mov") || host.contains("str")), "and the host: {own:#?}");
-    // With rows there is more to do, and the same instructions.
+    // With rows there is more IR for the same instructions.
     let (_, rows, _) = explain(&["--at", "main", "--rows", &fib]);
     assert!(rows.lines().count() > text.lines().count());
 }

@@ -1,6 +1,6 @@
-//! The pages of `docs/formats` against what the command line writes: each page's program reads it, and finds what the library
-//! says. Where there is no Python, the programs cannot run, and the tests say so; the columns and headers of the pages are
-//! compared all the same.
+//! Tests the pages of `docs/formats` against what the command line writes: each page's program reads the file and must
+//! find what the library says. Without Python the programs cannot run, and the tests say so. The tests compare the
+//! columns and headers of the pages in any case.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(root().join("docs/formats").join(name)).expect("the page is there")
 }
 
-/// What a page's program says of a file; none where there is no Python.
+/// Returns the output of a page's program for a file, or `None` without Python.
 fn read_by_page(name: &str, file: &Path) -> Option<String> {
     let page = page(name);
     let (_, rest) = page.split_once("```python\n").expect("a page has a program");
@@ -35,7 +35,7 @@ fn read_by_page(name: &str, file: &Path) -> Option<String> {
     Some(String::from_utf8(output.stdout).expect("it is text"))
 }
 
-/// The command line, in a folder of its own.
+/// Runs the command line in this folder.
 fn tachy(folder: &Path, args: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_tachy")).args(args).current_dir(folder).output().expect("it runs");
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -46,7 +46,7 @@ fn guest(name: &str) -> (String, PathBuf) {
     (path.to_str().expect("a plain path").to_owned(), path)
 }
 
-/// The trace of a small guest.
+/// Returns the trace of a small guest.
 fn traced() -> (VecSink, Program) {
     let (name, path) = guest("bin/fib.elf");
     let program = Program::from_elf(&fs::read(path).expect("it is built")).expect("a good program");
@@ -56,7 +56,7 @@ fn traced() -> (VecSink, Program) {
     (sink, program)
 }
 
-/// Compares line by line, and shows the first that differs.
+/// Compares line by line and shows the first difference.
 fn assert_lines(found: &str, expected: &str) {
     for (number, (found, expected)) in found.lines().zip(expected.lines()).enumerate() {
         assert_eq!(found, expected, "line {number}");
@@ -64,7 +64,7 @@ fn assert_lines(found: &str, expected: &str) {
     assert_eq!(found.lines().count(), expected.lines().count());
 }
 
-/// Lines of numbers and names, separated by commas.
+/// Joins numbers and names to lines, separated by commas.
 fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = Vec<T>>) -> String {
     lines.into_iter().map(|line| line.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(",") + "\n").collect()
 }
@@ -80,7 +80,7 @@ fn rows_are_what_their_page_says() {
     );
     let (sink, program) = traced();
     let data = fs::read(folder.path().join("all.rows")).expect("it was written");
-    // By the table, not by the library's own reader.
+    // Reads the file as the page's table says, not with the library's own reader.
     let long = |at: usize| u64::from_le_bytes(data[at..at + 8].try_into().expect("eight bytes"));
     assert_eq!((&data[..8], data.len()), (&b"TACHYROW"[..], 96 + 32 * sink.rows.len()));
     assert_eq!(data[8..24], [1, 0, 0, 0, 96, 0, 0, 0, 32, 0, 0, 0, 8, 0, 0, 0]);
@@ -166,7 +166,7 @@ fn segments_and_reports_are_what_their_pages_say() {
     if let Some(found) = read_by_page("json.md", &folder.path().join("run.json")) {
         assert_lines(&found, &report);
     }
-    // Every field of a report is on its page.
+    // The page lists every field of a report.
     let text = fs::read_to_string(folder.path().join("run.json")).expect("it was written");
     let object: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     let page = page("json.md");

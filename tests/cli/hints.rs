@@ -1,5 +1,5 @@
-//! What `tachy` says about a trap beyond the trap: what it most likely comes from, and where in the user program it
-//! belongs. Traps with no such cause are told without one.
+//! Tests the hints that `tachy` adds to a trap: its likely cause, and its location in the user program. A trap without
+//! a known cause has no hint.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use tachy::decode::{Instruction, encode};
 use tachy::isa::Op;
 
 const CODE: u32 = 0x1_0000;
-/// Where the text of RISC Zero's guests lies.
+/// Base address of the code of RISC Zero's guests.
 const GUEST: u32 = 0x0020_0800;
 
-/// Runs a program; what came of it on standard error, and on standard output.
+/// Runs a program and returns its standard error and standard output.
 fn run(options: &[&str], program: &[u8]) -> (String, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("program");
@@ -26,7 +26,7 @@ fn run(options: &[&str], program: &[u8]) -> (String, String) {
     (text(output.stderr), text(output.stdout))
 }
 
-/// A program of these words at an address.
+/// Builds a program of these words at an address.
 fn at(address: u32, words: &[u32]) -> Vec<u8> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     elf(address, &[(address, &bytes, R | X)])
@@ -39,7 +39,7 @@ fn op(op: Op, rd: u8, rs1: u8, rs2: u8, imm: i32) -> u32 {
 
 const SP: u8 = 2;
 
-/// Hints stand in lines of their own, behind the trap and its place.
+/// Returns the hints: lines of their own after the trap and its location.
 fn hints(stderr: &str) -> Vec<&str> {
     stderr.lines().skip(2).map(str::trim).collect()
 }
@@ -50,7 +50,7 @@ fn a_stack_that_is_used_up() {
     let (stderr, _) = run(&["--machine", "bare"], &at(CODE, &endless));
     let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
     assert!(hint.starts_with("the stack (8 MiB, down to 0xef800000) is full: sp is 0xef7ff"), "{stderr}");
-    // There no stack is set up before the program does.
+    // On r0vm, no stack exists until the program sets one up.
     let (stderr, _) = run(&["--machine", "r0vm"], &at(GUEST, &endless));
     let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
     assert!(hint.starts_with("sp is 0xfffff830, outside of 0x00010000..0xc0000000: the stack"), "{stderr}");
@@ -59,7 +59,7 @@ fn a_stack_that_is_used_up() {
     let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
     assert!(hint.starts_with("sp is 0x0000") && hint.ends_with("is full, or the program never set it up"), "{stderr}");
 
-    // Addresses that are wrong by themselves.
+    // Addresses that are wrong in any program.
     for address in [16, 2044] {
         for machine in ["bare", "r0vm"] {
             let start = if machine == "bare" { CODE } else { GUEST };
@@ -76,7 +76,7 @@ fn guests_of_risc_zero_on_bare() {
     let (stderr, _) = run(&[], &at(GUEST, &words));
     let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
     assert!(hint.contains("that of a guest of RISC Zero") && hint.contains("--machine r0vm"), "{stderr}");
-    // The same somewhere else is a program's own mistake.
+    // At another address, the same access is just a bug in the program.
     let (stderr, _) = run(&[], &at(CODE, &words));
     assert!(hints(&stderr).is_empty(), "{stderr}");
 }
@@ -89,17 +89,17 @@ fn programs_built_for_another_machine() {
     let (stderr, _) = run(&["--machine", "r0vm"], &compressed);
     let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
     assert!(hint.contains("compressed instructions (RVC); build with -march=rv32im"), "{stderr}");
-    // Without the flag nothing is known.
+    // Without the flag, tachy cannot know that the code is compressed.
     compressed[36] = 0;
     assert!(hints(&run(&["--machine", "r0vm"], &compressed).0).is_empty());
 
-    // OpenVM's guests end with a word of custom-0.
+    // OpenVM's guests end with a word of the custom-0 opcode.
     for (machine, start) in [("bare", CODE), ("r0vm", GUEST)] {
         let (stderr, _) = run(&["--machine", machine], &at(start, &[0x0000_000b]));
         let [hint] = hints(&stderr)[..] else { panic!("{stderr}") };
         assert!(hint.contains("a custom extension, which guests of OpenVM use"), "{stderr}");
     }
-    // A function of it, in a program with other troubles.
+    // The name of one of OpenVM's functions, in a program that fails for another reason.
     let path = PathBuf::from(crate::common::ROOT).join("tests/debug/trap-dwarf5.elf");
     let mut named = fs::read(path).expect("it lies in the repository");
     for at in 0..named.len() - 8 {
@@ -112,10 +112,10 @@ fn programs_built_for_another_machine() {
     assert!(hint.contains("a guest of OpenVM, which Tachy does not run"), "{stderr}");
 }
 
-/// The kernel fails at what the user program asked of it: that is the place to look at.
+/// If the kernel fails because of a user's request, the error shows the location in the user program.
 #[test]
 fn errors_in_the_kernel_are_placed_in_the_user_program() {
-    // A system call that there is not.
+    // An unknown system call.
     let unknown = [op(Op::Addi, 5, 0, 0, 99), op(Op::Ecall, 0, 0, 0, 0)];
     let program = at(GUEST, &unknown);
     let (stderr, stdout) = run(&["--machine", "r0vm", "--json"], &program);
@@ -123,7 +123,7 @@ fn errors_in_the_kernel_are_placed_in_the_user_program() {
     let facts: Value = serde_json::from_str(&stdout).expect("an object");
     assert_eq!(facts["error"]["user_pc"], json!(GUEST + 4));
     assert!(facts["error"]["pc"].as_u64().is_some_and(|pc| pc >= 0xc000_0000), "{facts}");
-    // A trap of the program's own is in no kernel.
+    // If the program itself traps, the location is in no kernel.
     let data = elf(GUEST, &[(GUEST, &op(Op::Lw, 1, 0, 0, 4).to_le_bytes(), R | X), (0x30_0000, &[0; 4], R | W)]);
     let (_, stdout) = run(&["--machine", "r0vm", "--json"], &data);
     let facts: Value = serde_json::from_str(&stdout).expect("an object");

@@ -1,4 +1,4 @@
-//! The command line, run as a program: what it prints, writes and exits with.
+//! Tests the command line as a process: what it prints, what it writes, and its exit codes.
 
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "these tests use a part of it")]

@@ -1,5 +1,5 @@
-//! What the program `tachy` says when something goes wrong: in the words of the command line, with the option that helps
-//! and a command that can be pasted.
+//! Tests the error messages of `tachy`: they use the terms of the command line, and give the option that helps and a
+//! command that can be pasted.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -22,7 +22,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A file with these words.
+/// Writes a file of these words and returns its path.
 fn words(folder: &TempDir, name: &str, words: &[u32]) -> String {
     let path = folder.path().join(name);
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -56,7 +56,7 @@ fn each_error_names_the_option_that_helps() {
         (format!("trace --format rows -o /dev/full {fib} -- 5"), 74, "cannot write the trace", "No space left"),
         (format!("trace -o /dev/full {fib} -- 5"), 74, "cannot write the trace", "No space left"),
     ];
-    // How the library speaks to who writes programs with it.
+    // Terms that the library uses for programmers who call it.
     let foreign = ["raise it", "slice_io", "io_callback", "host is built", "sink", "caller", "session can"];
     for (line, code, what, help) in lines {
         let output = tachy(&line.split(' ').collect::<Vec<_>>());
@@ -82,7 +82,7 @@ fn a_guests_panic_is_told_with_its_own_place() {
     assert_eq!(facts["error"]["step"], facts["steps"]);
 }
 
-/// The command between backticks.
+/// Returns the command between backticks.
 fn pasted(said: &str) -> String {
     let command = said.split('`').find(|part| part.contains(" trace ") || part.contains(" diff "));
     command.unwrap_or_else(|| panic!("no command in {said}")).to_owned()
@@ -95,7 +95,7 @@ fn shell(command: &str) -> Output {
 #[test]
 fn the_command_that_shows_more_can_be_pasted() {
     let folder = tempfile::tempdir().expect("a folder");
-    // A program whose name needs quotes, and which traps.
+    // A program that traps and whose name needs quotes.
     let program = folder.path().join("it's a program");
     let debug = &format!("{}/tests/debug/trap-dwarf5.elf", crate::common::ROOT);
     fs::copy(debug, &program).expect("it is copied");
@@ -108,7 +108,7 @@ fn the_command_that_shows_more_can_be_pasted() {
     assert!(rows.starts_with("step,pc,insn") && rows.lines().count() > 10, "{rows}");
     assert_eq!(pasted(&stderr(&repeated)), command, "it says the same again");
 
-    // A guest of r0vm with its input and its seed, where the file's name needs quotes.
+    // A guest of r0vm with its input and its seed. The input's file name needs quotes.
     let input = words(&folder, "some input", &[11]);
     let seed = "5".repeat(64);
     let output = tachy(&["run", "--input", &input, "--random-seed", &seed, &risc0("trap")]);

@@ -1,4 +1,5 @@
-//! What the program `tachy` writes: no output destroys an input or another output, and each file is whole or not there.
+//! Tests the files that `tachy` writes: no output destroys an input or another output, and each file is either complete
+//! or absent.
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 
 const TACHY: &str = env!("CARGO_BIN_EXE_tachy");
 
-/// What came of a run.
+/// The result of a process.
 #[derive(Debug)]
 struct Outcome {
     code: Option<i32>,
@@ -22,7 +23,7 @@ struct Outcome {
     stderr: String,
 }
 
-/// A folder in which `tachy` runs, so that files have short names.
+/// A working directory for `tachy`, so that files have short names.
 struct Folder(TempDir);
 
 impl Folder {
@@ -46,7 +47,7 @@ impl Folder {
         fs::metadata(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}")).ino()
     }
 
-    /// Names of what is there, but for folders.
+    /// Returns the names of all files, without folders.
     fn names(&self) -> Vec<String> {
         names(self.0.path())
     }
@@ -61,7 +62,7 @@ impl Folder {
         outcome(self.command(args))
     }
 
-    /// Runs a command line of the shell, in which `tachy` is the program.
+    /// Runs a shell command line in which `tachy` is the program.
     fn shell(&self, command: &str) -> Outcome {
         let mut shell = Command::new("sh");
         shell.args(["-c", &command.replace("tachy", TACHY)]).current_dir(&self.0).stdin(Stdio::null());
@@ -83,7 +84,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Path of one of R0VM's guests.
+/// Returns the path of one of R0VM's guests.
 fn risc0(name: &str) -> String {
     let path = Path::new(crate::common::ROOT).join("guests/r0vm/bin").join(name).with_extension("bin");
     path.display().to_string()
@@ -102,7 +103,7 @@ fn endless() -> Vec<u8> {
     code(&[insn(Op::Jal, 0, 0, 0)])
 }
 
-/// Three steps, then a load from nowhere.
+/// Takes three steps, then loads from an unmapped address.
 fn traps() -> Vec<u8> {
     let li = |imm| insn(Op::Addi, 10, 0, imm);
     code(&[li(1), li(2), li(3), insn(Op::Lw, 11, 0, 64)])
@@ -159,7 +160,7 @@ fn an_output_that_is_an_input_is_refused_and_the_input_kept() {
         }
         assert_eq!(folder.names().len(), before.len(), "{args}: {:?}", folder.names());
     }
-    // Files that the shell has opened.
+    // Files that the shell opened.
     for line in [
         "tachy trace -o in self.elf < in",
         "tachy run --json=out self.elf > out",
@@ -249,7 +250,7 @@ fn a_file_takes_the_place_of_the_one_that_it_replaces() {
         assert!(fs::symlink_metadata(folder.path(link)).expect("it is there").is_symlink(), "{link}");
     }
     let mode = |name| fs::metadata(folder.path(name)).expect("it is there").permissions().mode() & 0o7777;
-    // The old file's, and what the umask leaves of a new one's.
+    // A replaced file keeps its mode; a new one gets what the umask allows.
     assert_eq!((mode("old"), mode("new"), mode("json")), (0o604, 0o640, 0o640));
     assert!(folder.read("new").starts_with(b"step,kind,space"));
 }
@@ -261,14 +262,14 @@ fn the_old_file_stays_until_the_new_one_is_whole() {
     folder.write("endless.elf", &endless());
     let mut child =
         folder.command("trace --format rows -o rows endless.elf").stderr(Stdio::piped()).spawn().expect("it");
-    // Rows come, and not under that name.
+    // Rows arrive, but not yet under the final name.
     let partial = || names(folder.0.path()).into_iter().find(|name| name.ends_with(".partial"));
     let bytes = |name: &str| fs::metadata(folder.path(name)).map_or(0, |metadata| metadata.len());
     while partial().is_none_or(|name| bytes(&name) < 10_000) {
         assert_eq!(child.try_wait().expect("it can be asked"), None);
     }
     assert_eq!(folder.read("rows"), b"old");
-    // Ctrl-C ends it, and it keeps what it has.
+    // Ctrl-C ends the run, which keeps the rows so far.
     let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
     assert!(interrupted.success() && child.wait().expect("it ends").code() == Some(130));
     let mut count = 0;
@@ -297,7 +298,7 @@ fn a_run_that_ends_early_keeps_whole_rows() {
     }
 }
 
-/// What a full disk does, by a limit on the size of files: 8 blocks of 512 or 1024 bytes.
+/// A limit on the size of files, 8 blocks of 512 or 1024 bytes, stands in for a full disk.
 #[test]
 fn a_write_that_fails_leaves_nothing_torn() {
     let folder = Folder::new();
@@ -308,12 +309,12 @@ fn a_write_that_fails_leaves_nothing_torn() {
         let outcome = folder.shell(&line);
         assert_eq!(outcome.code, Some(74), "{options}: {outcome:?}");
         assert!(outcome.stderr.contains("File too large"), "{options}: {outcome:?}");
-        // The object is whole, and tells of it.
+        // The JSON object is complete and reports the failure.
         let json: serde_json::Value = serde_json::from_slice(&folder.read("json")).expect("an object");
         assert_eq!(json["error"]["kind"], "sink", "{options}: {json}");
         assert_eq!((folder.names(), folder.read("old")), (vec!["json".to_owned(), "old".to_owned()], b"old".to_vec()));
     }
-    // What a guest writes is likewise a file.
+    // The guest's outputs are files, too, and follow the same rule.
     folder.write("first", b"One and\n");
     folder.write("second", &b"another ".repeat(4000));
     let options = "--input first --read-fd 4=second --write-fd 5=out --write-fd 2=errors";
@@ -348,7 +349,7 @@ fn devices_and_pipes_are_written_straight_and_shared() {
     let null = fs::metadata("/dev/null").expect("it is there");
     assert!(!null.is_file() && !null.is_dir());
 
-    // Through a pipe with a name come rows and effects.
+    // Rows and effects go through a named pipe.
     let made = Command::new("mkfifo").arg(folder.path("pipe")).status().expect("mkfifo starts");
     assert!(made.success());
     let mut child = folder
@@ -362,7 +363,7 @@ fn devices_and_pipes_are_written_straight_and_shared() {
     assert!(text.contains("step,pc,insn") && text.contains("step,kind,space"), "{text}");
     assert_eq!(folder.names(), ["pipe"]);
 
-    // Our own descriptors are what the shell made of them, files included, and stay that.
+    // Writing to tachy's own descriptors keeps what the shell opened, files included.
     let inode = |name| fs::metadata(folder.path(name)).expect("it is there").ino();
     folder.write("out", b"before\n");
     let before = inode("out");
@@ -375,7 +376,7 @@ fn devices_and_pipes_are_written_straight_and_shared() {
     let text = String::from_utf8(outcome.stdout).expect("text");
     assert!(text.starts_with("fib(5) = 5 ok\n{\"engine\""), "{text}");
 
-    // A device that takes nothing is a failure, and stays a device.
+    // A device that rejects all bytes is a failure, and is not replaced.
     for options in ["-o /dev/full", "--format rows -o /dev/full", "--format none --effects /dev/full"] {
         let outcome = folder.tachy(&format!("trace {options} {fib}"));
         assert_eq!(outcome.code, Some(74), "{options}: {outcome:?}");
@@ -424,7 +425,7 @@ fn runs_at_the_same_time_do_not_share_a_folder() {
     folder.write("other", &words(&[300, 2]));
     let command =
         |input: &str| folder.command(&format!("run --po2 13 --input {input} --segments segments {}", risc0("sparse")));
-    // The first one waits for its input, in a folder that is still empty.
+    // The first run waits for its input; its folder is still empty.
     let first = command("in").stderr(Stdio::piped()).spawn().expect("it starts");
     let mut pipe = File::options().write(true).open(folder.path("in")).expect("a pipe");
     while !folder.path("segments").exists() {
@@ -435,7 +436,7 @@ fn runs_at_the_same_time_do_not_share_a_folder() {
     drop(pipe);
     let first = first.wait_with_output().expect("it ends");
     let stderr = String::from_utf8(first.stderr).expect("it is text") + &second.stderr;
-    // Between the folder and its lock is a moment, in which the second one may be quicker.
+    // A run creates the folder shortly before it locks it, so the second run may win.
     let codes = (first.status.code(), second.code);
     assert!([(Some(0), Some(64)), (Some(64), Some(0))].contains(&codes), "{codes:?}: {stderr}");
     assert!(stderr.contains("another run is writing segments") || stderr.contains("of an earlier run"), "{stderr}");
@@ -453,7 +454,7 @@ fn segments_that_do_not_fit_are_not_there() {
     assert_eq!(run("", "all").code, Some(0));
     let sizes: Vec<u64> =
         names(&folder.path("all")).iter().map(|name| folder.read(&format!("all/{name}")).len() as u64).collect();
-    // A limit that the first one fits under, or nothing does.
+    // Not even the first segment fits under this limit.
     let outcome = run("ulimit -f 1;", "some");
     assert!(sizes.iter().all(|bytes| *bytes > 1024), "{sizes:?}");
     assert_eq!(outcome.code, Some(74), "{outcome:?}");
@@ -462,13 +463,13 @@ fn segments_that_do_not_fit_are_not_there() {
         "{outcome:?}"
     );
     assert_eq!(names(&folder.path("some")), [""; 0]);
-    // A comparison that cannot write them has not found that both engines agree.
+    // If a comparison cannot write its segments, it must not report that both engines agree.
     let outcome = folder.shell(&format!(
         "trap '' XFSZ; ulimit -f 1; exec tachy diff --po2 13 --input in --segments compared {}",
         risc0("sparse")
     ));
     assert_eq!((outcome.code, names(&folder.path("compared"))), (Some(74), Vec::new()), "{outcome:?}");
-    // A limit on steps ends a run whose segments stay, as far as they are whole.
+    // The step limit ends the run. The segments that are complete stay.
     let sparse = risc0("sparse");
     let facts = folder.tachy(&format!("run --json --input in {sparse}")).stdout;
     let facts: serde_json::Value = serde_json::from_slice(&facts).expect("an object");

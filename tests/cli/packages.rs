@@ -1,4 +1,4 @@
-//! The packages as they are published: what they contain, what they depend on, and what their manifests say.
+//! Tests the packages as they are published: their files, their dependencies, and their manifests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::common::ROOT;
 use serde_json::Value;
 
-/// The published packages, each after those that it depends on.
+/// The published packages, each after its dependencies.
 const PACKAGES: [&str; 3] = ["tachy-runtime", "tachy", "tachy-cli"];
 
 /// Largest size of a package's files, before compression.
@@ -20,7 +20,7 @@ fn cargo(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("cargo prints text")
 }
 
-/// The names of all packages that a package needs where it is used.
+/// Returns the names of all packages that a package needs at run time.
 fn normal_dependencies(package: &str) -> BTreeSet<String> {
     let args = ["tree", "--offline", "--locked", "-p", package, "-e", "normal", "--prefix", "none", "-f", "{p}"];
     cargo(&args).lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
@@ -55,7 +55,7 @@ fn packages_have_what_their_code_reads_and_are_small() {
         assert!((10_000..LIMIT_BYTES).contains(&bytes), "{package}: {bytes} bytes");
         assert!(!files.iter().any(|file| file.starts_with("guests/c/") || file.starts_with("fuzz/")), "{package}");
 
-        // Examples and documentation read files beside the sources.
+        // Examples and documentation read files that lie beside the sources.
         let mark = "env!(\"CARGO_MANIFEST_DIR\"), \"/";
         let sources = files.iter().filter(|file| file.ends_with(".rs") && !file.ends_with("tests.rs"));
         for source in sources {
@@ -83,7 +83,7 @@ fn manifests_say_what_a_registry_shows() {
         if is_published {
             assert!(package["keywords"].as_array().is_some_and(|words| (1..=5).contains(&words.len())), "{name}");
         }
-        // Without versions, cargo does not package the dependencies between these.
+        // Cargo does not package a dependency on a path without a version.
         for dependency in package["dependencies"].as_array().expect("a list") {
             let is_ours = PACKAGES.contains(&dependency["name"].as_str().expect("a name"));
             assert!(!is_ours || dependency["req"] == "^0.1.0", "{name}: {dependency}");

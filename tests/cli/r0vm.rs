@@ -1,4 +1,4 @@
-//! The program `tachy` on RISC Zero's programs, as its users see it: options, output, exit codes, files.
+//! Tests the program `tachy` on RISC Zero's programs, as its users see it: options, output, exit codes, files.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use tachy::risc0::host::HostEnv;
 use tachy::{Env, Executor, MachineKind, Program};
 use tempfile::TempDir;
 
-/// What came of a run.
+/// The result of a process.
 #[derive(Debug)]
 struct Outcome {
     code: Option<i32>,
@@ -22,7 +22,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// The JSON object that is all of standard output.
+    /// Parses standard output, which must be exactly one JSON object.
     fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -37,13 +37,13 @@ fn tachy(args: &str) -> Outcome {
     Outcome { code: output.status.code(), stdout: output.stdout, stderr }
 }
 
-/// Path of one of R0VM's guests.
+/// Returns the path of one of R0VM's guests.
 fn risc0(name: &str) -> String {
     let path = Path::new(crate::common::ROOT).join("guests/r0vm/bin").join(name).with_extension("bin");
     path.display().to_string()
 }
 
-/// A folder that goes away with the test.
+/// A folder that is removed at the end of the test.
 struct Folder(TempDir);
 
 impl Folder {
@@ -61,7 +61,7 @@ impl Folder {
         path
     }
 
-    /// A file of input words.
+    /// Writes a file of input words.
     fn words(&self, words: &[u32]) -> String {
         let name: Vec<String> = words.iter().map(u32::to_string).collect();
         self.file(&format!("input-{}", name.join("-")), &bytes(words))
@@ -76,12 +76,12 @@ fn bytes(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// What the guest `hello` reads: the string "world", the number 41.
+/// The input of the guest `hello`: the string "world", the number 41.
 fn hello_input() -> Vec<u8> {
     [&bytes(&[5]), b"world\0\0\0".as_slice(), &bytes(&[41])].concat()
 }
 
-/// A program in machine mode in the kernel's place, which ends with this word.
+/// A program in machine mode in place of the kernel, which ends with this word.
 fn kernel_that_ends_with(word: i32) -> Vec<u8> {
     let li = |rd, imm: i32| encode(Instruction { op: Op::Addi, rd, rs1: 0, rs2: 0, imm: imm as u32 });
     let ecall = encode(Instruction { op: Op::Ecall, rd: 0, rs1: 0, rs2: 0, imm: 0 });
@@ -152,7 +152,7 @@ fn json_has_what_the_library_reports() {
         assert!(outcome.stderr.lines().any(|line| line.starts_with(name)), "{name} in {}", outcome.stderr);
     }
 
-    // Only the time differs where nothing is hashed, and there is no claim.
+    // Without hashing, only the time differs, and there is no claim.
     let executed = tachy(&format!("run --execute-only {options} {}", risc0("recursion")));
     let (mut facts, mut executed) = (facts, executed.json());
     for facts in [&mut facts, &mut executed] {
@@ -163,7 +163,7 @@ fn json_has_what_the_library_reports() {
     }
     assert_eq!(facts, executed);
 
-    // On another machine there is none of this.
+    // These fields do not exist on another machine.
     let facts = tachy(&format!("run --json {} -- 5", guest("fib").display())).json();
     assert_eq!((&facts["exit"], facts.get("image_id"), facts.get("segments")), (&json!(0), None, None));
 }
@@ -197,7 +197,7 @@ fn segments_are_files_of_what_the_library_makes() {
         assert!(folder.read(&format!("new/segments/{name}")) == *expected, "{name} differs");
     }
 
-    // Those of another run would pass for this one's.
+    // Old segments in the folder could pass for those of this run.
     let again = tachy(&command);
     assert_eq!(again.code, Some(64));
     assert!(again.stderr.contains("segments of an earlier run; remove them or use another folder"), "{}", again.stderr);
@@ -249,7 +249,7 @@ fn a_guest_that_pauses_is_resumed() {
             assert_eq!(part["exit"], json!({ "kind": "paused", "code": index + 1 }));
             assert_eq!((&part["journal"], &part["segments"][0]["index"]), (&json!(parts[index]), &json!(0)));
         }
-        // As `guests/r0vm/README.md` has them from RISC Zero's executor.
+        // The figures of RISC Zero's executor, from `guests/r0vm/README.md`.
         assert_eq!((&before[0]["user_cycles"], &before[0]["paging_cycles"]), (&json!(2482), &json!(7795)));
         let journals: String = folder.read("journal").iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(journals, parts[..count].concat());
@@ -271,7 +271,7 @@ fn a_guest_that_pauses_is_resumed() {
         .collect();
     names.sort();
     assert_eq!(names, [0, 1, 2, 3].map(|index| format!("segment-{index:08}.bin")));
-    // A part of a run stops where it is told to, pauses or not.
+    // A partial run stops at its step, whether or not the guest pauses.
     let step = |args: &str| tachy(&format!("trace --format none --json {args} {}", risc0("pause"))).json();
     let whole = step(&format!("--resume --input {input}"));
     let steps = whole["steps"].as_u64().expect("a number");
@@ -289,7 +289,7 @@ fn descriptors_are_files() {
     assert_eq!((outcome.code, outcome.stdout.as_slice(), outcome.stderr.as_str()), (Some(0), &b"ONE AND\n"[..], ""));
     assert!(folder.read("out") == b"ANOTHER ".repeat(200));
     assert_eq!(folder.read("err"), b"streams: done\n");
-    // A comparison shows nothing of what the guest writes.
+    // A comparison does not show the guest's output.
     fs::remove_file(&out).expect("it was written");
     assert_eq!(tachy(&format!("diff {options} {}", risc0("streams"))).code, Some(0));
     assert!(!Path::new(&out).exists());
@@ -301,7 +301,7 @@ fn descriptors_are_files() {
     assert_eq!(tachy(&format!("run --write-fd 5={none} {streams}")).code, Some(74));
 }
 
-/// A user program that has the claim (and control root) in its data verified, and ends with the low byte of a word of
+/// Builds a user program that verifies a claim and a control root in its data, and ends with the low byte of a word of
 /// its input digest.
 fn program_that_verifies(claim_and_root: [u8; 64], input_word: i32) -> Vec<u8> {
     let (text, data_address) = (0x0020_0800, 0x0020_1000);
@@ -335,7 +335,7 @@ fn assumptions_and_the_input_digest_reach_the_guest() {
         assert_eq!(run(&format!("--interpreter --assumption {claim}:{root}")).code, Some(0), "{name}");
         let fails = |options: &str| run(options).code == Some(73);
         assert!(fails("") && fails(&format!("--assumption {other}:{root}")), "{name}");
-        // Whoever names a root is content with no other.
+        // A root that was named excludes all others.
         for options in [format!("--assumption {claim}"), format!("--assumption {claim}:{other}")] {
             assert_eq!(fails(&options), with_root != 0, "{name}: {options}");
         }
@@ -355,7 +355,7 @@ fn an_elf_that_is_not_for_the_kernel_is_refused() {
             }
         }
     }
-    // One that lies elsewhere is started, and asks the kernel for what it does not know.
+    // A program at another address starts, and then makes a system call that the kernel does not know.
     let (text, ecall) = (0x0020_0800, encode(Instruction { op: Op::Ecall, rd: 0, rs1: 0, rs2: 0, imm: 0 }));
     let t0 = encode(Instruction { op: Op::Addi, rd: 5, rs1: 0, rs2: 0, imm: 99 });
     let linux = folder.file("linux.elf", &elf(text, &[(text, &bytes(&[t0, ecall]), R | X)]));
@@ -374,7 +374,7 @@ fn the_journal_goes_where_it_shall() {
     for command in ["run", "trace --format none", "diff"] {
         let outcome = tachy(&format!("{command} --journal {file} --input {input} {hello}"));
         assert_eq!((outcome.code, folder.read("journal") == expected), (Some(0), true), "{command}: {outcome:?}");
-        // On standard output it is alone.
+        // On standard output there is only the journal.
         let outcome = tachy(&format!("{command} --journal - --input {input} {hello}"));
         assert_eq!((outcome.code, outcome.stdout == expected), (Some(0), true), "{command}: {outcome:?}");
     }
@@ -382,7 +382,7 @@ fn the_journal_goes_where_it_shall() {
         let outcome = tachy(&format!("{command} --journal - --input {input} {hello}"));
         assert_eq!((outcome.code, outcome.stdout.len()), (Some(64), 0), "{command}: {outcome:?}");
     }
-    // What was written before a panic does not count.
+    // A panic discards what the guest wrote before it.
     let outcome = tachy(&format!("run --journal {file} --input {} {}", folder.words(&[0]), risc0("panic")));
     assert_eq!(outcome.code, Some(73));
     assert!(outcome.stderr.contains("the guest panicked: attempt to divide by zero"), "{}", outcome.stderr);
@@ -393,7 +393,7 @@ fn the_journal_goes_where_it_shall() {
 
 #[test]
 fn arguments_and_variables_are_the_guests() {
-    // It asks for a call that only a program of the user's has, after its arguments and a variable.
+    // After reading its arguments and a variable, the guest makes a call that only the user's own host would answer.
     let calls = |args: &str| {
         let outcome = tachy(&format!("run --json --stats {args}"));
         let facts = outcome.json();

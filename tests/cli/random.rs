@@ -1,6 +1,6 @@
-//! The program `tachy` and a guest's random bytes: each run has its own, and a seed repeats them.
+//! Tests a guest's random bytes: each run has its own, and a seed repeats them.
 //!
-//! The guest is `calls`, whose journal ends with what it drew.
+//! The guest is `calls`, whose journal ends with the bytes that it drew.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ fn tachy(args: &[&str]) -> Output {
     command.args(args).stdin(Stdio::null()).output().expect("tachy runs")
 }
 
-/// What JSON says of a run of `hello`, whose memory begins with random bytes.
+/// Returns the JSON of a run of `hello`, whose memory begins with random bytes.
 fn facts(command: &str, options: &[&str], input: &str) -> Value {
     let program = guest("hello");
     let args = [&[command, "--json=/dev/stderr"][..], options, &["--input", input, &program]].concat();
@@ -51,7 +51,7 @@ fn a_run_draws_a_seed_and_repeats_with_it() {
     let again = trace(&["--random-seed", &seed]);
     assert_eq!((&again["digests"], &again["random_seed"]), (&first["digests"], &first["random_seed"]));
 
-    // run does the same steps; its statistics tell the seed too.
+    // `run` takes the same steps, and its statistics also show the seed.
     let run = facts("run", &["--random-seed", &seed], &input);
     assert_eq!(run["steps"], first["steps"]);
     let output = tachy(&["run", "--stats", "--input", &input, "--random-seed", &seed, &guest("hello")]);

@@ -1,5 +1,5 @@
-//! Source lines from debug information: what the compiler's own listing says, and nothing worse than no line from files
-//! that someone damaged. `tests/debug/build.sh` builds the programs.
+//! Tests source lines from debug information: they match the compiler's own listing, and damaged files lead to a
+//! missing line at worst. `tests/debug/build.sh` builds the programs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use tachy::program::{Frame, SourceLine, source_frames, source_line};
 use tachy::risc0::{Binary, KERNEL_ELF};
 
-/// Version 64 is 5, with 64-bit offsets.
+/// Returns the program with this DWARF version. 64 stands for version 5 with 64-bit offsets.
 fn debug_elf(version: u32) -> PathBuf {
     PathBuf::from(crate::common::ROOT).join(format!("tests/debug/trap-dwarf{version}.elf"))
 }
 
-/// What `tachy` says: exit code, standard output, standard error.
+/// Runs `tachy` and returns its exit code, standard output and standard error.
 fn tachy(args: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_tachy"))
         .args(args)
@@ -30,7 +30,7 @@ fn tachy(args: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn lines_are_the_listings() {
-    // As `objdump --dwarf=decodedline` lists them: of several rows for an address, the last one counts.
+    // Taken from `objdump --dwarf=decodedline`: of several rows for an address, the last one counts.
     let listing = [
         (0x1_0000, 8),
         (0x1_000c, 8),
@@ -54,7 +54,7 @@ fn lines_are_the_listings() {
             assert_eq!(source_line(&elf, address), None, "DWARF {version}, {address:#x}");
         }
     }
-    // Without debug information there is nothing.
+    // Without debug information there are no lines.
     assert_eq!(source_line(&fs::read(guest("fib")).unwrap(), 0x1_0000), None);
     assert_eq!(source_line(b"", 0x1_0000), None);
 }
@@ -76,10 +76,10 @@ fn a_trap_is_told_with_its_line() {
             |function: &str, line: u32| json!({"function": function, "source": format!("source/trap.c:{line}")});
         assert_eq!(facts["error"]["frames"], json!([frame("look", 5), frame("descend", 10)]));
     }
-    // The documentation shows it.
+    // The documentation shows this output.
     let path = "tests/debug/trap-dwarf5.elf";
     let page = fs::read_to_string(PathBuf::from(crate::common::ROOT).join("docs/command-line.md")).unwrap();
-    // What can be pasted names the program as it was called.
+    // The command to paste names the program as it was called.
     let told = tachy(&["run", path]).2.replace(env!("CARGO_BIN_EXE_tachy"), "tachy");
     let shown = format!("$ tachy run {path}\n{told}```");
     assert!(page.contains(&shown), "docs/command-line.md does not show\n{shown}");
@@ -89,7 +89,7 @@ fn a_trap_is_told_with_its_line() {
 
 #[test]
 fn a_program_binary_has_the_lines_of_its_elf() {
-    // It has no stack there, and its first store goes where it may not.
+    // On r0vm it has no stack, and its first store traps.
     let user_elf = fs::read(debug_elf(5)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trap.bin");
@@ -99,7 +99,8 @@ fn a_program_binary_has_the_lines_of_its_elf() {
     assert!(stderr.contains("\n  in _start+0x4 (source/trap.c:16); "), "{stderr}");
 }
 
-/// Where `.debug_line` begins: where another version than the compiler's leaves no line.
+/// Returns the offset of the unit in `.debug_line`: the place where a version that the compiler did not write leaves no
+/// line.
 fn line_table(elf: &[u8], version: u8) -> usize {
     let is_version = |at: &usize| elf[at + 1..at + 4] == [0, 0, 0] && elf[at + 4..at + 6] == [version, 0];
     let counts = |at: &usize| {
@@ -118,7 +119,7 @@ fn damaged_debug_information_is_no_line_and_no_panic() {
         let end = table + 4 + elf[table] as usize;
         let lines = |changed: &[u8]| [0x1_0014, 0x1_005c, 0].map(|address| source_line(changed, address));
         let mut differences = 0;
-        // Every byte of the table to values at the edges, and random ones anywhere.
+        // Sets every byte of the table to edge values, and random bytes anywhere to random ones.
         for at in table..end {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut changed = elf.clone();
@@ -140,7 +141,7 @@ fn damaged_debug_information_is_no_line_and_no_panic() {
     }
 }
 
-/// An ELF with nothing but these sections, and so many empty ones before them.
+/// Builds an ELF with only these sections, and `empty` empty sections before them.
 fn sections(sections: &[(&str, Vec<u8>)], empty: usize) -> Vec<u8> {
     const HEADER_BYTES: usize = 52 + 32;
     let word = |value: usize| (value as u32).to_le_bytes();
@@ -169,18 +170,18 @@ fn sections(sections: &[(&str, Vec<u8>)], empty: usize) -> Vec<u8> {
     [elf, body, headers].concat()
 }
 
-/// A line program of version 5 about the code at 0x10000, with this table of files.
+/// Builds a line program of version 5 for the code at 0x10000, with this table of files.
 fn unit(files: &[u8]) -> Vec<u8> {
     let header = [&[1, 1, 1, 0xfb, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 1, 1, 0x0b, 0], files].concat();
     let mut unit = [5, 0, 4, 0].to_vec();
     unit.extend((header.len() as u32).to_le_bytes());
     unit.extend(header);
-    // The address, a row, 4 KiB further, the end.
+    // Sets the address, adds a row, advances by 4 KiB, ends.
     unit.extend([0, 5, 2, 0, 0, 1, 0, 1, 2, 0x80, 0x20, 0, 1, 1]);
     [&(unit.len() as u32).to_le_bytes()[..], &unit].concat()
 }
 
-/// Files with as much to look at as can be for each of their bytes take no longer, and no more memory, than others.
+/// Files that need the most work for each of their bytes cost no more time or memory than others.
 #[test]
 fn line_tables_that_cost_more_than_their_size() {
     // A name in `.debug_str`.
@@ -188,15 +189,15 @@ fn line_tables_that_cost_more_than_their_size() {
     let name = |bytes: &[u8]| (".debug_str", bytes.to_vec());
     let good = sections(&[(".debug_line", named.clone()), name(b"hello.rs\0")], 0);
     assert_eq!(source_line(&good, 0x1_0000), Some(SourceLine { file: "hello.rs".to_owned(), line: 1 }));
-    // Many units that name what is not there, or has no end, and many sections to look for it in.
+    // Many units with a name that does not exist or does not end, and many sections to search for it.
     let many = (".debug_line", named.repeat(40_000));
     assert_eq!(source_line(&sections(std::slice::from_ref(&many), 60_000), 0x1_0000), None);
     let endless = sections(&[many, name(&[b'x'; 4 << 20])], 0);
     let found = source_line(&endless, 0x1_0000).expect("a name without an end is cut");
     assert_eq!((found.file.len(), found.line), (1024, 1));
     assert_eq!(source_line(&endless, 0x9_0000), None);
-    // A byte for each file would take a hundred when it is decoded; in 64-bit DWARF, and where files are named along the
-    // way, as well. What stands behind is found.
+    // Decoding would need a hundred bytes for each byte of file. The same holds in 64-bit DWARF, and if files are
+    // defined within the program. The units after it are still found.
     let fat = unit(&[&[1, 1, 0x0b, 0x80, 0x80, 0x80, 0x02][..], &vec![0; 4 << 20]].concat());
     let mut defines = named.clone();
     let end = defines.len() - 3;
@@ -207,13 +208,13 @@ fn line_tables_that_cost_more_than_their_size() {
         let elf = sections(&[(".debug_line", [before, named.clone()].concat()), name(b"next\0")], 0);
         assert_eq!(source_line(&elf, 0x1_0000).map(|line| line.file), Some("next".to_owned()));
     }
-    // One of 64-bit DWARF.
+    // A unit in 64-bit DWARF.
     let short = unit(&[&[1, 1, 0x0e, 2][..], &[0; 16]].concat());
     let header_bytes = u64::from(short[8]);
     let length = short.len() as u64 - 4 + 4;
     let long =
         [&[0xff; 4][..], &length.to_le_bytes(), &short[4..8], &header_bytes.to_le_bytes(), &short[12..]].concat();
-    // Its strings are named by 8 bytes; and one whose header says 2^63 bytes.
+    // Its string offsets take 8 bytes. A second unit claims 2^63 bytes of header.
     let elf = sections(&[(".debug_line", long.clone()), name(b"long\0")], 0);
     assert_eq!(source_line(&elf, 0x1_0000).map(|line| line.file), Some("long".to_owned()));
     let mut endless = long.clone();
@@ -222,7 +223,7 @@ fn line_tables_that_cost_more_than_their_size() {
     assert_eq!(source_line(&elf, 0x1_0000).map(|line| line.file), Some("next".to_owned()));
 }
 
-/// A table of abbreviations: tag, whether there are children, names and forms of attributes.
+/// Builds a table of abbreviations: tag, whether there are children, names and forms of attributes.
 fn abbreviations(table: &[(u8, bool, &[u8])]) -> Vec<u8> {
     let entry = |(code, (tag, children, attributes)): (u8, &(u8, bool, &[u8]))| {
         [&[code, *tag, u8::from(*children)], *attributes, &[0, 0]].concat()
@@ -230,8 +231,8 @@ fn abbreviations(table: &[(u8, bool, &[u8])]) -> Vec<u8> {
     [(1..).zip(table).map(entry).collect::<Vec<_>>().concat(), vec![0]].concat()
 }
 
-/// Entries that are nested, refer to themselves, or read the same again and again end soon: in what they say, or in the
-/// line alone.
+/// Entries that are nested, refer to themselves, or read the same data repeatedly finish soon. At worst the frames are
+/// missing and only the line is left.
 #[test]
 fn entries_that_cost_more_than_their_size() {
     const LOCATION: [u8; 4] = [0x11, 0x01, 0x12, 0x06];
@@ -240,7 +241,7 @@ fn entries_that_cost_more_than_their_size() {
         (0x11, true, &[0x10, 0x17]),                            // 1: a unit and its lines
         (0x2e, true, &[&LOCATION[..], &[0x03, 0x08]].concat()), // 2: a function with its name
         (0x1d, true, &[&LOCATION[..], &[0x31, 0x13]].concat()), // 3: an inlined one, described elsewhere
-        (0x1d, false, &[0x55, 0x17]),                           // 4: an inlined one in a list of ranges
+        (0x1d, false, &[0x55, 0x17]),                           // 4: an inlined one with a list of ranges
         (0x1d, false, &many),                                   // 5: one with many attributes that take no bytes
         (0x2e, false, &[0x03, 0x08]),                           // 6: the description of one
     ]);
@@ -264,25 +265,25 @@ fn entries_that_cost_more_than_their_size() {
     let names = |frames: &[Frame]| frames.iter().map(|frame| frame.function.clone()).collect::<Vec<_>>();
     let (outer, inner) = (Some("outer".to_owned()), Some("inner".to_owned()));
 
-    // The header and the unit's own entry are 16 bytes; the description is first.
+    // The header and the unit's own entry take 16 bytes; the description comes first.
     let start = [b"\x06inner\0", &function[..]].concat();
     assert_eq!(
         names(&frames(&[&start[..], &inlined(16), &[0, 0, 0]].concat(), vec![])),
         [inner.clone(), outer.clone()]
     );
-    // Nested 200,000 deep.
+    // Frames nested 200,000 deep.
     let deep = frames(&[start.clone(), inlined(16).repeat(200_000)].concat(), vec![]);
     assert_eq!(deep.len(), 256);
     assert_eq!((names(&deep[..1]), names(&deep[255..])), (vec![inner], vec![outer.clone()]));
-    // Described by itself, and by nothing.
+    // Frames described by themselves, or by nothing.
     let at = 16 + start.len();
     for origin in [at, 1, 1 << 30] {
         assert_eq!(names(&frames(&[start.clone(), inlined(origin)].concat(), vec![])), [None, outer.clone()]);
     }
-    // Each of 100,000 entries has the same list of 100,000 ranges elsewhere.
+    // Each of 100,000 entries refers to the same list of 100,000 ranges.
     let elsewhere = [1u32, 2].map(u32::to_le_bytes).concat().repeat(100_000);
     let lists = [start.clone(), [4, 0, 0, 0, 0].repeat(100_000)].concat();
     assert_eq!(names(&frames(&lists, elsewhere)), [None]);
-    // Each of a million has 60,000 attributes.
+    // Each of a million entries has 60,000 attributes.
     assert_eq!(names(&frames(&[start, vec![5; 1_000_000]].concat(), vec![])), [None]);
 }

@@ -1,7 +1,6 @@
-//! The program `tachy` among shells, terminals and signals: progress, colours, Ctrl-C, completions, man pages,
-//! examples.
+//! Tests `tachy` with shells, terminals and signals: progress, colours, Ctrl-C, completions, man pages, examples.
 //!
-//! A terminal is made by `script` (Debian: bsdutils); where there is none, the tests that need one say so and pass.
+//! `script` (Debian: bsdutils) provides the terminal. Without it, the tests that need one say so and pass.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -25,7 +24,7 @@ fn li(rd: u8, value: i32) -> u32 {
     insn(Op::Addi, rd, 0, 0, value)
 }
 
-/// Writes "text\n" to standard error and goes on with `rest`, for ever.
+/// Writes "text\n" to standard error, then runs `rest` in an endless loop.
 fn says_and_then(folder: &TempDir, rest: &[u32]) -> String {
     let ecall = insn(Op::Ecall, 0, 0, 0, 0);
     let to_text = [insn(Op::Auipc, 11, 0, 0, 0), insn(Op::Addi, 11, 11, 0, 4 * (7 + rest.len() as i32))];
@@ -41,7 +40,7 @@ fn endless(folder: &TempDir) -> String {
     says_and_then(folder, &[])
 }
 
-/// Reads from standard input, after it said so.
+/// Writes a message, then reads from standard input.
 fn waits(folder: &TempDir) -> String {
     let read = [li(10, 0), insn(Op::Addi, 11, 2, 0, -64), li(12, 1), li(17, 63), insn(Op::Ecall, 0, 0, 0, 0)];
     says_and_then(folder, &read)
@@ -53,7 +52,7 @@ fn start(args: &[&str]) -> Child {
     command.spawn().expect("tachy starts")
 }
 
-/// Reads until the text has been seen.
+/// Reads until the text appears.
 fn read_until(stream: &mut impl Read, text: &str) -> String {
     let mut read = Vec::new();
     let mut byte = [0];
@@ -103,7 +102,7 @@ fn an_interrupted_trace_has_every_row_up_to_there() {
         let mut child = start(&["trace", "--format", format, "-o", &rows_path, &json_option, &waits]);
         read_until(child.stderr.as_mut().unwrap(), "text\n");
         interrupt(&child);
-        // It waited for input; now it goes on until it is stopped.
+        // The guest waited for input; now it continues until it is stopped.
         drop(child.stdin.take());
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{output:?}");
@@ -117,7 +116,7 @@ fn an_interrupted_trace_has_every_row_up_to_there() {
     }
 }
 
-/// Waits until Ctrl-C is heard: the second bit of what Linux says is caught stands for it.
+/// Waits until tachy handles SIGINT: the second bit of the mask of caught signals that Linux shows.
 fn wait_for_handler(child: &Child) {
     let path = format!("/proc/{}/status", child.id());
     let is_caught = || {
@@ -162,12 +161,12 @@ fn an_interrupted_measurement_says_where() {
     assert_eq!((&facts["error"]["kind"], &facts["programs"]), (&"cancelled".into(), &Value::Array(vec![])), "{facts}");
 }
 
-/// A contender that hears nothing is waited for; then everything ends.
+/// Tachy waits for the contender, which the interrupt does not reach, then ends.
 #[test]
 fn an_interrupted_contest_ends_after_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let slow = folder.path().join("fib");
-    // Interrupts who waits for it, and goes on to its good end.
+    // The contender interrupts tachy, then ends normally.
     fs::write(&slow, "#!/bin/sh\nkill -INT $PPID\n").unwrap();
     fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
     let against = format!("native={}", slow.display());
@@ -183,7 +182,7 @@ fn another_interrupt_ends_everything_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = start(&["run", &waits(&folder)]);
     read_until(child.stderr.as_mut().unwrap(), "text\n");
-    // Where the guest waits for input, the first one finds nobody to hear it. Signals may melt into one.
+    // While the guest waits for input, nobody handles the first signal. Signals may also merge.
     while child.try_wait().unwrap().is_none() {
         interrupt(&child);
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -207,8 +206,7 @@ fn whoever_ignores_interrupts_goes_on_ignoring_them() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Terminals
 
-/// A command of the shell on a terminal of its own; what it writes comes out, and what is typed goes in. None where
-/// there is no `script`.
+/// Runs a shell command on its own terminal, with its output and keyboard as pipes. Returns `None` without `script`.
 fn on_terminal(command: &str, variables: &[(&str, &str)]) -> Option<Child> {
     let mut script = Command::new("script");
     script.args(["-qefc", command, "/dev/null"]).env("TERM", "xterm-256color").env_remove("NO_COLOR");
@@ -231,12 +229,12 @@ fn progress_is_shown_on_a_terminal_and_gives_way() {
         let Some(mut child) = on_terminal(&format!("{TACHY} run --machine {machine} {program}"), &[]) else { return };
         let seen = read_until(child.stdout.as_mut().unwrap(), "M steps/s");
         if machine == "bare" {
-            // What the guest said stands on a line of its own.
+            // The guest's text is on a line of its own.
             assert!(seen.starts_with("text\r\n"), "{seen:?}");
         } else {
             read_until(child.stdout.as_mut().unwrap(), "segments: ");
         }
-        // Ctrl-C, as it is typed.
+        // Sends the byte that Ctrl-C types.
         child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
         let rest = read_until(child.stdout.as_mut().unwrap(), "interrupted at pc");
         assert!(rest.contains("\x1b[2K"), "the line was not taken away: {rest:?}");
@@ -244,7 +242,7 @@ fn progress_is_shown_on_a_terminal_and_gives_way() {
     }
 }
 
-/// A kernel of its own that does nothing, for ever.
+/// A program in place of the kernel that loops for ever.
 fn endless_r0vm(folder: &TempDir) -> String {
     let jump = insn(Op::Jal, 0, 0, 0, 0).to_le_bytes();
     let path = folder.path().join("endless_r0vm.elf");
@@ -265,7 +263,7 @@ fn colours_are_for_terminals_and_for_those_who_like_them() {
         assert!(!plain.contains('\x1b') && plain.contains("tachy"), "{args}: {plain:?}");
         let coloured = said(&[]).expect("there was a terminal before");
         assert!(coloured.contains("\x1b[1m"), "{args}: {coloured:?}");
-        // In a pipe there are none.
+        // A pipe gets no colours.
         let output = Command::new(TACHY).args(args.split(' ')).env_remove("NO_COLOR").output().unwrap();
         let piped = [output.stdout, output.stderr].concat();
         assert!(!piped.contains(&b'\x1b') && !piped.is_empty(), "{args}");
@@ -310,7 +308,7 @@ fn man_pages_describe_every_command() {
     assert!(read("tachy-run.1").contains("\\-\\-resume"));
 }
 
-/// The commands below `Examples:` of a help text.
+/// Returns the commands below `Examples:` of a help text.
 fn examples(help: &str) -> String {
     let lines = help.lines().skip_while(|line| *line != "Examples:").skip(1);
     let examples: Vec<&str> = lines.take_while(|line| line.starts_with("  ")).collect();

@@ -1,7 +1,7 @@
-//! The program `tachy` where it has to wait for others: pipes that nobody writes or reads, named pipes that nobody opens,
-//! terminals. The limit on time and signals end the wait, and what was done is told.
+//! Tests `tachy` while it waits for others: pipes that nobody writes or reads, named pipes that nobody opens,
+//! terminals. The time limit and signals end the wait, and tachy reports what the run did.
 //!
-//! A run that goes on waiting is killed after a minute, and the test fails.
+//! A run that still waits after a minute is killed, and the test fails.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ use tachy::trace::{Row, read_rows};
 use tempfile::TempDir;
 
 const TACHY: &str = env!("CARGO_BIN_EXE_tachy");
-/// After this a run is taken to wait for ever.
+/// After this time a run counts as hanging.
 const FOR_EVER: Duration = Duration::from_secs(60);
 
 fn filter() -> String {
@@ -45,7 +45,7 @@ fn fifo(folder: &TempDir, name: &str) -> String {
     path
 }
 
-/// A run with pipes for streams, which is ended if nothing else ends it.
+/// A run with pipes as its streams. It is killed on drop.
 struct Run(Child);
 
 impl Run {
@@ -68,7 +68,7 @@ impl Run {
         assert!(status.expect("kill runs").success());
     }
 
-    /// Waits until signals are heard: Linux says which are caught, a bit each.
+    /// Waits until the process handles a signal: Linux shows a bit for each caught signal.
     fn hears(&self, signal: u32) {
         let status = format!("/proc/{}/status", self.0.id());
         eventually("signals are heard", || {
@@ -78,7 +78,7 @@ impl Run {
         });
     }
 
-    /// Waits until it sleeps in this system call of x86-64 or aarch64: `poll` or `ppoll`.
+    /// Waits until the process sleeps in `poll` or `ppoll`, by their numbers on x86-64 and aarch64.
     fn polls(&self) {
         let tasks = format!("/proc/{}/syscall", self.0.id());
         eventually("it waits", || {
@@ -88,7 +88,7 @@ impl Run {
         });
     }
 
-    /// How it ended, and what it said on stderr. What it wrote to stdout stays unread: that may be what it waits for.
+    /// Returns how the run ended, and its stderr. Stdout stays unread, because the run may be waiting for a reader.
     fn end(mut self) -> (ExitStatus, String) {
         let mut stderr = self.0.stderr.take().expect("it is piped");
         let said = thread::spawn(move || {
@@ -100,9 +100,9 @@ impl Run {
         (status, said.join().expect("it is read"))
     }
 
-    /// How it ended, with all its pipes as they are.
+    /// Returns how the run ended, with all its pipes left open.
     fn end_unread(mut self) -> ExitStatus {
-        // Waiting for it would close its input first.
+        // `wait` would close the input first.
         let _stdin = self.0.stdin.take();
         let started = Instant::now();
         loop {
@@ -136,7 +136,7 @@ const SIGNALS: [(&str, i32, &str); 3] =
 // ---------------------------------------------------------------------------------------------------------------------
 // Input
 
-/// Command lines of guests that wait for input, and what they wait for. Options come before the program.
+/// Command lines of guests that wait for input, and what they wait for. Options precede the program.
 fn readers(folder: &TempDir) -> Vec<(Vec<String>, &'static str)> {
     let (never, streams) = (fifo(folder, "never"), risc0("streams"));
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
@@ -192,7 +192,7 @@ fn signals_end_a_wait_for_input() {
         let (status, stderr) = run.end();
         assert_eq!(status.code(), Some(code), "{args:?}: {stderr}");
         assert!(stderr.contains(message), "{args:?}: {stderr}");
-        // It may not have come so far as to wait.
+        // The guest may not have reached the read yet.
         assert!(!stderr.contains("waited") || stderr.contains(what), "{args:?}: {stderr}");
         let facts = json(&object);
         assert_eq!((&facts["error"]["kind"], &facts["error"]["step"]), (&"cancelled".into(), &facts["steps"]));
@@ -215,7 +215,7 @@ fn a_comparison_ends_where_it_waits() {
     assert!(stderr.contains("agree so far: ended by SIGTERM at pc"), "{stderr}");
 }
 
-/// The wait is part of no step: rows, effects and counts are those of the steps before.
+/// A wait belongs to no step: rows, effects and counts cover the steps before it.
 #[test]
 fn a_trace_that_is_ended_where_it_waits_has_whole_rows() {
     let folder = folder();
@@ -241,7 +241,7 @@ fn a_trace_that_is_ended_where_it_waits_has_whole_rows() {
     }
 }
 
-/// Reads what there is and writes it, until there is no more.
+/// Copies input to output until the input ends.
 fn echo(folder: &TempDir) -> String {
     let insn = |op, rd, rs1, rs2, imm: i32| encode(Instruction { op, rd, rs1, rs2, imm: imm as u32 });
     let li = |rd, value| insn(Op::Addi, rd, 0, 0, value);
@@ -300,7 +300,7 @@ fn a_guest_answers_before_its_input_ends() {
         drop(run.0.stdin.take());
         let (status, stderr) = run.end();
         assert_eq!(status.code(), Some(0), "{engine}: {stderr}");
-        // How much each read gave is written down: a0 is register 10, and after a read it holds that.
+        // The effects show the size of each read: a0, register 10, holds it after the read.
         let text = fs::read_to_string(&effects).expect("it is there");
         let given = text.lines().filter(|line| line.contains(",write,register,0x0000000a,0x00000000,"));
         let given: Vec<&str> = given.filter_map(|line| line.rsplit(',').next()).collect();
@@ -311,12 +311,12 @@ fn a_guest_answers_before_its_input_ends() {
 
 #[test]
 fn guests_of_r0vm_have_no_input_unless_it_is_named() {
-    // The pipe stays open and silent, which nobody notices.
+    // The pipe stays open and silent, and that does not matter.
     let (status, stderr) = Run::start(&["run", &risc0("hello")]).end();
     assert_eq!(status.code(), Some(73), "{stderr}");
     assert!(stderr.contains("DeserializeUnexpectedEnd"), "{stderr}");
 
-    // Without an end, a read waits until it has what it asked for, whatever the pieces.
+    // Before the end of its input, a read waits until it has all the bytes that it needs, whatever their pieces.
     let mut run = Run::start(&["run", "--input", "-", &risc0("hello")]);
     let words = [2u32, u32::from_le_bytes(*b"me\0\0"), 7].map(u32::to_le_bytes).concat();
     for piece in words.chunks(3) {
@@ -341,7 +341,7 @@ fn a_named_pipe_is_read_once_somebody_writes_it() {
     assert_eq!(run.end().0.code(), Some(0));
 }
 
-/// What is opened before the run waits no longer either: the program itself, and where the result goes.
+/// Files that are opened before the run do not hang either: the program itself, and the outputs.
 #[test]
 fn named_pipes_that_nobody_opens_end_with_the_time_or_a_signal() {
     let folder = folder();
@@ -388,7 +388,7 @@ fn the_time_limit_and_signals_end_a_wait_for_a_reader() {
     for (words, (signal, code, _)) in writers().iter().zip(SIGNALS) {
         let mut args: Vec<&str> = words.iter().map(String::as_str).collect();
         args.insert(1, &json_option);
-        // Nobody reads, and nobody goes away.
+        // The reader stays, but does not read.
         let run = Run::start(&args);
         run.hears(15);
         run.polls();
@@ -407,7 +407,7 @@ fn the_time_limit_and_signals_end_a_wait_for_a_reader() {
     }
 }
 
-/// Where nobody reads what is said, the exit code and the object say it alone.
+/// Without a reader of stderr, only the exit code and the JSON object report the end.
 #[test]
 fn nobody_reads_what_is_said() {
     let insn = |op, rd, rs1, rs2, imm: i32| encode(Instruction { op, rd, rs1, rs2, imm: imm as u32 });
@@ -428,7 +428,7 @@ fn nobody_reads_what_is_said() {
     assert!(said.iter().all(|byte| *byte == 0), "there was room for the guest's own words alone");
 }
 
-/// A reader that is slow and alive gets all rows up to where the run was ended, each of them whole.
+/// A slow reader still gets all rows up to the end of the run, each of them complete.
 #[test]
 fn a_slow_reader_gets_whole_rows() {
     let folder = folder();
@@ -476,7 +476,7 @@ fn a_named_pipe_to_write_waits_for_its_reader_no_longer_than_the_run_may() {
         assert_eq!(status.code(), Some(143), "{command:?}: {stderr}");
     }
 
-    // With a reader it is a stream like any other.
+    // With a reader, a named pipe is a stream like any other.
     let run = Run::start(&["trace", "-o", &pipe, &fib, "--", "5"]);
     let text = fs::read_to_string(&pipe).expect("it is written");
     let (status, stderr) = run.end();
@@ -487,7 +487,7 @@ fn a_named_pipe_to_write_waits_for_its_reader_no_longer_than_the_run_may() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Signals
 
-/// Those who send SIGTERM often do so twice. It is Ctrl-C that ends everything at once.
+/// SIGTERM is often sent twice. Only a second Ctrl-C ends everything at once.
 #[test]
 fn only_another_ctrl_c_ends_everything_at_once() {
     let folder = folder();
@@ -495,7 +495,7 @@ fn only_another_ctrl_c_ends_everything_at_once() {
     let json_option = format!("--json={object}");
     for (signal, code, is_told) in [("TERM", 143, true), ("INT", 130, false)] {
         fs::write(&object, "").expect("it is written");
-        // Nobody reads the rows: the first signal gives the reader a little longer, and the second comes then.
+        // Nobody reads the rows. The first signal gives the reader a little more time; the second arrives in that time.
         let fib = guest("fib").display().to_string();
         let run = Run::start(&["trace", &json_option, &fib, "--", "40"]);
         run.hears(15);
@@ -533,7 +533,8 @@ fn a_signal_that_is_ignored_stays_ignored() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Terminals
 
-/// Types into a terminal of its own where `tachy` runs this; all that is shown there. None without `script`.
+/// Runs a command on its own terminal, types `typed` once `shown` appears, and returns all of the terminal's output.
+/// Returns `None` without `script`.
 fn on_terminal(command: &str, shown: &str, typed: &str) -> Option<(String, ExitStatus)> {
     let mut script = Command::new("script");
     script.args(["-qefc", command, "/dev/null"]).env("TERM", "xterm-256color");
@@ -563,7 +564,7 @@ fn who_sits_at_a_terminal_is_told_that_the_guest_waits_there() {
     assert_eq!(seen.matches(note).count(), 1, "{seen}");
     assert!(seen.contains("ONE\r\n") && seen.contains("TWO\r\n"), "{seen}");
 
-    // A guest that asks for something itself needs no help.
+    // A guest with a prompt of its own needs no help.
     let folder = folder();
     let prompt = path(&folder, "prompt.elf");
     fs::write(&prompt, prompts()).expect("it is written");
@@ -582,7 +583,7 @@ fn prompts() -> Vec<u8> {
     code(&[&stack[..], &write, &read].concat())
 }
 
-/// Nothing of all this is told where nobody sits.
+/// Without a terminal, tachy shows none of these messages.
 #[test]
 fn nobody_is_told_where_there_is_no_terminal() {
     let output = Command::new(TACHY).args(["run", &filter()]).stdin(Stdio::null()).output().expect("tachy runs");

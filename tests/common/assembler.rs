@@ -1,9 +1,9 @@
-//! An assembler of a few lines: instructions by the table's names, labels, and nothing clever.
+//! A minimal assembler: instructions by the names of the table, and labels.
 
 use tachy::decode::{Instruction, decode, encode};
 use tachy::isa::{Op, Variant};
 
-/// A place in the code that may be known later than it is used.
+/// A place in the code that may be used before it is placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Label(usize);
 
@@ -34,12 +34,12 @@ impl Assembler {
         Assembler { base, words: Vec::new(), labels: Vec::new(), waiting: Vec::new() }
     }
 
-    /// Address of the first word.
+    /// Returns the address of the first word.
     pub fn base(&self) -> u32 {
         self.base
     }
 
-    /// Address of the next word.
+    /// Returns the address of the next word.
     pub fn here(&self) -> u32 {
         self.base + 4 * self.words.len() as u32
     }
@@ -48,7 +48,7 @@ impl Assembler {
         self.words.push(word);
     }
 
-    /// Emits an instruction; operands that its format does not have are ignored.
+    /// Emits an instruction. Operands that its format lacks are ignored.
     pub fn op(&mut self, op: Op, rd: u8, rs1: u8, rs2: u8, imm: i32) {
         let instruction = Instruction { op, rd, rs1, rs2, imm: imm as u32 };
         self.word(encode(instruction));
@@ -62,12 +62,12 @@ impl Assembler {
         self.op(op, rd, rs1, 0, imm);
     }
 
-    /// `rs2, imm(rs1)`.
+    /// Emits a store: `op rs2, imm(rs1)`.
     pub fn store(&mut self, op: Op, rs2: u8, imm: i32, rs1: u8) {
         self.op(op, 0, rs1, rs2, imm);
     }
 
-    /// Loads a constant: `lui` and `addi`, or one of them where that is enough.
+    /// Loads a constant with `lui` and `addi`, or with only one of them if that is enough.
     pub fn li(&mut self, rd: u8, value: u32) {
         let low = (value << 20) as i32 >> 20;
         let high = value.wrapping_sub(low as u32);
@@ -91,25 +91,25 @@ impl Assembler {
         assert!(self.labels[label.0].replace(here).is_none(), "a label placed twice");
     }
 
-    /// A label at the next word.
+    /// Places a new label at the next word.
     pub fn label_here(&mut self) -> Label {
         let label = self.label();
         self.place(label);
         label
     }
 
-    /// Fills up with zeros, which are no instructions, to an address ahead.
+    /// Fills up to an address ahead with zeros, which are not valid instructions.
     pub fn pad_to(&mut self, address: u32) {
         assert!(address >= self.here() && address.is_multiple_of(4), "{address:#x} is not ahead of {:#x}", self.here());
         self.words.resize(((address - self.base) / 4) as usize, 0);
     }
 
-    /// Address of a label that was placed.
+    /// Returns the address of a placed label.
     pub fn address(&self, label: Label) -> u32 {
         self.labels[label.0].expect("a label that was not placed yet")
     }
 
-    /// Bytes since a label that was placed.
+    /// Returns the number of bytes since a placed label.
     pub fn distance(&self, from: Label) -> u32 {
         self.here() - self.labels[from.0].expect("a label that was not placed yet")
     }
@@ -124,7 +124,7 @@ impl Assembler {
         self.op(Op::Jal, rd, 0, 0, 0);
     }
 
-    /// Loads a label's address: always `lui` and `addi`.
+    /// Loads a label's address, always with `lui` and `addi`.
     pub fn la(&mut self, rd: u8, to: Label) {
         self.waiting.push((self.words.len(), to));
         self.op(Op::Lui, rd, 0, 0, 0);
@@ -132,7 +132,7 @@ impl Assembler {
         self.i(Op::Addi, rd, rd, 0);
     }
 
-    /// A call over any distance: `lui` or `auipc` of `register`, and the `jalr` that adds the rest.
+    /// Emits a call over any distance: `lui` or `auipc` of `register`, and the `jalr` that adds the rest.
     pub fn call_far(&mut self, upper: Op, rd: u8, register: u8, to: Label) {
         self.waiting.push((self.words.len(), to));
         self.op(upper, register, 0, 0, 0);

@@ -1,4 +1,4 @@
-//! Small cases that several tests run in many ways.
+//! Small cases that several tests run under many setups.
 
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
@@ -10,8 +10,8 @@ use super::engines::{Case, Setup};
 pub const CODE: u32 = 0x1_0000;
 pub const DATA: u32 = 0x4_0000;
 
-/// Ways of native code that differ most: at once, changing within each loop, there or in the background, and in small
-/// pieces that grow together.
+/// The JIT setups that differ most: eager, with engine changes within each loop, tiered on this thread or in the
+/// background, and with small pieces that are merged.
 pub fn setups() -> [Setup; 4] {
     [
         Setup::eager(),
@@ -21,24 +21,24 @@ pub fn setups() -> [Setup; 4] {
     ]
 }
 
-/// Those, and the interpreter.
+/// These setups, and the interpreter.
 pub fn every_setup() -> Vec<Setup> {
     [Setup::interpreter()].into_iter().chain(setups()).collect()
 }
 
-/// A guest of the repository with arguments.
+/// Returns a guest of the repository with arguments.
 pub fn guest(name: &str, args: &[&str]) -> Case {
     let elf = std::fs::read(super::guest(name)).expect("the guests are in the repository");
     let args = [name].iter().chain(args).map(|arg| arg.as_bytes().to_vec()).collect();
     Case { args, ..short(Case::new(Program::from_elf(&elf).expect("a good program"))) }
 }
 
-/// A case that runs very often and touches little.
+/// Marks a case that runs very often and touches little memory.
 pub fn short(case: Case) -> Case {
     Case { whole_memory: false, ..case }
 }
 
-/// Adds up for ever: `pc` and x5 tell the step.
+/// Adds up for ever. `pc` and x5 determine the step.
 pub fn endless() -> Case {
     let mut asm = Assembler::new(CODE);
     let top = asm.label_here();
@@ -60,13 +60,13 @@ pub fn writer() -> Case {
     short(Case::code(CODE, &asm.finish().words, vec![Segment::new(DATA, vec![b'x'; 64], Permissions::RW)]))
 }
 
-/// Ends a program with what is in a0.
+/// Ends a program with the value of a0.
 pub fn exit(asm: &mut Assembler) {
     asm.i(Op::Addi, 17, 0, 93);
     asm.op(Op::Ecall, 0, 0, 0, 0);
 }
 
-/// Reads a word into every second page of the stack, downwards, and stores into every fourth.
+/// Loads a word from every second page of the stack, downwards, and stores into every fourth.
 pub fn toucher(pages: u32) -> Case {
     let mut asm = Assembler::new(CODE);
     asm.li(5, pages);
@@ -110,8 +110,8 @@ pub fn chain(places: u32, rounds: u32) -> Case {
     })
 }
 
-/// Calls as many places, so many bytes apart, one after the other, in as many rounds; x6 is 1 at each call. `callees` emits
-/// them, and is given the place behind the call.
+/// Calls each of `places`, which are `bytes` apart, one after the other, for so many rounds. x6 is 1 at each call.
+/// `callees` emits them, and receives the label behind the call.
 fn in_turn(places: u32, bytes: i32, rounds: u32, callees: impl Fn(&mut Assembler, Label)) -> Case {
     let mut asm = Assembler::new(CODE);
     let (first, back) = (asm.label(), asm.label());

@@ -1,7 +1,7 @@
-//! One random program, run in every way that must not show, each run compared with the interpreter's: every row and
-//! effect, registers, memory, counts, output and error; whole, and in parts.
+//! Runs one random program under various setups and compares each run with the interpreter's: every row and effect,
+//! registers, memory, counts, output and error. It compares both whole runs and runs in parts.
 //!
-//! It keeps its buffers from program to program, since fresh memory for each would cost more than running them.
+//! It keeps its buffers from program to program, because fresh memory for each would cost more than running them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,12 +16,13 @@ use super::generator::RandomProgram;
 use super::oracle;
 use super::rng::Rng;
 
-/// Where R0VM's kernels begin.
+/// Base address of R0VM's kernels.
 const KERNEL: u32 = 0xc000_0000;
 
 /// Compares programs, one after the other.
 pub struct Comparison {
-    /// Have the interpreter's rows judged by the oracle and by a replay, too: the third writing, and the slowest.
+    /// Whether the oracle and a replay also judge the interpreter's rows. The oracle is the third implementation of the
+    /// semantics, and the slowest.
     judged: bool,
     rows: Vec<Row>,
     effects: Vec<Effect>,
@@ -29,11 +30,11 @@ pub struct Comparison {
 
 /// What a comparison without a difference did.
 pub struct Compared {
-    /// The interpreter's run; its rows and effects are the comparison's own.
+    /// The interpreter's run. The comparison itself holds its rows and effects.
     pub reference: Outcome,
     /// Rows that native runs wrote and that were compared.
     pub rows: u64,
-    /// How the native runs ran.
+    /// Statistics of the native runs.
     pub stats: Vec<Stats>,
 }
 
@@ -42,13 +43,13 @@ impl Comparison {
         Comparison { judged, rows: Vec::new(), effects: Vec::new() }
     }
 
-    /// Runs a program in every way; a difference, or an engine's panic, is the error's text.
+    /// Runs a program under several setups. A difference, or an engine's panic, is the text of the error.
     pub fn check(&mut self, program: &RandomProgram) -> Result<Compared, String> {
         self.check_under(&program.case(), &setups(program.seed), program.seed)
     }
 
-    /// As [`Comparison::check`], under these setups: the first for the whole run, the second for the one in parts, which
-    /// `seed` determines.
+    /// Like [`Comparison::check`], with these setups: the first for the whole run, the second for the run in parts,
+    /// which `seed` determines.
     pub fn check_under(&mut self, case: &Case, setups: &[Setup; 2], seed: u64) -> Result<Compared, String> {
         let result = catch_unwind(AssertUnwindSafe(|| self.compare(case, setups, seed)));
         result.unwrap_or_else(|panic| {
@@ -58,7 +59,7 @@ impl Comparison {
         })
     }
 
-    /// The rows of the last program compared.
+    /// Returns the rows of the last program compared.
     pub fn reference_rows(&self) -> &[Row] {
         &self.rows
     }
@@ -81,7 +82,7 @@ impl Comparison {
         }
         compared.rows += steps;
         let script = Script::new(steps, &mut Rng::new(seed ^ 0x7ac4));
-        // The second run finds the code of the first, or none.
+        // The second run either reuses the code of the first, or starts cold.
         let (executor, setup) = if seed.is_multiple_of(2) { (executor, setup) } else { (other.executor(case), other) };
         match self.check_parts(&script, case, &executor, &mut compared) {
             None => none_refused(compared, setup),
@@ -89,9 +90,9 @@ impl Comparison {
         }
     }
 
-    /// Runs the interpreter, and keeps its rows.
+    /// Runs the interpreter and keeps its rows.
     fn reference(&mut self, case: &Case) -> Result<Outcome, String> {
-        // The oracle and a replay know no kernel.
+        // The oracle and the replay do not support kernels.
         if self.judged && case.machine == MachineKind::Bare {
             let outcome = oracle::judged(case)?;
             self.rows = outcome.rows;
@@ -111,7 +112,7 @@ impl Comparison {
         Against { rows: &self.rows, effects: &self.effects, next: from, next_effect: first_effect, wrong: None }
     }
 
-    /// What differs, if anything, between a run by this script and the run that never stopped.
+    /// Returns the difference, if any, between a run by this script and the uninterrupted run.
     fn check_parts(
         &self,
         script: &Script,
@@ -143,7 +144,7 @@ impl Comparison {
                     note(&part, rows.finish(location.step));
                     compared.rows += location.step - from;
                 }
-                // The end of the program may come first, and only then may a part not end where it was to.
+                // A part ends at its target step, unless the program ends first.
                 let ended = location.step == self.rows.len() as u64;
                 let stopped = match &result {
                     Ok(Status::Reached) => true,
@@ -155,13 +156,13 @@ impl Comparison {
                     return result;
                 }
                 let pc = self.rows.get(stop as usize).map(|row| row.pc);
-                // A kernel's handler comes next where a trap does, which is no step.
+                // A trap enters the kernel's handler without a step of its own.
                 let traps =
                     case.machine == MachineKind::R0vm && pc.is_some_and(|pc| pc >= KERNEL) && location.pc < KERNEL;
                 if location.step != stop || pc.is_some_and(|pc| pc != location.pc && !traps) {
                     note(&part, Some(format!("stopped at {location} instead of step {stop}, pc {pc:x?}")));
                 }
-                // At the first stop, everything is as it is where the interpreter comes to this step.
+                // At the first stop, the state equals the interpreter's state at the same step.
                 if first {
                     let expected =
                         run_with(case, &Setup::interpreter(), |session| session.run_to(stop, &mut NullSink::off()));
@@ -177,7 +178,8 @@ impl Comparison {
     }
 }
 
-/// What was compared, unless a region got no native code: then the comparison saw less of the JIT than it was to.
+/// Returns what was compared, unless a region got no native code: then the comparison covered less of the JIT than
+/// intended.
 fn none_refused(compared: Compared, setup: &Setup) -> Result<Compared, String> {
     match compared.stats.iter().map(|stats| stats.regions_refused).max() {
         None | Some(0) => Ok(compared),
@@ -185,7 +187,7 @@ fn none_refused(compared: Compared, setup: &Setup) -> Result<Compared, String> {
     }
 }
 
-/// The ways to run a program that must not show: one of those that differ most by turns, and a random one.
+/// Returns two setups that must not affect the result: one of those that differ most, chosen in turn, and a random one.
 pub fn setups(seed: u64) -> [Setup; 2] {
     let eager = Setup::eager();
     let first = match seed % 15 {
@@ -199,7 +201,8 @@ pub fn setups(seed: u64) -> [Setup; 2] {
         8 => eager.region_instructions(7).threshold(2).buffer_rows(257),
         9 => eager.region_instructions(2000).buffer_rows(300),
         10 => eager.threshold(9).buffer_rows(1 << 13).merge_interval_steps(1000),
-        // Slow with every step, and in every program of the kind: long ones get it by chance, below.
+        // Alternating engines is slow at every step, so only some of these programs do it. Long ones get it by chance,
+        // below.
         11 if seed.is_multiple_of(4) => eager.alternate_engines(),
         11 => eager.threshold(300),
         12 => Setup::jit(JitOptions::default()).threshold(2),
@@ -209,10 +212,10 @@ pub fn setups(seed: u64) -> [Setup; 2] {
     [first, random_setup(&mut Rng::new(seed ^ 0xc0f1))]
 }
 
-/// A configuration at random: region cap, threshold, buffer size, code budget, when regions are merged, changes of
+/// Returns a random configuration: region cap, threshold, buffer size, code budget, when regions are merged, changes of
 /// engine.
 pub fn random_setup(rng: &mut Rng) -> Setup {
-    // Small numbers as often as large ones.
+    // Draws small numbers as often as large ones.
     let magnitude = |rng: &mut Rng, bits: u64| {
         let end = 1 << rng.below(bits + 1);
         1 + rng.below(end)
@@ -230,8 +233,8 @@ pub fn random_setup(rng: &mut Rng) -> Setup {
     }
 }
 
-/// Two at random, which translate only what is hot in most cases: for many programs in the time, since nearly all of
-/// that goes into translation.
+/// Returns two random setups that mostly translate only what is hot. Translation takes nearly all of the time, so this
+/// allows many more programs.
 pub fn quick_setups(seed: u64) -> [Setup; 2] {
     let mut rng = Rng::new(seed ^ 0x50a8);
     [(); 2].map(|()| {
@@ -246,31 +249,31 @@ pub fn quick_setups(seed: u64) -> [Setup; 2] {
     })
 }
 
-/// A run in parts: up to a step limit, then on with pauses, with rows or without by turns, so that tracing and with
-/// it the engine at work changes at any step.
+/// A run in parts: up to a step limit, then on with pauses. Parts alternate between rows and no rows, so tracing, and
+/// with it the active engine, changes at any step.
 #[derive(Debug)]
 struct Script {
-    /// The limit; beyond the end in some, which makes a run in one go.
+    /// The step limit. Sometimes it lies beyond the end, which makes an uninterrupted run.
     cut: u64,
-    /// Steps at which it pauses later.
+    /// Steps of the later pauses.
     pauses: Vec<u64>,
-    /// For each part, whether it writes rows.
+    /// Whether each part writes rows.
     traced: Vec<bool>,
 }
 
 impl Script {
-    /// A script for a run of `steps` steps.
+    /// Returns a script for a run of `steps` steps.
     fn new(steps: u64, rng: &mut Rng) -> Script {
         let cut = match rng.below(8) {
             0 | 1 => steps + 1,
-            // Near the start, where code is not hot yet, and anywhere.
+            // Near the start, where code is not hot yet, or anywhere.
             2 | 3 => rng.below(1 + steps.min(200)),
             _ => rng.below(steps + 1),
         };
         let mut pauses: Vec<u64> = (0..rng.below(3)).map(|_| cut.min(steps) + rng.below(steps + 1)).collect();
         pauses.retain(|&pause| pause <= steps);
         pauses.sort_unstable();
-        // Sometimes the level stays, so that a session is also entered again as it was left.
+        // Sometimes the level stays the same, so that a session also resumes in the engine that it left.
         let mut traced = vec![rng.one_in(3)];
         for part in 0..=pauses.len() {
             traced.push(traced[part] ^ !rng.one_in(4));
@@ -279,11 +282,11 @@ impl Script {
     }
 }
 
-/// A sink that compares what it is given with what the interpreter wrote, and ends the run where that differs.
+/// A sink that compares its input with what the interpreter wrote, and ends the run at the first difference.
 struct Against<'a> {
     rows: &'a [Row],
     effects: &'a [Effect],
-    /// The step whose row comes next, and the effect.
+    /// The step of the next row, and the index of the next effect.
     next: u64,
     next_effect: usize,
     wrong: Option<String>,
@@ -292,7 +295,7 @@ struct Against<'a> {
 impl Sink for Against<'_> {
     fn rows(&mut self, first_step: u64, rows: &[Row], effects: &[Effect]) -> Result<(), tachy::trace::SinkError> {
         let first = self.next as usize;
-        // As bytes, which compare many times faster.
+        // Comparing bytes is many times faster than comparing rows.
         let bytes = |rows| bytemuck::cast_slice::<Row, u8>(rows);
         let expected = self.rows.get(first..first + rows.len()).map(bytes);
         if first_step != self.next {
@@ -316,8 +319,8 @@ impl Sink for Against<'_> {
 }
 
 impl Against<'_> {
-    /// What differed, or is missing of the rows and effects before step `to`. What a trap did that ended the program comes
-    /// with its end, behind the last row.
+    /// Returns what differed, or what is missing of the rows and effects before step `to`. If a trap ended the program,
+    /// its effects come with the end, after the last row.
     fn finish(self, to: u64) -> Option<String> {
         let effects = self.effects.partition_point(|effect| effect.step < to);
         let at_end = to == self.rows.len() as u64;
@@ -330,7 +333,7 @@ impl Against<'_> {
         self.wrong.or_else(missing)
     }
 
-    /// As [`Against::finish`], of a run to the program's end.
+    /// Like [`Against::finish`], for a run to the program's end.
     fn finish_all(self) -> Option<String> {
         let (all, effects) = (self.effects.len(), self.next_effect);
         let rows = self.rows.len() as u64;

@@ -1,5 +1,5 @@
-//! One case under several engines, compared in everything that an engine could get wrong: rows, effects, how it
-//! ended, registers, memory and output.
+//! Runs one case under several engines and compares everything that an engine could get wrong: rows, effects, the end
+//! of the run, registers, memory and output.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use tachy::{
 
 use super::oracle;
 
-/// What is run: everything that determines the trace.
+/// A case: everything that determines the trace.
 #[derive(Clone)]
 pub struct Case {
     pub program: Program,
@@ -22,22 +22,22 @@ pub struct Case {
     pub args: Vec<Vec<u8>>,
     pub stdin: Vec<u8>,
     pub limits: Limits,
-    /// Base-2 logarithm of the cycles of machine `r0vm`'s segments.
+    /// Base-2 logarithm of the cycles in a segment of machine `r0vm`.
     pub segment_po2: Option<u32>,
-    /// Compare all of memory, which takes longer than a short run does; else only where a program that keeps to its
-    /// segments, a little heap and a little stack can have been.
+    /// Whether to compare all of memory, which takes longer than a short run. Otherwise only the segments and the usual
+    /// extent of heap and stack are compared.
     pub whole_memory: bool,
 }
 
-/// How it is run: everything that must not show in the trace.
+/// A setup: everything that must not affect the trace.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// None: the interpreter.
+    /// JIT options; `None` selects the interpreter.
     pub jit: Option<JitOptions>,
     pub buffer_rows: usize,
 }
 
-/// The end of a run, comparable.
+/// The end of a run, in comparable form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     Done(Status),
@@ -57,13 +57,13 @@ pub struct State {
     pub ecalls: (u64, u64),
 }
 
-/// All of a run.
+/// Everything observable of a run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     pub end: End,
     pub rows: Vec<Row>,
     pub effects: Vec<Effect>,
-    /// None when the session did not start.
+    /// `None` if the session did not start.
     pub state: Option<State>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
@@ -82,13 +82,13 @@ impl Case {
         }
     }
 
-    /// Code at an address, where it may be read and run, and other segments beside it.
+    /// Builds a case of readable and executable code at an address, plus other segments.
     pub fn code(base: u32, words: &[u32], mut segments: Vec<Segment>) -> Case {
         segments.push(Segment::from_words(base, words, Permissions::RX));
         Case::new(Program::from_segments(base, segments).expect("a test's own program"))
     }
 
-    /// A case on another machine.
+    /// Moves the case to another machine.
     pub fn on(mut self, machine: MachineKind) -> Case {
         self.machine = machine;
         self
@@ -122,7 +122,7 @@ impl Setup {
         Setup { jit: Some(options), buffer_rows: 1024 }
     }
 
-    /// Everything translated at first sight.
+    /// Translates everything at first sight.
     pub fn eager() -> Setup {
         Setup::jit(JitOptions::eager())
     }
@@ -155,7 +155,7 @@ impl Setup {
         self
     }
 
-    /// No more translation than steps have paid for, or all that is hot.
+    /// Limits translation to what the executed steps pay for, or lifts that limit.
     pub fn paid_by_steps(mut self, paid_by_steps: bool) -> Setup {
         if let Some(jit) = &mut self.jit {
             jit.paid_by_steps = paid_by_steps;
@@ -163,7 +163,7 @@ impl Setup {
         self
     }
 
-    /// Translation on a thread of its own, or where it is needed.
+    /// Translates on a background thread, or synchronously.
     pub fn background(mut self, background: bool) -> Setup {
         if let Some(jit) = &mut self.jit {
             jit.background = background;
@@ -171,7 +171,7 @@ impl Setup {
         self
     }
 
-    /// A change of engine at every block.
+    /// Changes the engine at every block.
     pub fn alternate_engines(mut self) -> Setup {
         if let Some(jit) = &mut self.jit {
             jit.alternate_engines = true;
@@ -222,7 +222,7 @@ impl State {
     }
 }
 
-/// A digest of the segments' pages, what follows the last of them, and the end of the stack.
+/// Hashes the segments' pages, the memory after the last of them, and the end of the stack.
 fn memory_near(session: &Session<'_>, case: &Case) -> blake3::Hash {
     const AROUND_BYTES: u32 = 64 << 10;
     const STACK_TOP: u32 = 0xf000_0000;
@@ -230,7 +230,7 @@ fn memory_near(session: &Session<'_>, case: &Case) -> blake3::Hash {
     let pages = case.program.segments().iter().map(|segment| (segment.address & !1023, segment.memory_bytes + 2047));
     let end = case.program.end() as u32;
     for (address, bytes) in pages.chain([(end, AROUND_BYTES), (STACK_TOP - AROUND_BYTES, AROUND_BYTES)]) {
-        // Up to the end of the address space, at the most.
+        // At most up to the end of the address space.
         let bytes = if address == 0 { bytes } else { bytes.min(address.wrapping_neg()) };
         hasher.update(session.bytes(address, bytes).expect("inside the address space"));
     }
@@ -249,12 +249,12 @@ pub fn run_untraced(case: &Case, setup: &Setup) -> Outcome {
     run_with(case, setup, |session| session.run(&mut NullSink::off()))
 }
 
-/// Runs a case as `drive` does it; rows are up to the caller.
+/// Runs a case with `drive`, which decides about rows.
 pub fn run_with(case: &Case, setup: &Setup, drive: impl FnOnce(&mut Session<'_>) -> Result<Status, Error>) -> Outcome {
     run_on(&setup.executor(case), case, drive)
 }
 
-/// As [`run_with`], on an executor of this case that may have run it before.
+/// Like [`run_with`], on an executor of this case that may have run it before.
 pub fn run_on(
     executor: &Executor,
     case: &Case,
@@ -271,14 +271,14 @@ pub fn run_on(
     Outcome { end, rows: Vec::new(), effects: Vec::new(), state, stdout, stderr }
 }
 
-/// What differs first between two runs with rows, if anything does.
+/// Returns the first difference between two runs with rows, if any.
 pub fn difference(reference: &Outcome, other: &Outcome, variant: Variant) -> Option<String> {
     first_different_row(&reference.rows, &other.rows, variant)
         .or_else(|| first_different_effect(&reference.effects, &other.effects))
         .or_else(|| final_difference(reference, other))
 }
 
-/// What differs between the ends of two runs, rows and effects aside.
+/// Returns the difference between the ends of two runs, without rows and effects.
 pub fn final_difference(reference: &Outcome, other: &Outcome) -> Option<String> {
     if reference.end != other.end {
         return Some(format!("the ends differ\n  expected {:?}\n  found    {:?}", reference.end, other.end));
@@ -305,7 +305,7 @@ pub fn final_difference(reference: &Outcome, other: &Outcome) -> Option<String> 
     Some(text)
 }
 
-/// The first row that differs, with both of it, and a few rows before.
+/// Returns the first row that differs, in both versions, with a few rows before it.
 pub fn first_different_row(reference: &[Row], other: &[Row], variant: Variant) -> Option<String> {
     let step = reference.iter().zip(other).position(|(a, b)| a != b);
     let step = step.or((reference.len() != other.len()).then_some(reference.len().min(other.len())))?;
@@ -328,7 +328,7 @@ pub fn first_different_effect(reference: &[Effect], other: &[Effect]) -> Option<
     Some(format!("effect {index} differs\n  expected {a:?}\n  found    {b:?}"))
 }
 
-/// A row on one line, with its instruction in words.
+/// Formats a row on one line, with its instruction as text.
 pub fn show_row(row: &Row, variant: Variant) -> String {
     let Row { pc, insn, rs1, rs2, rd, addr, mem_before, mem_after } = *row;
     let text = disassemble(insn, pc, variant);
@@ -338,8 +338,8 @@ pub fn show_row(row: &Row, variant: Variant) -> String {
     )
 }
 
-/// Runs a case under the interpreter, judged by the oracle, and under each setup, with rows and without, and panics at
-/// the first difference. Returns what the interpreter did.
+/// Runs a case under the interpreter, judged by the oracle, and under each setup, with rows and without. Panics at the
+/// first difference, and otherwise returns the interpreter's outcome.
 pub fn assert_same(what: &str, case: &Case, setups: &[Setup]) -> Outcome {
     let reference = oracle::judged(case).unwrap_or_else(|text| panic!("{what}: {text}"));
     for setup in setups {
@@ -353,7 +353,7 @@ pub fn assert_same(what: &str, case: &Case, setups: &[Setup]) -> Outcome {
     reference
 }
 
-/// The command that repeats the running test, for messages.
+/// Returns the command that repeats the running test, for messages.
 pub fn repeat_command(seed: Option<u64>) -> String {
     let seed = seed.map_or(String::new(), |seed| format!("TACHY_SEED={seed} "));
     let thread = std::thread::current();
@@ -361,7 +361,7 @@ pub fn repeat_command(seed: Option<u64>) -> String {
     format!("again with: {seed}cargo test --test {} -- --nocapture {test}", env!("CARGO_CRATE_NAME"))
 }
 
-/// A sink that takes anything, for runs of which only the level matters.
+/// Returns a sink that accepts anything, for runs in which only the level matters.
 pub fn sink_for(traced: bool) -> Box<dyn Sink> {
     match traced {
         true => Box::new(VecSink::default()),

@@ -1,10 +1,9 @@
-//! Random whole programs that a seed determines: structured ones, which loop, call, switch, patch their own code and
-//! talk to the machine for as many steps as they are asked to, and soups of random instructions in which control goes
-//! anywhere. Operands, constants, amounts and addresses are hostile wherever one can stand (`hostile`, `chains`,
-//! `groups`).
+//! Generates random whole programs from a seed. Structured programs loop, call, switch, patch their own code and make
+//! system calls for a chosen number of steps. Soups are random instructions in which control goes anywhere. Operands,
+//! constants, amounts and addresses are hostile wherever possible (`hostile`, `chains`, `groups`).
 //!
-//! Every program ends by itself, by a trap or at a limit. It is kept as words, so that a failure can be shrunk (in
-//! `shrink`) and kept (in `regression`).
+//! Every program ends by itself, with a trap, or at a limit. A program is kept as words, so that a failing one can be
+//! shrunk (`shrink`) and saved (`regression`).
 
 mod chains;
 mod groups;
@@ -32,24 +31,24 @@ use kernel::Kernel;
 /// `addi x0, x0, 0`.
 pub const NOP: u32 = 0x13;
 
-/// Where the data area lies: some pages that may be read and written, the last of them partly initialised. More than
-/// 4 KiB, so that an offset taken for one without a sign is still inside.
+/// Base of the data area: some readable and writable pages, of which the last is partly initialised. The area is larger
+/// than 4 KiB, so that an offset mistaken for unsigned is still inside.
 const DATA: u32 = 0x0004_0000;
 const DATA_WORDS: usize = 7 * 256 + 40;
-/// The first address behind its pages.
+/// The first address after its pages.
 const DATA_END: u32 = DATA + 8 * 1024;
-/// Where constants and tables of addresses lie: read-only.
+/// Base of the read-only area with constants and tables of addresses.
 const CONSTANTS: u32 = 0x0006_0000;
 const CONSTANTS_MAX: usize = 900;
-/// Where pages lie that differ in what is allowed: whether each may be written, and whether it is there at all.
+/// Base of pages that differ in whether they are writable and whether they are mapped.
 const MIXED: u32 = 0x0005_0000;
 const MIXED_PAGES: [Option<bool>; 7] = [Some(true), Some(true), Some(false), Some(true), None, Some(true), Some(false)];
-/// Bytes of data at either end of the address space, in programs that have it there.
+/// Bytes of data at either end of the address space, in programs that have some there.
 const EDGE_BYTES: u32 = 2 * 1024;
-/// The first of them at the upper end.
+/// The first data address at the upper end.
 const LAST_PAGES: u32 = 0u32.wrapping_sub(EDGE_BYTES);
 
-// Registers with a job; the others are for random code.
+// Reserved registers; the others are for random code.
 const RA: u8 = 1;
 const SP: u8 = 2;
 /// Points into the data area.
@@ -62,12 +61,12 @@ const A2: u8 = 12;
 const A7: u8 = 17;
 /// Counts down a recursion.
 const RECURSION: u8 = 24;
-/// Count down the loops of a function, by nesting.
+/// Count down the loops of a function, one register per nesting level.
 const COUNTERS: [u8; 3] = [25, 26, 27];
 /// Registers that random code may write.
 const WORKING: [u8; 23] = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 28, 29, 30, 31];
 
-/// A random program, in parts that can be changed one by one.
+/// A random program, in parts that can be changed separately.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RandomProgram {
     pub seed: u64,
@@ -77,10 +76,10 @@ pub struct RandomProgram {
     pub code_writable: bool,
     pub data: Vec<u32>,
     pub constants: Vec<u32>,
-    /// Whether there is data at both ends of the address space, too.
+    /// Whether there is also data at both ends of the address space.
     #[serde(default)]
     pub has_edges: bool,
-    /// The kernel whose user it is, on machine `r0vm`.
+    /// The kernel under which the program runs as a user, on machine `r0vm`.
     #[serde(default)]
     pub kernel: Option<Kernel>,
     pub stdin: Vec<u8>,
@@ -92,26 +91,26 @@ pub struct RandomProgram {
 /// How long programs are.
 #[derive(Debug, Clone, Copy)]
 pub struct Length {
-    /// Steps that the longest take, roughly.
+    /// Approximate number of steps of the longest programs.
     pub steps: u64,
-    /// Constructs in the loop around everything, at the most.
+    /// Maximum number of constructs in the outermost loop.
     pub constructs: u32,
 }
 
 impl Length {
-    /// Programs for the tests that run each time: thousands of steps and tens of thousands.
+    /// For tests that always run: thousands to tens of thousands of steps.
     pub const TEST: Length = Length { steps: 40_000, constructs: 9 };
-    /// Few instructions, many steps: what checks the most rows in the time.
+    /// Few instructions and many steps, which checks the most rows per second.
     #[allow(dead_code, reason = "for the soak, which is no test")]
     pub const SOAK: Length = Length { steps: 400_000, constructs: 4 };
 }
 
-/// The program of a seed, of the length that tests use.
+/// Generates the program of a seed, in the length that tests use.
 pub fn generate(seed: u64) -> RandomProgram {
     generate_of(seed, Length::TEST)
 }
 
-/// The program of a seed and a length.
+/// Generates the program of a seed and a length.
 pub fn generate_of(seed: u64, length: Length) -> RandomProgram {
     let mut rng = Rng::new(seed);
     match rng.below(5) {
@@ -152,7 +151,7 @@ impl RandomProgram {
         Case { machine, stdin: self.stdin.clone(), limits, segment_po2, whole_memory: false, ..Case::new(program) }
     }
 
-    /// The code in words, runs of nops left out.
+    /// Lists the code as text, without runs of nops.
     pub fn listing(&self) -> String {
         let kind = if self.code_writable { "writable" } else { "read-only" };
         let mut text = format!("entry {:#x}, {kind} code, limit {} steps\n", self.entry, self.limit_steps);
@@ -167,7 +166,7 @@ impl RandomProgram {
     }
 }
 
-/// Code in words, runs of nops left out but for `entry`.
+/// Lists code as text, without runs of nops but with `entry`.
 fn list(text: &mut String, base: u32, code: &[u32], entry: u32) {
     let mut nops = 0;
     for (index, &word) in code.iter().enumerate() {
@@ -187,21 +186,21 @@ fn list(text: &mut String, base: u32, code: &[u32], entry: u32) {
     }
 }
 
-/// A program under construction: code, constants, and the registers random code uses.
+/// A program under construction: code, constants, and the registers of random code.
 struct Draft {
     rng: Rng,
     asm: Assembler,
     constants: Vec<Constant>,
-    /// The working registers of this program; fewer means more entangled.
+    /// The working registers of this program. Fewer registers mean more dependencies.
     working: Vec<u8>,
-    /// Registers with hostile values that the loop around counts on.
+    /// Registers with hostile values that the surrounding loop relies on.
     held: Vec<hostile::Held>,
-    /// Where the table of constants has hostile values.
+    /// Offsets of hostile values in the table of constants.
     words: BTreeMap<u32, i32>,
     has_edges: bool,
-    /// Whether it is a kernel's, or a kernel's user.
+    /// Whether the program is a kernel, or the user of one.
     with_kernel: bool,
-    /// Where the table of constants will lie.
+    /// The address that the table of constants will have.
     constants_at: u32,
 }
 
@@ -214,7 +213,7 @@ enum Constant {
 
 impl Draft {
     fn new(mut rng: Rng, with_kernel: bool) -> Draft {
-        // Anywhere in a page, so that code crosses into the next one at any place.
+        // Starts anywhere in a page, so that code crosses into the next page at any place.
         let base = 0x1_0000 + 4 * rng.between(0, 256);
         let mut working = WORKING.to_vec();
         for kept in 0..working.len() {
@@ -236,7 +235,7 @@ impl Draft {
         }
     }
 
-    /// A register that random code may write.
+    /// Picks a register that random code may write.
     fn destination(&mut self) -> u8 {
         match self.rng.one_in(16) {
             true => 0,
@@ -244,13 +243,13 @@ impl Draft {
         }
     }
 
-    /// A working register, never x0.
+    /// Picks a working register, never x0.
     fn working(&mut self) -> u8 {
         let index = self.rng.below(self.working.len() as u64);
         self.working[index as usize]
     }
 
-    /// Two different working registers.
+    /// Picks two different working registers.
     fn two_working(&mut self) -> (u8, u8) {
         let first = self.working();
         loop {
@@ -261,7 +260,7 @@ impl Draft {
         }
     }
 
-    /// A register to read: mostly a working one, now and then any.
+    /// Picks a register to read: mostly a working one, sometimes any.
     fn source(&mut self) -> u8 {
         match self.rng.below(16) {
             0 | 1 => self.rng.between(0, 32) as u8,
@@ -270,7 +269,7 @@ impl Draft {
         }
     }
 
-    /// An instruction of class Compute.
+    /// Returns a random instruction of class Compute.
     fn random_compute(&mut self) -> Instruction {
         let line = loop {
             let line = &TABLE[self.rng.below(TABLE.len() as u64) as usize];
@@ -293,7 +292,7 @@ impl Draft {
         }
     }
 
-    /// A random computation; one in a few has a hostile operand, or two.
+    /// Emits a random computation. Some have one or two hostile operands.
     fn compute(&mut self) {
         let mut instruction = self.random_compute();
         if self.rng.one_in(8) {
@@ -305,7 +304,7 @@ impl Draft {
         self.asm.word(encode(instruction));
     }
 
-    /// Byte offset from the constant pointer of a new constant, or `None` when the table is full.
+    /// Adds a constant and returns its byte offset from the constant pointer, or `None` if the table is full.
     fn constant(&mut self, constants: &[Constant]) -> Option<i32> {
         let index = self.constants.len();
         if index + constants.len() > CONSTANTS_MAX {
@@ -315,18 +314,18 @@ impl Draft {
         Some(4 * index as i32 - 2048)
     }
 
-    /// Sets the pointers that code counts on.
+    /// Sets the pointers that code relies on.
     fn set_pointers(&mut self) {
         let middle = DATA + 4 * self.rng.between(0, DATA_WORDS as u32);
         self.asm.li(DATA_POINTER, middle);
         self.asm.li(CONSTANT_POINTER, self.constants_at + 2048);
     }
 
-    /// An access into the data area by way of its pointer or a working register; aligned.
+    /// Emits an aligned access into the data area, through its pointer or a working register.
     fn access(&mut self) {
         let line = self.access_line();
         let bytes = line.access_bytes();
-        // Page edges as often as everything else.
+        // Picks page edges as often as everything else.
         let at = match self.rng.below(2) {
             0 => self.rng.between(0, 4 * DATA_WORDS as u32),
             _ => (1024 * self.rng.between(0, 8) + self.rng.between(0, 16)).saturating_sub(8),
@@ -339,7 +338,7 @@ impl Draft {
         self.asm.op(line.op, destination, register, source, imm);
     }
 
-    /// An access at an address that random values decide, kept inside the data area by a mask.
+    /// Emits an access at an address computed from random values; a mask keeps it inside the data area.
     fn computed_access(&mut self) {
         let (register, source) = self.two_working();
         let (op, mask) = self.rng.pick(&[
@@ -359,7 +358,7 @@ impl Draft {
         self.asm.op(op, rd, register, rs2, 0);
     }
 
-    /// The code, and the table of constants.
+    /// Returns the code and the table of constants.
     fn assemble(self) -> (Assembled, Vec<u32>) {
         let assembled = self.asm.finish();
         let constants = self.constants.iter().map(|constant| match *constant {
@@ -371,16 +370,17 @@ impl Draft {
         (assembled, constants)
     }
 
-    /// Ends the draft at `entry`; `stdin` is the guest's.
+    /// Completes the program, which starts at `entry`.
     fn finish(mut self, seed: u64, entry: u32, code_writable: bool, limit_steps: u64) -> RandomProgram {
         let data = (0..DATA_WORDS).map(|_| self.rng.word()).collect();
-        // What is read into code are instructions; reads take whole words, so they stay whole.
+        // Input that is read into code consists of instructions. Reads take whole words, so they stay whole.
         let stdin = (0..64).flat_map(|_| encode(self.random_compute()).to_le_bytes()).collect();
         let code_base = self.asm.base();
         let (has_edges, constants_count) = (self.has_edges, self.constants.len() + 1);
         let mut rng = Rng::new(self.rng.bits());
         let (assembled, constants) = self.assemble();
-        // Of the pages a program maps at the start, and those of its stack and heap that it touches, some may be too many.
+        // The program maps some pages at its start and touches pages of its stack and heap. The limit may be too low
+        // for these.
         let stack_pages = 1;
         let edge_pages = if has_edges { 2 * EDGE_BYTES / 1024 } else { 0 };
         let pages = stack_pages
@@ -409,7 +409,7 @@ impl Draft {
     }
 }
 
-/// Pages of 1 KiB that `words` words at `base` take.
+/// Returns how many pages of 1 KiB `words` words at `base` take.
 fn pages_of(base: u32, words: usize) -> u64 {
     let end = u64::from(base) + 4 * words as u64;
     end.div_ceil(1024) - u64::from(base) / 1024

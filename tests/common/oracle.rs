@@ -1,5 +1,5 @@
-//! What each instruction does, written a third time: from the manual's sentences, in wide integers, sharing nothing
-//! with either engine. It judges rows, one at a time and from their own columns.
+//! The third implementation of the instructions' semantics: written from the manual's sentences, in wide integers, and
+//! without code of either engine. It judges rows one at a time, from their own columns.
 
 use tachy::decode::{Instruction, decode};
 use tachy::isa::{Op, Variant};
@@ -17,17 +17,17 @@ pub struct Expected {
     pub next_pc: u32,
 }
 
-/// The value as a signed number.
+/// Converts to a signed number.
 fn signed(value: u32) -> i128 {
     if value >= 1 << 31 { value as i128 - (1 << 32) } else { value as i128 }
 }
 
-/// The value as an unsigned number.
+/// Converts to an unsigned number.
 fn unsigned(value: u32) -> i128 {
     value as i128
 }
 
-/// The lowest 32 bits of a number.
+/// Returns the lowest 32 bits of a number.
 fn low(value: i128) -> u32 {
     value.rem_euclid(1 << 32) as u32
 }
@@ -39,12 +39,12 @@ fn extend(value: u32, bits: u32) -> u32 {
     low(if part >= range / 2 { part - range } else { part })
 }
 
-/// 2 to the power of a shift amount, of which five bits count.
+/// Returns 2 to the power of a shift amount, of which five bits count.
 fn power(amount: u32) -> i128 {
     1 << (amount % 32)
 }
 
-/// The computed value of an instruction that reads no memory and goes nowhere; `None` for any other.
+/// Returns the result of an instruction that neither reads memory nor transfers control; `None` for any other.
 pub fn compute(instruction: Instruction, pc: u32, rs1: u32, rs2: u32) -> Option<u32> {
     let imm = instruction.imm;
     Some(match instruction.op {
@@ -57,7 +57,7 @@ pub fn compute(instruction: Instruction, pc: u32, rs1: u32, rs2: u32) -> Option<
         Op::Slt => u32::from(signed(rs1) < signed(rs2)),
         Op::Sltiu => u32::from(unsigned(rs1) < unsigned(imm)),
         Op::Sltu => u32::from(unsigned(rs1) < unsigned(rs2)),
-        // The logical operations by way of sums: a + b = (a ^ b) + 2 (a & b), and (a | b) = (a ^ b) + (a & b).
+        // The logical operations in terms of sums: a + b = (a ^ b) + 2 (a & b), and (a | b) = (a ^ b) + (a & b).
         Op::Andi => and(rs1, imm),
         Op::And => and(rs1, rs2),
         Op::Ori => low(unsigned(rs1) + unsigned(imm) - unsigned(and(rs1, imm))),
@@ -86,12 +86,12 @@ pub fn compute(instruction: Instruction, pc: u32, rs1: u32, rs2: u32) -> Option<
     })
 }
 
-/// Bit by bit, because `&` itself is what is being tested.
+/// Works bit by bit, because `&` itself is under test.
 fn and(a: u32, b: u32) -> u32 {
     (0..32).filter(|&bit| (a >> bit) % 2 == 1 && (b >> bit) % 2 == 1).map(|bit| 1 << bit).sum()
 }
 
-/// Whether a branch is taken; `None` for what is no branch.
+/// Returns whether a branch is taken; `None` if `op` is not a branch.
 pub fn taken(op: Op, rs1: u32, rs2: u32) -> Option<bool> {
     Some(match op {
         Op::Beq => rs1 == rs2,
@@ -104,7 +104,7 @@ pub fn taken(op: Op, rs1: u32, rs2: u32) -> Option<bool> {
     })
 }
 
-/// What the step of `row` must have done, by what `row` says it read.
+/// Returns what the step of `row` must have done, given what `row` says it read.
 pub fn expect(instruction: Instruction, row: &Row) -> Expected {
     let Instruction { op, imm, .. } = instruction;
     let Row { pc, rs1, rs2, mem_before, .. } = *row;
@@ -139,14 +139,14 @@ pub fn expect(instruction: Instruction, row: &Row) -> Expected {
         Op::Sw => stored(4),
         Op::Jal => Expected { rd: fall, next_pc: low(unsigned(pc) + signed(imm)), ..nothing },
         Op::Jalr => Expected { rd: fall, next_pc: addr - addr % 2, ..nothing },
-        // Nothing that a row shows.
+        // These have no effect that a row shows.
         Op::Fence | Op::FenceI | Op::Ecall | Op::Ebreak | Op::Mret => nothing,
         _ => unreachable!("{op:?} is computed or a branch"),
     }
 }
 
-/// Checks every row from its own columns, and that each goes to the next; `after` is the pc after the last.
-/// Whether a row's operands are those of its registers and memory, a replay checks.
+/// Checks every row from its own columns, and that each leads to the next; `after` is the pc after the last. A replay
+/// checks whether a row's operands are those of its registers and memory.
 pub fn check_rows(rows: &[Row], after: u32, variant: Variant) -> Result<(), String> {
     for (step, row) in rows.iter().enumerate() {
         let next_pc = rows.get(step + 1).map_or(after, |next| next.pc);
@@ -169,8 +169,8 @@ pub fn check_rows(rows: &[Row], after: u32, variant: Variant) -> Result<(), Stri
     Ok(())
 }
 
-/// Interprets a case, and has the rows judged: each from its own columns, all together by a replay, which knows what
-/// every register and every word must hold.
+/// Interprets a case and judges the rows: each from its own columns, and all together with a replay, which knows the
+/// value of every register and every word.
 pub fn judged(case: &Case) -> Result<Outcome, String> {
     let mut sink = VecSink::default();
     let outcome = run_with(case, &Setup::interpreter(), |session| {

@@ -1,5 +1,5 @@
-//! What random programs did: instructions, ends, slow paths. A generator that no longer reaches something must not go
-//! unnoticed.
+//! Counts what random programs did: instructions, ends, slow paths. A generator that no longer reaches something must
+//! not go unnoticed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::comparison::Compared;
 use super::engines::End;
 use super::generator::RandomProgram;
 
-/// Rows of a program that are looked at one by one; in longer runs little new comes later.
+/// Number of rows of each program that are examined one by one. Later rows of longer runs bring little that is new.
 const ROWS_LOOKED_AT: usize = 4096;
 
 /// Sums over programs.
@@ -25,14 +25,14 @@ pub struct Reached {
     pub steps: u64,
     /// Rows that native code wrote and that were compared.
     pub compared_rows: u64,
-    /// Programs of 500 steps or more, and of 10,000.
+    /// Number of programs with at least 500 steps, and with at least 10,000.
     pub lengthy: u64,
     pub long: u64,
-    /// Stores that changed a word of code, among the rows looked at.
+    /// Stores that changed a word of code, among the examined rows.
     pub code_stores: u64,
-    /// How programs ended.
+    /// Count of each kind of end.
     pub ends: BTreeMap<String, u64>,
-    /// Steps of each instruction, among the rows looked at.
+    /// Steps of each instruction, among the examined rows.
     pub operations: BTreeMap<String, u64>,
     /// Sums of the engine's counters: regions and instructions translated, exits and slow paths taken.
     pub counters: BTreeMap<String, u64>,
@@ -99,7 +99,7 @@ impl Reached {
         }
     }
 
-    /// Every instruction but `ebreak`, which never has a row, every way to end and every slow path must have come up.
+    /// Asserts that every instruction except `ebreak`, which never has a row, every end and every slow path occurred.
     pub fn assert_wide(&self) {
         for line in TABLE.iter().filter(|line| line.standard.is_some() && line.mnemonic != "ebreak") {
             assert!(self.operations.contains_key(line.mnemonic), "no {} in any program", line.mnemonic);
@@ -112,7 +112,7 @@ impl Reached {
     }
 }
 
-/// How a program ended, in a word or two: traps by their cause.
+/// Names how a program ended; traps by their cause.
 fn end_name(end: &End) -> String {
     match end {
         End::Done(Status::Exited { .. }) => "exit".to_string(),

@@ -1,4 +1,4 @@
-//! Programs that failed once, kept as small as they were shrunk to: a file of JSON each, in `tests/regressions`.
+//! Programs that failed once, saved in their shrunk form: one JSON file each, in `tests/regressions`.
 
 use std::cell::Cell;
 use std::fs;
@@ -13,25 +13,25 @@ use super::comparison::Comparison;
 use super::engines::Setup;
 use super::generator::RandomProgram;
 
-/// Tries at a smaller program that fails as well.
+/// Attempts to find a smaller program that also fails.
 const SHRINK_TRIES: usize = 600;
 
-/// A program that failed, and what was wrong, for whoever reads the file.
+/// A program that failed, and the failure, for the reader of the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Regression {
-    /// What differed when it was found.
+    /// The difference when it was found.
     pub found: String,
-    /// The code in words.
+    /// The code as text.
     pub listing: Vec<String>,
     pub program: RandomProgram,
 }
 
-/// Where they lie.
+/// Returns the folder of the files.
 pub fn folder() -> PathBuf {
     PathBuf::from(super::ROOT).join("tests/regressions")
 }
 
-/// All that lie in the folder, by name.
+/// Returns all files of the folder, by name.
 pub fn all() -> Vec<(String, Regression)> {
     let mut found: Vec<(String, Regression)> = fs::read_dir(folder())
         .expect("the folder is part of the repository")
@@ -47,8 +47,8 @@ pub fn all() -> Vec<(String, Regression)> {
     found
 }
 
-/// Runs `what` without a report for each panic of this thread. The panic hook is the whole process's, and other tests run
-/// in it, so the hook stays and asks which thread it is on.
+/// Runs `what` without a report for each panic of this thread. The panic hook belongs to the whole process, in which
+/// other tests run, so the hook stays installed and checks its thread.
 fn quietly<T>(what: impl FnOnce() -> T) -> T {
     thread_local! {
         static QUIET: Cell<bool> = const { Cell::new(false) };
@@ -69,20 +69,20 @@ fn quietly<T>(what: impl FnOnce() -> T) -> T {
 }
 
 impl Regression {
-    /// The program shrunk as far as it still fails under the same setups, and what is wrong with it then. `found` is what
-    /// was wrong at first.
+    /// Shrinks the program while it fails under the same setups, and returns it with the failure that it then has.
+    /// `found` is the original failure.
     pub fn shrunk(mut program: RandomProgram, setups: &[Setup; 2], found: &str) -> Regression {
         let mut comparison = Comparison::new(true);
         let mut check = |program: &RandomProgram| comparison.check_under(&program.case(), setups, program.seed).err();
         // Each try may panic; one report is enough.
         quietly(|| program.shrink(SHRINK_TRIES, |smaller| check(smaller).is_some()));
-        // What fails now and then only is kept as it was.
+        // A failure that is not reproducible is kept as it was.
         let found = check(&program).unwrap_or_else(|| found.to_string());
         let listing = program.listing().lines().map(str::to_string).collect();
         Regression { found, listing, program }
     }
 
-    /// Writes it to the folder, under the seed's name, and returns where.
+    /// Writes it to the folder, under the seed's name, and returns the path.
     #[allow(dead_code, reason = "for the soak, which is no test")]
     pub fn save(&self, folder: &Path) -> io::Result<PathBuf> {
         let path = folder.join(format!("seed_{}.json", self.program.seed));

@@ -1,6 +1,6 @@
-//! Random numbers for tests: a splitmix64, so that a seed means the same programs everywhere and for ever.
+//! Random numbers for tests: splitmix64, so that a seed gives the same programs everywhere and for ever.
 
-/// Values at which arithmetic turns over: zero, signs, carries, and the ends of every width.
+/// Corner values of arithmetic: zero, signs, carries, and the ends of every width.
 pub const CORNERS: [u32; 20] = [
     0,
     1,
@@ -40,17 +40,17 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`, which must not be 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.bits() % end
     }
 
-    /// A number in `start..end`.
+    /// Returns a number in `start..end`.
     pub fn between(&mut self, start: u32, end: u32) -> u32 {
         start + self.below((end - start) as u64) as u32
     }
 
-    /// True once in `times`.
+    /// Returns true once in `times`, on average.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
@@ -59,7 +59,7 @@ impl Rng {
         from[self.below(from.len() as u64) as usize]
     }
 
-    /// A word: a corner, a small number of either sign, a power of two or its neighbour, or anything.
+    /// Returns a word: a corner, a small number of either sign, a power of two or its neighbour, or anything.
     pub fn word(&mut self) -> u32 {
         let any = self.bits() as u32;
         match self.below(8) {

@@ -1,9 +1,9 @@
-//! A system that lets nobody make code executable, or no more of it: hardened kernels and sandboxes do, and so does one
-//! that is out of memory maps. What cannot be native is interpreted, with the same rows.
+//! Tests a system that refuses to make memory executable, or to map any more of it, as hardened kernels, sandboxes and
+//! systems without free memory maps do. Code that cannot be native is interpreted, with the same rows.
 //!
-//! The refusal is a filter of system calls, which Linux puts on a single thread and on those that it starts, and never
-//! takes off again. Each test has a thread of its own for it, and the tests have a process of their own, so that no
-//! other test runs on a thread that is refused memory. Where there are no such filters, the tests say so and pass.
+//! The refusal is a filter of system calls. Linux installs it for a single thread and the threads that it starts, and
+//! never removes it. Each test therefore uses a thread of its own, and the tests have their own process, so that no
+//! other test runs on a filtered thread. On systems without such filters the tests say so and pass.
 #![cfg(target_os = "linux")]
 
 #[path = "../common/mod.rs"]
@@ -22,14 +22,14 @@ use tachy::isa::Op;
 use tachy::trace::{DigestSink, TraceDigest};
 use tachy::{Env, Executor, JitOptions, NullSink, Session, Stats};
 
-/// A system call by its number, with the place of its argument that says what may be done with the memory.
+/// A system call: its number, and the index of the argument with the memory protection.
 struct Call(i64, u8);
 
 const PROTECT: Call = Call(libc::SYS_mprotect, 2);
 const MAP: Call = Call(libc::SYS_mmap, 2);
 
-/// From now on this thread and those it starts get no memory by this call, where the bits of `mask` in its protection are
-/// those of `value`. False where the system knows no filters.
+/// From now on, this call fails on this thread and those it starts if the bits of `mask` in its protection equal
+/// `value`. Returns false if the system has no filters.
 fn refuse(call: &Call, mask: i32, value: i32) -> bool {
     let masked = SeccompCmpOp::MaskedEq(mask as u64);
     let condition = SeccompCondition::new(call.1, SeccompCmpArgLen::Dword, masked, value as u64);
@@ -46,22 +46,22 @@ fn refuse(call: &Call, mask: i32, value: i32) -> bool {
     applied.is_ok()
 }
 
-/// Nothing becomes executable any more.
+/// Refuses to make any memory executable.
 fn refuse_code() -> bool {
     refuse(&PROTECT, libc::PROT_EXEC, libc::PROT_EXEC)
 }
 
-/// Nothing is reserved any more.
+/// Refuses every reservation.
 fn refuse_reservations() -> bool {
     refuse(&MAP, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC, libc::PROT_NONE)
 }
 
-/// Runs on a thread of its own, which may then be refused what it likes.
+/// Runs on a separate thread, which may then install its own filters.
 fn aside<T: Send>(what: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(what).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Runs what is left of a session after the rows that `digest` has seen.
+/// Runs the rest of a session after the rows that `digest` has seen.
 fn finish(session: &mut Session<'_>, mut digest: DigestSink) -> ((End, TraceDigest), Stats) {
     let end = End::of(session.run(&mut digest));
     ((end, digest.digest()), session.stats())
@@ -85,7 +85,7 @@ fn where_nothing_may_become_executable_all_is_interpreted() {
     }
 }
 
-/// What was translated before goes on being run, and nothing joins it.
+/// Code that was translated before still runs, and no more is added.
 #[test]
 fn what_may_no_longer_become_executable_is_interpreted() {
     let case = guest("mix", &["1"]);
@@ -102,7 +102,7 @@ fn what_may_no_longer_become_executable_is_interpreted() {
     assert!(after.entries > before.entries, "what there was has not been run: {after:?}");
 }
 
-/// Code that was copied and could not be sealed stays between what was sealed before and what is sealed afterwards.
+/// Code that was copied but could not be sealed lies between code that was sealed before and after it.
 #[test]
 fn a_refusal_that_passes_leaves_no_mark() {
     let case = guest("mix", &["1"]);
@@ -122,10 +122,10 @@ fn a_refusal_that_passes_leaves_no_mark() {
     assert!(stats.regions > first, "nothing was translated when it could be: {stats:?}");
 }
 
-/// And the code itself, which waited for an entry, is tried again when it is as hot again.
+/// The code that was refused waited for an entry. It is tried again when it is as hot again.
 #[test]
 fn what_was_refused_is_native_when_it_can_be() {
-    // A loop that is native before, and one without end.
+    // A loop that becomes native first, and one that never ends.
     let mut asm = Assembler::new(CODE);
     asm.li(5, 1_000);
     let first = asm.label_here();
@@ -152,7 +152,7 @@ fn what_was_refused_is_native_when_it_can_be() {
     assert!(after.interpreted_steps < meanwhile.interpreted_steps + 50_000, "{after:?}");
 }
 
-/// Code memory that is full stays what it is, where there is no room for another.
+/// If nothing more can be reserved, full code memory stays in use.
 #[test]
 fn where_nothing_can_be_reserved_full_code_memory_is_the_last() {
     let case = guest("rust_mix", &[]).limit_steps(400_000);
@@ -168,13 +168,13 @@ fn where_nothing_can_be_reserved_full_code_memory_is_the_last() {
     assert!(stats.code_flushes == 0 && stats.code_bytes > 1 << 19, "{stats:?}");
     let error = refused.expect("there is no room for another session");
     assert!(error.kind() == "host-memory" && error.to_string().contains("reserve"), "{error}");
-    // Where there is room again, there is code again.
+    // With room again, there is native code again.
     let (found, stats) = run(&executor, &case);
     assert_eq!(found, expected);
     assert!(stats.code_flushes > 0, "{stats:?}");
 }
 
-/// The thread that translates is refused as well, since one that is starts it.
+/// The translating thread is filtered as well, because a filtered thread starts it.
 #[test]
 fn refusals_reach_the_background() {
     let case = guest("mix", &["2"]);
@@ -182,7 +182,7 @@ fn refusals_reach_the_background() {
     let mut options = JitOptions::eager();
     (options.background, options.threshold) = (true, 20);
     let executor = Setup::jit(options).executor(&case);
-    // Code memory is there before the thread is, which the first region starts.
+    // Code memory exists before the thread, which the first region starts.
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut session = executor.start(case.env(&mut stdout, &mut stderr)).expect("it starts");
     let mut digest = DigestSink::default();

@@ -1,9 +1,9 @@
-//! Processes that fork: a child has a copy of every executor and session, and none of the threads that work for them.
-//! Whatever it does with them ends; what it gets is what the parent gets, or an error.
+//! Tests processes that fork: a child has a copy of every executor and session, but none of their threads. Whatever the
+//! child does with them ends, with the parent's result or with an error.
 //!
-//! A child tells by its exit code whether what it found was right. One that waits for a thread that is not there makes its
-//! test wait for ever, too. These tests have a process of their own, since a child also has a copy of every lock that
-//! another test holds at that moment, and nobody to release it.
+//! A child reports with its exit code whether its checks passed. If a child waited for a thread that does not exist,
+//! its test would hang, too. These tests have a process of their own: a child also copies every lock that another test
+//! holds at that moment, and nobody would release it.
 #![cfg(target_os = "linux")]
 
 #[path = "../common/mod.rs"]
@@ -25,19 +25,19 @@ use tachy::risc0::host::HostEnv;
 use tachy::trace::{DigestSink, Effect, Level, SinkError, TraceDigest};
 use tachy::{Env, Error, Executor, JitOptions, MachineKind, NullSink, Program, Row, Session, Sink, Status};
 
-/// Ends a child with whether `what` went well, and nothing of the test's.
+/// Ends a child with an exit code that says whether `what` succeeded, and without the test's own cleanup.
 fn end_child(what: impl FnOnce()) -> ! {
-    // Without the test harness, which waits for threads of the parent's.
+    // Bypasses the test harness, which waits for threads of the parent.
     let done = catch_unwind(AssertUnwindSafe(what));
     if let Err(panic) = &done {
         let text = panic.downcast_ref::<String>().map_or("the child panicked", String::as_str);
-        // The harness would keep what is printed for a test that ends elsewhere.
+        // The harness would keep the output for a test that ends in another process.
         let _ = writeln!(std::io::stderr(), "{text}");
     }
     std::process::exit(done.is_err().into())
 }
 
-/// Has a child do this, and waits for it.
+/// Runs this in a child, and waits for it.
 fn in_child(what: impl FnOnce()) {
     match fork().expect("a child") {
         Fork::Child => end_child(what),
@@ -77,7 +77,7 @@ fn executors_work_in_children() {
             for executor in [&used, &unused, &used] {
                 assert_eq!(rows(executor, &case), expected, "{setup:?}");
             }
-            // Native code of the child's own, shared by its sessions: one of them finds some, sooner or later.
+            // The child's own native code, which its sessions share: sooner or later one of them uses it.
             let is_native = || {
                 let mut session = used.start(Env::new().args(case.args.clone())).expect("it starts");
                 session.run(&mut NullSink::off()).expect("it ends");
@@ -92,7 +92,7 @@ fn executors_work_in_children() {
     }
 }
 
-/// Other threads translate, publish and leave what they found all the while, so that a child finds their locks locked.
+/// Other threads translate, publish and drop code all the time, so that a child finds their locks locked.
 #[test]
 fn children_of_a_busy_process() {
     let case = guest("mix", &["1"]);
@@ -102,7 +102,7 @@ fn children_of_a_busy_process() {
         for _ in 0..3 {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
-                    // Everything is translated again by an executor of its own.
+                    // A separate executor translates everything again.
                     assert_eq!(rows(&warm().merge_interval_steps(300).executor(&case), &case), expected);
                     assert_eq!(rows(&executor, &case), expected);
                 }
@@ -116,7 +116,7 @@ fn children_of_a_busy_process() {
     });
 }
 
-/// Says that it is over, also where the test has failed.
+/// Sets the flag on drop, even if the test fails.
 struct EndOf<'a>(&'a AtomicBool);
 
 impl Drop for EndOf<'_> {
@@ -125,13 +125,13 @@ impl Drop for EndOf<'_> {
     }
 }
 
-/// What a session came to: steps, registers, memory.
+/// Runs a session to its end and returns its steps, registers and memory.
 fn end(session: &mut Session<'_>) -> (u64, [u32; 32], [u8; 32]) {
     session.run(&mut NullSink::off()).expect("it ends");
     (session.steps(), session.registers(), *session.memory_digest().as_bytes())
 }
 
-/// Also one that writes over its own code, and no longer shares any.
+/// Includes a session that overwrites its own code, and no longer shares any.
 #[test]
 fn sessions_go_on_in_children() {
     for (name, args, step) in [("mix", &["4"][..], 150_000), ("smc", &["300"][..], 20_000)] {
@@ -143,14 +143,14 @@ fn sessions_go_on_in_children() {
             let mut session = start();
             assert_eq!(session.run_to(step, &mut NullSink::off()).expect("it pauses"), Status::Reached);
             let mut session = Some(session);
-            // What the child does to its memory, the parent does not see, nor the other way round.
+            // The parent does not see the child's changes to its memory, and vice versa.
             in_child(|| assert_eq!(end(&mut session.take().expect("it is there")), expected, "{name}, {setup:?}"));
             assert_eq!(end(&mut session.take().expect("it is there")), expected, "{name} in the parent, {setup:?}");
         }
     }
 }
 
-/// Forks once, and knows then which process it is in.
+/// Forks once, and remembers which process it is in.
 #[derive(Clone, Default)]
 struct Once(Rc<Cell<Option<Fork>>>);
 
@@ -161,7 +161,7 @@ impl Once {
         }
     }
 
-    /// Checks in both processes, and ends in one of them.
+    /// Checks in both processes, then ends the child.
     fn check(&self, what: impl FnOnce()) {
         match self.0.get().expect("it forked") {
             Fork::Child => end_child(what),
@@ -173,7 +173,7 @@ impl Once {
     }
 }
 
-/// A sink that forks when it has been shown something a third time: in the middle of native code.
+/// A sink that forks at its third call, in the middle of native code.
 struct Forking(Once, u32, DigestSink);
 
 impl Sink for Forking {
@@ -208,7 +208,7 @@ fn sinks_may_fork() {
     }
 }
 
-/// The child of a stream that has forked; 0 before it has, and the largest number in the child.
+/// The child of a stream that has forked; 0 before the fork, and the largest number in the child.
 static FORKED: AtomicU32 = AtomicU32::new(0);
 
 /// A stream that forks at its first write.
@@ -263,7 +263,7 @@ fn host() -> HostEnv<'static> {
     HostEnv::builder().build().expect("nothing that could be wrong")
 }
 
-/// Between two runs nothing of a session with segments is on a thread: it goes on in a child as in its parent.
+/// Between two runs, a session with segments uses no thread, so it continues in a child as in its parent.
 #[test]
 fn sessions_with_segments_go_on_in_children() {
     let executor = r0vm("recursion");
@@ -279,7 +279,7 @@ fn sessions_with_segments_go_on_in_children() {
     session.run(&mut NullSink::off()).expect("it ends");
     let (steps, count, report) = (session.steps(), segments.swap(0, Ordering::Relaxed), session.report());
     assert!(count > 2, "{count} segments");
-    // Before anything is done, and in the middle.
+    // Before the first step, and in the middle.
     for step in [0, steps / 2] {
         let mut session = start();
         session.run_to(step, &mut NullSink::off()).expect("it goes so far");
@@ -296,8 +296,8 @@ fn sessions_with_segments_go_on_in_children() {
     }
 }
 
-/// A stream forks in a run with segments, whose thread a child does not have: the run ends there, and so does each later
-/// one; nobody waits. The parent's goes on.
+/// A stream forks in a run with segments, whose thread the child lacks. The child's run ends with an error, as does
+/// each later one, and none hangs. The parent's run continues.
 #[test]
 fn runs_with_segments_end_in_children() {
     static CHILD: AtomicU32 = AtomicU32::new(0);
@@ -333,8 +333,8 @@ fn runs_with_segments_end_in_children() {
     }
 }
 
-/// The taker of segments itself may fork: the thread that calls it is all that the child has, and with it the child ends.
-/// The parent's run goes on.
+/// The callback that takes segments may fork. The child has only the thread that calls it, and ends with it. The
+/// parent's run continues.
 #[test]
 fn takers_of_segments_may_fork() {
     static CHILD: AtomicU32 = AtomicU32::new(0);

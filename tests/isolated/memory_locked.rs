@@ -1,7 +1,7 @@
-//! A process that locks all memory it maps from now on, as databases, holders of keys and servers that must not wait for a
-//! page do: a session takes what its guest touches, and that is locked.
+//! Tests a process that locks all future mappings into memory, as databases, key stores and real-time servers do: a
+//! session uses what its guest touches, and that memory is locked.
 //!
-//! A lock on memory is for the whole process, so this test has one of its own.
+//! A memory lock affects the whole process, so this test has its own.
 #![cfg(target_os = "linux")]
 
 #[path = "../common/mod.rs"]
@@ -15,14 +15,14 @@ use common::engines::{Setup, run_untraced};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use tachy::{Env, JitOptions, MachineKind, NullSink};
 
-/// A field of the process's status, in bytes.
+/// Returns a field of the process's status, in bytes.
 fn status_bytes(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("it has the field");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
 }
 
-/// Of the mappings of memory that is locked: bytes of address space, and bytes that are locked there.
+/// Returns, for each locked mapping, the bytes of address space and the bytes that are locked.
 fn locked() -> Vec<(u64, u64)> {
     let maps = fs::read_to_string("/proc/self/smaps").expect("Linux tells");
     let (mut size, mut bytes, mut found) = (0, 0, Vec::new());
@@ -53,7 +53,7 @@ fn sessions_lock_what_their_guests_touch() {
         let executor = Setup::jit(JitOptions::default()).threshold(10).executor(&case);
         let mut session = match executor.start(Env::new()) {
             Ok(session) => session,
-            // What may be locked is less than what is reserved.
+            // The limit on locked memory is below the reservation.
             Err(error) => {
                 assert!(error.to_string().contains("ulimit -l"), "{error}");
                 return;

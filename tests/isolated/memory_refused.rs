@@ -1,9 +1,8 @@
-//! A system that refuses memory: reservations, protection and row buffers that fail are errors of the library's type, and
-//! executors and sessions that were there before go on.
+//! Tests a system that refuses memory: failed reservations, protection and row buffers are errors of the library's
+//! type, and existing executors and sessions continue.
 //!
-//! A limit is for a whole process, so each case runs in one of its own: this test program again, under `ulimit`, asked
-//! for one of the ignored tests below. What the system's allocator does when it has nothing left for a small value is
-//! Rust's business: it aborts.
+//! A limit affects a whole process, so each case runs in its own: this test program again, under `ulimit`, with one of
+//! the ignored tests below. If the system's allocator fails for a small value, Rust aborts; that is out of scope.
 
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "these tests use a part of it")]
@@ -29,7 +28,7 @@ fn under(limit: char, kib: u64, test: &str) {
     assert!(stdout.contains("1 passed"), "{stdout}\n{stderr}");
 }
 
-/// The error says what was refused, and which limit is to be raised.
+/// Asserts that the error names what was refused and which limit to raise.
 fn assert_refused<T>(result: Result<T, Error>, action: &str, limit: &str) {
     let error = result.err().expect("there is no room for it");
     assert_eq!(error.kind(), "host-memory", "{error}");
@@ -83,7 +82,7 @@ fn no_session_starts() {
     }
 }
 
-/// A run that makes segments wants a thread; here its stack finds no room. When there is room again the session goes on.
+/// A run that makes segments needs a thread, whose stack does not fit here. With room again, the session continues.
 #[test]
 #[ignore = "needs a process with little address space: run by address_space_for_no_thread"]
 fn no_thread_hashes() {
@@ -146,14 +145,14 @@ fn rows_find_no_room() {
         let executor = setup.buffer_rows(1 << 26).executor(&endless());
         let mut session = executor.start(Env::new()).expect("room for one");
         assert_eq!(session.run_to(1000, &mut NullSink::off()).expect("it has no end"), Status::Reached);
-        // Two gibibytes of rows.
+        // 2 GiB of rows.
         assert_refused(session.run_to(2000, &mut NullSink::rows()), "allocate", "ulimit -v");
         assert_eq!(session.steps(), 1000);
         assert_eq!(session.run_to(2000, &mut NullSink::off()).expect("it has no end"), Status::Reached);
     }
 }
 
-/// Without memory for code there is still the interpreter.
+/// Without memory for code, the interpreter still works.
 #[test]
 #[ignore = "needs a process with little address space: run by address_space_for_no_code"]
 fn code_finds_no_room() {

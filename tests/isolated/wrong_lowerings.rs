@@ -1,8 +1,8 @@
-//! The tests under test: native code that is wrong on purpose, in every instruction in several ways, has to be found by
-//! the comparison of random programs, and soon.
+//! Mutation test of the random comparison: native code that is deliberately wrong, in several ways for every
+//! instruction, must be detected, and soon.
 //!
-//! `cargo test --features wrong-lowerings --test wrong_lowerings`. A fault is
-//! chosen for the whole process, so this test has a process of its own and is the only one in it.
+//! `cargo test --features wrong-lowerings --test wrong_lowerings`. The fault applies to the whole process, so this test
+//! is the only one in its process.
 
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "these tests use a part of it")]
@@ -16,10 +16,10 @@ use tachy::decode::decode;
 use tachy::isa::{Class, Op, TABLE, Variant};
 use tachy::jit::wrong;
 
-/// Programs in which a fault has to be found, of those that have the instruction in their code: a small part of what
-/// the ordinary run compares.
+/// A fault must show within this many programs that contain the instruction: a small part of what the ordinary run
+/// compares.
 const PROGRAMS: usize = 500;
-/// Programs that are compared without any fault, and agree.
+/// Number of programs that are compared without any fault, and agree.
 const SOUND: usize = 40;
 
 #[test]
@@ -31,10 +31,10 @@ fn every_wrong_lowering_is_found() {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let mut missed = Vec::new();
     let mut latest = 0;
-    // Engines that panic are found, too; one line each is enough.
+    // A panic of an engine also detects the fault; one line for each is enough.
     std::panic::set_hook(Box::new(|_| {}));
     for (number, wrong) in wrong::all().into_iter().enumerate() {
-        // Legal on other machines only.
+        // Legal only on other machines.
         if wrong.op.is_some_and(|op| op.line().standard.is_none()) {
             continue;
         }
@@ -56,7 +56,7 @@ fn every_wrong_lowering_is_found() {
     }
 }
 
-/// Random programs with this operation in their code, in the order of their seeds.
+/// Returns random programs with this operation in their code, in the order of their seeds.
 fn programs(op: Option<Op>) -> impl Iterator<Item = RandomProgram> {
     let has = move |program: &RandomProgram| match op {
         Some(op) => {

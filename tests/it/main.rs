@@ -1,49 +1,49 @@
-//! Integration tests: the library as its users see it, in one process. `cargo test --test it MODULE` runs a part.
+//! Integration tests of the library as its users see it, in one process. `cargo test --test it MODULE` runs a part.
 //!
-//! Tests that need a process of their own are in `tests/isolated`, those of the command line in `tests/cli`, the
-//! comparison with RISC Zero's executor is in `tests/oracle`. Modules must not change or measure what belongs to the
-//! whole process: limits, signals, panic hooks, environment variables, its threads, mappings or memory.
+//! Tests that need a process of their own are in `tests/isolated`, those of the command line are in `tests/cli`, and
+//! the comparison with RISC Zero's executor is in `tests/oracle`. Modules must not change or measure resources of the
+//! whole process: limits, signals, panic hooks, environment variables, threads, mappings or memory.
 //!
-//! | module | what it shows |
+//! | module | what it tests |
 //! |---|---|
 //! | `api::debug_output` | `{:?}` of public values is a few lines |
 //! | `api::errors` | every kind of error that a user can meet |
-//! | `api::examples` | the programs of `examples/` print what they should |
+//! | `api::examples` | the programs of `examples/` print the expected text |
 //! | `api::failures` | what a session may do after each failure: the table of `docs/failures.md` |
-//! | `api::settings` | each setting of a run counts or is refused before the first step |
+//! | `api::settings` | each setting of a run takes effect or is refused before the first step |
 //! | `api::sharing` | sessions that share an executor share code and nothing else |
 //! | `api::streams` | sinks and streams that fail, panic or lie |
-//! | `conformance::qemu` | random programs do what they do under qemu-riscv32 |
-//! | `conformance::spike` | rows are Spike's commit log (ignored: needs Spike) |
+//! | `conformance::qemu` | random programs have the same results under qemu-riscv32 |
+//! | `conformance::spike` | rows equal Spike's commit log (ignored: needs Spike) |
 //! | `conformance::suites` | the programs of `tests/suites`, with Spike's signatures |
 //! | `engine::crosscheck` | `Engine::Crosscheck` runs what any engine runs |
 //! | `engine::guests` | whole guests: traces and outputs are the same in both engines |
-//! | `engine::instructions` | every instruction, in both engines and against a third writing of what it does |
+//! | `engine::instructions` | every instruction, in both engines and against a third implementation |
 //! | `engine::limits` | limits, pauses and cancelling stop at the exact step and leave no mark |
 //! | `engine::machines` | where the machines differ in decoding and memory |
 //! | `engine::random_programs` | random programs, whole and in parts, are the same in both engines |
 //! | `engine::replay` | a trace gives back the state at any step |
-//! | `hostile` | programs that attack end in an error or at a limit, within their budget |
+//! | `hostile` | hostile programs end in an error or at a limit, within their budget |
 //! | `jit::access_groups` | accesses that share one check trap at the exact access |
 //! | `jit::golden_ir` | IR and code size of small cases, as golden files |
-//! | `jit::hotness` | what is counted as hot and therefore translated |
-//! | `jit::native` | native code stays native, and stops soon when it is told to |
+//! | `jit::hotness` | what counts as hot and is therefore translated |
+//! | `jit::native` | native code stays native, and stops soon after a request |
 //! | `jit::region_merging` | regions with many transitions are merged: fewer transfers, the same rows |
-//! | `jit::small_loops` | loop-carried registers are exact wherever somebody looks |
+//! | `jit::small_loops` | loop-carried registers are exact wherever they are observed |
 //! | `jit::translation_cost` | no program takes noticeably more work than under the interpreter |
-//! | `program::debug_sections` | debug information in the forms that compilers and linkers give it |
+//! | `program::debug_sections` | debug information in the forms that compilers and linkers produce |
 //! | `program::decoding` | the instruction table, the decoder and the disassembler |
 //! | `program::elf` | programs from ELF files, good and hostile |
 //! | `risc0::event_rules` | which trace events R0VM sends, and in which order |
 //! | `risc0::guests` | the guests of R0VM give the outcomes of RISC Zero's executor |
-//! | `risc0::host` | the host that comes with the library, asked as the kernel asks it |
+//! | `risc0::host` | the library's own host, called as the kernel calls it |
 //! | `risc0::images` | memory images, their Merkle tree, and segments |
-//! | `risc0::machine_mode` | programs in the kernel's place |
+//! | `risc0::machine_mode` | programs in place of the kernel |
 //! | `risc0::page_charges` | cycles that R0VM charges for pages |
 //! | `risc0::programs` | RISC Zero's program binaries |
 //! | `risc0::random_users` | random users under random kernels are the same in both engines |
 //! | `risc0::reports` | what a session of R0VM reports for a proof |
-//! | `risc0::serde` | values as words are those of RISC Zero's serde |
+//! | `risc0::serde` | values are encoded in words as by RISC Zero's serde |
 //! | `risc0::trace_events` | the trace callback gets the events of the rows |
 
 use std::path::{Path, PathBuf};

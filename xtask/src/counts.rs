@@ -91,7 +91,7 @@ fn measured(work: Work) {
     black_box(());
 }
 
-/// The default options, but with translation on the calling thread.
+/// Returns the default options, but with translation on the calling thread.
 fn on_the_spot() -> JitOptions {
     let mut options = JitOptions::default();
     options.background = false;
@@ -124,7 +124,7 @@ fn run(executor: &Executor, args: &[&str], sink: NullSink) -> Work {
     Box::new(move || session(&executor, &args, sink))
 }
 
-/// A session after others that left nothing to translate.
+/// Prepares a session that follows others and has nothing left to translate.
 fn run_warm(guest: &str, args: &[&str], sink: NullSink) -> Work {
     // Translates everything hot before anything is counted.
     let mut options = on_the_spot();
@@ -160,7 +160,7 @@ fn update_tree() -> Work {
     })
 }
 
-/// Host instructions of a case.
+/// Counts the host instructions of a case.
 fn count(name: &str) -> Result<u64> {
     let folder = TempDir::new()?;
     let file = folder.path().join("counts");
@@ -179,7 +179,7 @@ fn count(name: &str) -> Result<u64> {
     }
 }
 
-/// The committed counts by case, and the compiler that they were made with.
+/// Returns the committed counts by case, and the compiler that they were made with.
 fn figures() -> Result<(Vec<(String, u64)>, String)> {
     let text = fs::read_to_string(Path::new(ROOT).join(FIGURES))?;
     let mut figures = Vec::new();
@@ -191,7 +191,7 @@ fn figures() -> Result<(Vec<(String, u64)>, String)> {
     Ok((figures, compiler.to_owned()))
 }
 
-/// The version that a command prints.
+/// Returns the version that a command prints.
 fn version_of(program: &str) -> Result<String> {
     let output = Command::new(program).arg("--version").output().map_err(|error| format!("{program}: {error}"))?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())

@@ -135,7 +135,7 @@ impl<'a> Guest<'a> {
 }
 
 impl Measured<'_> {
-    /// Billions of steps a second, by the median round.
+    /// Returns billions of steps per second, from the median round.
     fn rate(&self, contender: usize) -> Option<f64> {
         let mut seconds = self.seconds[contender].clone();
         seconds.sort_by(f64::total_cmp);
@@ -147,7 +147,7 @@ impl Measured<'_> {
         Some(self.steps as f64 / median / 1e9)
     }
 
-    /// How many times as fast one contender is as another.
+    /// Returns how many times as fast one contender is as another.
     fn ratio(&self, [one, other]: [usize; 2]) -> Option<f64> {
         Some(self.rate(one)? / self.rate(other)?)
     }
@@ -158,7 +158,7 @@ fn geometric_mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     Some((logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp())
 }
 
-/// A cell for a rate or ratio: three digits that count.
+/// Formats a rate or ratio with three significant digits.
 fn cell(value: Option<f64>) -> String {
     match value {
         None => "n/a".to_owned(),
@@ -235,13 +235,13 @@ fn translation(text: &mut String, measured: &[Measured<'_>]) {
     }
 }
 
-/// The first line that a command prints, if the command is installed.
+/// Returns the first line that a command prints, if the command is installed.
 fn told_by(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).current_dir(ROOT).output().ok().filter(|it| it.status.success())?;
     String::from_utf8(output.stdout).ok()?.lines().next().map(str::to_owned)
 }
 
-/// A line about the machine, the date and the versions.
+/// Returns a line about the machine, the date and the versions.
 fn circumstances(rounds: usize, load: &str) -> String {
     let unknown = || "unknown".to_owned();
     let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -258,9 +258,9 @@ fn circumstances(rounds: usize, load: &str) -> String {
     )
 }
 
-/// The command that makes benches/RESULTS.md.
+/// The command that generates benches/RESULTS.md.
 const WARM_COMMAND: &str = "cargo xtask figures warm > benches/RESULTS.md";
-/// Steps after which a session counts as warm, and by which its guest must go on.
+/// Steps after which a session counts as warm. A guest must run longer than this.
 const WARM_UP_STEPS: u64 = 100_000_000;
 /// Replaces the `smc` above, which never gets warm: this one changes its code only now and then.
 const WARM_SMC: Call = ("smc", &["40", "fence", "1000000"]);
@@ -384,7 +384,7 @@ pub(crate) struct Figures {
     arguments: Vec<String>,
 }
 
-/// The number of rounds and the guests that the command line asks for.
+/// Returns the number of rounds and the guests that the command line requests.
 fn asked_for(mut args: Peekable<impl Iterator<Item = String>>) -> Result<(usize, Vec<Call>)> {
     let rounds = args.next_if(|arg| arg.parse::<usize>().is_ok());
     let rounds = rounds.map_or(Ok(ROUNDS), |arg| arg.parse())?.max(1);

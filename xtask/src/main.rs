@@ -1,7 +1,7 @@
 //! Maintenance tasks of the repository: measurements, the soak, and packaging. `cargo xtask help` lists them.
 //!
-//! The alias in `.cargo/config.toml` builds this package in the release profile, as measurements need it. Nothing of
-//! this is part of the product, and it uses the library through its public API alone.
+//! The alias in `.cargo/config.toml` builds this package in the release profile, as measurements need it. None of this
+//! is part of the product, and it uses the library only through its public API.
 #![forbid(unsafe_code)]
 
 #[path = "../../tests/common/mod.rs"]

@@ -3,7 +3,7 @@
 //! Translation must not make any program noticeably more expensive. Each run is a process of its own, the engines take
 //! turns, and the task prints medians of user and system time. The programs are hard on a translator: flat profiles,
 //! chains that are entered everywhere, code that rewrites itself, and the guests at two lengths.
-//! `tests/translation_cost.rs` tests the counts behind these times.
+//! `tests/it/jit/translation_cost.rs` tests the counts behind these times.
 
 use std::env;
 use std::process::{Command, ExitCode};

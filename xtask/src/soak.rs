@@ -68,7 +68,7 @@ impl Soak {
     }
 }
 
-/// Runs until time or programs are used up, and returns the text of the first failure.
+/// Runs until the time or the programs are used up, and returns the text of the first failure.
 fn soak(arguments: &Soak) -> std::io::Result<Option<String>> {
     let mut state: State = match fs::read_to_string(&arguments.seed_file) {
         Ok(text) => serde_json::from_str(&text)?,

@@ -1,5 +1,5 @@
-//! Arithmetic on hostile values, in the chains that a translator likes to simplify: shifts that are joined, sums of
-//! constants, products and quotients, copies, and results that nobody keeps.
+//! Arithmetic on hostile values, in the chains that a translator likes to simplify: combined shifts, sums of constants,
+//! products and quotients, copies, and unused results.
 
 use super::*;
 
@@ -10,7 +10,7 @@ const BRANCHES: [Op; 6] = [Op::Beq, Op::Bne, Op::Blt, Op::Bge, Op::Bltu, Op::Bge
 const IMMEDIATE: [Op; 6] = [Op::Addi, Op::Slti, Op::Sltiu, Op::Xori, Op::Ori, Op::Andi];
 
 impl Draft {
-    /// A few instructions of one kind.
+    /// Emits a few instructions of one kind.
     pub(super) fn chain(&mut self) {
         match self.rng.below(18) {
             0..6 => self.joined_shifts(),
@@ -24,8 +24,8 @@ impl Draft {
         }
     }
 
-    /// Two shifts whose amounts mean something to each other, and an instruction that joins them: a rotation, or what
-    /// looks like one.
+    /// Emits two shifts with related amounts and an instruction that combines them: a rotation, or something that looks
+    /// like one.
     fn joined_shifts(&mut self) {
         let n = self.rng.between(1, 32);
         let amounts = match self.rng.below(12) {
@@ -59,7 +59,7 @@ impl Draft {
         self.asm.r(join, rd, a, b);
     }
 
-    /// A register with many bits set and many not, as often as any; none of `taken`.
+    /// Picks a register that often has many bits set and many clear, and that is not in `taken`.
     fn rich_source(&mut self, taken: &[u8]) -> u8 {
         if self.rng.one_in(2) {
             return self.source();
@@ -72,7 +72,7 @@ impl Draft {
         register
     }
 
-    /// A shift by `amount`: an immediate if it is one, now and then, or a register. Leaves `kept` as they are.
+    /// Emits a shift by `amount`: sometimes an immediate if it fits, otherwise a register. Does not change `kept`.
     fn shift(&mut self, op: Op, rd: u8, value: u8, amount: u32, kept: &[u8]) {
         let immediate = match op {
             Op::Sll => Op::Slli,
@@ -90,8 +90,8 @@ impl Draft {
         self.asm.r(op, rd, value, by);
     }
 
-    /// Instructions on the same two registers, one of them hostile or both; sometimes again with operands made in other
-    /// ways.
+    /// Emits instructions on the same two registers, of which one or both are hostile. Sometimes repeats them with
+    /// operands that are built in other ways.
     fn operations(&mut self, ops: &[Op]) {
         let (a, b) = self.hostile_pair();
         let plain = self.source();
@@ -115,7 +115,7 @@ impl Draft {
         }
     }
 
-    /// Branches on the same two registers, each over one instruction.
+    /// Emits branches on the same two registers, each over one instruction.
     fn branches(&mut self) {
         let (a, b) = self.hostile_pair();
         let rs1 = self.operand(a, &[]);
@@ -135,7 +135,7 @@ impl Draft {
         }
     }
 
-    /// Instructions with immediates at their edges, one on the result of the other.
+    /// Emits two dependent instructions with edge-case immediates.
     fn immediates(&mut self) {
         let mut register = self.hostile_operand(&[]);
         for _ in 0..self.rng.between(1, 4) {
@@ -145,7 +145,7 @@ impl Draft {
         }
     }
 
-    /// Sums of an upper part and immediates, or of constants in registers, that wrap around at either end.
+    /// Emits sums of an upper part and immediates, or of constants in registers, that wrap around at either end.
     fn sums(&mut self) {
         let mut register = self.working();
         let upper = self.rng.pick(&[0, 0x1000, 0x7fff_f000, 0x8000_0000, 0xffff_f000, 0xffff_e000, 0xfffe_f000u32]);
@@ -175,7 +175,7 @@ impl Draft {
         }
     }
 
-    /// Copies back and forth, a register with itself, and results for x0 in between.
+    /// Emits copies back and forth, of a register to itself, and with results for x0 in between.
     fn copies(&mut self) {
         let (a, b) = self.two_working();
         let value = self.hostile();

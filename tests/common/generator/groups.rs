@@ -1,19 +1,20 @@
-//! Groups of accesses off registers whose sums a translator may follow: near page edges, at both ends of the address
-//! space, with base registers that are added to, copied, stored, loaded again and written over in between.
+//! Groups of accesses off registers whose sums a translator may follow: near page edges, and at both ends of the
+//! address space. In between, base registers are incremented, copied, stored, reloaded and overwritten.
 //!
-//! Pages differ in what is allowed there, and in whether they were touched before, so that it shows when a translator
-//! looks at the wrong one. The value of each base is known here, so that accesses hit memory that is there, whatever the translator knows.
+//! Pages differ in their permissions and in whether they were touched before, so that a translator that checks the
+//! wrong page is noticed. The generator knows the value of each base, so accesses hit mapped memory whatever the
+//! translator knows.
 
 use super::*;
 
-/// A register and what it holds.
+/// A register and its value.
 #[derive(Clone, Copy)]
 struct Base {
     register: u8,
     value: u32,
 }
 
-/// Memory in reach of each other: its start, and its bytes from there on, around the end of the address space.
+/// Memory within reach of each other: its start and its size. It may wrap around the end of the address space.
 #[derive(Clone, Copy)]
 struct Area {
     start: u32,
@@ -22,20 +23,20 @@ struct Area {
 
 const DATA_AREA: Area = Area { start: DATA, bytes: DATA_END - DATA };
 const END_AREA: Area = Area { start: LAST_PAGES, bytes: 2 * EDGE_BYTES };
-/// Pages that may be read and written, and ones in between that may be read only, or nothing.
+/// Readable and writable pages, with read-only or unmapped pages between them.
 const MIXED_AREA: Area = Area { start: MIXED, bytes: 1024 * MIXED_PAGES.len() as u32 };
-/// The last page before what users may not touch.
+/// The last page before the area that users may not access.
 const BORDER_AREA: Area = Area { start: 0xbfff_fc00, bytes: 1024 };
-/// Where there are pages that were never touched, for programs that have them: on the stack, and for users.
+/// Address of pages that were never touched, in programs that have some: on the stack, and for users.
 const FAR_STACK: u32 = 0xef90_0000;
 const FAR_USER: u32 = 0x0110_0000;
 const FAR_BYTES: u32 = 3 * 1024;
 
-/// Registers that hold addresses at once, at the most.
+/// Maximum number of registers that hold addresses at the same time.
 const BASES: usize = 3;
 
 impl Area {
-    /// Whether this is a place for a load or a store.
+    /// Returns whether a load or a store is allowed at this address.
     fn has(self, address: u32, bytes: u32, store: bool) -> bool {
         let at = address.wrapping_sub(self.start);
         let inside = at <= self.bytes - bytes;
@@ -50,12 +51,12 @@ impl Area {
 }
 
 impl Draft {
-    /// Accesses that are all allowed.
+    /// Emits accesses that are all allowed.
     pub(super) fn access_group(&mut self) {
         self.group(false);
     }
 
-    /// Accesses of which one is not allowed.
+    /// Emits accesses of which one is not allowed.
     pub(super) fn forbidden_group(&mut self) {
         self.group(true);
     }
@@ -77,7 +78,7 @@ impl Draft {
         }
         let mut bases = Vec::new();
         match area.start == LAST_PAGES && self.rng.one_in(2) {
-            // Addresses that are constants, on both sides of 0.
+            // Constant addresses, on both sides of 0.
             true => bases.push(Base { register: 0, value: 0 }),
             false => self.new_base(area, &mut bases),
         }
@@ -94,7 +95,7 @@ impl Draft {
                 3 => self.moved_by_pages(area, &mut bases),
                 4 | 8 => self.reloaded_base(area, &mut bases),
                 5 => {
-                    // A result for x0, which changes nothing.
+                    // A result for x0 changes nothing.
                     let (base, imm) = (self.rng.pick(&bases), self.edge_immediate());
                     self.asm.i(Op::Addi, 0, base.register, imm);
                 }
@@ -111,13 +112,13 @@ impl Draft {
         }
     }
 
-    /// Some pages that were hardly touched before.
+    /// Picks some pages that were hardly touched before.
     fn far_area(&mut self) -> Area {
         let start = if self.with_kernel { FAR_USER } else { FAR_STACK };
         Area { start: start + 1024 * self.rng.between(0, 64), bytes: FAR_BYTES }
     }
 
-    /// An address in the area, near the edge of a page as often as anywhere.
+    /// Picks an address in the area, near the edge of a page as often as anywhere.
     fn spot(&mut self, area: Area) -> u32 {
         let at = match self.rng.below(3) {
             0 => self.rng.between(0, area.bytes),
@@ -126,13 +127,13 @@ impl Draft {
         area.start.wrapping_add(at.min(area.bytes - 1))
     }
 
-    /// A register that holds none of the bases.
+    /// Picks a register that holds no base.
     fn beside_bases(&mut self, bases: &[Base]) -> u8 {
         let taken: Vec<u8> = bases.iter().map(|base| base.register).collect();
         self.fresh(&taken)
     }
 
-    /// Sets a register to an address from which the area is in reach: one more, or one of those that are there.
+    /// Sets a register to an address within reach of the area. The register is a new base or replaces one.
     fn new_base(&mut self, area: Area, bases: &mut Vec<Base>) {
         if bases.len() == BASES || (!bases.is_empty() && self.rng.one_in(3)) {
             let gone = self.rng.below(bases.len() as u64) as usize;
@@ -143,7 +144,7 @@ impl Draft {
         let value = spot.wrapping_sub(self.edge_immediate() as u32);
         let upper = spot.wrapping_add(0x800) & !0xfff;
         let value = match self.rng.below(8) {
-            // The immediate has the rest.
+            // The immediate supplies the rest.
             0 => {
                 self.asm.op(Op::Lui, register, 0, 0, upper as i32);
                 upper
@@ -154,7 +155,7 @@ impl Draft {
                 self.asm.op(Op::Auipc, register, 0, 0, distance as i32);
                 here.wrapping_add(distance)
             }
-            // x0 and nothing else.
+            // x0 alone is the base.
             2 if area.has(0, 1, true) => {
                 bases.push(Base { register: 0, value: 0 });
                 return;
@@ -174,7 +175,7 @@ impl Draft {
         bases.push(Base { register, value });
     }
 
-    /// A base out of another, or out of itself, that is not far from it.
+    /// Computes a base from another one or from itself, at a short distance.
     fn derived_base(&mut self, bases: &mut Vec<Base>) {
         let at = self.rng.below(bases.len() as u64) as usize;
         let base = bases[at];
@@ -186,7 +187,7 @@ impl Draft {
                 base.value
             }
             1 => {
-                // An upper part, which is a constant as soon as it is there, or a small one.
+                // A small distance, or an upper part, which one instruction makes a known constant.
                 let imm = self.edge_immediate() as u32;
                 let distance = self.rng.pick(&[imm, imm, 0x1000, 0xffff_f000]);
                 let taken: Vec<u8> = bases.iter().map(|base| base.register).collect();
@@ -229,9 +230,9 @@ impl Draft {
         }
     }
 
-    /// The same access at two places, pages apart, the second off the sum of the base and an upper part.
+    /// Emits the same access at two places, pages apart. The second uses the sum of the base and an upper part.
     fn moved_by_pages(&mut self, area: Area, bases: &mut Vec<Base>) {
-        // Two registers more than the bases.
+        // This needs two registers besides the bases.
         if bases.len() + 2 > self.working.len() {
             return;
         }
@@ -260,7 +261,7 @@ impl Draft {
         }
     }
 
-    /// Touches a page of the area or two, each on its own.
+    /// Touches one or two pages of the area, each separately.
     fn touch(&mut self, area: Area) {
         for _ in 0..self.rng.between(1, 3) {
             let register = self.working();
@@ -272,7 +273,7 @@ impl Draft {
         }
     }
 
-    /// Stores a pointer and loads it in the place of the base that it was stored off: another base, or one more.
+    /// Stores a pointer, another base or a new one, and reloads it into the base that the store used.
     fn reloaded_base(&mut self, area: Area, bases: &mut Vec<Base>) {
         let by = self.rng.pick(bases);
         let Some(imm) = self.reach(area, by.value, 4, true) else { return };
@@ -296,7 +297,7 @@ impl Draft {
         self.access_off(area, loaded, bases);
     }
 
-    /// Touches two pages of three, then has accesses off one base in all of them.
+    /// Touches two pages of three, then accesses all three off one base.
     fn span(&mut self, area: Area) {
         for page in [0, 2] {
             let register = self.working();
@@ -308,7 +309,7 @@ impl Draft {
         let value = area.start + 1024 + 4 * self.rng.between(0, 256);
         self.put(register, value);
         let base = Base { register, value };
-        // The ends of the outer pages, so that less than two pages lie between them.
+        // Near the ends of the outer pages, so that less than two pages lie between the accesses.
         let near = self.rng.between(1, 8);
         let [first, last] = [1024 - 4 * near, 2048 + 4 * self.rng.between(0, 8)].map(|at| area.start + at);
         let middle = area.start + 1024 + 4 * self.rng.between(0, 256);
@@ -322,17 +323,18 @@ impl Draft {
         }
     }
 
-    /// An offset from `value` at which as many bytes of the area lie, aligned; none is found if there are few.
+    /// Returns an aligned offset from `value` at which `bytes` bytes of the area lie. It may fail to find one if there
+    /// are few.
     fn reach(&mut self, area: Area, value: u32, bytes: u32, store: bool) -> Option<i32> {
         for _ in 0..24 {
             let imm = match self.rng.below(4) {
-                // Off the base alone, as well as off sums of it.
+                // Offsets off the base alone, and off its sums.
                 0 => self.rng.pick(&[0, 0, 4]),
                 1 => self.edge_immediate(),
                 2 => self.rng.between(0, 64) as i32 - 32,
                 _ => self.spot(area).wrapping_sub(value) as i32,
             };
-            // Down to the next aligned place.
+            // Rounds down to the next aligned address.
             let imm = imm.wrapping_sub((value.wrapping_add(imm as u32) % bytes) as i32);
             if (-2048..2048).contains(&imm) && area.has(value.wrapping_add(imm as u32), bytes, store) {
                 return Some(imm);
@@ -363,7 +365,7 @@ impl Draft {
         }
     }
 
-    /// An access that traps: misaligned, or outside of all that is there.
+    /// Emits an access that traps: misaligned, or outside of all mapped memory.
     fn forbidden_access(&mut self, area: Area, bases: &[Base]) {
         let base = self.rng.pick(bases);
         let other = self.beside_bases(bases);
@@ -374,7 +376,7 @@ impl Draft {
         if let Some(imm) = misaligned {
             return self.asm.op(op, other, base.register, other, imm + 1);
         }
-        // Off the base, if something forbidden is in reach.
+        // Off the base, if a forbidden address is within reach.
         for _ in 0..24 {
             let imm = self.rng.between(0, 4096 / bytes) * bytes;
             let imm = imm as i32 - 2048 - (base.value % bytes) as i32;
@@ -385,7 +387,7 @@ impl Draft {
         self.asm.op(op, other, 0, other, 0x20);
     }
 
-    /// Off the stack pointer, whose value is not known here but that it is aligned.
+    /// Emits an access off the stack pointer, of which only the alignment is known here.
     fn stack_access(&mut self, bases: &[Base]) {
         let line = self.access_line();
         let bytes = line.access_bytes() as i32;
@@ -397,14 +399,14 @@ impl Draft {
         self.asm.op(line.op, rd, SP, rs2, imm);
     }
 
-    /// Computes something that leaves the bases alone.
+    /// Computes something that does not change the bases.
     fn beside(&mut self, bases: &[Base]) {
         let rd = self.beside_bases(bases);
         let instruction = Instruction { rd, ..self.random_compute() };
         self.asm.word(encode(instruction));
     }
 
-    /// A load or a store.
+    /// Picks a load or a store.
     pub(super) fn access_line(&mut self) -> &'static Line {
         loop {
             let line = &TABLE[self.rng.below(TABLE.len() as u64) as usize];

@@ -1,9 +1,9 @@
-//! Values at which code goes wrong, and the ways in which a register gets one: ways that the block itself tells, and ways
-//! that it does not.
+//! Values at which code is likely to fail, and the ways in which a register gets one. The block itself shows some of
+//! these values to a translator and hides others.
 
 use super::*;
 
-/// Edges of shift amounts, of signs, of every width, of immediates, of pages and of the address space.
+/// Edges of shift amounts, signs, widths, immediates, pages and the address space.
 const HOSTILE: [u32; 56] = [
     0,
     1,
@@ -32,7 +32,7 @@ const HOSTILE: [u32; 56] = [
     0x400,
     0x401,
     -1024i32 as u32,
-    // Twelve bits with a sign and without.
+    // Twelve bits, signed and unsigned.
     2047,
     2048,
     -2048i32 as u32,
@@ -64,11 +64,11 @@ const HOSTILE: [u32; 56] = [
     0xffff_0000,
 ];
 
-/// Those at which most goes wrong.
+/// The most error-prone values.
 const WORST: [u32; 12] =
     [0, 1, -1i32 as u32, 2, 31, 32, 33, -32i32 as u32, 0x7fff_ffff, 0x8000_0000, 0x8000_0000, 0xffff_f000];
 
-/// Pairs of which a product or a quotient is an exception, or that compare in one way with a sign and in another without.
+/// Pairs whose product or quotient is a special case, or whose signed and unsigned comparisons differ.
 const WORST_PAIRS: [(u32, u32); 10] = [
     (0x8000_0000, -1i32 as u32),
     (0x8000_0000, 0),
@@ -86,7 +86,7 @@ const WORST_PAIRS: [(u32, u32); 10] = [
 const IMMEDIATES: [i32; 24] =
     [0, 1, 2, 3, 4, -1, -2, -4, 31, 32, 33, -31, -32, -33, 64, 127, 128, 255, 1023, 1024, -1024, 2046, 2047, -2048];
 
-/// Registers that a program's loop sets before it begins, and what they hold if that stays.
+/// Registers that are set before a program's loop, with their value if it does not change.
 pub(super) type Held = (u8, Option<u32>);
 
 impl Draft {
@@ -99,7 +99,7 @@ impl Draft {
         }
     }
 
-    /// Two of them, related as often as not: the same, neighbours, or each other's negative.
+    /// Picks two of these values, often related: equal, neighbours, or negatives of each other.
     pub(super) fn hostile_pair(&mut self) -> (u32, u32) {
         if self.rng.one_in(3) {
             let (first, second) = self.rng.pick(&WORST_PAIRS);
@@ -120,7 +120,7 @@ impl Draft {
         self.rng.pick(&IMMEDIATES)
     }
 
-    /// A working register that is none of `taken`, of which there must be fewer than working registers.
+    /// Picks a working register that is not in `taken`, which must have fewer entries than there are working registers.
     pub(super) fn fresh(&mut self, taken: &[u8]) -> u8 {
         loop {
             let register = self.working();
@@ -130,7 +130,8 @@ impl Draft {
         }
     }
 
-    /// A register that holds a hostile value: of the loop around, or one that is set here and none of `taken`.
+    /// Returns a register with a hostile value: one of the surrounding loop, or one that is set here and not in
+    /// `taken`.
     pub(super) fn hostile_operand(&mut self, taken: &[u8]) -> u8 {
         if !self.held.is_empty() && self.rng.one_in(2) {
             return self.rng.pick(&self.held).0;
@@ -139,7 +140,7 @@ impl Draft {
         self.operand(value, taken)
     }
 
-    /// A register that holds `value`.
+    /// Returns a register that holds `value`.
     pub(super) fn operand(&mut self, value: u32, taken: &[u8]) -> u8 {
         let held = self.held.iter().find(|(_, held)| *held == Some(value)).map(|&(register, _)| register);
         match held {
@@ -153,14 +154,14 @@ impl Draft {
         }
     }
 
-    /// A register that was just given the value in the plainest way.
+    /// Returns a register that is set to the value here, in the plainest way.
     pub(super) fn known_operand(&mut self, value: u32, taken: &[u8]) -> u8 {
         let register = self.fresh(taken);
         self.asm.li(register, value);
         register
     }
 
-    /// Gives `register` the value in one of many ways.
+    /// Sets `register` to the value in one of many ways.
     pub(super) fn put(&mut self, register: u8, value: u32) {
         match self.rng.below(9) {
             0..4 => self.asm.li(register, value),
@@ -169,7 +170,7 @@ impl Draft {
         }
     }
 
-    /// By two instructions or three, none of which has an operand from elsewhere.
+    /// Uses two or three instructions without outside operands.
     fn put_in_steps(&mut self, register: u8, value: u32) {
         let imm = self.edge_immediate();
         match self.rng.below(7) {
@@ -204,12 +205,12 @@ impl Draft {
         }
     }
 
-    /// Gives `register` the value as the sum of another one and a constant, which wraps around in most cases. Leaves `taken`
-    /// as they are.
+    /// Sets `register` to the value as the sum of another register and a constant, which usually wraps around. Does not
+    /// change `taken`.
     pub(super) fn put_sum(&mut self, register: u8, value: u32, taken: &[u8]) {
         let rest = match self.rng.below(3) {
             0 => self.hostile(),
-            // One instruction makes it.
+            // A constant that takes one instruction.
             _ => self.rng.pick(&[0x8000_0000, 0x8000_0000, 0x7fff_f000, 0xffff_f000, 0x1000, -2048i32 as u32, 2047]),
         };
         self.put(register, value.wrapping_sub(rest));
@@ -221,7 +222,7 @@ impl Draft {
         self.asm.r(Op::Add, register, register, other);
     }
 
-    /// From the table of constants, through memory, or in a block before.
+    /// Sets `register` from the table of constants, through memory, or in an earlier block.
     fn put_unknown(&mut self, register: u8, value: u32) {
         match self.rng.below(6) {
             0 => {
@@ -249,7 +250,7 @@ impl Draft {
         }
     }
 
-    /// Loads a word of the table of constants, or makes the value where that is full.
+    /// Loads a word of the table of constants, or computes the value if the table is full.
     pub(super) fn load_constant(&mut self, register: u8, value: u32) {
         let known = self.words.get(&value).copied();
         let offset = known.or_else(|| {
@@ -263,8 +264,8 @@ impl Draft {
         }
     }
 
-    /// Takes a register out of the working ones and gives it a hostile value, so that a loop can count on it. What it
-    /// holds is not known if it `changes`.
+    /// Reserves a working register and sets it to a hostile value, so that a loop can rely on it. Its value is unknown
+    /// if it `changes`.
     pub(super) fn hold(&mut self, changes: bool) {
         let register = self.working();
         let value = self.hostile();
@@ -273,12 +274,12 @@ impl Draft {
         self.held.push((register, (!changes).then_some(value)));
     }
 
-    /// Whether another register may be held: chains need some that they can write.
+    /// Returns whether another register may be reserved: chains need some registers that they can write.
     pub(super) fn can_hold(&self) -> bool {
         self.working.len() > 4
     }
 
-    /// Gives the held registers back, the last `count` of them.
+    /// Releases the last `count` reserved registers.
     pub(super) fn release(&mut self, count: usize) {
         for _ in 0..count {
             let (register, _) = self.held.pop().expect("as many as were held");

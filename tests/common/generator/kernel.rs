@@ -1,32 +1,33 @@
-//! Random users of machine `r0vm` under random kernels: programs as any others, whose system calls and traps a small
-//! kernel handles. It computes in machine mode, looks into the user's registers and at what was computed for x0, and
-//! sends the user on at the next instruction, at the start of what it did last, or in the middle of a word.
+//! Random users of machine `r0vm` under random kernels. A user is a program like any other; a small kernel handles its
+//! system calls and traps. The kernel computes in machine mode, and reads the user's registers and the values computed
+//! for x0. It resumes the user at the next instruction, at the start of an earlier one, or in the middle of a word.
 
 use super::*;
 
-/// Where a kernel lies, its table of constants and its stack.
+/// Addresses of the kernel, its table of constants, and its stack.
 const KERNEL_CODE: u32 = 0xc000_0000;
 const KERNEL_CONSTANTS: u32 = 0xc004_0000;
 const KERNEL_STACK: u32 = 0xc010_0000;
 const USER_STACK: u32 = 0x0020_0000;
 
-/// The machine's registers, the user's behind them; from a bank to what is computed for its x0.
+/// Address of the machine's registers, which the user's follow; and the distance from a bank to the value computed for
+/// its x0.
 const MACHINE_BANK: u32 = 0xffff_0000;
 const USER_BANK: u32 = MACHINE_BANK + 0x80;
 const SHUNT: i32 = 0x100;
-/// Where the kernel finds the user's pc, and where its handlers are named.
+/// Addresses of the user's pc and of the vector of the kernel's handlers.
 const MEPC: u32 = 0xffff_0200;
 const ECALL_DISPATCH: u32 = 0xffff_1000;
 const TRAP_DISPATCH: u32 = 0xffff_2000;
 const CAUSES: usize = 10;
 const FETCH_FAULT: usize = 1;
 
-/// What the user asks of the kernel: the end, or what lies between a0 and here some times more.
+/// The user's requests to the kernel: to end, or to run the code between a0 and here some more times.
 const EXIT: u32 = 93;
 const AGAIN: u32 = 77;
 
-// The kernel's registers: calls and traps that it still handles, times that the user still goes back, and when it does so
-// to the middle of a word, a bit for each time. The others are for a moment.
+// The kernel's registers: calls and traps that it still handles, remaining repetitions, and a bit for each repetition
+// that starts in the middle of a word. The others are temporaries.
 const BUDGET: u8 = 24;
 const ROUNDS: u8 = 25;
 const TURNS: u8 = 26;
@@ -37,21 +38,21 @@ const OTHER: u8 = 30;
 const LENGTH: Length = Length { steps: 6_000, constructs: 4 };
 const STEPS: u64 = 20_000;
 
-/// What a user's program has around it.
+/// The environment of a user's program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Kernel {
     pub code: Vec<u32>,
     pub constants: Vec<u32>,
-    /// First values of the machine's registers and of the user's.
+    /// Initial values of the machine's and the user's registers.
     pub banks: Vec<u32>,
-    /// Four bytes before the user's first pc.
+    /// The user's first pc, minus four.
     pub user_start: u32,
     pub ecall_handler: u32,
     pub trap_handlers: Vec<u32>,
     pub segment_po2: u32,
 }
 
-/// The user of a seed, with its kernel.
+/// Generates the user program of a seed, with its kernel.
 pub fn generate_user(seed: u64) -> RandomProgram {
     let mut rng = Rng::new(seed ^ 0x0e0e_0e0e);
     let user = Rng::new(rng.bits());
@@ -62,7 +63,7 @@ pub fn generate_user(seed: u64) -> RandomProgram {
     program.limit_steps = STEPS;
     program.limit_output_bytes = None;
     program.limit_memory_bytes = None;
-    // Where the user goes on that jumped into nowhere: anywhere in its code.
+    // Where the user continues after a jump to nowhere: anywhere in its code.
     let recovery = program.code_base + 4 * rng.below(program.code.len() as u64) as u32;
     let start = program.entry - 4 + if rng.one_in(6) { rng.between(1, 4) } else { 0 };
     program.kernel = Some(Kernel::new(rng, start, recovery));
@@ -72,7 +73,7 @@ pub fn generate_user(seed: u64) -> RandomProgram {
 impl Kernel {
     fn new(mut rng: Rng, user_start: u32, recovery: u32) -> Kernel {
         let banks = (0..64).map(|number| match number {
-            // Now and then the user's x0 is something else, and then all is interpreted.
+            // Sometimes the user's x0 is not 0, and then everything is interpreted.
             0 => 0,
             32 => {
                 if rng.one_in(32) {
@@ -111,7 +112,7 @@ impl Kernel {
         Kernel { code: assembled.words, constants, banks, user_start, ecall_handler, trap_handlers, segment_po2 }
     }
 
-    /// The kernel's memory, with that of the machine's own words.
+    /// Returns the kernel's memory, including the machine's own words.
     pub(super) fn segments(&self) -> Vec<Segment> {
         vec![
             Segment::from_words(KERNEL_CODE, &self.code, Permissions::RX),
@@ -123,20 +124,20 @@ impl Kernel {
         ]
     }
 
-    /// Where its code begins, and the program.
+    /// Returns where the kernel begins, and with it the program.
     pub(super) fn entry(&self) -> u32 {
         KERNEL_CODE
     }
 }
 
 impl Draft {
-    /// A user's call: a plain one, or one that does what it did just now again, at odd places in between.
+    /// Emits a user's call: a plain one, or one that repeats the preceding code, with odd addresses in between.
     pub(super) fn kernel_call(&mut self) {
         let top = self.asm.label_here();
         let number = match self.rng.below(4) {
             0 => self.rng.between(0, 64),
             _ => {
-                // At odd places only loads and stores are steps; all else traps.
+                // At odd addresses only loads and stores succeed; everything else traps.
                 for _ in 0..self.rng.between(1, 4) {
                     self.stack_word();
                 }
@@ -156,7 +157,7 @@ impl Draft {
         self.asm.op(Op::Ecall, 0, 0, 0, 0);
     }
 
-    /// A word of the stack, stored and loaded.
+    /// Stores and loads a word of the stack.
     pub(super) fn stack_word(&mut self) {
         let (rd, source, offset) = (self.working(), self.source(), -4 * self.rng.between(1, 64) as i32);
         self.asm.store(Op::Sw, source, offset, SP);
@@ -175,7 +176,7 @@ impl Draft {
         self.asm.op(Op::Mret, 0, 0, 0, 0);
     }
 
-    /// Something to do in machine mode, in `most` parts at the most.
+    /// Emits work in machine mode, in at most `most` parts.
     fn kernel_work(&mut self, most: u32) {
         for _ in 0..self.rng.between(0, most + 1) {
             match self.rng.below(4) {
@@ -191,7 +192,7 @@ impl Draft {
         }
     }
 
-    /// To `end` when the kernel has handled enough.
+    /// Jumps to `end` when the kernel has handled enough.
     fn count(&mut self, end: Label) {
         let go_on = self.asm.label();
         self.asm.i(Op::Addi, BUDGET, BUDGET, -1);
@@ -200,14 +201,14 @@ impl Draft {
         self.asm.place(go_on);
     }
 
-    /// Sends the user on behind the address in `register`.
+    /// Resumes the user after the address in `register`.
     fn return_to(&mut self, register: u8) {
         self.asm.li(LOCATION, MEPC);
         self.asm.store(Op::Sw, register, 0, LOCATION);
         self.asm.op(Op::Mret, 0, 0, 0, 0);
     }
 
-    /// Adds to the address in VALUE what leads to the middle of a word, if the turn of this `number` says so.
+    /// Moves the address in VALUE to the middle of a word, if the pattern of this `number` says so.
     fn turn(&mut self, number: u8) {
         let off = self.rng.pick(&[2, 2, 2, 1, 3]);
         self.asm.r(Op::Srl, OTHER, TURNS, number);
@@ -241,7 +242,7 @@ impl Draft {
         self.asm.i(Op::Addi, VALUE, VALUE, -4);
         self.turn(ROUNDS);
         self.return_to(VALUE);
-        // Behind the call, where the word begins.
+        // After the call, at the start of the word.
         self.asm.place(done);
         self.asm.li(LOCATION, MEPC);
         self.asm.i(Op::Lw, VALUE, LOCATION, 0);
@@ -258,7 +259,7 @@ impl Draft {
         self.asm.op(Op::Mret, 0, 0, 0, 0);
     }
 
-    /// Behind the instruction that trapped, now and then in the middle of a word or back from there.
+    /// Resumes after the instruction that trapped; sometimes moves to the middle of a word or back to its start.
     fn trap_handler(&mut self, end: Label) {
         self.count(end);
         self.kernel_work(2);

@@ -1,14 +1,14 @@
-//! Makes a program that fails smaller, as long as it still fails.
+//! Shrinks a failing program while it still fails.
 
 use super::{NOP, RandomProgram};
 
 impl RandomProgram {
-    /// Puts nops in place of instructions, larger runs first, then turns counts and limits down, as long as `fails` still
-    /// holds; gives up after `tries`.
+    /// Replaces instructions with nops, larger runs first, then reduces counts and limits, while `fails` still holds.
+    /// Gives up after `tries`.
     pub fn shrink(&mut self, mut tries: usize, mut fails: impl FnMut(&RandomProgram) -> bool) {
         self.shrink_code(&mut tries, &mut fails);
         self.shrink_numbers(&mut tries, &mut fails);
-        // What could not go before may go now that the numbers are smaller.
+        // Smaller numbers may allow more removals.
         self.shrink_code(&mut tries, &mut fails);
         self.drop_end(&mut fails);
     }
@@ -30,7 +30,7 @@ impl RandomProgram {
                     false => self.code[start..end].copy_from_slice(&kept),
                 }
             }
-            // What could not go before may go now that others went.
+            // Earlier removals may allow more.
             run = match run {
                 1 if changed => {
                     changed = false;
@@ -41,7 +41,7 @@ impl RandomProgram {
         }
     }
 
-    /// Halves the step limit and what stands in the table of constants, which are the loops' counts among others.
+    /// Halves the step limit and the constants in the table, which include the loop counts.
     fn shrink_numbers(&mut self, tries: &mut usize, fails: &mut impl FnMut(&RandomProgram) -> bool) {
         while *tries > 0 && self.limit_steps > 1 {
             *tries -= 1;
@@ -53,7 +53,7 @@ impl RandomProgram {
             }
         }
         for index in 0..self.constants.len() {
-            // Addresses of code are no counts.
+            // Addresses of code are not counts.
             while *tries > 0 && (3..0x1_0000).contains(&self.constants[index]) {
                 *tries -= 1;
                 let kept = self.constants[index];
@@ -66,7 +66,7 @@ impl RandomProgram {
         }
     }
 
-    /// Drops the nops at the end of the code, all but one.
+    /// Drops all but one of the nops at the end of the code.
     fn drop_end(&mut self, fails: &mut impl FnMut(&RandomProgram) -> bool) {
         let kept = self.code.clone();
         while self.code.ends_with(&[NOP, NOP]) {

@@ -1,5 +1,5 @@
-//! Soups: random instructions in a row, with branches and jumps from anywhere to anywhere among them. They make the
-//! control flow that no compiler emits and no structure has. Most go on until their step limit.
+//! Soups: sequences of random instructions, with branches and jumps from anywhere to anywhere. They have control flow
+//! that no compiler and no structured program produces. Most run until their step limit.
 
 use super::*;
 
@@ -32,7 +32,7 @@ pub fn generate(seed: u64, rng: Rng, length: Length, with_kernel: bool) -> Rando
 }
 
 impl Draft {
-    /// One instruction, or a few that belong together.
+    /// Emits one instruction, or a few that belong together.
     fn ingredient(&mut self, labels: &[Label], code_writable: bool) {
         let target = self.rng.pick(labels);
         match self.rng.below(40) {

@@ -1,6 +1,7 @@
-//! Programs with a shape: functions that call each other, loops within loops, switches, and code that patches code.
+//! Programs with a structure: functions that call each other, nested loops, switches, and code that patches code.
 //!
-//! Each construct tells what it costs at the most, roughly, in steps; that is how runs get the length they should.
+//! Each construct returns its approximate maximum cost in steps. The generator uses these costs to make runs of the
+//! intended length.
 
 mod constants;
 mod events;
@@ -10,22 +11,22 @@ use super::*;
 
 struct Generator {
     draft: Draft,
-    /// Functions that may be called, with their cost.
+    /// Functions that can be called, with their cost.
     functions: Vec<(Label, u64)>,
     /// The one function that calls itself, [`RECURSION`] times.
     recursive: Option<(Label, u64)>,
-    /// Places of harmless instructions that may be written over.
+    /// Harmless instructions that may be overwritten.
     sites: Vec<Label>,
-    /// Sites that will come later in the function under construction.
+    /// Sites that the function under construction will emit later.
     sites_ahead: Vec<Label>,
-    /// Words inside the code that are no code.
+    /// Words of data inside the code.
     islands: Vec<Label>,
-    /// Places in the function under construction, at any depth of its loops, that may be jumped to from anywhere in it.
+    /// Places in the function under construction, at any loop depth, that any of its jumps may target.
     pads: Vec<Label>,
     code_writable: bool,
-    /// Loops around this place, in this function.
+    /// Number of loops around the current place, in this function.
     nesting: usize,
-    /// Branches around this place that have to span it.
+    /// Number of branches around the current place that have to span it.
     branches: u32,
     length: Length,
 }
@@ -62,7 +63,7 @@ impl Generator {
         &mut self.draft.rng
     }
 
-    /// Functions first, then the code at the entry, which it returns with the step limit.
+    /// Emits the functions, then the code at the entry. Returns the entry and the step limit.
     fn program(&mut self) -> (u32, u64) {
         let functions = u64::from(self.length.constructs.min(4));
         for _ in 0..self.rng().below(functions) {
@@ -76,7 +77,7 @@ impl Generator {
         self.prologue();
         let start = self.rng().between(0, 3);
         self.block(start);
-        // The loop that makes the run as long as it should be.
+        // This loop gives the run its intended length.
         let longest = self.length.steps;
         let target = match self.rng().below(8) {
             0 => self.rng().below(500),
@@ -91,7 +92,7 @@ impl Generator {
         (entry, self.length.steps)
     }
 
-    /// One block that is longer than a buffer of rows and than any region.
+    /// Emits one block that is longer than a buffer of rows and than any region.
     fn long_straight_program(&mut self) -> (u32, u64) {
         let entry = self.asm().here();
         self.prologue();
@@ -107,7 +108,7 @@ impl Generator {
         (entry, self.length.steps)
     }
 
-    /// Pointers and some first values.
+    /// Sets pointers and some initial values.
     fn prologue(&mut self) {
         self.draft.set_pointers();
         for _ in 0..self.rng().between(2, 8) {
@@ -116,7 +117,7 @@ impl Generator {
         }
     }
 
-    /// A function: counters and return address on the stack, a body, and back.
+    /// Emits a function: saves counters and return address on the stack, runs a body, and returns.
     fn function(&mut self) {
         self.pads.clear();
         let label = self.asm().label_here();
@@ -157,14 +158,14 @@ impl Generator {
         self.recursive = Some((label, cost + more + 14));
     }
 
-    /// `size` constructs one after the other.
+    /// Emits `size` constructs in sequence.
     fn block(&mut self, size: u32) -> u64 {
         let ahead = self.sites_ahead.len();
         let mut cost = 0;
         for _ in 0..size {
             cost += self.construct();
         }
-        // Sites that were promised for later come now.
+        // Emits the sites that were promised for later.
         while self.sites_ahead.len() > ahead {
             let label = self.sites_ahead.pop().expect("as just counted");
             self.asm().place(label);
@@ -205,7 +206,7 @@ impl Generator {
             36 => self.ecall(),
             37..41 if self.draft.with_kernel => {
                 self.draft.kernel_call();
-                // Done again and again, here and there by way of the kernel.
+                // The user repeats this code, sometimes by way of the kernel.
                 return 20 * u64::from((self.asm().here() - before) / 4);
             }
             37 => self.asm().op(Op::Fence, 0, 0, 0, 0),
@@ -237,14 +238,14 @@ impl Generator {
         u64::from((self.asm().here() - before) / 4)
     }
 
-    /// A branch on whatever registers hold.
+    /// Emits a branch on arbitrary registers.
     fn conditional(&mut self) -> u64 {
         let op = self.rng().pick(&[Op::Beq, Op::Bne, Op::Blt, Op::Bge, Op::Bltu, Op::Bgeu]);
         let (a, b) = (self.draft.source(), self.draft.source());
         2 + self.ways(op, a, b)
     }
 
-    /// A branch over a block, sometimes with another block for the other way.
+    /// Emits a branch over a block, sometimes with a second block for the other direction.
     fn ways(&mut self, op: Op, a: u8, b: u8) -> u64 {
         let (other, end) = (self.asm().label(), self.asm().label());
         self.branches += 1;
@@ -264,11 +265,11 @@ impl Generator {
         cost
     }
 
-    /// A loop over a block: a few times, or until `target` steps are done.
+    /// Emits a loop over a block: for a few rounds, or until `target` steps are done.
     fn loop_of(&mut self, size: u32, target: Option<u64>) -> u64 {
         let counter = COUNTERS[self.nesting];
         self.nesting += 1;
-        // How often is known when the body is; the constant is written then.
+        // The number of rounds depends on the cost of the body, so the constant is written later.
         let count = self.draft.constant(&[Constant::Word(1)]);
         match count {
             Some(offset) => self.asm().i(Op::Lw, counter, CONSTANT_POINTER, offset),
@@ -286,7 +287,7 @@ impl Generator {
         if !down_first {
             self.asm().i(Op::Addi, counter, counter, -1);
         }
-        // A body too long for a branch to span ends in a jump.
+        // If a branch cannot span the body, the loop ends in a jump.
         if self.asm().distance(top) < 4000 {
             self.asm().branch(Op::Blt, 0, counter, top);
         } else {
@@ -323,7 +324,7 @@ impl Generator {
                 self.asm().la(register, label);
                 self.asm().i(Op::Jalr, RA, register, 0);
             }
-            // An odd address: the lowest bit does not count.
+            // An odd address: `jalr` ignores the lowest bit.
             _ => match self.draft.constant(&[Constant::Address(label)]) {
                 Some(offset) => {
                     self.asm().i(Op::Lw, register, CONSTANT_POINTER, offset);
@@ -343,7 +344,7 @@ impl Generator {
         2 + cost * u64::from(depth)
     }
 
-    /// An indirect jump through a table; some of its targets lie in the middle of what others start.
+    /// Emits an indirect jump through a table. Some targets lie in the middle of another target's code.
     fn switch(&mut self) -> u64 {
         let ways = 4;
         let targets: Vec<Label> = (0..ways).map(|_| self.asm().label()).collect();
@@ -368,7 +369,7 @@ impl Generator {
                 self.draft.compute();
             }
             cost += 3;
-            // Without the jump, this way runs on into the middle of the next.
+            // Without the jump, this case falls through into the middle of the next one.
             if self.rng().one_in(2) {
                 self.asm().jal(0, end);
             }
@@ -377,7 +378,7 @@ impl Generator {
         cost
     }
 
-    /// A jump to a computed place in the middle of a straight run.
+    /// Emits a jump to a computed place in the middle of straight-line code.
     fn jump_into_run(&mut self) {
         let (register, index) = self.draft.two_working();
         let start = self.asm().label();
@@ -393,8 +394,8 @@ impl Generator {
         }
     }
 
-    /// Now and then a jump to a place anywhere in the function, into the middle of whatever is there: other loops too,
-    /// whose counters are then anything.
+    /// Sometimes emits a jump to anywhere in the function, even into the middle of another loop, whose counter is then
+    /// arbitrary.
     fn leap(&mut self) {
         if self.pads.is_empty() {
             return self.jump_into_run();
@@ -411,8 +412,8 @@ impl Generator {
         self.asm().place(skip);
     }
 
-    /// Fresh bits each time around: a word of data is multiplied on and two working registers take from it. Without, a
-    /// long loop of random arithmetic soon computes the same values again and again.
+    /// Brings in fresh bits each round: multiplies a word of data, from which two working registers are updated.
+    /// Otherwise a long loop of random arithmetic soon repeats the same values.
     fn stir(&mut self) {
         let (state, factor) = self.draft.two_working();
         let odd = self.rng().word() | 5;
@@ -427,13 +428,13 @@ impl Generator {
         self.asm().i(Op::Srli, factor, state, 13);
     }
 
-    /// An instruction of which any byte above the lowest two may be written over.
+    /// Emits an instruction in which every byte above the lowest two may be overwritten.
     fn site_instruction(&mut self) {
         let word = self.immediate_word();
         self.asm().word(word);
     }
 
-    /// How the program ends.
+    /// Emits the end of the program.
     fn ending(&mut self) {
         match self.rng().below(40) {
             0..16 => self.trap(),
@@ -443,7 +444,7 @@ impl Generator {
                 self.draft.compute();
                 self.asm().jal(0, top);
             }
-            // Runs off the end of the code: into zeros, or into the next page, which may be missing.
+            // Runs past the end of the code: into zeros, or into the next page, which may be unmapped.
             17 | 18 => self.draft.compute(),
             _ => {
                 self.asm().i(Op::Addi, A7, 0, 93);

@@ -1,5 +1,4 @@
-//! Translation in the background: what code is translated while the program changes it, and that the thread goes with its
-//! executor.
+//! Tests background translation: code that changes while it is translated, and the end of the thread with its executor.
 
 use std::fs;
 use std::time::Duration;
@@ -18,14 +17,14 @@ fn background(threshold: u16) -> Setup {
     Setup::jit(JitOptions::default()).threshold(threshold)
 }
 
-/// Background threads of this process.
+/// Counts the background threads of this process.
 fn compilers() -> usize {
     let threads = fs::read_dir("/proc/self/task").expect("Linux says so");
     let names = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
     names.filter(|name| name.trim() == "tachy-compiler").count()
 }
 
-/// A thread that was joined has run to its end, but Linux may take a moment more to forget it.
+/// Asserts that there are no background threads. A joined thread has ended, but Linux may list it a moment longer.
 fn assert_no_compilers() {
     for _ in 0..10_000 {
         if compilers() == 0 {
@@ -51,13 +50,13 @@ fn the_thread_comes_with_the_first_hot_code_and_goes_with_the_executor() {
     assert!(run(&on_the_spot).stats().regions > 0);
     assert_eq!(compilers(), 0);
     let mut session = run(&warm);
-    // It may take a while to start.
+    // The thread may take a while to start.
     while session.stats().regions == 0 {
         session.run_to(session.steps() + 1000, &mut NullSink::off()).expect("it has no end");
     }
     drop(session);
     assert_eq!(compilers(), 1);
-    // All sessions and all clones of an executor share it, and whoever comes last takes it along.
+    // All sessions and clones of an executor share its thread, and the last of them ends it.
     let (clone, session) = (warm.clone(), warm.start(Env::new()).expect("it starts"));
     run(&clone);
     drop(warm);
@@ -68,7 +67,7 @@ fn the_thread_comes_with_the_first_hot_code_and_goes_with_the_executor() {
     assert_no_compilers();
 }
 
-/// However much there is left to translate.
+/// This holds however much is left to translate.
 #[test]
 fn an_executor_that_is_dropped_does_not_finish_its_queue() {
     let _turn = turn();
@@ -85,9 +84,9 @@ fn an_executor_that_is_dropped_does_not_finish_its_queue() {
 const PAGES: u32 = 48;
 const FIRST_PAGE: u32 = 0x10_0000;
 
-/// Calls a function, changes an instruction of it, calls it again, and goes on to the next, each of which has a page to
-/// itself; `rounds` times. How often it calls varies from never hot to long translated, so that every moment of a
-/// translation is met by some change. a0 adds up what the functions do.
+/// Calls a function, changes one of its instructions, calls it again, and continues with the next function, `rounds`
+/// times. Each function has its own page. The number of calls varies from never hot to long translated, so that some
+/// change hits every moment of a translation. a0 sums the functions' results.
 fn patcher(seed: u32, rounds: u32) -> Case {
     let mut asm = Assembler::new(CODE);
     let (round, page, call, called) = (asm.label(), asm.label(), asm.label(), asm.label());
@@ -112,7 +111,7 @@ fn patcher(seed: u32, rounds: u32) -> Case {
     asm.op(Op::Jalr, 1, 9, 0, 0);
     asm.i(Op::Addi, 19, 19, -1);
     asm.branch(Op::Bne, 19, 0, call);
-    // The immediate of the function's second instruction grows by one, at once seen by the next call.
+    // The immediate of the function's second instruction grows by one. The next call must see it.
     asm.i(Op::Lw, 21, 9, 4);
     asm.r(Op::Add, 21, 21, 8);
     asm.store(Op::Sw, 21, 4, 9);
@@ -158,7 +157,7 @@ fn a_change_while_it_is_translated_is_never_lost() {
     }
 }
 
-/// Programs that change their own code, on a thread each, so that translations are late.
+/// Runs programs that change their own code, each on its own thread, so that translations are late.
 #[test]
 fn random_programs_with_late_translations() {
     let _turn = turn();

@@ -1,5 +1,5 @@
-//! Memory that holds generated code: never writable and executable at once, without addresses of the host in it, and
-//! started anew when it is full.
+//! Tests the memory that holds generated code: it is never writable and executable at once, contains no addresses of
+//! the host, and is replaced when it is full.
 
 use std::fs;
 use std::ops::Range;
@@ -16,10 +16,10 @@ use tachy::risc0::host::HostEnv;
 use tachy::trace::{DigestSink, Effect, SinkError, TraceDigest};
 use tachy::{Env, Executor, MachineKind, NullSink, Program, Row, Sink, Stats};
 
-/// Mappings of this process that are executable and belong to no file: where generated code is.
+/// Counts the executable mappings of this process that belong to no file: these hold generated code.
 ///
 /// # Panics
-/// When one of all its mappings is both writable and executable.
+/// If any mapping is both writable and executable.
 fn code_mappings() -> usize {
     let maps = fs::read_to_string("/proc/self/maps").expect("Linux says so");
     let mut found = 0;
@@ -32,7 +32,7 @@ fn code_mappings() -> usize {
     found
 }
 
-/// Hashes rows, and looks at memory every few buffers: at that moment native code waits for the call to return.
+/// Hashes rows, and examines memory every few buffers, while native code waits for the call to return.
 #[derive(Default)]
 struct Watch {
     digest: DigestSink,
@@ -50,7 +50,7 @@ impl Sink for Watch {
     }
 }
 
-/// How it ended with what digest, the most code mappings seen, and how it ran.
+/// Returns how the run ended with its digest, the maximum number of code mappings, and its statistics.
 fn run(executor: &Executor, case: &Case) -> ((End, TraceDigest), usize, Stats) {
     let (mut stdout, mut stderr, mut watch) = (Vec::new(), Vec::new(), Watch::default());
     let mut session = executor.start(case.env(&mut stdout, &mut stderr)).expect("it starts");
@@ -66,7 +66,7 @@ fn no_page_is_writable_and_executable_while_sessions_run() {
     let executor = Setup::eager().executor(&case);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Looks on while others translate.
+        // Observes while other threads translate.
         let onlooker = scope.spawn(|| {
             let mut looks = 0;
             while !done.load(Ordering::Relaxed) {
@@ -87,7 +87,7 @@ fn no_page_is_writable_and_executable_while_sessions_run() {
     });
 }
 
-/// Each time that memory is full the threshold doubles: after some, what is hot enough fits.
+/// The threshold doubles each time that code memory is full, until everything that is hot enough fits.
 #[test]
 fn small_code_memory_does_not_thrash() {
     let _turn = turn();
@@ -98,7 +98,7 @@ fn small_code_memory_does_not_thrash() {
     assert!((2..=16).contains(&stats.code_flushes), "{stats:?}");
 }
 
-/// The beginning of a program that needs several times the budget.
+/// Runs the first part of a program that needs several times the budget.
 #[test]
 fn full_code_memory_starts_anew() {
     let _turn = turn();
@@ -113,12 +113,12 @@ fn full_code_memory_starts_anew() {
         let (found, _, stats) = run(&executor, &case);
         assert_eq!(found, expected);
         assert!(stats.code_flushes > 0, "{stats:?}");
-        // Each was filled before it was dropped.
+        // Each code memory was full before it was dropped.
         assert!(stats.code_bytes >= stats.code_flushes << 19, "{stats:?}");
     }
 }
 
-/// What of the host's memory is mapped, and of that what is generated code.
+/// Returns the host's mappings, and those of them with generated code.
 fn mapped() -> (Vec<Range<u64>>, Vec<Range<u64>>) {
     let maps = fs::read_to_string("/proc/self/maps").expect("Linux says so");
     let parse = |line: &str| {
@@ -132,8 +132,9 @@ fn mapped() -> (Vec<Range<u64>>, Vec<Range<u64>>) {
     (all.into_iter().map(|(range, _)| range).collect(), code)
 }
 
-/// The constants of x86-64's `movabs` that point into one of these ranges; and how many such constants there are. In code
-/// without relocations nothing else has room for an address: other immediates are 32 bits, sign-extended.
+/// Returns the constants of x86-64's `movabs` that point into one of these ranges, and the number of all such
+/// constants. In code without relocations only these have room for an address: other immediates are 32 bits,
+/// sign-extended.
 fn addresses(code: &[u8], ranges: &[Range<u64>]) -> (Vec<u64>, usize) {
     let movabs = code.windows(10).filter(|bytes| bytes[0] & 0xfe == 0x48 && bytes[1] & 0xf8 == 0xb8);
     let constants: Vec<u64> = movabs.map(|bytes| u64::from_le_bytes(bytes[2..].try_into().expect("eight"))).collect();
@@ -141,16 +142,16 @@ fn addresses(code: &[u8], ranges: &[Range<u64>]) -> (Vec<u64>, usize) {
     (constants.iter().filter(points).copied().collect(), constants.len())
 }
 
-/// Whether a constant is the beginning of a row: a pc of the program, and above it the word that lies there. Where much of
-/// the host's memory is mapped, as for sanitizers, that may look like an address.
+/// Returns whether a constant is the beginning of a row: a pc of the program, and above it the word at that pc. It may
+/// look like an address if much of the host's memory is mapped, as with sanitizers.
 fn is_step(program: &Program, constant: u64) -> bool {
     let pc = constant as u32;
     let word = program.segment_at(pc).and_then(|segment| segment.data.get((pc - segment.address) as usize..)?.get(..4));
     word == Some(&((constant >> 32) as u32).to_le_bytes())
 }
 
-/// What the IR of small cases shows (`tests/it/jit/golden_ir.rs`) holds for the code of whole programs on both machines: of the
-/// memory that the process has, nothing is named in it.
+/// Extends what the IR of small cases shows (`tests/it/jit/golden_ir.rs`) to whole programs on both machines: their
+/// code contains no address of the process's memory.
 #[test]
 fn no_address_of_the_host_is_in_generated_code() {
     if !cfg!(target_arch = "x86_64") {
@@ -191,7 +192,8 @@ fn no_address_of_the_host_is_in_generated_code() {
     }
 }
 
-/// The tables that lead to code are bounded as the code is: one instruction in each of many places far apart fills them.
+/// The tables that lead to code are bounded like the code itself. One instruction in each of many distant places fills
+/// them.
 #[test]
 fn code_in_places_far_apart() {
     const PLACES: u32 = 3_000;
@@ -221,11 +223,11 @@ fn code_in_places_far_apart() {
     let (expected, ..) = run(&Setup::interpreter().executor(&case), &case);
     let (found, _, stats) = run(&Setup::eager().executor(&case), &case);
     assert_eq!(found, expected);
-    // What comes to its place once is not hot any more after that.
+    // After that, a place that is reached once no longer counts as hot.
     assert_eq!((stats.code_flushes, stats.regions > 1_000), (1, true), "{stats:?}");
 }
 
-/// The system gives a guest's memory page by page: a huge one for each byte touched would be beyond any limit.
+/// The system provides a guest's memory page by page: a huge page for each byte touched would exceed any limit.
 #[test]
 fn guest_memory_has_no_huge_pages() {
     let _turn = turn();
@@ -247,6 +249,6 @@ fn guest_memory_has_no_huge_pages() {
             flags = Some(line);
         }
     }
-    // Emulated systems tell no flags.
+    // Emulated systems do not show flags.
     assert!(flags.map_or(!maps.contains("VmFlags:"), |flags| flags.contains(" nh")), "{flags:?}");
 }

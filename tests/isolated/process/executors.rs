@@ -1,5 +1,5 @@
-//! What executors and sessions cost: code is compiled once for all that can share it, an executor takes the address
-//! space that it should, and nothing of it is left when it is gone.
+//! Tests what executors and sessions cost: code is compiled once for all sessions that can share it, an executor uses
+//! the expected address space, and dropping it releases everything.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use tachy::{Executor, NullSink, Session, Sink, Stats, Status};
 const THREADS: usize = 8;
 const SESSIONS: usize = 64;
 
-/// One session to its end: its digest, the state it left, and how it ran.
+/// Runs one session to its end. Returns its digest, its final state, and its statistics.
 fn run(executor: &Executor, case: &Case) -> (TraceDigest, State, Stats) {
     let (mut stdout, mut stderr, mut sink) = (Vec::new(), Vec::new(), DigestSink::default());
     let mut session = executor.start(case.env(&mut stdout, &mut stderr)).expect("guests start");
@@ -21,7 +21,8 @@ fn run(executor: &Executor, case: &Case) -> (TraceDigest, State, Stats) {
     (sink.digest(), State::of(&session, case), session.stats())
 }
 
-/// Runs all sessions of one executor, some at once; they must do what the lone one did. Their counters.
+/// Runs all sessions of one executor, some concurrently, and asserts that they do what the lone one did. Returns their
+/// counters.
 fn run_many(executor: &Executor, case: &Case, lone: &(TraceDigest, State, Stats)) -> Vec<Stats> {
     std::thread::scope(|scope| {
         let sessions = || (0..SESSIONS / THREADS).map(|_| run(executor, case)).collect::<Vec<_>>();
@@ -35,7 +36,7 @@ fn run_many(executor: &Executor, case: &Case, lone: &(TraceDigest, State, Stats)
     })
 }
 
-/// Distinct instructions of the program that a session ran.
+/// Counts the distinct instructions of the program that a session ran.
 fn distinct_instructions(case: &Case) -> u64 {
     #[derive(Default)]
     struct Pcs(BTreeSet<u32>);
@@ -64,15 +65,17 @@ fn sixty_four_sessions_on_eight_threads_compile_once() {
         let lone = run(&Setup::eager().threshold(20).executor(&case), &case);
         let executor = Setup::eager().threshold(20).executor(&case);
         let all = run_many(&executor, &case, &lone);
-        // Each entry is translated once. Which regions they fall into depends on who came first, and regions may overlap
-        // a little; but if even every second thread translated for itself, this would be twice as much.
+        // Each entry is translated once. The regions depend on which thread came first, and they may overlap a little.
+        // If even every second thread translated for itself, this would be twice as much.
         let translated: u64 = all.iter().map(|stats| stats.translated_instructions).sum();
         let (alone, distinct) = (lone.2.translated_instructions, distinct_instructions(&case));
         assert!(alone > 0 && translated <= 2 * distinct, "{name}: {translated}, alone {alone}, of {distinct}");
-        // Nobody waits for what another one translates, so who ran what is up to the system; but not for all of them.
+        // No thread waits for another's translation, so the system decides who ran what. At least one must have run
+        // native code.
         assert!(all.iter().any(|stats| stats.interpreted_steps < lone.1.steps), "{name}: someone runs it");
 
-        // Whoever comes later finds all there is: it compiles what only all of them together made hot, and interprets less.
+        // A later session finds all existing code. It compiles only what all sessions together made hot, and interprets
+        // less.
         let late = run(&executor, &case).2;
         assert!(translated + late.translated_instructions <= 2 * distinct, "{name}: {translated}, {late:?}");
         assert!(late.interpreted_steps <= lone.2.interpreted_steps, "{name}: {late:?} against {:?}", lone.2);
@@ -86,15 +89,15 @@ fn sessions_that_write_code_do_not_share_it() {
     let setup = Setup::eager();
     let lone = run(&setup.executor(&case), &case);
     for stats in run_many(&setup.executor(&case), &case, &lone) {
-        // What is translated before the first store into code is shared, nothing after it. Who is at the shared code just
-        // then is up to the system, and with it which regions the code falls into: a few more or fewer than alone.
+        // Code translated before the first store into code is shared, later code is not. The system decides which
+        // session runs the shared code at that moment, and so which regions arise: a few more or fewer than alone.
         assert!(stats.invalidations.abs_diff(lone.2.invalidations) <= 4, "{stats:?}, alone {:?}", lone.2);
         let (translated, alone) = (stats.translated_instructions, lone.2.translated_instructions);
         assert!(4 * translated <= 5 * alone && 2 * translated > alone, "{stats:?}, alone {:?}", lone.2);
     }
 }
 
-/// What the system says of this process.
+/// What the system reports about this process.
 #[derive(Debug, Clone, Copy)]
 struct Process {
     address_space_bytes: u64,
@@ -122,8 +125,8 @@ fn process() -> Process {
     }
 }
 
-/// Which signals this thread blocks and the process ignores and catches. What the process's first thread blocks is no
-/// matter of ours: for the moment in which it starts a test's thread, everything.
+/// Returns which signals this thread blocks and the process ignores and catches. The signals that the process's first
+/// thread blocks do not matter: it blocks all of them while it starts a test's thread.
 fn signals() -> Vec<String> {
     let status = fs::read_to_string("/proc/thread-self/status").expect("Linux says so");
     let found = status.lines().filter(|line| ["SigBlk", "SigIgn", "SigCgt"].iter().any(|name| line.starts_with(name)));
@@ -142,7 +145,7 @@ fn tiny() -> Case {
     crate::common::cases::short(Case::code(crate::common::cases::CODE, &asm.finish().words, Vec::new()))
 }
 
-/// A session that has code for both levels.
+/// Returns a session with code for both levels.
 fn both_levels<'env>(executor: &Executor, case: &Case) -> Session<'env> {
     let mut session = executor.start(tachy::Env::new().args(case.args.iter().cloned())).expect("it starts");
     assert_eq!(session.run_to(40, &mut NullSink::off()).expect("it pauses"), Status::Reached);
@@ -172,7 +175,7 @@ fn sixty_four_executors_fit() {
         drop(live);
         process()
     };
-    // What the allocator keeps of the first round is there for the second.
+    // Memory that the allocator keeps after the first round is reused in the second.
     let (first, second) = (round(), round());
     let grown = second.address_space_bytes.saturating_sub(first.address_space_bytes);
     assert!(grown < GIB / 4, "{first:?}, {second:?}");
@@ -192,7 +195,7 @@ fn executors_that_are_gone_leave_nothing() {
     };
     let (before, after) = (cycles(200), cycles(10_000));
     let grown = |from: u64, to: u64| to.saturating_sub(from);
-    // A hundred bytes a cycle would be a megabyte.
+    // A leak of a hundred bytes per cycle would add up to a megabyte.
     assert!(grown(before.address_space_bytes, after.address_space_bytes) < 1 << 20, "{before:?}, {after:?}");
     assert!(grown(before.resident_bytes, after.resident_bytes) < 1 << 20, "{before:?}, {after:?}");
     assert!(after.mappings <= before.mappings + 4, "{before:?}, {after:?}");
@@ -200,7 +203,7 @@ fn executors_that_are_gone_leave_nothing() {
     assert!(after.threads <= before.threads, "{before:?}, {after:?}");
 }
 
-/// Signals are the host's: traps, guards and limits need none, so a host's own handlers stay what they are.
+/// Signals belong to the host: traps, guards and limits need none, so the host's handlers stay installed.
 #[test]
 fn no_signal_handler_is_touched() {
     let _turn = turn();
@@ -215,7 +218,7 @@ fn no_signal_handler_is_touched() {
         session.run(&mut NullSink::rows()).expect("it ends");
         seen.push(signals());
     }
-    // Nor by a trap.
+    // A trap does not install one either.
     let trap = Case::code(crate::common::cases::CODE, &[0x0000_2003], Vec::new());
     for setup in crate::common::cases::every_setup() {
         let mut session = setup.executor(&trap).start(tachy::Env::new()).expect("it starts");
@@ -225,7 +228,7 @@ fn no_signal_handler_is_touched() {
     assert!(seen.iter().all(|signals| *signals == before), "{before:?}: {seen:?}");
 }
 
-/// The same of R0VM, with a thread that hashes and segments that are taken.
+/// The same for R0VM, with a hashing thread and segments that are taken.
 #[test]
 fn sessions_of_r0vm_that_are_gone_leave_nothing() {
     let _turn = turn();
@@ -260,7 +263,7 @@ fn sessions_of_r0vm_that_are_gone_leave_nothing() {
     assert_no_threads_of_ours();
 }
 
-/// Neither one that translates nor one that hashes. Linux may take a moment to forget a thread that was joined.
+/// Asserts that no translating or hashing thread is left. Linux may list a joined thread a moment longer.
 fn assert_no_threads_of_ours() {
     let ours = || {
         let threads = fs::read_dir("/proc/self/task").expect("Linux says so");

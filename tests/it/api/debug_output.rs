@@ -1,4 +1,4 @@
-//! What `{:?}` shows of public values: a few lines, however much they hold.
+//! Tests the `{:?}` output of public values: a few lines, however much they hold.
 
 use std::fmt::Debug;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Every kind of error that a user can meet, made by a program, a file or a setting that deserves it.
+//! Tests every kind of error that a user can meet, each caused by a matching program, file or setting.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tachy::risc0::host::HostEnv;
 use tachy::trace::{Effect, Level, Sink, SinkError};
 use tachy::{Engine, Env, Error, Executor, Limits, MachineKind, NullSink, Program, Row};
 
-/// Kinds that want more than a program, with the tests that make them.
+/// Kinds that need more than a program, with the tests that cause them.
 const ELSEWHERE: [(&str, &str); 6] = [
     ("broken", "src/engine/tests.rs"),
     ("difference", "src/crosscheck/tests.rs"),
@@ -22,10 +22,10 @@ const ELSEWHERE: [(&str, &str); 6] = [
     ("thread", "tests/isolated/memory_refused.rs"),
 ];
 
-/// Where code may lie on either machine.
+/// An address where code may lie on either machine.
 const HIGH_CODE: u32 = 0xc000_0000;
 
-/// A sink that takes nothing.
+/// A sink that accepts nothing.
 struct Full;
 
 impl Sink for Full {
@@ -38,14 +38,14 @@ impl Sink for Full {
     }
 }
 
-/// The same words for either machine.
+/// Builds the same words for either machine.
 fn program(machine: MachineKind, write: impl Fn(&mut Assembler)) -> Case {
     let mut asm = Assembler::new(HIGH_CODE);
     write(&mut asm);
     Case::code(HIGH_CODE, &asm.finish().words, Vec::new()).on(machine)
 }
 
-/// An ecall of machine mode with these registers.
+/// Builds an ecall of machine mode with these registers.
 fn machine_call(registers: &[(u8, u32)]) -> Case {
     program(MachineKind::R0vm, |asm| {
         for &(register, value) in registers {
@@ -60,12 +60,12 @@ fn executor(case: &Case, engine: Engine, limits: Limits) -> Executor {
     builder.build(&case.program).expect("a test's own configuration")
 }
 
-/// How a case ends.
+/// Runs a case and returns its error.
 fn end(case: &Case, engine: Engine, limits: Limits, env: Env<'_>, sink: &mut dyn Sink) -> Error {
     executor(case, engine, limits).trace(env, sink).expect_err("it does not end well")
 }
 
-/// One error of each kind that a program meets, in one engine.
+/// Returns one error of each kind that a program can cause, in one engine.
 fn errors(engine: Engine) -> Vec<Error> {
     let off = &mut NullSink::off();
     let limits = Limits::default();
@@ -89,7 +89,7 @@ fn errors(engine: Engine) -> Vec<Error> {
         session.cancel_handle().cancel();
         session.run(off).expect_err("it is cancelled")
     };
-    // It pauses, and nobody takes its segment.
+    // It pauses, and no callback takes its segment.
     let unfinished = {
         let case = machine_call(&[(17, 0), (10, 1)]);
         let env = Env::new().segments(|_| Err("full".into()));
@@ -111,7 +111,7 @@ fn errors(engine: Engine) -> Vec<Error> {
         end(&writer(), engine, limits, Env::new().stdout(closed), off),
         end(&breakpoint, engine, limits, Env::new().args(["x".repeat(16 << 20)]), off),
         end(&bare(0xefff_0000, &[0x13]), engine, limits, Env::new(), off),
-        // The word at 0xc0000000 names a call that nobody has.
+        // The word at 0xc0000000 names an unknown call.
         end(
             &machine_call(&[(17, 1), (10, HIGH_CODE), (11, 0), (12, 0)]),
             engine,
@@ -120,7 +120,7 @@ fn errors(engine: Engine) -> Vec<Error> {
             off,
         ),
         end(&panicking(), engine, limits, Env::new().host(dividing_by_zero()), off),
-        // Modes are 0 and 1.
+        // Valid modes are 0 and 1.
         end(&machine_call(&[(17, 5), (5, 2)]), engine, limits, Env::new(), off),
         end(&machine_call(&[(17, 99)]), engine, limits, Env::new(), off),
         // Two thousand blocks of Poseidon2, ten cycles each.
@@ -138,7 +138,7 @@ fn errors(engine: Engine) -> Vec<Error> {
     ]
 }
 
-/// Divides by what it reads, in Rust.
+/// A Rust guest that divides by its input.
 fn panicking() -> Case {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/panic.bin");
     let bytes = std::fs::read(path).expect("the guests are in the repository");
@@ -149,7 +149,7 @@ fn dividing_by_zero() -> HostEnv<'static> {
     HostEnv::builder().write_slice(&[0u32]).build().expect("a host")
 }
 
-/// A program that ends well.
+/// A program that ends normally.
 fn breakpoint_free() -> Case {
     let mut asm = Assembler::new(CODE);
     crate::common::cases::exit(&mut asm);
@@ -172,7 +172,7 @@ fn every_kind_of_error_is_met() {
     }
 }
 
-/// A panic is told at the guest's own call, not at its kernel's.
+/// The location of a guest's panic is the guest's own call, not its kernel's.
 #[test]
 fn a_guests_panic_is_told_where_the_guest_called() {
     let case = panicking();
@@ -189,12 +189,12 @@ fn a_guests_panic_is_told_where_the_guest_called() {
     }
 }
 
-/// Whoever prints an error and those behind it reads nothing twice.
+/// An error and its sources, printed together, repeat nothing.
 #[test]
 fn an_error_and_its_sources_say_a_thing_once() {
     let mut links = 0;
     for error in errors(Engine::Interpreter) {
-        // What a sink says is part of what is said of it.
+        // A sink's own message is part of the error's.
         if matches!(error, Error::Sink { .. }) {
             continue;
         }

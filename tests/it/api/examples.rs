@@ -1,4 +1,4 @@
-//! The programs of `examples/`, run for what they print. They are what an embedder starts from, so they must work.
+//! Runs the programs of `examples/` and checks their output. Embedders start from them, so they must work.
 
 use std::error::Error;
 

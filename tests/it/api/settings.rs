@@ -1,4 +1,4 @@
-//! Settings of a run: whoever gives them and in whatever order, each counts or is refused before the first step.
+//! Tests the settings of a run: each takes effect or is refused before the first step, whatever its source and order.
 
 use std::io;
 
@@ -52,7 +52,7 @@ fn what_can_be_there_once_is_refused_twice() {
     is_refused(MachineKind::R0vm, Env::new().segments(|_| Ok(())).segments(|_| Ok(())), "who takes segments");
 }
 
-/// What the environment and its host both say must be the same, and either may say it first.
+/// If both the environment and its host set something, they must agree, in either order.
 #[test]
 fn the_order_of_settings_changes_nothing() {
     let with = |po2: Option<u32>, digest: Option<[u8; 32]>| {
@@ -80,7 +80,7 @@ fn the_order_of_settings_changes_nothing() {
     is_refused(MachineKind::R0vm, Env::new().host(with(None, Some(one))).input_digest(Digest::ZERO), "input digest");
 }
 
-/// Every threshold that is allowed is reached in the end.
+/// Every allowed threshold is reached eventually.
 #[test]
 fn thresholds_that_are_never_reached_are_refused() {
     let program = Program::from_elf(&file("bin/fib.elf")).expect("a good program");
@@ -113,7 +113,7 @@ fn a_limit_on_cycles_is_of_a_machine_that_counts_them() {
     session.run(&mut NullSink::off()).expect("it goes on");
 }
 
-/// A limit that stopped a session is raised, and the session goes on as if it had not stopped.
+/// After a limit stopped a session, it can be raised, and the session continues as if it had not stopped.
 #[test]
 fn a_limit_on_cycles_can_be_raised() {
     let whole = executor(MachineKind::R0vm).run(Env::new().host(host())).expect("it ends well");
@@ -129,7 +129,7 @@ fn a_limit_on_cycles_can_be_raised() {
     assert_eq!(session.finish().into_report(), whole.into_report());
 }
 
-/// Without a host a guest finds the library's, which has nothing to read.
+/// Without a host a guest gets the library's, which has no input.
 #[test]
 fn a_guest_of_r0vm_always_has_a_host() {
     let program = Program::from_risc0(&file("r0vm/bin/calls.bin")).expect("a good program");
@@ -153,6 +153,6 @@ fn a_host_refuses_what_would_be_lost() {
     refused(HostEnv::builder().stdout(io::sink()).write_fd(1, io::sink()), writes);
     refused(HostEnv::builder().write_fd(3, io::sink()), writes);
     refused(HostEnv::builder().env_var("A", "1").env_var("A", "2"), "a variable");
-    // What says that it takes the place of all others does.
+    // A setting that replaces all others may follow them.
     assert!(HostEnv::builder().env_var("A", "1").env_vars([("A", "2")]).build().is_ok());
 }

@@ -1,5 +1,5 @@
-//! Sessions of one executor: one after the other and at the same time on several threads. They share code, and nothing
-//! that one of them does may show in another.
+//! Tests sessions of one executor, in sequence and concurrently on several threads. They share code, and no session
+//! affects another.
 
 use crate::common::assembler::Assembler;
 use crate::common::cases::{CODE, DATA, guest};
@@ -12,7 +12,7 @@ use tachy::risc0::host::HostEnv;
 use tachy::trace::VecSink;
 use tachy::{Env, Executor, JitOptions, MachineKind, NullSink, Program};
 
-/// A session with rows, compared with `reference`.
+/// Runs a session with rows and compares it with `reference`.
 fn assert_traced(what: &str, executor: &Executor, case: &Case, reference: &Outcome) {
     let mut sink = VecSink::default();
     let outcome = run_on(executor, case, |session| session.run(&mut sink));
@@ -22,7 +22,7 @@ fn assert_traced(what: &str, executor: &Executor, case: &Case, reference: &Outco
     }
 }
 
-/// A session without rows, compared with `reference`.
+/// Runs a session without rows and compares it with `reference`.
 fn assert_untraced(what: &str, executor: &Executor, case: &Case, reference: &Outcome) {
     let outcome = run_on(executor, case, |session| session.run(&mut NullSink::off()));
     if let Some(text) = final_difference(reference, &outcome) {
@@ -30,7 +30,7 @@ fn assert_untraced(what: &str, executor: &Executor, case: &Case, reference: &Out
     }
 }
 
-/// Runs sessions on four threads, each with rows and without by turns.
+/// Runs sessions on four threads, alternating between rows and no rows.
 fn assert_together(what: &str, executor: &Executor, case: &Case, reference: &Outcome) {
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -58,7 +58,7 @@ fn random_programs_on_several_threads() {
     }
 }
 
-/// Code memory too small for the program: while one session runs in a generation, others begin the next.
+/// Code memory is too small for the program: while one session runs in a generation, others begin the next.
 #[test]
 fn code_memory_is_dropped_while_others_run() {
     let case = guest("rust_mix", &[]).limit_steps(120_000);
@@ -70,10 +70,10 @@ fn code_memory_is_dropped_while_others_run() {
     }
 }
 
-/// Sessions too short to get anything warm do so together, and what one found out does not show in the next.
+/// Sessions that are too short to warm up alone do so together, and no session affects the result of the next.
 #[test]
 fn short_sessions_warm_each_other_up() {
-    // Each calls itself less often than the threshold says.
+    // Each session has fewer calls than the threshold.
     let case = guest("fib", &["10"]);
     let reference = run(&case, &Setup::interpreter());
     let executor = Setup::eager().threshold(1000).executor(&case);
@@ -95,15 +95,15 @@ fn short_sessions_warm_each_other_up() {
     assert!(interpreted[19] * 2 < steps, "{interpreted:?} of {steps}");
 }
 
-/// Code that no segment lets the program write, but that shares a page with data: what one session writes there is no
-/// other's code.
+/// The program may not write this code, but it shares a page with data: one session's writes there do not become
+/// another's code.
 #[test]
 fn code_in_a_page_with_data() {
     let mut asm = Assembler::new(CODE);
     let (top, site) = (asm.label(), asm.label());
     asm.li(5, 40);
     asm.la(6, site);
-    // From `addi x8, x8, 1` on, the immediate grows by one in each round.
+    // The immediate of `addi x8, x8, 1` grows by one in each round.
     asm.li(7, 1 << 20);
     asm.place(top);
     asm.place(site);
@@ -126,8 +126,8 @@ fn code_in_a_page_with_data() {
     }
 }
 
-/// A loop of `addi x8, x8, 1` in a segment that may be written, which becomes `addi x8, x8, 2` after some rounds if the
-/// byte on stdin says so: sessions of one executor, of which some write their code and some do not.
+/// A loop of `addi x8, x8, 1` in a writable segment. After some rounds it becomes `addi x8, x8, 2` if the byte on stdin
+/// says so. Some sessions of one executor therefore write their code and some do not.
 #[test]
 fn some_sessions_write_over_their_code() {
     let mut asm = Assembler::new(CODE);
@@ -172,7 +172,7 @@ fn some_sessions_write_over_their_code() {
     }
 }
 
-/// All memory of R0VM may be written, and its sessions share code all the same, until one of them writes there.
+/// All memory of R0VM is writable, but its sessions share code until one of them writes to it.
 #[test]
 fn sessions_of_r0vm_share_code() {
     for (guest, words, shares) in [("recursion", &[2, 5, 500][..], true), ("smc", &[20], false)] {

@@ -1,5 +1,5 @@
-//! Sinks and streams that fail, panic or lie: the error tells where, the session stays true and can go on, and the
-//! program's own state never depends on how its bytes come and go.
+//! Tests sinks and streams that fail, panic or lie. The error gives the location, the session stays consistent and can
+//! continue, and the program's own state never depends on how its bytes are split.
 
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use tachy::{Engine, Env, Error, Executor, JitOptions, MachineKind, NullSink, Pro
 // ---------------------------------------------------------------------------------------------------------------------
 // Sinks that fail
 
-/// Takes some buffers, then fails or panics; what it took it keeps.
+/// Accepts some buffers, which it keeps, then fails or panics.
 struct BadSink {
     buffers_left: usize,
     panics: bool,
@@ -36,7 +36,7 @@ impl Sink for BadSink {
     }
 }
 
-/// Keeps rows, and checks that they follow each other.
+/// Keeps rows, and checks that they are consecutive.
 struct Following {
     next: Option<u64>,
     kept: VecSink,
@@ -58,7 +58,7 @@ fn sinks_that_fail_and_sinks_that_panic() {
     for setup in every_setup() {
         let setup = setup.buffer_rows(500);
         for panics in [false, true] {
-            // The last one fails at the end, when the program has exited.
+            // The last one fails at the end, after the program has exited.
             for buffers_left in [0, 1, 5, (steps / 500) as usize] {
                 let what = format!("{setup:?}, {buffers_left} buffers, panics: {panics}");
                 let mut sink = BadSink { buffers_left, panics, kept: VecSink::default() };
@@ -82,7 +82,7 @@ fn sinks_that_fail_and_sinks_that_panic() {
                     }
                     let mut rest = Following { next: None, kept: VecSink::default() };
                     let result = session.run(&mut rest);
-                    // What it shows is true, wherever it begins.
+                    // The rows that it got are correct, wherever they begin.
                     let tail = &reference.rows[reference.rows.len() - rest.kept.rows.len()..];
                     assert_eq!(first_different_row(tail, &rest.kept.rows, Variant::Standard), None, "{what}");
                     result
@@ -96,7 +96,7 @@ fn sinks_that_fail_and_sinks_that_panic() {
     }
 }
 
-/// However much the guest reads and writes, effects come in bearable portions.
+/// However much the guest reads and writes, effects arrive in batches of limited size.
 #[test]
 fn effects_do_not_pile_up() {
     struct Most(usize);
@@ -106,10 +106,10 @@ fn effects_do_not_pile_up() {
             Ok(())
         }
     }
-    /// Effects that wait at most, but for those of one call.
+    /// Maximum number of pending effects, apart from those of one call.
     const WAITING: usize = 1 << 16;
 
-    // Writes its whole megabyte of zeros forty times, ten million words; or makes many calls that nobody knows.
+    // Writes its whole megabyte of zeros forty times, ten million words; or makes many unknown calls.
     let bytes = 1 << 20;
     for (number, calls) in [(64, 40), (1000, 80_000)] {
         let mut asm = Assembler::new(CODE);
@@ -125,7 +125,7 @@ fn effects_do_not_pile_up() {
         exit(&mut asm);
         let segment = Segment { memory_bytes: bytes, ..Segment::new(DATA, vec![0], Permissions::RW) };
         let case = Case::code(CODE, &asm.finish().words, vec![segment]);
-        // Room for the rows of all calls, so that no full buffer hands over effects too.
+        // The buffer fits the rows of all calls, so that effects are not delivered merely because it is full.
         for setup in [Setup::interpreter(), Setup::eager()].map(|setup| setup.buffer_rows(1 << 19)) {
             let mut sink = Most(0);
             let executor = setup.executor(&case);
@@ -139,7 +139,7 @@ fn effects_do_not_pile_up() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Streams
 
-/// Gives bytes as its first field says, then what the second says.
+/// Supplies bytes with the habit of its first field, from its second field.
 struct Odd<'a> {
     bytes: &'a [u8],
     habit: Habit,
@@ -148,13 +148,13 @@ struct Odd<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Habit {
-    /// One byte a call.
+    /// One byte per call.
     Drip,
     /// Every second call is interrupted.
     Interrupted,
-    /// Claims more than it was given room for.
+    /// Claims to have read more than fits.
     Lies,
-    /// Fails in the end instead of ending.
+    /// Fails instead of reporting the end.
     Fails,
 }
 
@@ -171,7 +171,7 @@ impl Read for Odd<'_> {
     }
 }
 
-/// Takes this many bytes, then fails.
+/// Accepts this many bytes, then fails.
 struct Full(usize);
 
 impl Write for Full {
@@ -190,7 +190,7 @@ impl Write for Full {
     }
 }
 
-/// What a run with this stdin did, in text: rows, end and output.
+/// Returns what a run with this stdin did: rows, and the end and the output as text.
 fn with_stdin(case: &Case, setup: &Setup, habit: Habit, bytes: &[u8]) -> (Vec<Row>, String, String) {
     let (mut stdout, mut sink) = (Vec::new(), VecSink::default());
     let stdin = Odd { bytes, habit, calls: 0 };
@@ -218,9 +218,9 @@ fn stdin_with_odd_habits() {
     for habit in [Habit::Drip, Habit::Interrupted, Habit::Lies, Habit::Fails] {
         let reference = with_stdin(&case, &Setup::interpreter(), habit, text);
         match habit {
-            // An interrupted read is none.
+            // An interrupted read does not count as one.
             Habit::Interrupted => assert!(reference.0 == plain.rows && reference.2 == output),
-            // The guest sees the same bytes, and takes more steps for more pieces.
+            // The guest sees the same bytes, and needs more steps for more pieces.
             Habit::Drip => assert!(reference.0.len() > plain.rows.len() && reference.2 == output),
             Habit::Lies => assert_ne!(reference.2, ""),
             Habit::Fails => assert!(reference.1.contains("stdin") && reference.1.contains("torn"), "{}", reference.1),
@@ -247,7 +247,7 @@ fn output_that_fails() {
             let result = session.run(&mut sink);
             let Err(error @ Error::Stream { .. }) = result else { panic!("{room}: {result:?}") };
             assert!(crate::common::said(&error).contains("a tape that is full"), "{error:?}");
-            // The call was not done: no row, no effect, and it stands there still.
+            // The call did not complete: no row, no effect, and the session stands before it.
             let location = session.location();
             assert_eq!((error.location(), location.step), (Some(location), sink.rows.len() as u64));
             assert_eq!(first_different_row(&reference.rows[..sink.rows.len()], &sink.rows, Variant::Standard), None);
@@ -258,8 +258,8 @@ fn output_that_fails() {
     }
 }
 
-/// An output that fails only when it is flushed fails the run, and only then. Later runs flush it again until it is done,
-/// and then say how the program ended.
+/// An output that fails only when it is flushed fails the run, and only then. Later runs repeat the flush until it
+/// succeeds, and then report how the program ended.
 #[test]
 fn output_that_fails_when_flushed() {
     struct Lazy(usize);
@@ -279,7 +279,7 @@ fn output_that_fails_when_flushed() {
         for _ in 0..2 {
             let result = session.run(&mut NullSink::off());
             assert!(matches!(result, Err(Error::Stream { stream: StreamName::Stdout, .. })), "{result:?}");
-            // The program has ended all the same.
+            // The program has still ended.
             assert_eq!(session.exit_code(), Some(20));
         }
         assert_eq!(session.run(&mut NullSink::off()).expect("it is flushed"), Status::Exited { code: 20 });
@@ -287,7 +287,7 @@ fn output_that_fails_when_flushed() {
     }
 }
 
-/// Panics in its first call, then does as it should.
+/// Panics in its first call, then works.
 struct Panics<S> {
     stream: S,
     panicked: bool,
@@ -320,7 +320,7 @@ impl<S: Write> Write for Panics<S> {
     }
 }
 
-/// A panic of a stream reaches the caller; the session stands before the call and goes on as if nothing had been.
+/// A panic of a stream reaches the caller. The session stands before the call and continues as if nothing had happened.
 #[test]
 fn streams_that_panic() {
     let text = b"The quick brown fox\n";
@@ -347,7 +347,8 @@ fn streams_that_panic() {
     }
 }
 
-/// Callbacks of R0VM's host and whoever takes its segments: a panic reaches the caller, and the executor is as it was.
+/// A panic in a callback of R0VM's host, or in one that takes segments, reaches the caller and leaves the executor
+/// unchanged.
 #[test]
 fn hosts_that_panic() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/r0vm/bin/smc.bin");

@@ -1,8 +1,9 @@
-//! Random programs under qemu-riscv32: what they write, and every register when they end, must be ours.
+//! Compares random programs with qemu-riscv32: their output, and every register when they end, must be equal.
 //!
-//! qemu is no machine `bare`: its stack lies elsewhere and its heap, and where its pages are larger less traps. So the
-//! programs get a stack of their own, and those are taken that end by themselves, ask for nothing but to read and to
-//! write, and leave their code alone: qemu may not see a store into the block that it runs. Where qemu is not installed the test says so and passes.
+//! qemu differs from machine `bare`: its stack and heap lie elsewhere, and its pages are larger, so it traps less. So
+//! the programs get a stack of their own, and only some qualify: those that end by themselves, make no calls but reads
+//! and writes, and leave their code unchanged. The last rule exists because qemu may not see a store into the block
+//! that it runs. If qemu is not installed, the test says so and passes.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -16,7 +17,7 @@ use tachy::trace::{EffectKind, Space};
 use tachy::{Program, Status};
 
 const PROGRAMS: usize = 60;
-/// Where the code around a program lies, and its stack.
+/// Addresses of the code around a program, and of its stack.
 const AROUND: u32 = 0x8_0000;
 const STACK: u32 = 0x9_0000;
 const STACK_BYTES: u32 = 0x1_0000;
@@ -43,7 +44,7 @@ fn random_programs_do_what_qemu_does() {
         if !is_comparable(&outcome) {
             continue;
         }
-        // The registers are what the dump wrote, at the end of the output.
+        // The dump wrote the registers at the end of the output.
         let theirs = under_qemu(&case);
         assert_eq!(theirs, outcome.stdout, "seed {seed}: output, and registers in the last 128 bytes");
         assert!(outcome.rows.iter().any(|row| row.pc == dump), "seed {seed}: it ended without the dump");
@@ -54,8 +55,8 @@ fn random_programs_do_what_qemu_does() {
     }
 }
 
-/// The program with a stack of its own, whose last instruction, an exit, goes to code that writes all registers out;
-/// and that code's address.
+/// Gives the program a stack of its own, and replaces its last instruction, an exit, with a jump to code that dumps all
+/// registers. Returns the case and the address of that code.
 fn with_dump(mut program: RandomProgram) -> Option<(Case, u32)> {
     let last = program.code.len() - 1;
     if program.code[last] != ECALL || program.code_writable || program.has_edges {
@@ -91,7 +92,7 @@ fn with_dump(mut program: RandomProgram) -> Option<(Case, u32)> {
     Some((Case { program, ..case }, dump))
 }
 
-/// Whether it exited by way of the dump, having asked for nothing but reads and writes that were done.
+/// Returns whether it exited by way of the dump, and made no calls but successful reads and writes.
 fn is_comparable(outcome: &Outcome) -> bool {
     let exited = outcome.end == crate::common::engines::End::Done(Status::Exited { code: 0 });
     let of = |kind, register: u8| {
@@ -104,7 +105,7 @@ fn is_comparable(outcome: &Outcome) -> bool {
     exited && known && of(EffectKind::Write, A0).all(|effect| effect.after < 1 << 31)
 }
 
-/// What it writes to stdout.
+/// Returns what the case writes to stdout under qemu.
 fn under_qemu(case: &Case) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a folder for the run");
     let path = folder.path().join("program.elf");
@@ -120,13 +121,13 @@ fn under_qemu(case: &Case) -> Vec<u8> {
         .spawn()
         .expect("it is installed");
     let mut stdin = qemu.stdin.take().expect("it is piped");
-    // Who does not read its input has closed it.
+    // A program that does not read its input may have closed it.
     let _ = stdin.write_all(&case.stdin);
     drop(stdin);
     qemu.wait_with_output().expect("it was started").stdout
 }
 
-/// An ELF whose segments begin at pages of qemu's, in the file as in memory, which a loader by mapping needs.
+/// Builds an ELF whose segments begin at page boundaries of qemu, in the file as in memory: its loader maps them.
 fn paged_elf(program: &Program) -> Vec<u8> {
     let mut segments: Vec<(u32, Vec<u8>, u32)> = Vec::new();
     for segment in program.segments() {
@@ -134,7 +135,7 @@ fn paged_elf(program: &Program) -> Vec<u8> {
         let Permissions { read, write, execute } = segment.permissions;
         let flags = [(read, crate::common::R), (write, crate::common::W), (execute, crate::common::X)];
         let flags = flags.iter().filter(|(allowed, _)| *allowed).map(|(_, flag)| flag).sum::<u32>();
-        // Several segments of ours may lie in one of its pages, which then allows what any of them does.
+        // Several segments may share one of qemu's pages, which then allows what any of them does.
         match segments.last_mut() {
             Some((first, data, all)) if start < (*first + data.len() as u32).next_multiple_of(QEMU_PAGE) => {
                 data.resize((segment.address - *first) as usize, 0);
@@ -151,7 +152,7 @@ fn paged_elf(program: &Program) -> Vec<u8> {
     let borrowed: Vec<(u32, &[u8], u32)> =
         segments.iter().map(|(address, data, flags)| (*address, data.as_slice(), *flags)).collect();
     let mut elf = crate::common::elf(program.entry(), &borrowed);
-    // Move each segment's bytes to a page of the file.
+    // Moves each segment's bytes to a page boundary of the file.
     const PROGRAM_HEADERS: usize = 52;
     for (number, (_, data, _)) in borrowed.iter().enumerate() {
         elf.resize(elf.len().next_multiple_of(QEMU_PAGE as usize), 0);

@@ -1,12 +1,13 @@
-//! Conformance suites on machine `bare`, both engines: the programs of tests/suites, which the official generator made
-//! of coverage described there, with the signatures of Spike, the golden model; and suites that lie, built, in folders
-//! outside the repository.
+//! Runs conformance suites on machine `bare` under both engines. The programs of tests/suites come from the official
+//! generator and coverage that is described there, with signatures of Spike, the golden model. Other suites lie, built,
+//! in folders outside of the repository.
 //!
-//! `TACHY_SUITES=DIR cargo test --test it suites -- --ignored` runs every `*.elf` below the folder. A program
-//! passes if it exits with 0 and, where a file `*.signature` of the same name lies beside it, the words of memory
-//! between its symbols `begin_signature` and `end_signature` are those of the file, a word of eight hexadecimal digits
-//! a line. docs/runs says which suites were run, and with what result. Nothing is skipped: what cannot pass is in
-//! [`CANNOT_PASS`], and has to fail in just that way; what has no program is in [`WITHOUT_PROGRAM`].
+//! `TACHY_SUITES=DIR cargo test --test it suites -- --ignored` runs every `*.elf` below the folder. A program passes if
+//! it exits with 0 and its signature matches. The signature is a file `*.signature` of the same name, if there is one:
+//! it has the words of memory between the symbols `begin_signature` and `end_signature`, eight hexadecimal digits per
+//! line. docs/runs records which suites were run, with the results. Nothing is skipped: a program that cannot pass is
+//! listed in [`CANNOT_PASS`], and has to fail in exactly that way; an instruction without a program is listed in
+//! [`WITHOUT_PROGRAM`].
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,18 +19,18 @@ use tachy::isa::TABLE;
 use tachy::trace::VecSink;
 use tachy::{Program, Status};
 
-/// Programs that cannot pass, by their names' ends, with the end of their run and the reason.
+/// Programs that cannot pass, by the ends of their names, with the end of their run and the reason.
 const CANNOT_PASS: [(&str, &str, &str); 1] =
     [("ma_data", "misaligned load", "it asks for misaligned loads and stores to be done; this machine traps on them")];
 
-/// Instructions of this machine that no program of tests/suites is made for, in the table's order, and why.
+/// Instructions of this machine without a program in tests/suites, in the table's order, and the reason.
 const WITHOUT_PROGRAM: [(&str, &str); 3] = [
     ("fence.i", "neither of RV32I nor of M"),
     ("ecall", "how each of the programs exits"),
     ("ebreak", "it ends a program, before its signature"),
 ];
 
-/// How many programs ended in which way, and how many words of signatures were compared.
+/// How many programs ended in each way, and how many words of signatures were compared.
 #[derive(Default)]
 struct Counts {
     exits: usize,
@@ -64,7 +65,7 @@ fn foreign_suites_pass() {
     assert!(exits + signatures > 0, "no program in {folder}");
 }
 
-/// Runs programs under every engine. What fails says which program, and what differs.
+/// Runs programs under every engine. A failure names the program and the difference.
 fn run(programs: &[PathBuf]) -> Counts {
     let mut counts = Counts::default();
     for path in programs {
@@ -114,7 +115,7 @@ fn find_programs(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every word of the signature, in every engine; how many there are.
+/// Compares every word of the signature under every engine. Returns the number of words.
 fn compare_signature(name: &str, case: &Case, file: &Path) -> usize {
     let text = fs::read_to_string(file).expect("a file that was just found");
     let expected: Vec<u32> =

@@ -1,5 +1,5 @@
-//! `Engine::Crosscheck`: what it runs is what any engine runs, through inputs, pauses, limits, traps and failing
-//! streams. That it finds differences is shown beside the comparison itself, where there are some to find.
+//! Tests `Engine::Crosscheck`: it runs what any engine runs, with inputs, pauses, limits, traps and failing streams.
+//! The comparison's own tests, which have differences to find, show that it finds them.
 
 use std::io::{self, Read, Write};
 
@@ -18,7 +18,7 @@ fn executor(case: &Case, jit: JitOptions) -> Executor {
     builder.jit(jit).buffer_rows(1000).build(&case.program).expect("a good configuration")
 }
 
-/// Runs a case under crosscheck as `drive` does it; rows are up to the caller.
+/// Runs a case under crosscheck with `drive`, which decides about rows.
 fn crosscheck(case: &Case, jit: JitOptions, drive: impl FnOnce(&mut Session<'_>) -> Result<Status, Error>) -> Outcome {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut session = executor(case, jit).start(case.env(&mut stdout, &mut stderr)).expect("it starts");
@@ -28,7 +28,7 @@ fn crosscheck(case: &Case, jit: JitOptions, drive: impl FnOnce(&mut Session<'_>)
     Outcome { end, rows: Vec::new(), effects: Vec::new(), state, stdout, stderr }
 }
 
-/// Runs a case under crosscheck and interpreted, with rows and without, and has all of it compared.
+/// Runs a case under crosscheck and interpreted, with rows and without, and compares everything.
 fn assert_same(case: &Case) -> Outcome {
     let reference = run(case, &Setup::interpreter());
     for jit in [JitOptions::eager(), JitOptions::default()] {
@@ -72,7 +72,7 @@ fn limits_and_traps_end_both_alike() {
         brk.limits.memory_bytes = Some((pages - missing) * 1024);
         assert!(matches!(assert_same(&brk).end, End::Failed { kind: "memory-limit", .. }));
     }
-    // A jump to nowhere, some way into the program.
+    // A jump to unmapped memory, some steps into the program.
     let (addi, jr) = (0x0010_0513, 0x0005_0067);
     let outcome = assert_same(&Case::code(crate::common::CODE, &[addi, addi, addi, jr], Vec::new()));
     assert!(matches!(outcome.end, End::Failed { kind: "trap", .. }), "{:?}", outcome.end);
@@ -91,7 +91,7 @@ fn pauses_raised_limits_and_other_sinks_leave_no_mark() {
         for steps in [1501, 2000, 2600] {
             session.limits_mut().steps = Some(steps);
             assert_eq!(session.run(&mut sink).unwrap_err().kind(), "step-limit");
-            // It stays so until the limit is raised.
+            // It stays stopped until the limit is raised.
             assert_eq!(session.run(&mut sink).unwrap_err().kind(), "step-limit");
         }
         session.limits_mut().steps = None;
@@ -103,7 +103,7 @@ fn pauses_raised_limits_and_other_sinks_leave_no_mark() {
     let outcome = Outcome { rows: sink.rows, effects: sink.effects, ..outcome };
     assert_eq!(difference(&reference, &outcome, case.variant()), None);
 
-    // A part of the run is looked at and the rest is not; compared is all of it.
+    // Rows are requested for part of the run only; all of it is compared.
     let mut sink = VecSink::default();
     let outcome = crosscheck(&case, JitOptions::eager(), |session| {
         session.run_to(700, &mut NullSink::off())?;
@@ -114,7 +114,7 @@ fn pauses_raised_limits_and_other_sinks_leave_no_mark() {
     assert_eq!(sink.rows, reference.rows[700..1800]);
 }
 
-/// A sink that fails at its first call, and takes the rows of later ones.
+/// A sink that fails at its first call, and accepts the rows of later ones.
 #[derive(Default)]
 struct FailsOnce {
     failed: bool,
@@ -148,7 +148,7 @@ fn a_sink_that_fails_is_no_difference() {
     assert!(reference.rows.ends_with(&sink.kept.rows) && !sink.kept.rows.is_empty());
 }
 
-/// Streams that give and take a byte at a time, and fail every third time.
+/// Streams that move a byte at a time, and fail every third time.
 struct Moody<S> {
     inner: S,
     calls: u32,
@@ -184,7 +184,8 @@ impl<S: Write> Write for Moody<S> {
     }
 }
 
-/// A step whose stream failed was not done, although bytes went: doing it again goes on from there, on both sides.
+/// A step whose stream failed is not complete, although bytes were moved. Repeating it continues from there, on both
+/// sides.
 #[test]
 fn streams_that_fail_are_no_difference() {
     let case = guest("filter", &["2"], b"");
@@ -202,7 +203,7 @@ fn streams_that_fail_are_no_difference() {
             end => break end,
         }
     };
-    // The guest may never get a long line out whole; up to there nothing differed.
+    // The guest may never get a long line out completely; until then nothing differed.
     assert!(failures > 5, "{failures}");
     assert!(matches!(end, Ok(Status::Exited { .. }) | Err(Error::Stream { .. })), "{end:?}");
     assert_eq!(sink.rows.len() as u64, session.steps());

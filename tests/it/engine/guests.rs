@@ -1,5 +1,5 @@
-//! The guests of the repository, whole: trace digests, output and exit code equal in both engines, the output that
-//! guests/README.md promises, and the same from qemu-riscv32 where it is installed.
+//! Runs the guests of the repository to their ends. Trace digests, output and exit code must be equal in both engines,
+//! and the output must match guests/README.md and, if it is installed, qemu-riscv32.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use crate::common::engines::{Case, End, Outcome, Setup, final_difference, run_un
 use tachy::trace::{DigestSink, TraceDigest};
 use tachy::{Env, JitOptions, NullSink, Program, Status};
 
-/// A guest, how it is called, and what it does then.
+/// A guest, its arguments, and its expected behaviour.
 struct Guest {
     name: &'static str,
     args: &'static [&'static str],
@@ -18,7 +18,7 @@ struct Guest {
     code: u32,
 }
 
-/// One that prints a line and exits with 0.
+/// A guest that prints a line and exits with 0.
 const fn quiet(name: &'static str, stdout: &'static str) -> Guest {
     Guest { name, args: &[], stdin: b"", stdout, stderr: "", code: 0 }
 }
@@ -63,7 +63,7 @@ impl Guest {
     }
 }
 
-/// Runs with rows, of which the digest is kept.
+/// Runs with rows, and keeps only their digest.
 fn digest(case: &Case, setup: &Setup) -> (Outcome, TraceDigest) {
     let mut sink = DigestSink::default();
     let outcome = run_with(case, setup, |session| session.run(&mut sink));
@@ -92,7 +92,7 @@ fn check(guest: &Guest) {
     }
 }
 
-/// The guests by turns in two tests, so that two processors have something to do.
+/// Splits the guests into two tests, so that two processors can work.
 #[test]
 fn guests_run_alike_in_both_engines() {
     GUESTS.iter().step_by(2).for_each(check);
@@ -103,11 +103,11 @@ fn other_guests_run_alike_in_both_engines() {
     GUESTS.iter().skip(1).step_by(2).for_each(check);
 }
 
-/// Code memory that is full is dropped and made anew, as often as it takes.
+/// Full code memory is dropped and replaced, as often as necessary.
 #[test]
 fn code_memory_may_be_small() {
     let guest = GUESTS.iter().find(|guest| guest.name == "rust_mix").expect("it is in the table");
-    // What is dropped is translated again and again, so a part of the run has to do.
+    // Dropped code is translated again and again, so only part of the run is feasible.
     let case = guest.case().limit_steps(300_000);
     let setup = Setup::eager().region_instructions(2000).code_bytes(1 << 20);
     let mut flushes = 0;
@@ -122,7 +122,7 @@ fn code_memory_may_be_small() {
     println!("{flushes} flushes");
 }
 
-/// That both engines agree says little if one of them never ran.
+/// Agreement of both engines says little if one of them never ran.
 #[test]
 fn native_code_does_nearly_everything() {
     if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
@@ -131,7 +131,7 @@ fn native_code_does_nearly_everything() {
     }
     for name in ["fib", "sieve", "sha256", "quicksort", "vm", "mix"] {
         let guest = GUESTS.iter().find(|guest| guest.name == name).expect("it is in the table");
-        // What is paid for by steps comes later.
+        // Translation that steps must pay for starts later.
         for (setup, part) in [(Setup::eager(), 10), (Setup::jit(JitOptions::default()).background(false), 5)] {
             let case = guest.case();
             let session = setup.executor(&case).run(Env::new()).expect("it ends");
@@ -153,7 +153,7 @@ fn guests_do_what_qemu_does() {
         command.args(["-0", guest.name]).arg(crate::common::guest(guest.name)).args(guest.args);
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = pipes.spawn().expect("qemu-riscv32 starts");
-        // A guest that does not read its input closes it; that is no failure.
+        // A guest that does not read its input closes it; that is not a failure.
         let _ = child.stdin.take().expect("it was piped").write_all(guest.stdin);
         let output = child.wait_with_output().expect("qemu-riscv32 ends");
         let what = format!("{} {} in qemu", guest.name, guest.args.join(" "));

@@ -1,5 +1,5 @@
-//! Limits, pauses and cancelling: where each stops a run, that what was done until then is true, and that the session
-//! goes on to the same end as one that never stopped.
+//! Tests limits, pauses and cancelling: where each stops a run, that the state there is correct, and that the session
+//! continues to the same end as an uninterrupted one.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn step_limit_at_random_steps() {
                 assert_eq!(wrong, None, "limit {limit}");
             }
         }
-        // A program that ends in exactly as many steps as it may has not reached the limit.
+        // A program that ends in exactly as many steps as allowed has not reached the limit.
         for limit in [steps, steps + 1, u64::MAX] {
             let outcome = assert_same("no limit", &case.clone().limit_steps(limit), &setups());
             assert_eq!(difference(&whole, &outcome, Variant::Standard), None, "limit {limit} of {steps}");
@@ -53,7 +53,7 @@ fn step_limit_at_random_steps() {
     }
 }
 
-/// Every limit from nothing to enough stops at the same step in each engine; with enough, none does.
+/// Every limit from zero to sufficient stops at the same step in each engine; a sufficient one does not stop.
 #[test]
 fn memory_limit_of_every_size() {
     let case = toucher(24);
@@ -63,14 +63,14 @@ fn memory_limit_of_every_size() {
     assert!(pages > 24 * 3 / 2, "{pages}");
     let mut last_steps = 0;
     for limit_pages in 0..=pages + 1 {
-        // A part of a page is none.
+        // Part of a page does not count.
         let bytes = limit_pages * 1024 + [0, 1023][limit_pages as usize % 2];
         let limited = with_limits(&case, |limits| limits.memory_bytes = Some(bytes));
         let outcome = assert_same(&format!("{limit_pages} pages"), &limited, &setups());
         assert_eq!(failed_with(&outcome, "memory-limit"), limit_pages < pages, "{limit_pages} of {pages}");
         assert!(outcome.rows.len() >= last_steps, "more memory, fewer steps");
         last_steps = outcome.rows.len();
-        // As far as it got it used all that it had.
+        // A stopped run used all of its allowance.
         if let (true, Some(state)) = (limit_pages < pages, &outcome.state) {
             assert_eq!(state.pages, limit_pages);
         }
@@ -92,7 +92,7 @@ fn output_limit_of_every_size() {
     }
 }
 
-/// Where a time limit hits is open; that it does, and that the state there is a true one, is not.
+/// A time limit may stop anywhere, but it must stop, in a correct state.
 #[test]
 fn time_limit_on_an_endless_loop() {
     for setup in every_setup() {
@@ -134,14 +134,14 @@ fn assert_endless(outcome: &Outcome, rows: Option<u64>) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Going on
+// Continuing
 
-/// Whether a limit on steps is not the program's own.
+/// Returns whether the step limit is the test's and not the program's own.
 fn is_own_cut(limit: Limit, limits: Limits) -> bool {
     matches!(limit, Limit::Steps(steps) if Some(steps) != limits.steps)
 }
 
-/// A run that stops for whatever reason and goes on is the run that never stopped.
+/// A run that stops for any reason and continues equals an uninterrupted run.
 #[test]
 fn pauses_limits_and_cancels_leave_no_mark() {
     let mut rng = Rng::new(2);
@@ -238,7 +238,7 @@ fn cancelling_from_another_thread() {
                     std::thread::sleep(Duration::from_millis(10));
                     handle.cancel();
                 });
-                // Rows would fill memory: the sink only counts.
+                // Keeping the rows would fill memory, so the sink only counts.
                 let mut checked = EndlessSink { next: 0 };
                 let result = match traced {
                     true => session.run(&mut checked),
@@ -251,7 +251,7 @@ fn cancelling_from_another_thread() {
                 matches!(result, Err(Error::Cancelled { location }) if location == session.location()),
                 "{result:?}"
             );
-            // And on, as if nothing had been.
+            // The session continues as if nothing had happened.
             let stop = session.steps() + 1001;
             assert_eq!(session.run_to(stop, &mut NullSink::off()).expect("it goes on"), Status::Reached);
             assert_eq!(session.registers()[5], stop.div_ceil(2) as u32, "{setup:?}");
@@ -290,7 +290,7 @@ fn configurations_that_make_no_sense() {
     }
 }
 
-/// Time is looked at between translations, of which half a million steps that are all new take more than they run.
+/// The deadline is checked between translations. Translating half a million new steps takes longer than running them.
 #[test]
 fn time_limit_on_what_is_all_new() {
     const STEPS: u32 = 500_000;

@@ -1,4 +1,4 @@
-//! Where the machines differ in what they decode and what memory they have: the same words on both.
+//! Tests where the machines differ in decoding and memory: the same words on both.
 
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, End, Setup, assert_same};
@@ -8,20 +8,20 @@ use tachy::program::{Permissions, Segment};
 use tachy::risc0::host::HostEnv;
 use tachy::{Engine, Env, Executor, JitOptions, MachineKind, Program, Status};
 
-/// Where code may lie in both machines' space.
+/// An address for code in both machines' space.
 const CODE: u32 = 0xc000_0000;
 
 fn setups() -> [Setup; 3] {
     [Setup::eager(), Setup::eager().region_instructions(1), Setup::eager().threshold(2).buffer_rows(256)]
 }
 
-/// The same words as a program of either machine.
+/// Builds a program of the same words for either machine.
 fn case(machine: MachineKind, words: &[u32]) -> Case {
     let segments = vec![Segment::from_words(CODE, words, Permissions::RX)];
     Case::new(Program::from_segments(CODE, segments).expect("a test's own program")).on(machine)
 }
 
-/// Kind and text of how a case ends in both engines, and its steps.
+/// Returns the kind and text of how a case ends in both engines, and its steps.
 fn end(machine: MachineKind, words: &[u32]) -> (&'static str, String, usize) {
     let outcome = assert_same(&format!("{words:x?} on {machine}"), &case(machine, words), &setups());
     match outcome.end {
@@ -46,7 +46,7 @@ fn fences_are_illegal_in_r0vm() {
     }
 }
 
-/// R0VM does not look at the funct3 of jalr.
+/// R0VM ignores the funct3 of jalr.
 #[test]
 fn jalr_with_any_funct3() {
     for funct3 in 1..8 {
@@ -63,7 +63,7 @@ fn jalr_with_any_funct3() {
     }
 }
 
-/// System instructions: with bits that R0VM ignores, and the one that only it has.
+/// System instructions with bits that R0VM ignores, and the one that only R0VM has.
 #[test]
 fn system_instructions_differ() {
     let loose = 0x000f_8f80;
@@ -85,7 +85,7 @@ fn system_instructions_differ() {
     }
 }
 
-/// R0VM lets nothing below 0x10000 be touched, and everything above that has not been said otherwise.
+/// R0VM forbids every access below 0x10000, and allows everything above unless stated otherwise.
 #[test]
 fn memory_of_r0vm() {
     let load = |imm: i32| encode(Instruction { op: Op::Lw, rd: 6, rs1: 5, rs2: 0, imm: imm as u32 });
@@ -101,7 +101,7 @@ fn memory_of_r0vm() {
     assert!(text.contains("misaligned load"), "{text}");
 }
 
-/// R0VM's registers are memory: what is stored there is in the register at the next instruction, and the other way around.
+/// R0VM's registers are memory: the next instruction sees a store there in the register, and vice versa.
 #[test]
 fn registers_in_memory() {
     let at_x10 = 4 * 10;
@@ -116,17 +116,17 @@ fn registers_in_memory() {
     asm.r(Op::Add, 10, 10, 7);
     asm.op(Op::Ecall, 0, 0, 0, 0);
     let outcome = assert_same("registers in memory", &case(MachineKind::R0vm, &asm.finish().words), &setups());
-    // The byte stored is the lowest of 40 << 16 | 1.
+    // The stored byte is the lowest of 40 << 16 | 1.
     assert_eq!(outcome.end, End::Done(Status::Paused { code: 1 + 40 }));
 }
 
-/// R0VM's registers are memory, which may be run: an instruction there is what its register holds now.
+/// R0VM's registers are memory and can execute: an instruction there is the register's current value.
 #[test]
 fn code_in_registers() {
     let bank = 0xffff_0000;
     let add_to_x10 = |imm| encode(Instruction { op: Op::Addi, rd: 10, rs1: 10, rs2: 0, imm });
     let code = [
-        // x20 to x23: adds 1 the first time; puts x22 into x20, so that it adds 16 from then on; adds 16; returns.
+        // x20 to x23: add 1 the first time; copy x22 to x20, which then adds 16; add 16; return.
         add_to_x10(1),
         encode(Instruction { op: Op::Add, rd: 20, rs1: 22, rs2: 0, imm: 0 }),
         add_to_x10(16),
@@ -149,7 +149,7 @@ fn code_in_registers() {
     assert_eq!(ran, [code[0], code[2], code[2]]);
 }
 
-/// Guests of R0VM with the words that they read: some with small segments, so that many splits fall into native code.
+/// Guests of R0VM with their input words. Some have small segments, so that many splits occur in native code.
 const GUESTS: [(&str, &[u32], u32); 6] = [
     ("recursion", &[2, 5, 500], 14),
     ("sparse", &[100, 2], 13),
@@ -159,7 +159,7 @@ const GUESTS: [(&str, &[u32], u32); 6] = [
     ("kernel_registers", &[], 13),
 ];
 
-/// Both engines in lockstep, every row and effect compared; and the ids of what memory held.
+/// Runs both engines in lockstep and compares every row and effect, and the ids of memory's contents.
 #[test]
 fn guests_of_r0vm_run_alike_in_both_engines() {
     let mut warm = JitOptions::eager();
@@ -191,7 +191,7 @@ fn guests_of_r0vm_run_alike_in_both_engines() {
     }
 }
 
-/// The same sources on either machine: what one prints, the other one commits.
+/// The same sources on either machine: one prints what the other commits.
 #[test]
 fn guests_of_both_machines_compute_the_same() {
     for (guest, word) in [("fib", 15), ("sieve", 20_000), ("sha256", 50), ("quicksort", 1_000), ("vm", 30), ("mix", 2)]

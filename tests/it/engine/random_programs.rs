@@ -1,10 +1,10 @@
-//! Random whole programs under both engines: every row, effect, register and byte, then again in parts, stopped by a
-//! limit and by pauses at random steps, at which tracing, and with it the engine at work, changes. And the programs that
-//! failed once.
+//! Runs random whole programs under both engines and compares every row, effect, register and byte. Runs them again in
+//! parts, stopped by a limit and by pauses at random steps, where tracing, and with it the active engine, changes. Also
+//! runs the programs that failed once.
 //!
-//! `TACHY_SEED=n` runs program n alone, `TACHY_PROGRAMS=m` that many from there on; without, the same 5,000 each time.
-//! A failure is shrunk and printed with its listing and the command that repeats it. Where native code takes the test
-//! down with it, `TACHY_SHOW=1` tells which program it was.
+//! `TACHY_SEED=n` runs only program n; `TACHY_PROGRAMS=m` runs m programs from there on. Without them, the same 5,000
+//! run each time. A failure is shrunk and printed with its listing and the command that repeats it. If native code
+//! crashes the test, `TACHY_SHOW=1` shows which program it was.
 
 use std::env;
 use std::panic::catch_unwind;
@@ -20,7 +20,7 @@ use crate::common::rng::Rng;
 use tachy::isa::Variant;
 
 const PROGRAMS: u64 = 5000;
-/// Random configurations that a program which failed once is run under.
+/// Number of random configurations for each program that failed once.
 const REGRESSION_SETUPS: u64 = 20;
 
 #[test]
@@ -48,7 +48,7 @@ fn random_programs_run_alike() {
                     match comparison.check(&program) {
                         Ok(compared) => reached.lock().unwrap().add(&program, &compared, comparison.reference_rows()),
                         Err(text) => {
-                            // One is enough; the others would only mix their output with it.
+                            // One failure is enough; others would only mix their output with it.
                             if !failed.swap(true, Ordering::Relaxed) {
                                 *failure.lock().unwrap() = Some((program, text));
                             }
@@ -70,7 +70,7 @@ fn random_programs_run_alike() {
     }
 }
 
-/// What failed once does not fail again: in the ways it is run by its seed, and in others.
+/// Programs that failed once pass now, under the setups of their seeds and under others.
 #[test]
 fn regressions_run_alike() {
     for (name, Regression { program, found, .. }) in regression::all() {
@@ -88,12 +88,12 @@ fn regressions_run_alike() {
     }
 }
 
-/// The number in an environment variable, if it is set.
+/// Returns the number in an environment variable, if it is set.
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text}")))
 }
 
-/// The comparison itself: a row, a missing row and a register that differ are found and named.
+/// Tests the comparison itself: it finds and names a different row, a missing row and a different register.
 #[test]
 fn a_difference_is_found_and_shown() {
     let program = generate(1);
@@ -112,7 +112,7 @@ fn a_difference_is_found_and_shown() {
     assert!(text.contains("x5"), "{text}");
 }
 
-/// Shrinking keeps the failure and drops the rest.
+/// Shrinking keeps the failure and removes the rest.
 #[test]
 fn a_failure_shrinks_to_its_cause() {
     let mut program = generate(2);

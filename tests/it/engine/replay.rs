@@ -1,4 +1,4 @@
-//! Replay: the state at any step, out of the initial image, rows and effects alone, is the session's own.
+//! Tests replay: the state at any step, computed only from the initial image, rows and effects, equals the session's.
 
 use crate::common::assembler::Assembler;
 use crate::common::cases::writer;
@@ -10,11 +10,11 @@ use tachy::risc0::host::HostEnv;
 use tachy::trace::{Replay, ReplayError, VecSink};
 use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program, Session, Sink, Status};
 
-/// Runs a fresh session under `setup` to `step`, with or without rows as `sink` says.
+/// Runs a fresh session under `setup` to `step`, without rows.
 fn session_at<'a>(case: &'a Case, setup: &Setup, step: u64) -> Session<'a> {
     let env = Env::new().args(case.args.iter().cloned()).stdin(&case.stdin[..]);
     let mut session = setup.executor(case).start(env).expect("it starts");
-    // A trap or limit before the step leaves the session where it happened.
+    // A trap or limit before the step leaves the session where it occurred.
     let _ = session.run_to(step, &mut NullSink::off());
     session
 }
@@ -26,9 +26,9 @@ fn assert_state(what: &str, case: &Case, replay: &Replay, session: &Session<'_>)
     for (address, word) in replay.words() {
         assert_eq!(word, session.word(address), "{what}: the word at {address:#x}");
     }
-    // What the trace has not shown is as it was in the image.
+    // Memory that the trace did not show equals the image.
     for segment in case.program.segments() {
-        // A segment may end where the address space does.
+        // A segment may end at the end of the address space.
         for offset in (0..segment.memory_bytes as usize).step_by(4) {
             let address = segment.address + offset as u32;
             let initial = segment
@@ -54,7 +54,7 @@ fn random_programs_at_random_steps() {
             let _ = traced.run(&mut replay);
             let expected = session_at(&case, &Setup::eager(), step);
             assert_state(&what, &case, &replay, &expected);
-            // The last row does not tell where its step went.
+            // The last row does not show the next pc.
             if step < total {
                 assert_eq!(replay.pc(), expected.pc(), "{what}");
             }
@@ -77,8 +77,7 @@ fn a_replay_can_begin_in_the_middle() {
     assert_eq!(replay.pc(), expected.pc());
 }
 
-/// On R0VM, whose registers lie in memory too, whose modes have registers of their own, and which stores words where a
-/// segment ends.
+/// On R0VM, registers lie in memory as well, each mode has its own registers, and words are stored at a segment's end.
 #[test]
 fn guests_of_r0vm_at_random_steps() {
     let guests: [(&str, &[u32], u32); 5] = [
@@ -112,7 +111,7 @@ fn guests_of_r0vm_at_random_steps() {
             traced.run(&mut replay).expect("it ends");
             let mut expected = session_at(Engine::Interpreter, step);
             assert_state(&what, &case, &replay, &expected);
-            // A trap may come before the next row, which then is the handler's first.
+            // A trap may precede the next row, which is then the handler's first.
             let mut next = VecSink::default();
             if step < total && expected.run_to(step + 1, &mut next).is_ok() {
                 assert_eq!(replay.pc(), next.rows[0].pc, "{what}");
@@ -121,7 +120,8 @@ fn guests_of_r0vm_at_random_steps() {
     }
 }
 
-/// A register that its own store overwrites, by way of its place in memory: the row shows what it was, the next what it is.
+/// A store overwrites its own register through the register's address: its row shows the old value, the next row the
+/// new one.
 #[test]
 fn stores_into_the_register_of_their_own_address() {
     for (op, kept) in [(Op::Sw, 0), (Op::Sh, 0xffff_0000)] {
@@ -139,7 +139,7 @@ fn stores_into_the_register_of_their_own_address() {
     }
 }
 
-/// A trace that was recorded from the start moves a state from the middle on, and what came before is passed over.
+/// A trace from the start can advance a state from the middle; the rows before that state are skipped.
 #[test]
 fn a_recorded_trace_may_begin_before_the_replay() {
     let case = writer();
@@ -153,7 +153,7 @@ fn a_recorded_trace_may_begin_before_the_replay() {
     assert_state("from the middle", &case, &replay, &whole);
 }
 
-/// The state at a step, asked for by its number, is what a session paused there has.
+/// The replayed state at a step equals that of a session paused there.
 #[test]
 fn state_at_a_step() {
     let steps = |case: &Case| session_at(case, &Setup::interpreter(), u64::MAX).steps();
@@ -169,7 +169,7 @@ fn state_at_a_step() {
     }
 }
 
-/// Rows that do not fit together are refused, with the step where that shows.
+/// Inconsistent rows are refused, with the step at which that shows.
 #[test]
 fn a_forged_trace_is_refused() {
     let mut found = 0;
@@ -184,7 +184,7 @@ fn a_forged_trace_is_refused() {
         };
         for forged in (0..sink.rows.len().min(400)).step_by(7) {
             let mut rows = sink.rows.clone();
-            // A wrong result shows when it is read.
+            // A wrong result shows when a later step reads it.
             rows[forged].rd ^= 4;
             let mut replay = start.replay(u64::MAX);
             let result = rows.iter().enumerate().try_for_each(|(step, row)| replay.apply(row, &effects(step)));

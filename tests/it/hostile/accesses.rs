@@ -1,4 +1,5 @@
-//! Accesses and jumps anywhere: what lies around guest memory, and R0VM's edges, where other rules hold than in `bare`.
+//! Tests accesses and jumps to anywhere: the surroundings of guest memory, and the edges of R0VM, where other rules
+//! apply than on `bare`.
 
 use std::fs;
 
@@ -30,7 +31,7 @@ const EDGES: [u32; 14] = [
     0xffff_2000,
 ];
 
-/// On R0VM, the lowest address that instructions may touch.
+/// On R0VM, the lowest address that instructions may access.
 const LOWEST: u32 = 0x1_0000;
 const CANARY: u8 = 0xa5;
 
@@ -43,7 +44,7 @@ fn access(asm: &mut Assembler, op: Op, base: u8, offset: i32) {
     }
 }
 
-/// Mappings of this process: first byte, end, permissions.
+/// Returns the mappings of this process: first byte, end, permissions.
 fn mappings() -> Vec<(usize, usize, String)> {
     let maps = fs::read_to_string("/proc/self/maps").expect("Linux says so");
     let parse = |line: &str| {
@@ -55,7 +56,7 @@ fn mappings() -> Vec<(usize, usize, String)> {
     maps.lines().map(|line| parse(line).expect("start-end permissions")).collect()
 }
 
-/// Every access at every edge, one program each: rows, effects and ends are the same, and nothing panics.
+/// Every access at every edge, one program each: rows, effects and ends are equal, and nothing panics.
 #[test]
 fn every_access_at_every_edge() {
     for machine in MACHINES {
@@ -74,7 +75,7 @@ fn every_access_at_every_edge() {
     }
 }
 
-/// The 4 GiB that a guest can reach lie between guards: there is no address of the host's that an access could mean.
+/// The 4 GiB that a guest can reach lie between guards, so an access cannot reach other host memory.
 #[test]
 fn guest_memory_lies_between_guards() {
     const GUEST_BYTES: usize = 1 << 32;
@@ -100,7 +101,7 @@ fn guest_memory_lies_between_guards() {
                 ("rw-p", first + GUEST_BYTES),
                 "nothing writable behind the last byte"
             );
-            // Below the first byte lies what the engines keep of the guest, in up to three mappings, then the guard.
+            // Below the first byte lies the engines' data about the guest, in up to three mappings, then the guard.
             let below = (0..at).rev().find(|&index| maps[index].2 == "---p").expect("a guard below");
             assert!(at - below <= 3, "{:x?}", &maps[below..=at]);
             for pair in maps[below..=at + 1].windows(2) {
@@ -113,8 +114,8 @@ fn guest_memory_lies_between_guards() {
     }
 }
 
-/// Stores that run on, up and down, out of what they may write: two a round, so that one of both is still allowed in the
-/// last. Canaries are the pages around, and sessions that were started before and after this one and lie beside it.
+/// Stores run up and down out of their writable memory, two per round, so that one of the two is still allowed in the
+/// last round. The canaries are the pages around, and the memory of sessions started before and after this one.
 #[test]
 fn stores_that_run_on_touch_no_canary() {
     for (machine, [up_from, down_from]) in MACHINES.into_iter().zip([[DATA, DATA], [0xffff_fc00, LOWEST]]) {
@@ -140,7 +141,7 @@ fn stores_that_run_on_touch_no_canary() {
     }
 }
 
-/// On `bare`, one page that may be written, and on both sides one that may be read.
+/// On `bare`, builds one writable page between two that may only be read.
 fn between_canaries(machine: MachineKind, asm: Assembler) -> Case {
     let page = |address, byte, permissions| Segment::new(address, vec![byte; 1024], permissions);
     let segments = vec![
@@ -152,7 +153,7 @@ fn between_canaries(machine: MachineKind, asm: Assembler) -> Case {
     short(Case::new(Program::from_segments(CODE, segments).expect("a test's own program")).on(machine))
 }
 
-/// Runs a case between two sessions that only begin, and looks what became of everything that it may not write.
+/// Runs a case between two sessions that only begin, and checks all memory that it may not write.
 fn canaries_live(what: &str, case: &Case, setup: &Setup) {
     let executor = setup.executor(case);
     let start = || executor.start(Env::new()).expect("it starts");
@@ -173,7 +174,7 @@ fn canaries_live(what: &str, case: &Case, setup: &Setup) {
     }
 }
 
-/// Jumps to anywhere, odd addresses and every edge included.
+/// Jumps to anywhere, including odd addresses and every edge.
 #[test]
 fn wild_jumps() {
     let mut rng = Rng::new(11);
@@ -192,7 +193,7 @@ fn wild_jumps() {
     }
 }
 
-/// A hole, data and a misaligned place as what a loop comes to after it was translated.
+/// A translated loop finally reaches a hole, data or a misaligned address.
 #[test]
 fn hot_loops_that_fall_off() {
     for machine in MACHINES {
@@ -211,7 +212,7 @@ fn hot_loops_that_fall_off() {
     }
 }
 
-/// Calls itself without end, with frames of many sizes: the stack ends in its guard, or in code that it writes over.
+/// Endless recursion, with frames of many sizes: the stack ends at its guard, or in code that it overwrites.
 #[test]
 fn recursion_without_end() {
     const STACK_BOTTOM: u32 = 0xf000_0000 - (8 << 20);
@@ -229,7 +230,7 @@ fn recursion_without_end() {
         let sp = outcome.state.expect("it ran").registers[2];
         assert!((STACK_BOTTOM - frame as u32..STACK_BOTTOM).contains(&sp), "{sp:#x}: in the guard below the stack");
     }
-    // Without a guard, all of memory is a stack: it runs into its own code.
+    // Without a guard, all of memory is stack, and it runs into its own code.
     let mut asm = Assembler::new(CODE);
     asm.li(2, CODE + 0x4_0000);
     let again = asm.label_here();
@@ -240,7 +241,7 @@ fn recursion_without_end() {
     assert!(matches!(outcome.end, End::Failed { .. }), "{:?}", outcome.end);
 }
 
-/// One behind the other, at addresses known beforehand that lie as far apart as can be.
+/// Consecutive accesses at known addresses that lie as far apart as possible.
 #[test]
 fn accesses_far_apart_in_one_block() {
     let mut asm = Assembler::new(CODE);
@@ -248,7 +249,7 @@ fn accesses_far_apart_in_one_block() {
     let pairs = [0x7fff_fffcu32, 0x7fff_fff8, 0x8000_0000, 0x8000_0004, 0xffff_fffc, 0x7fff_f800];
     for apart in pairs {
         for (first, second) in [(DATA, DATA.wrapping_add(apart)), (DATA.wrapping_add(apart), DATA)] {
-            // An access first, so that both constants are known where the window begins.
+            // An access comes first, so that both constants are known where the access group begins.
             asm.i(Op::Lw, 8, 7, 0);
             let high = |address: u32| address.wrapping_add(0x800) & 0xffff_f000;
             let low = |address: u32| address.wrapping_sub(high(address)) as i32;

@@ -1,5 +1,5 @@
-//! System calls with every number at every edge, and those that do much for little: streams without end, memory that
-//! comes and goes, calculations that take a second.
+//! Tests system calls with every number at every edge, and those that do a lot for little: endless streams, memory that
+//! is allocated and freed, calculations that take a second.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, OnceLock};
@@ -43,11 +43,11 @@ const VALUES: [u32; 24] = [
     0xffff_ffff,
 ];
 
-/// Six calls in a row, their arguments from [`VALUES`] or random.
+/// Builds six calls in a row, with arguments from [`VALUES`] or random ones.
 fn calls(machine: MachineKind, rng: &mut Rng) -> Program {
     let mut asm = Assembler::new(CODE);
     for _ in 0..6 {
-        // t0 to t2, a0 to a4, t3: whatever any call takes.
+        // t0 to t2, a0 to a4, t3: all argument registers of any call.
         for register in [5, 6, 7, 10, 11, 12, 13, 14, 28] {
             let value = if rng.one_in(8) { rng.word() } else { VALUES[rng.below(VALUES.len() as u64) as usize] };
             asm.li(register, value);
@@ -57,7 +57,7 @@ fn calls(machine: MachineKind, rng: &mut Rng) -> Program {
             _ => 1 + rng.between(0, 6),
         };
         asm.li(17, number);
-        // Descriptors that exist, and a mode that does.
+        // Valid descriptors, and a valid mode.
         asm.i(Op::Andi, 5, 5, 1);
         if machine == MachineKind::Bare {
             asm.i(Op::Andi, 10, 10, 3);
@@ -84,7 +84,7 @@ fn calls_with_numbers_at_every_edge() {
             *ends.entry((machine.to_string(), end)).or_insert(0) += 1;
         }
     }
-    // They do not all end in the first call: some get through, some are refused for different reasons.
+    // They do not all end in the first call: some succeed, some are refused for different reasons.
     assert!(ends.len() >= 5, "{ends:?}");
 }
 
@@ -133,7 +133,8 @@ fn for_ever(number: u32, arguments: [u32; 3]) -> Case {
     crate::common::cases::short(Case::code(0x1_0000, &asm.finish().words, vec![zeros]))
 }
 
-/// A guest that floods its stdout and one that reads for ever: cancelling is seen after the very call it came in.
+/// A guest that floods its stdout and one that reads for ever: cancelling takes effect right after the call in which it
+/// happened.
 #[test]
 fn streams_without_end_are_cancelled_at_once() {
     for (number, descriptor) in [(64, 1), (63, 0)] {
@@ -151,8 +152,8 @@ fn streams_without_end_are_cancelled_at_once() {
     }
 }
 
-/// Moves the break over 3.7 GiB and back for ever: each call takes the host milliseconds, a million of them hours. That
-/// the time limit is seen in between shows by this test's coming to an end.
+/// Moves the break over 3.7 GiB and back for ever. Each call takes the host milliseconds, so a million of them take
+/// hours. This test only ends if the time limit is checked in between.
 #[test]
 fn memory_that_comes_and_goes_meets_the_time_limit() {
     let mut asm = Assembler::new(0x1_0000);
@@ -176,8 +177,8 @@ fn memory_that_comes_and_goes_meets_the_time_limit() {
     }
 }
 
-/// Fills three mebibytes of heap, gives them back at once and asks for them again: a call gives back what it can clear
-/// without piling up effects, says so, and what comes back is zero.
+/// Fills 3 MiB of heap, frees them at once and allocates them again. A call frees only as much as it can clear without
+/// piling up effects, and returns how much. Memory that is allocated again is zero.
 #[test]
 fn memory_goes_in_bearable_portions() {
     const BYTES: u32 = 3 << 20;
@@ -214,8 +215,8 @@ fn memory_goes_in_bearable_portions() {
     assert!(large.iter().all(|&effects| effects <= (1 << 20) / 4 + 16), "{large:?}");
 }
 
-/// A big-integer program without loops that squares a long number again and again: nearly all of the work that a call
-/// may take, for three cycles.
+/// A big-integer program without loops that squares a long number repeatedly: nearly the maximum work of a call, for
+/// three cycles.
 fn squarings(count: u64) -> Vec<u8> {
     let operation = |code: u64, a: u64, b: u64| code | a << 16 | b << 40;
     let constants = vec![0x0123_4567_89ab_cdefu64; 2048];
@@ -241,7 +242,7 @@ fn calculates_for_ever(count: u64) -> Program {
     let segments = vec![
         Segment::from_words(CODE, &asm.finish().words, Permissions::RWX),
         Segment::new(DATA, bytes, Permissions::RW),
-        // The sizes of the program, of the one that verifies, of the constants.
+        // The sizes of the program, of the verifying program, and of the constants.
         Segment::from_words(blob, &[words, 0, 0], Permissions::RW),
     ];
     Program::from_segments(CODE, segments).expect("a test's own program")
@@ -255,7 +256,7 @@ fn calculations_meet_the_time_limit() {
         let mut session = setup.executor(&case).start(Env::new()).expect("it starts");
         let error = session.run(&mut NullSink::off()).expect_err("it has no end");
         assert_eq!(error.kind(), "time-limit", "{error}");
-        // More than a call may calculate is refused before it is done.
+        // A call with too much calculation is refused before it starts.
         let program = calculates_for_ever(600);
         let mut session =
             setup.executor(&Case::new(program).on(MachineKind::R0vm)).start(Env::new()).expect("it starts");
@@ -264,7 +265,7 @@ fn calculations_meet_the_time_limit() {
     }
 }
 
-/// A program of R0VM without a host that asks for one, and one whose host says less than it was asked for.
+/// A program of R0VM that calls a host without having one, and one whose host returns less than requested.
 #[test]
 fn hosts_that_nobody_gave() {
     for (number, expected) in [(1, "host"), (2, "trap")] {

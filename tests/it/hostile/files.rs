@@ -1,15 +1,15 @@
-//! Files of rows that lie about themselves, and streams that lie about files.
+//! Tests files of rows with false headers, and streams with false lengths.
 
 use std::io::{self, Cursor, Read};
 
 use tachy::Row;
 use tachy::trace::{CsvSink, FileSink, Sink, read_rows};
 
-/// Where the header has the step of its first row, and the number of rows.
+/// Offsets in the header of the first row's step and of the number of rows.
 const FIRST_STEP: usize = 24;
 const ROWS: usize = 32;
 
-/// A good file of three rows, but for eight bytes of its header.
+/// Returns a good file of three rows, with eight bytes of its header replaced.
 fn file(at: usize, value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut sink = FileSink::new(Cursor::new(&mut bytes));
@@ -19,7 +19,7 @@ fn file(at: usize, value: u64) -> Vec<u8> {
     bytes
 }
 
-/// How many rows there were, each of which sinks take, and how reading ended.
+/// Returns the number of rows, each of which a sink accepts, and how reading ended.
 fn read(mut stream: impl Read) -> (usize, Result<(), io::ErrorKind>) {
     let mut rows = 0;
     let ended = read_rows(&mut stream, |step, read| {
@@ -50,7 +50,7 @@ fn streams_that_lie() {
             self.1 = !self.1;
             match self.1 {
                 true => Err(io::ErrorKind::Interrupted.into()),
-                // The header is told as it is.
+                // The header is returned correctly.
                 false if buffer.len() <= 96 => self.0.read(buffer),
                 false => Ok(buffer.len() + 1),
             }

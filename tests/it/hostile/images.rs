@@ -1,4 +1,5 @@
-//! Programs whose image is the attack: no bytes in the file, all of memory; as many segments as a header can count.
+//! Tests programs whose image is the attack: all of memory without bytes in the file, or as many segments as a header
+//! can count.
 
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
@@ -25,7 +26,7 @@ fn limit_memory(bytes: u64) -> Limits {
     Limits::none().memory_bytes(bytes)
 }
 
-/// Zeros as far as there are addresses: they count, and cost nothing until they are touched.
+/// Zeros in the whole address space: they count against the limit, and cost nothing until they are touched.
 #[test]
 fn a_bss_of_four_gibibytes() {
     for (machine, end) in [(MachineKind::Bare, 0xef7f_fc00), (MachineKind::R0vm, 0xffff_0000)] {
@@ -41,7 +42,7 @@ fn a_bss_of_four_gibibytes() {
             let executor = setup.executor(&Case::new(program.clone()).on(machine));
             let mut session = executor.start(Env::new()).expect("it starts");
             session.run(&mut NullSink::off()).expect("it ends");
-            // A session that is gone has given its memory back, so this one lives until it was looked at.
+            // A dropped session releases its memory, so this one lives until the check is done.
             let resident = resident_bytes(session.bytes(0, u32::MAX).expect("all but the last byte"));
             assert!(
                 (1..GIB / 4).contains(&resident),
@@ -54,7 +55,7 @@ fn a_bss_of_four_gibibytes() {
             assert_eq!(error.kind(), "memory-limit", "{error}");
         }
     }
-    // Over the place of the stack.
+    // It covers the address of the stack.
     let bytes = exiting(MachineKind::Bare).iter().flat_map(|word| word.to_le_bytes()).collect();
     let all = Segment { memory_bytes: u32::MAX - CODE, ..Segment::new(CODE, bytes, Permissions::RWX) };
     let program = Program::from_segments(CODE, vec![all]).expect("a large program");
@@ -62,7 +63,7 @@ fn a_bss_of_four_gibibytes() {
     assert_eq!(error.kind(), "boot", "{error}");
 }
 
-/// How much of the mapping that holds these bytes is in memory.
+/// Returns how much of the mapping that holds these bytes is resident.
 fn resident_bytes(mapped: &[u8]) -> u64 {
     let location = mapped.as_ptr() as u64;
     let maps = std::fs::read_to_string("/proc/self/smaps").expect("Linux says so");
@@ -89,7 +90,7 @@ fn as_many_segments_as_a_header_can_count() {
     let program = Program::from_elf(&file(65_534)).expect("65,534 segments");
     let found = run_alike(&program, MachineKind::Bare, &Setup::eager(), Limits::default());
     assert_eq!(found.end, "Exited { code: 0 }");
-    // Each has a page, and so have the arguments.
+    // Each segment has a page, and so do the arguments.
     assert_eq!(found.stats.pages, 65_535);
     let error = run(&program, MachineKind::Bare, &Setup::eager(), limit_memory(65_000 * 1024)).err().expect("too many");
     assert_eq!(error.kind(), "memory-limit");
@@ -99,7 +100,7 @@ fn as_many_segments_as_a_header_can_count() {
     assert!(matches!(refused, ProgramError::InElf { .. }), "{refused}");
 }
 
-/// An entry that is no code is refused by the loader, or met by the first fetch.
+/// An entry that is not code is refused by the loader, or trapped by the first fetch.
 #[test]
 fn entries_in_holes() {
     let segment = || Segment::from_words(CODE, &[0x13; 4], Permissions::RX);
@@ -109,7 +110,7 @@ fn entries_in_holes() {
     }
     let refused = Program::from_segments(CODE + 2, vec![segment()]).expect_err("between instructions");
     assert!(matches!(refused, ProgramError::MisalignedEntry { .. }), "{refused}");
-    // A user's program may begin anywhere in its memory: the kernel goes there, and the fetch is what fails.
+    // A user's program may start anywhere in its memory: the kernel jumps there, and the fetch fails.
     let user = elf(0x5000_0000, &[(0x20_0800, &[0x13, 0, 0, 0], R | X)]);
     let program = Program::from_risc0_elf(&user).expect("it is the kernel's to find out");
     let found = run_alike(&program, MachineKind::R0vm, &Setup::eager(), Limits::default());

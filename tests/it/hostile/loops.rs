@@ -1,5 +1,5 @@
-//! Programs that never end, by both machines' limits. `bare`'s time limit and cancelling are in
-//! `tests/it/engine/limits.rs`.
+//! Tests programs that never end, under both machines' limits. `tests/it/engine/limits.rs` covers `bare`'s time limit
+//! and cancelling.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::common::assembler::Assembler;
 use crate::common::cases::every_setup;
 use crate::common::engines::{Case, assert_same};
 
-/// Adds up for ever, and touches no memory.
+/// Adds up for ever, without touching memory.
 fn endless(machine: MachineKind) -> Case {
     let mut asm = Assembler::new(CODE);
     let top = asm.label_here();
@@ -38,7 +38,7 @@ fn loops_without_memory_end_at_limits() {
     }
 }
 
-/// A limit on cycles is one on steps and on what else takes cycles.
+/// A limit on cycles covers steps and everything else that takes cycles.
 #[test]
 fn loops_end_at_a_limit_on_cycles() {
     let program = endless(MachineKind::R0vm).program;
@@ -51,7 +51,7 @@ fn loops_end_at_a_limit_on_cycles() {
     }
 }
 
-/// Touches a new page at each step until memory or a segment is too small for that.
+/// Touches a new page at each step until memory or a segment is too small.
 #[test]
 fn loops_that_touch_all_of_memory() {
     for machine in MACHINES {

@@ -1,11 +1,11 @@
-//! Hostile programs: each ends in a typed error or at a limit, within its budget of time, memory and translation, and
-//! alike in both engines.
+//! Tests hostile programs: each ends in a typed error or at a limit, within its budget of time, memory and translation,
+//! and equally in both engines.
 //!
-//! Budgets are counted (regions, translated instructions, bytes of code, flushes), never timed; what is only slow when it
-//! is wrong would hang here. Other tests have, and these do not repeat:
+//! Budgets are counted (regions, translated instructions, bytes of code, flushes), never timed. A defect that only
+//! makes things slow would hang here. Other files cover the following, and these tests do not repeat it:
 //!
 //! - accesses at every edge of `bare`'s memory: `tests/it/engine/instructions/memory.rs`
-//! - misaligned and odd targets, jumps into data and holes and around the end: `tests/it/engine/instructions/control.rs`
+//! - misaligned and odd targets, jumps into data, holes, around the end: `tests/it/engine/instructions/control.rs`
 //! - buffers of `bare`'s system calls: `tests/it/engine/instructions/system.rs`
 //! - limits of every size: `tests/it/engine/limits.rs`
 //! - streams and sinks that fail or lie: `tests/it/api/streams.rs`
@@ -29,18 +29,18 @@ use tachy::program::{Permissions, Segment};
 use tachy::trace::{DigestSink, TraceDigest};
 use tachy::{Engine, Env, Error, Executor, JitOptions, Limits, MachineKind, Program, Stats};
 
-/// Where code of both machines may lie.
+/// An address for code of both machines.
 const CODE: u32 = 0xc000_0000;
 const DATA: u32 = 0xc010_0000;
 
 const MACHINES: [MachineKind; 2] = [MachineKind::Bare, MachineKind::R0vm];
 
-/// The ways of running that are compared with the interpreter.
+/// Returns the setups that are compared with the interpreter.
 fn setups() -> [Setup; 2] {
     [Setup::eager(), Setup::eager().threshold(3).region_instructions(20).buffer_rows(256)]
 }
 
-/// Code that may be written over, and a page of data.
+/// Builds writable code and a page of data.
 fn case(machine: MachineKind, asm: Assembler) -> Case {
     let segments = vec![
         Segment::from_words(asm.base(), &asm.finish().words, Permissions::RWX),
@@ -49,7 +49,7 @@ fn case(machine: MachineKind, asm: Assembler) -> Case {
     short(Case::new(Program::from_segments(CODE, segments).expect("a test's own program")).on(machine))
 }
 
-/// How a run ended, in words; its rows; its counters.
+/// How a run ended, as text; its rows; its counters.
 struct Run {
     end: String,
     digest: TraceDigest,
@@ -57,7 +57,7 @@ struct Run {
     stats: Stats,
 }
 
-/// Runs a program of any size, of which no state is compared but what its rows tell.
+/// Runs a program of any size. Only the rows' state is compared.
 fn run(program: &Program, machine: MachineKind, setup: &Setup, limits: Limits) -> Result<Run, Error> {
     let executor = setup.executor(&Case { limits, ..Case::new(program.clone()).on(machine) });
     let mut sink = DigestSink::default();
@@ -69,7 +69,7 @@ fn run(program: &Program, machine: MachineKind, setup: &Setup, limits: Limits) -
     Ok(Run { end, digest: sink.digest(), steps: session.steps(), stats: session.stats() })
 }
 
-/// As [`run`], by both engines, which must not differ. The second one's counters.
+/// Like [`run`], under both engines, which must not differ. Returns the second one's run.
 fn run_alike(program: &Program, machine: MachineKind, setup: &Setup, limits: Limits) -> Run {
     let reference = run(program, machine, &Setup::interpreter(), limits).expect("it starts");
     let other = run(program, machine, setup, limits).expect("it starts");
@@ -78,7 +78,7 @@ fn run_alike(program: &Program, machine: MachineKind, setup: &Setup, limits: Lim
     other
 }
 
-/// Runs a case in lockstep, whatever it is that it does to itself; how it ended.
+/// Runs a case in lockstep, whatever it does to itself. Returns how it ended.
 fn crosscheck(what: &str, program: &Program, machine: MachineKind, limits: Limits, env: Env<'_>) -> String {
     let mut jit = JitOptions::eager();
     jit.threshold = 2;
@@ -94,7 +94,7 @@ fn crosscheck(what: &str, program: &Program, machine: MachineKind, limits: Limit
     }
 }
 
-/// Ends a program of either machine: exit code 0.
+/// Ends a program of either machine with exit code 0.
 fn exit(asm: &mut Assembler, machine: MachineKind) {
     asm.li(10, 0);
     asm.li(17, if machine == MachineKind::Bare { 93 } else { 0 });

@@ -1,4 +1,4 @@
-//! Programs made to cost the translator more than they cost themselves. What they may cost is counted.
+//! Tests programs designed to cost the translator more than they cost themselves, with counted budgets.
 
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
@@ -8,23 +8,24 @@ use super::{CODE, MACHINES, Run, case, exit, run_alike};
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, Setup, assert_same};
 
-/// As an executor does by itself, but translating on the spot, so that counters are the same each time.
+/// The default setup of an executor, but with synchronous translation, so that counters are reproducible.
 fn usual() -> Setup {
     Setup::jit(JitOptions::default()).background(false)
 }
 
-/// More machine code for an instruction than this is a defect: rows and checks take some 110 bytes.
+/// Maximum machine code per instruction. More is a defect: rows and checks take some 110 bytes.
 const CODE_BYTES: u64 = 400;
 
-/// Nothing is translated twice, and code takes the space that it should.
+/// Asserts that nothing is translated twice, and that code has the expected size.
 fn assert_once(stats: &Stats, instructions: u64) {
     assert!(stats.translated_instructions <= instructions + instructions / 8, "{stats:?}");
     assert!(stats.code_bytes <= CODE_BYTES * stats.translated_instructions + 64 * 1024, "{stats:?}");
     assert!(stats.regions <= stats.translated_instructions, "{stats:?}");
 }
 
-/// Of a program with so many instructions no more is translated than each once and as many again, some thousands beside,
-/// and what thousands of steps pay for each. A block costs as much as four instructions, and a region has one at least.
+/// Asserts the translation budget of a program with this many instructions: each once and as many again, some thousands
+/// in addition, and what the steps pay for at thousands of steps each. A block costs as much as four instructions, and
+/// a region has at least one.
 fn assert_paid(found: &Run, instructions: u64) {
     const BLOCK: u64 = 4;
     let Stats { translated_instructions, regions, .. } = found.stats;
@@ -34,7 +35,7 @@ fn assert_paid(found: &Run, instructions: u64) {
     assert!(translated_instructions + BLOCK * regions <= at_first + again, "{:?}", found.stats);
 }
 
-/// Puts a body of any length into a loop of so many rounds, then ends.
+/// Puts a body of any length into a loop of `count` rounds, then ends.
 fn rounds(count: u32, machine: MachineKind, body: impl FnOnce(&mut Assembler)) -> Program {
     let mut asm = Assembler::new(CODE);
     let (top, end) = (asm.label(), asm.label());
@@ -55,7 +56,7 @@ fn adds(asm: &mut Assembler, instructions: u32) {
     (0..instructions).for_each(|_| asm.i(Op::Addi, 5, 5, 1));
 }
 
-/// Blocks of two instructions, one behind the other.
+/// Emits consecutive blocks of two instructions.
 fn tiny_blocks(asm: &mut Assembler, blocks: u32) {
     for _ in 0..blocks {
         asm.i(Op::Addi, 5, 5, 1);
@@ -65,7 +66,7 @@ fn tiny_blocks(asm: &mut Assembler, blocks: u32) {
     }
 }
 
-/// What runs three times is not worth translating, however much of it there is.
+/// Code that runs three times is not worth translating, however much of it there is.
 #[test]
 fn a_hundred_thousand_tiny_blocks_that_are_cold() {
     for machine in MACHINES {
@@ -76,19 +77,19 @@ fn a_hundred_thousand_tiny_blocks_that_are_cold() {
     }
 }
 
-/// And where everything is translated at first sight, each is translated once.
+/// Even if everything is translated at first sight, each block is translated once.
 #[test]
 fn tiny_blocks_that_are_hot() {
     let program = rounds(3, MachineKind::Bare, |asm| tiny_blocks(asm, 20_000));
     let found = run_alike(&program, MachineKind::Bare, &Setup::eager(), Limits::default());
     assert_once(&found.stats, 40_010);
-    // The same in a memory that holds a part of it: each time that it is full the next part must be twice as hot.
+    // The same in a memory that holds only part of it: each time that it fills up, the hotness threshold doubles.
     let found = run_alike(&program, MachineKind::Bare, &Setup::eager().code_bytes(1 << 20), Limits::default());
     assert!((1..=16).contains(&found.stats.code_flushes), "{:?}", found.stats);
     assert!(found.stats.translated_instructions <= 4 * 40_010, "{:?}", found.stats);
 }
 
-/// A block without end, as far as the translator is concerned.
+/// An endless block, from the translator's view.
 #[test]
 fn a_block_of_a_million_instructions() {
     for machine in MACHINES {
@@ -103,7 +104,7 @@ fn a_block_of_a_million_instructions() {
     assert_once(&found.stats, 30_010);
 }
 
-/// More pages with code than the interpreter holds decoded: it decodes them again and again, and does nothing worse.
+/// More pages with code than the interpreter keeps decoded: it decodes them repeatedly, and nothing worse happens.
 #[test]
 fn code_in_more_pages_than_are_held() {
     const PAGES: u32 = 13_000;
@@ -123,8 +124,8 @@ fn code_in_more_pages_than_are_held() {
     }
 }
 
-/// A loop of so many rounds through a jump to one of the places, which seem random. Each is `place_instructions` long,
-/// what the caller makes of it and a jump back. Both numbers are powers of two.
+/// Builds a loop of so many rounds that jumps to seemingly random places. Each place is `place_instructions` long: the
+/// caller's code and a jump back. Both numbers are powers of two.
 fn jumps(
     rounds: u32,
     places: u32,
@@ -156,7 +157,7 @@ fn jumps(
     case(machine, asm)
 }
 
-/// A jump to one of hundreds of places, each of which is a region's business.
+/// A jump to one of hundreds of places, each of which becomes a region.
 #[test]
 fn jumps_to_hundreds_of_places() {
     for machine in MACHINES {
@@ -166,7 +167,7 @@ fn jumps_to_hundreds_of_places() {
     }
 }
 
-/// Regions that control goes between all the time, more than can become one: what is merged has to be earned first.
+/// More regions with constant transitions between them than one region can merge: merging has to be paid for first.
 #[test]
 fn regions_that_never_come_together() {
     const PLACES: u32 = 1 << 12;
@@ -181,15 +182,15 @@ fn regions_that_never_come_together() {
         let found = run_alike(&case.program, machine, &setup, Limits::default());
         assert_eq!(found.end, "Exited { code: 0 }");
         assert!(found.stats.regions_merged > 0, "{:?}", found.stats);
-        // Once as they get hot, each with the loop that it comes back to, and what was earned since.
+        // Once as they get hot, each with the loop that it returns to, and then as much as was paid for.
         let at_first = u64::from(PLACES) * 4 * 2 + 20;
         let earned = found.steps * 16 / u64::from(MERGE_INTERVAL_STEPS) + 4 * 256;
         assert!(found.stats.translated_instructions <= at_first + earned, "{:?}", found.stats);
     }
 }
 
-/// A chain of branches to any of which control comes on its own, at once or by a jump: what is translated from each would
-/// be all that follows, over and over.
+/// A chain of branches that is entered at each branch, directly or by a jump. A naive translation would cover the whole
+/// rest of the chain from each of them, over and over.
 #[test]
 fn chains_that_are_entered_everywhere() {
     const LINKS: u32 = 4_000;
@@ -199,7 +200,7 @@ fn chains_that_are_entered_everywhere() {
     for (machine, by_jumps) in MACHINES.into_iter().flat_map(|machine| [(machine, false), (machine, true)]) {
         let mut asm = Assembler::new(CODE);
         let [chain, doors, next, visit, out, end] = std::array::from_fn(|_| asm.label());
-        // Once through all of it, so that all of it has run.
+        // Runs through the whole chain once, so that all of it has run.
         asm.la(9, chain);
         asm.li(7, 1);
         asm.li(8, 1);
@@ -211,7 +212,7 @@ fn chains_that_are_entered_everywhere() {
         asm.place(out);
         asm.i(Op::Addi, 7, 7, -1);
         asm.branch(Op::Bne, 7, 0, visit);
-        // After the first time through, from the first door on, and out again at once.
+        // After the first pass, enters at each place in turn, and leaves at once.
         asm.i(Op::Addi, 9, 9, 4);
         asm.i(Op::Addi, 8, 8, -1);
         let go_on = asm.label();
@@ -248,7 +249,7 @@ fn chains_that_are_entered_everywhere() {
     }
 }
 
-/// Calls of what comes next, each of which may be returned to, with all registers in use: a region that could be entered
+/// Consecutive calls, each of which may be returned to, with all registers in use. A region that could be entered
 /// anywhere would take several times as long and have as much more code.
 #[test]
 fn regions_that_could_be_entered_anywhere() {
@@ -272,7 +273,7 @@ fn regions_that_could_be_entered_anywhere() {
     }
 }
 
-/// More calls of what another region has than a region has entries to return to: each comes back, entry or not.
+/// More calls into another region than a region has return entries: each call returns, with or without an entry.
 #[test]
 fn calls_that_return_to_no_entry() {
     const CALLS: u32 = 150;
@@ -298,8 +299,8 @@ fn calls_that_return_to_no_entry() {
     }
 }
 
-/// Code that is written over as soon as it may be translated again: one region that is much longer than the way through it,
-/// then many that are as short as can be.
+/// Code that is overwritten as soon as it may be translated again: one region that is much longer than the path through
+/// it, then many that are as short as possible.
 #[test]
 fn code_that_is_written_over_now_and_then() {
     const PLACES: u32 = 250;
@@ -311,7 +312,7 @@ fn code_that_is_written_over_now_and_then() {
         let [places, next, visit, out, way_out] = std::array::from_fn(|_| asm.label());
         asm.la(9, places);
         asm.la(15, out);
-        // Once through all of them, so that all of them have run; then one after the other.
+        // Runs all of them once, so that all have run; then one after the other.
         asm.li(12, 4 * PLACES);
         asm.li(14, 1);
         asm.li(7, 1);
@@ -333,7 +334,7 @@ fn code_that_is_written_over_now_and_then() {
         asm.i(Op::Lw, 5, 9, 0);
         asm.store(Op::Sw, 5, 0, 9);
         asm.jal(0, next);
-        // In pages of their own, so that what writes is not written over.
+        // On separate pages, so that the writing code is not overwritten.
         asm.pad_to(CODE + 1024);
         asm.place(places);
         for _ in 0..PLACES {
@@ -353,7 +354,7 @@ fn code_that_is_written_over_now_and_then() {
     }
 }
 
-/// Each round writes over the instruction that comes next, and over one of itself.
+/// Each round overwrites the next instruction, and one of its own.
 #[test]
 fn code_that_rewrites_itself_at_each_step() {
     for machine in MACHINES {
@@ -377,7 +378,7 @@ fn code_that_rewrites_itself_at_each_step() {
         let case = case(machine, asm);
         let outcome = assert_same("rewrites", &case, &super::setups());
         assert!(outcome.rows.len() > 700_000, "{:?}", outcome.end);
-        // Each wait until the next translation is longer than the one before, up to 64 times being hot.
+        // Each wait for the next translation is longer than the one before, up to 64 times the threshold.
         for (setup, steps_each) in [(usual(), 1000), (Setup::eager(), 20)] {
             let found = run_alike(&case.program, machine, &setup, Limits::default());
             let translated = found.stats.translated_instructions;

@@ -1,5 +1,6 @@
-//! Accesses one after the other off few base registers, which native code looks at together: any of them may be the
-//! first of its page, misaligned, beyond a limit or not allowed, and all before it are done then and none behind it.
+//! Tests access groups: consecutive accesses off few base registers, which native code checks together. Any of them may
+//! be the first of its page, misaligned, beyond a limit or forbidden. All accesses before it must then be complete, and
+//! none after it.
 
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Case, End, Setup, assert_same};
@@ -10,18 +11,18 @@ use tachy::{MachineKind, Program};
 
 const CODE: u32 = 0x1_0000;
 const PAGE: u32 = 1024;
-/// Three pages to read and write, and holes around them.
+/// Three readable and writable pages between holes.
 const DATA: u32 = 0x4_0000;
-/// A page to read before one to read and write.
+/// A read-only page followed by a writable one.
 const MIXED: u32 = 0x5_0000;
-/// The last page of the address space, or what is near it.
+/// The last page of the address space.
 const TOP: u32 = 0xffff_fc00;
 
 const BASES: [u8; 4] = [8, 9, 18, 19];
 const VALUES: [u8; 4] = [5, 6, 7, 28];
 const COUNT: u8 = 31;
 
-/// A loop around a run of accesses, each with chances to go wrong, whose bases move a little each time.
+/// A loop around a run of accesses, each of which may fail. Their bases move a little in each round.
 fn program(rng: &mut Rng, machine: MachineKind) -> Program {
     let mut asm = Assembler::new(CODE);
     let edges = [DATA, DATA + PAGE, DATA + 2 * PAGE, MIXED, MIXED + PAGE, TOP, 0x8_0000, 0xbfff_fc00];
@@ -49,7 +50,7 @@ fn program(rng: &mut Rng, machine: MachineKind) -> Program {
                     0 => rng.between(0, 4096) as i32 - 2048,
                     _ => rng.between(0, 48) as i32 - 8,
                 };
-                // What is loaded into a base is an address by accident only.
+                // A value loaded into a base is a valid address only by accident.
                 let rd = if rng.one_in(80) { base } else { value };
                 asm.op(line.op, rd, base, value, offset.div_euclid(align) * align);
             }
@@ -82,7 +83,7 @@ fn program(rng: &mut Rng, machine: MachineKind) -> Program {
     Program::from_segments(CODE, segments).expect("a test's own program")
 }
 
-/// The seeds that `TACHY_SEED` says, or the usual ones.
+/// Returns the seeds from `TACHY_SEED`, or the default ones.
 fn seeds() -> Vec<u64> {
     match std::env::var("TACHY_SEED") {
         Ok(seed) => vec![seed.parse().expect("TACHY_SEED is a number")],

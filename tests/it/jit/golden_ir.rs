@@ -1,6 +1,6 @@
-//! Golden files of what the JIT makes of small cases, so that a reviewer sees what a change does to IR and code size.
+//! Golden files of the JIT's output for small cases, so that a reviewer sees how a change affects IR and code size.
 //!
-//! `TACHY_UPDATE_GOLDEN=1 cargo test --test it golden_ir` writes them anew; the difference is for the reviewer to read.
+//! `TACHY_UPDATE_GOLDEN=1 cargo test --test it golden_ir` rewrites them; the reviewer reads the difference.
 
 use std::fs;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ fn listing(code: &[u32], mode: jit::Mode, level: Level) -> String {
     let program = Program::from_segments(CODE, vec![segment]).expect("a program");
     let listing = jit::list(&program, CODE, mode, level, &JitOptions::default()).expect("a translation");
     let entries: Vec<String> = listing.entries.iter().map(|pc| format!("{pc:#010x}")).collect();
-    // Machine code differs between architectures, the IR does not: sizes are those of x86-64.
+    // The IR is the same on all architectures, machine code is not. Sizes are those of x86-64.
     let size = match cfg!(target_arch = "x86_64") {
         true => format!("; {} bytes of x86-64 code\n", listing.code_bytes),
         false => String::new(),
@@ -48,13 +48,13 @@ fn listing(code: &[u32], mode: jit::Mode, level: Level) -> String {
 
 /// A case in a mode.
 struct Translation {
-    /// Of its golden files, which end in the level.
+    /// Prefix of the names of its golden files, which end in the level.
     name: String,
     code: Vec<u32>,
     mode: jit::Mode,
 }
 
-/// Each case in each mode; the names of those for `bare` begin with nothing.
+/// Returns each case in each mode. The names for `bare` have no prefix.
 fn translations() -> Vec<Translation> {
     let modes: Vec<jit::Mode> =
         [MachineKind::Bare, MachineKind::R0vm].into_iter().flat_map(MachineKind::modes).collect();
@@ -70,7 +70,7 @@ fn translations() -> Vec<Translation> {
     translations
 }
 
-/// What is the same on every architecture.
+/// Returns the part of a listing that is the same on every architecture.
 fn portable(listing: &str) -> String {
     listing.lines().filter(|line| !line.contains("bytes of")).map(|line| line.to_owned() + "\n").collect()
 }
@@ -105,14 +105,14 @@ fn ir_and_size_are_as_reviewed() {
     );
 }
 
-/// Generated code reaches host memory only from its base: whatever it loads from, stores to or calls is computed from
-/// the base, the row cursor or a value loaded from the context; no constant in it is an address of the host.
+/// Generated code reaches host memory only from its base. Everything that it loads from, stores to or calls is computed
+/// from the base, the row cursor or a value loaded from the context. No constant in it is an address of the host.
 #[test]
 fn no_constant_is_a_host_address() {
     for Translation { name, code, mode } in translations() {
         for level in [Level::Off, Level::Rows] {
             for line in listing(&code, mode, level).lines() {
-                // With rows, pc and word of an instruction share a 64-bit constant; all others are small.
+                // With rows, a 64-bit constant holds an instruction's pc and word; all other constants are small.
                 let Some((_, constant)) = line.split_once("= iconst.i64 ") else { continue };
                 let digits = constant.split(' ').next().unwrap_or_default().replace('_', "");
                 let value = match digits.strip_prefix("0x") {

@@ -1,5 +1,5 @@
-//! What is taken for warm: how often control came where, and what ran, over pages and over sessions. Programs whose
-//! counters can be told beforehand, translated on the spot.
+//! Tests hotness: how often control reaches a place and what runs, across pages and sessions. The programs have
+//! predictable counters, and translation is synchronous.
 
 use crate::common::assembler::Assembler;
 use crate::common::cases::{CODE, exit};
@@ -11,18 +11,18 @@ use tachy::{Env, Executor, MachineKind, Program, Stats};
 const PAGE_BYTES: u32 = 1024;
 /// Counts rounds, down to 0.
 const ROUNDS: u8 = 5;
-/// Added to, and tested.
+/// Incremented and tested.
 const SUM: u8 = 6;
 const BIT: u8 = 7;
-/// Where to go on.
+/// Address of the next jump.
 const TARGET: u8 = 28;
 
-/// One session to its end: its counters.
+/// Runs one session to its end and returns its counters.
 fn run(executor: &Executor) -> Stats {
     executor.run(Env::new()).expect("it ends").stats()
 }
 
-/// A threshold, with translation on the spot.
+/// Returns a setup with a threshold and synchronous translation.
 fn threshold(threshold: u16) -> Setup {
     Setup::eager().threshold(threshold)
 }
@@ -32,8 +32,8 @@ fn program(entry: u32, segments: Vec<(u32, Vec<u32>)>) -> Case {
     Case::new(Program::from_segments(entry, segments.collect()).expect("a test's own program"))
 }
 
-/// What is hot is translated when control has come there as often as the threshold says, with the code that ran around it
-/// and is warm: not what never ran, and not what a branch went to rarely.
+/// Hot code is translated when control has reached it as often as the threshold says. The region includes the warm code
+/// around it, but neither code that never ran nor a rarely taken path.
 #[test]
 fn a_region_is_what_ran_and_is_warm() {
     const THRESHOLD: u16 = 320;
@@ -60,10 +60,10 @@ fn a_region_is_what_ran_and_is_warm() {
     }
     let case = program(CODE, vec![(CODE, asm.finish().words)]);
     let stats = run(&threshold(THRESHOLD).executor(&case));
-    // Seven instructions of each round, and the block that every second round goes to, with its jump.
+    // Seven instructions of each round, and the block of every second round with its jump.
     assert_eq!((stats.regions, stats.translated_instructions), (1, 7 + 4), "{stats:?}");
-    // As many rounds as the threshold says; in seven of all the block that is left out, after five of those the rest of
-    // the round, too; and the end.
+    // The threshold's number of rounds. Also, in seven of all rounds the block that is not translated, after five of
+    // those the rest of the round, too, and the end.
     let rounds = u64::from(THRESHOLD) * 7 + u64::from(THRESHOLD) / 2 * 4;
     assert_eq!(stats.interpreted_steps, 1 + rounds + 7 * 6 + 5 * 2 + 2, "{stats:?}");
 }
@@ -77,10 +77,10 @@ fn jump(asm: &mut Assembler, to: u32) {
 /// Rounds of a short loop, and its instructions.
 const SHORT_ROUNDS: i32 = 10;
 const SHORT_INSTRUCTIONS: u64 = 4;
-/// What sessions of [`SHORT_ROUNDS`] have reached before the fourth.
+/// Number of rounds of three sessions of [`SHORT_ROUNDS`], before the fourth.
 const THREE_SESSIONS: u16 = 3 * SHORT_ROUNDS as u16;
 
-/// A loop at the next word, to come to by a jump, and `after` behind it; then code that never runs.
+/// Emits a loop at the next word, which a jump reaches, and `after` behind it; then code that never runs.
 fn short_loop(asm: &mut Assembler, after: impl FnOnce(&mut Assembler)) {
     let never = asm.label();
     let top = asm.label_here();
@@ -95,10 +95,10 @@ fn short_loop(asm: &mut Assembler, after: impl FnOnce(&mut Assembler)) {
     asm.jal(0, top);
 }
 
-/// What sessions that end before anything is hot find out adds up, in whatever page and place of a page it was.
+/// Counts of sessions that end before anything is hot add up, in any page and at any place within it.
 #[test]
 fn sessions_add_up() {
-    // Places in a page come in groups of 64 words, pages in groups of 1024.
+    // Counts within a page are in groups of 64 words, pages are in groups of 1024.
     let tops = [CODE + 4 * 61, CODE + 4 * 122, CODE + PAGE_BYTES * 5 + 4 * 200, 0x0123_4400 + 4 * 3, 0x0200_0c00];
     let mut asm = Assembler::new(CODE);
     jump(&mut asm, tops[0]);
@@ -107,7 +107,7 @@ fn sessions_add_up() {
         let mut asm = Assembler::new(top);
         short_loop(&mut asm, |asm| match tops.get(index + 1) {
             Some(&next) => {
-                // No region goes beyond a system call: one that the machine does not know.
+                // No region extends beyond a system call, here an unknown one.
                 asm.op(Op::Ecall, 0, 0, 0, 0);
                 jump(asm, next);
             }
@@ -119,9 +119,9 @@ fn sessions_add_up() {
     for session in 0..6 {
         let stats = run(&executor);
         let what = format!("session {session}: {stats:?}");
-        // The jump to the first loop; behind each loop the call and the jump, behind the last one the exit.
+        // The jump to the first loop; after each loop the call and the jump, after the last one the exit.
         let between = 2 + 4 * 3 + 1;
-        // The instruction behind a loop, and the first one of the exit, belong to its region.
+        // The region includes the instruction after a loop, and the first one of the exit.
         let regions = tops.len() as u64 * (SHORT_INSTRUCTIONS + 1) + 1;
         let short = tops.len() as u64 * (SHORT_INSTRUCTIONS * SHORT_ROUNDS as u64 + 1) + 1;
         let expected = match session {
@@ -133,7 +133,7 @@ fn sessions_add_up() {
     }
 }
 
-/// Code in two pages gets hot as well as in one.
+/// A loop that spans two pages gets hot like any other.
 #[test]
 fn loops_over_two_pages() {
     let far = CODE + PAGE_BYTES;
@@ -148,11 +148,11 @@ fn loops_over_two_pages() {
     other.op(Op::Bne, 0, ROUNDS, 0, distance);
     exit(&mut other);
     let segments = vec![(CODE, asm.finish().words), (far, other.finish().words)];
-    // Also where there is so much code that sessions neither share any nor leave anything to each other.
+    // The same with so much code that sessions neither share any nor pass on their counts.
     let much = [segments.clone(), vec![(CODE + (1 << 20), vec![0; 8192 * PAGE_BYTES as usize / 4])]].concat();
     for segments in [segments, much] {
         let stats = run(&threshold(50).executor(&program(CODE, segments)));
-        // The page that is jumped to first is hot first, in the middle of a round.
+        // The page that is jumped to first gets hot first, in the middle of a round.
         let interpreted = 1 + 49 * 4 + 2 + 2;
         assert_eq!((stats.translated_instructions, stats.interpreted_steps), (4, interpreted), "{stats:?}");
     }
@@ -176,13 +176,13 @@ fn regions_that_are_full() {
     assert_eq!(stats.interpreted_steps, 1 + 50 * 40 + 2, "{stats:?}");
 }
 
-/// What sessions leave to each other is bounded: the first 12,288 pages are kept, and what came later never gets warm. On
-/// R0VM, where code may lie anywhere.
+/// The counts that sessions pass on are bounded: the first 12,288 pages are kept, and later ones never get warm. This
+/// runs on R0VM, where code may lie anywhere.
 #[test]
 fn what_is_kept_is_bounded() {
     const KEPT_PAGES: u32 = 12 * 1024;
     let start = CODE + 2 * PAGE_BYTES;
-    // One page is that of the first jump.
+    // One page holds the first jump.
     let pages = KEPT_PAGES;
     for (kept, tops) in [(true, &[0, 5000, pages - 2][..]), (false, &[pages - 1])] {
         let mut words = vec![0; pages as usize * PAGE_BYTES as usize / 4];

@@ -1,5 +1,5 @@
-//! Native code stays native: calls and returns do not leave it, hot programs are hardly interpreted, and what stops it
-//! is heard soon.
+//! Tests that native code stays native: calls and returns do not leave it, hot programs are hardly interpreted, and
+//! requests to stop take effect soon.
 
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
@@ -9,14 +9,14 @@ use crate::common::engines::{Case, Setup};
 use tachy::trace::{Effect, SinkError, VecSink};
 use tachy::{CancelHandle, Env, Error, JitOptions, NullSink, Row, Session, Sink, Status};
 
-/// The most steps between two looks at whoever wants the run to stop.
+/// Maximum number of steps between checks for a reason to stop.
 const SLICE_STEPS: u64 = 1 << 20;
 
 fn start<'env>(case: &Case, setup: &Setup) -> Session<'env> {
     setup.executor(case).start(Env::new().args(case.args.iter().cloned())).expect("it starts")
 }
 
-/// Counts calls: what jumps and links to ra.
+/// Counts calls: jumps that link to ra.
 struct Calls(u64);
 
 impl Sink for Calls {
@@ -42,8 +42,8 @@ fn calls_and_returns_stay_in_native_code() {
     }
 }
 
-/// The guests, with arguments for hundreds of millions of steps and the number of steps by which they are warm. Of `smc`
-/// it is a program that changes its code now and then; the one that does so all the time is below.
+/// The guests, with arguments for hundreds of millions of steps, and the number of steps after which they are warm.
+/// This `smc` changes its code only now and then; a test below has one that does so all the time.
 const WARM: [(&str, &[&str], u64); 10] = [
     ("fib", &["36"], 20_000_000),
     ("sieve", &["3000000", "12"], 20_000_000),
@@ -56,10 +56,10 @@ const WARM: [(&str, &[&str], u64); 10] = [
     ("smc", &["40", "fence", "1000000"], 20_000_000),
     ("rust_mix", &["60"], 300_000_000),
 ];
-/// The steps over which shares are taken.
+/// Steps of the window in which shares are measured.
 const WINDOW_STEPS: u64 = 50_000_000;
 
-/// A guest and what it reads.
+/// Builds a case of a guest with its input.
 fn warm_case(name: &str, args: &[&str]) -> Case {
     let stdin = if name == "filter" { b"The quick brown fox\n".repeat(600_000) } else { Vec::new() };
     Case { stdin, ..guest(name, args) }
@@ -70,7 +70,7 @@ fn start_with_input<'env>(case: &'env Case, setup: &Setup) -> Session<'env> {
     setup.executor(case).start(env).expect("it starts")
 }
 
-/// Runs on for a window; its steps, and how many of them were interpreted. No steps: the program has ended.
+/// Runs a window of the session. Returns its steps and how many were interpreted; zero steps if the program has ended.
 fn window(name: &str, session: &mut Session<'_>) -> (u64, u64) {
     let (steps, interpreted) = (session.steps(), session.stats().interpreted_steps);
     match session.run_to(steps + WINDOW_STEPS, &mut NullSink::off()) {
@@ -82,7 +82,7 @@ fn window(name: &str, session: &mut Session<'_>) -> (u64, u64) {
     (session.steps() - steps, session.stats().interpreted_steps - interpreted)
 }
 
-/// With translation on the spot, which makes the counters the same each time.
+/// Synchronous translation makes the counters reproducible.
 #[test]
 fn hot_programs_are_hardly_interpreted() {
     for (name, args, warm_steps) in WARM {
@@ -97,13 +97,13 @@ fn hot_programs_are_hardly_interpreted() {
     }
 }
 
-/// When the background thread is done is up to the system, but sooner or later it is.
+/// The system decides when the background thread is done, but it finishes eventually.
 #[test]
 fn the_background_thread_gets_there_too() {
     for (name, args, _) in WARM {
         let case = warm_case(name, args);
         let executor = Setup::jit(JitOptions::default()).executor(&case);
-        // What one session had translated, the next one has.
+        // The next session has everything that an earlier one translated.
         let mut shares = Vec::new();
         let reached = (0..50).any(|_| {
             let env = Env::new().args(case.args.iter().cloned()).stdin(&case.stdin[..]);
@@ -121,8 +121,7 @@ fn the_background_thread_gets_there_too() {
     }
 }
 
-/// A program that keeps rewriting itself falls back to the interpreter: what it costs to find that out is little, and
-/// stays little.
+/// A program that keeps rewriting itself falls back to the interpreter. Detecting this costs little, and stays cheap.
 #[test]
 fn a_program_that_keeps_rewriting_itself_is_left_to_the_interpreter() {
     let case = guest("smc", &["400000"]);
@@ -130,14 +129,14 @@ fn a_program_that_keeps_rewriting_itself_is_left_to_the_interpreter() {
         let mut session = start(&case, &Setup::jit(JitOptions::default()).background(background));
         assert_eq!(session.run(&mut NullSink::off()).expect("it ends"), Status::Exited { code: 0 });
         let (steps, stats) = (session.steps(), session.stats());
-        // It writes 1.2 million times over code that it has run.
+        // The program overwrites code that it has run 1.2 million times.
         assert!(steps > 30_000_000 && stats.invalidations < 1000, "{stats:?}");
-        // An instruction takes ten microseconds to translate, in which thousands of steps are interpreted.
+        // Translating an instruction takes ten microseconds, as long as interpreting thousands of steps.
         assert!(stats.translated_instructions * 10_000 < steps, "{stats:?}");
     }
 }
 
-/// Cancels in one of its own calls, and counts those after.
+/// Cancels in one of its own calls, and counts the later ones.
 struct Canceller {
     handle: CancelHandle,
     calls_left: u32,
@@ -180,7 +179,7 @@ fn a_sink_that_cancels_is_heard_at_once() {
     }
 }
 
-/// An endless stream that in one of its reads cancels the session, or fails if it has none to cancel.
+/// An endless stream that cancels the session in one of its reads, or fails if it has no session to cancel.
 struct Stdin {
     handle: Arc<OnceLock<CancelHandle>>,
     reads_left: u32,
@@ -197,7 +196,7 @@ impl Read for Stdin {
     }
 }
 
-/// Without rows there is no sink to be called: the end of the slice is where it stops, at the latest.
+/// Without rows there is no sink to call, so the run stops at the end of the slice at the latest.
 #[test]
 fn a_stream_that_cancels_is_heard_within_a_slice() {
     let case = guest("filter", &["64"]);
@@ -221,7 +220,7 @@ fn a_stream_that_cancels_is_heard_within_a_slice() {
     }
 }
 
-/// On request, generated code is named for Linux's perf by the guest function it begins in.
+/// On request, Linux's perf gets names for generated code: the guest function in which it begins.
 #[test]
 fn a_perf_map_names_guest_functions() {
     let mut options = JitOptions::eager();

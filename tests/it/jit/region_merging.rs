@@ -1,5 +1,5 @@
-//! Region merging: where control goes from region to region all the time, they become one. Fewer transfers, the same rows.
-//! Translated on the spot, so that what happens is the same each time.
+//! Tests region merging: regions with many transitions between them are merged, which means fewer transfers and the
+//! same rows. Translation is synchronous, so the events are reproducible.
 
 use crate::common::assembler::Assembler;
 use crate::common::cases::{CODE, endless, every_setup, exit};
@@ -16,9 +16,9 @@ const TARGET: u8 = 28;
 const LINK: u8 = 1;
 
 const ROUND_COUNT: i32 = 40_000;
-/// The round, counted down, from which on the second part of a loop is run.
+/// Value of the counter at which the second part of a loop starts to run.
 const SECOND_ROUND: i32 = 38_000;
-/// The round from which on code is another.
+/// Value of the counter at which code changes.
 const THIRD_ROUND: i32 = 10_000;
 
 fn case(asm: Assembler, permissions: Permissions) -> Case {
@@ -26,17 +26,17 @@ fn case(asm: Assembler, permissions: Permissions) -> Case {
     Case::new(Program::from_segments(CODE, vec![segment]).expect("a test's own program"))
 }
 
-/// Regions begin at what is hot, and after so many steps are merged.
+/// Returns a setup in which regions begin at hot code and are merged at an interval of `steps` steps.
 fn merging(steps: u32) -> Setup {
     Setup::eager().threshold(100).merge_interval_steps(steps)
 }
 
-/// A session to its end: its counters.
+/// Runs a session to its end and returns its counters.
 fn run(case: &Case, setup: &Setup) -> Stats {
     setup.executor(case).run(Env::new()).expect("it ends").stats()
 }
 
-/// Runs the case in every way, and compares how often control goes from region to region with and without merging.
+/// Runs the case under every setup, and compares the number of region transitions with and without merging.
 fn assert_fewer_transfers(what: &str, case: &Case) {
     let setups: Vec<_> = every_setup().into_iter().chain([merging(0), merging(500), merging(5_000)]).collect();
     assert_same(what, case, &setups);
@@ -46,7 +46,7 @@ fn assert_fewer_transfers(what: &str, case: &Case) {
     assert!(soon.regions_merged > 0 && soon.transfers < never.transfers / 4, "{what}: {soon:?}, without {never:?}");
 }
 
-/// Begins a loop that at first does not go to the label that is returned.
+/// Begins a loop that does not jump to the returned label at first.
 fn loop_with_late_part(asm: &mut Assembler) -> [crate::common::assembler::Label; 2] {
     let (late, back) = (asm.label(), asm.label());
     asm.li(ROUNDS, ROUND_COUNT as u32);
@@ -62,7 +62,7 @@ fn loop_with_late_part(asm: &mut Assembler) -> [crate::common::assembler::Label;
     [late, back]
 }
 
-/// What a loop does only later lies in a region of its own, which each round goes to and comes back from, until both are one.
+/// The late part of a loop is a region of its own, which each round enters and leaves until both are merged.
 #[test]
 fn a_loop_and_its_late_part() {
     let mut asm = Assembler::new(CODE);
@@ -75,7 +75,7 @@ fn a_loop_and_its_late_part() {
     assert_fewer_transfers("a late part", &case(asm, Permissions::RX));
 }
 
-/// The late part of the loop is written over, long after it was made part of a region that goes through both.
+/// The late part of the loop is overwritten, long after it was merged into a region with both parts.
 #[test]
 fn what_has_grown_together_is_written_over() {
     let mut asm = Assembler::new(CODE);
@@ -97,7 +97,7 @@ fn what_has_grown_together_is_written_over() {
     assert_fewer_transfers("written over", &case(asm, Permissions::RWX));
 }
 
-/// Functions that are called through a register by turns, one of them only later: the jump has then long been native.
+/// Functions that are called in turn through a register. One of them comes later, when the jump has long been native.
 #[test]
 fn functions_that_are_called_by_turns() {
     let mut asm = Assembler::new(CODE);
@@ -132,7 +132,7 @@ fn functions_that_are_called_by_turns() {
     assert_fewer_transfers("called by turns", &case(asm, Permissions::RX));
 }
 
-/// What one session had grown together, the next one of the same executor runs from the start, and makes nothing more.
+/// Later sessions of the same executor run the merged region from the start, and merge nothing more.
 #[test]
 fn later_sessions_find_it_grown() {
     let mut asm = Assembler::new(CODE);
@@ -148,7 +148,7 @@ fn later_sessions_find_it_grown() {
     assert!(second.transfers < 100, "{second:?}");
 }
 
-/// One that never gets frequent is left alone, however long it runs.
+/// A transition that never becomes frequent is left alone, however long the program runs.
 #[test]
 fn rare_transfers_change_nothing() {
     let mut asm = Assembler::new(CODE);
@@ -170,7 +170,7 @@ fn rare_transfers_change_nothing() {
     assert_eq!(stats.regions_merged, 0, "{stats:?}");
 }
 
-/// Native code has to ask each time that the session looks, so that it does not look at each step, whatever was asked for.
+/// Each check for merging costs native code an assist, so the session limits the checks whatever interval was set.
 #[test]
 fn looks_are_not_too_frequent() {
     for steps in [1, 2, 300] {

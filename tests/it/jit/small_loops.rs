@@ -1,4 +1,5 @@
-//! Small loops, left in every way there is, in any round. What a round changes is exact wherever somebody looks.
+//! Tests small loops, left in every possible way, in any round. Their loop-carried registers are exact wherever they
+//! are observed.
 
 use crate::common::assembler::Assembler;
 use crate::common::cases::{CODE, DATA, every_setup, exit};
@@ -8,11 +9,11 @@ use tachy::Program;
 use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
 
-/// What each round changes: its number, a sum, an address.
+/// Registers that each round changes: its number, a sum, an address.
 const ROUND: u8 = 5;
 const SUM: u8 = 6;
 const LOCATION: u8 = 7;
-/// The round in which the loop is left.
+/// The round in which the loop ends.
 const LAST: u8 = 8;
 const LOADED: u8 = 9;
 /// 1 in the last round, 0 before.
@@ -21,13 +22,13 @@ const TARGET: u8 = 13;
 
 const LAST_ROUND: i32 = 60;
 const DATA_BYTES: u32 = 4096;
-/// Limits on steps that each loop is tried with.
+/// Number of step limits that each loop is tested with.
 const LIMITS: u64 = 12;
 
-/// What stands in a loop, by name. The label is behind the loop.
+/// The contents of a loop, by name. The label lies after the loop.
 type Way = (&'static str, fn(&mut Assembler, crate::common::assembler::Label));
 
-/// An address that is misaligned in the last round alone.
+/// Emits an address that is misaligned only in the last round.
 fn misaligned_at_last(asm: &mut Assembler) {
     asm.r(Op::Add, TARGET, LOCATION, IS_LAST);
 }
@@ -80,7 +81,7 @@ const WAYS: [Way; 9] = [
     }),
 ];
 
-/// A loop of a few blocks with this in it, after which what it changed is seen.
+/// Builds a loop of a few blocks around this code, followed by code that shows the changed registers.
 fn case(inside: Way) -> Case {
     let mut asm = Assembler::new(CODE);
     let out = asm.label();
@@ -108,7 +109,7 @@ fn case(inside: Way) -> Case {
     Case::new(Program::from_segments(CODE, vec![code, data]).expect("a test's own program"))
 }
 
-/// With rows and without, in every engine.
+/// Compares every engine, with rows and without.
 fn assert_same_state(what: &str, case: &Case) -> u64 {
     let setups = every_setup();
     let outcome = assert_same(what, case, &setups);

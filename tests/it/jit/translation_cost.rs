@@ -1,8 +1,9 @@
-//! What translation may cost: no program takes noticeably more work than the interpreter alone would, whatever it does.
+//! Tests the cost of translation: no program takes noticeably more work than under the interpreter alone, whatever it
+//! does.
 //!
-//! Work is counted in interpreted steps, by the counters of a session that translates on the spot: what a native step, an
-//! entry into native code, a region and an instruction in it take of them was measured once (`src/jit/code/price.rs`).
-//! `cargo xtask processor-time` measures the same programs in processor time.
+//! Work is counted in interpreted steps, from the counters of a session with synchronous translation. The prices of a
+//! native step, an entry into native code, a region and an instruction in it were measured once
+//! (`src/jit/code/price.rs`). `cargo xtask processor-time` measures the same programs in processor time.
 
 use crate::common::assembler::Assembler;
 use crate::common::cases::{CODE, DATA, chain, exit, flat, guest};
@@ -11,15 +12,15 @@ use tachy::isa::Op;
 use tachy::program::{Permissions, Segment};
 use tachy::{Env, JitOptions, NullSink, Program, Stats};
 
-/// Interpreted steps that take as long as one native step, an entry, a region, an instruction in it. Native code is not
-/// given more credit than it deserves here: eight native steps take as long as an interpreted one, or less.
+/// Prices in interpreted steps: of an entry, a region, an instruction in it. Eight native steps count as one
+/// interpreted step; they take that long or less, so native code gets no undue credit.
 const NATIVE_STEPS: u64 = 8;
 const ENTRY: u64 = 8;
 const REGION: u64 = 22_000;
 const INSTRUCTION: u64 = 2_400;
-/// And a byte of its code, where that is more.
+/// The price of a byte of code, where that gives more.
 const BYTE: u64 = 64;
-/// 5 ms.
+/// 5 ms of interpreted steps.
 const FREE: u64 = 1_350_000;
 
 fn work(steps: u64, stats: &Stats) -> u64 {
@@ -28,7 +29,7 @@ fn work(steps: u64, stats: &Stats) -> u64 {
     stats.interpreted_steps + native + stats.entries * ENTRY + translation
 }
 
-/// Runs a case to its end, or to its limit; steps and counters.
+/// Runs a case to its end or its limit. Returns its steps and counters.
 fn run(what: &str, case: &Case) -> (u64, Stats) {
     let executor = Setup::jit(JitOptions::default()).background(false).executor(case);
     let env = Env::new().args(case.args.iter().cloned()).stdin(&case.stdin[..]);
@@ -48,7 +49,7 @@ fn flat_profiles() {
     for (functions, rounds) in [(200, 6_000), (2_000, 600), (20_000, 60), (20_000, 300)] {
         run(&format!("{functions} functions in {rounds} rounds"), &flat(functions, rounds));
     }
-    // Where there are few enough for it to pay off, they are native in the end.
+    // If there are few enough to pay off, they become native.
     let (steps, stats) = run("200 functions in 30,000 rounds", &flat(200, 30_000));
     assert!(stats.interpreted_steps < steps / 4, "{stats:?}");
     let (steps, stats) = run("2,000 functions in 60,000 rounds", &flat(2_000, 60_000));
@@ -62,8 +63,8 @@ fn chains() {
     }
 }
 
-/// Functions in which each load says where the next one is: checks for each of them, and much more code than instructions
-/// say. That costs time as well, which has to be paid for before there is more.
+/// Functions in which each load gives the address of the next one. Each needs its own checks, so there is far more code
+/// than the number of instructions suggests. That costs time as well, which must be paid for before more is translated.
 #[test]
 fn much_code_for_each_instruction() {
     const FUNCTIONS: u32 = 150;
@@ -95,7 +96,7 @@ fn much_code_for_each_instruction() {
     let by_instructions = stats.regions * REGION + stats.translated_instructions * INSTRUCTION;
     let by_bytes = stats.code_bytes * BYTE;
     assert!(by_bytes > 2 * by_instructions, "{stats:?}");
-    // What is free, the share of all steps, what native code saved, and the last region.
+    // The free budget, the share of all steps, the time that native code saved, and the last region.
     let earned = 500_000 + steps / 28 + (steps - stats.interpreted_steps);
     let last = 256 * INSTRUCTION * 3;
     assert!(by_bytes <= earned + last, "{by_bytes} units by bytes, {earned} earned: {stats:?}");

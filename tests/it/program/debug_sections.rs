@@ -1,5 +1,5 @@
-//! Debug information in the forms that compilers, linkers and `objcopy` give it: every one gives the same lines, or says
-//! why there are none. What stands for far more bytes than the file has is refused.
+//! Tests debug information in the forms that compilers, linkers and `objcopy` produce: each gives the same lines, or
+//! the reason why there are none. Sections that expand to far more bytes than the file has are refused.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tachy::Program;
 use tachy::program::{Frame, NoFrames, SourceLine, source_frames, source_line};
 
-/// Inside `look`, which is inlined into `descend`.
+/// An address inside `look`, which is inlined into `descend`.
 const ADDRESS: u32 = 0x1_0014;
 
 const COMPRESSED: u32 = 0x800;
@@ -31,7 +31,7 @@ const FLAGS: usize = 2;
 const OFFSET: usize = 4;
 const SIZE: usize = 5;
 
-/// What stands in front of the sections, and they.
+/// Returns the bytes before the sections, and the sections.
 fn take_apart(elf: &[u8]) -> (Vec<u8>, Vec<Section>) {
     let word = |at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap());
     let half = |at: usize| u16::from_le_bytes(elf[at..at + 2].try_into().unwrap()) as usize;
@@ -52,7 +52,7 @@ fn take_apart(elf: &[u8]) -> (Vec<u8>, Vec<Section>) {
     (elf[..table].to_vec(), sections)
 }
 
-/// The file again, with these sections; the last one must be their names.
+/// Rebuilds the file with these sections, of which the last must be their names.
 fn put_together(front: &[u8], mut sections: Vec<Section>) -> Vec<u8> {
     let mut names = Vec::new();
     for section in &mut sections {
@@ -79,7 +79,7 @@ fn put_together(front: &[u8], mut sections: Vec<Section>) -> Vec<u8> {
     elf
 }
 
-/// The file with each of its sections of debug information changed.
+/// Returns the file with each of its debug sections changed.
 fn with_debug_sections(elf: &[u8], change: impl Fn(&mut Section)) -> Vec<u8> {
     let (front, mut sections) = take_apart(elf);
     sections.iter_mut().filter(|section| section.name.starts_with(".debug_")).for_each(change);
@@ -129,12 +129,12 @@ fn every_version_names_functions_and_lines() {
     for version in ["dwarf2", "dwarf3", "dwarf4", "dwarf5", "dwarf64"] {
         let elf = debug_elf(&format!("trap-{version}"));
         assert_eq!(source_frames(&elf, ADDRESS), Ok(expected()), "{version}");
-        // Nothing is inlined where the stack is set up.
+        // The code that sets up the stack has nothing inlined.
         assert_eq!(source_frames(&elf, 0x1_0000), Ok(vec![frame("descend", "source/trap.c", 8)]), "{version}");
     }
 }
 
-/// Built by rustc and compressed by its linker: the library's function is inlined into ours, whose line is the one to see.
+/// Built by rustc and compressed by its linker. A library function is inlined into the program's, whose line must show.
 #[test]
 fn names_of_rust_and_the_line_of_their_user() {
     for (scheme, ours, library) in [
@@ -169,15 +169,15 @@ fn compressed_sections_are_read() {
     }
 }
 
-/// In any order, behind empty ones, with the code's sections last, with an address, or with a table too long for its
-/// field of the header.
+/// Sections in any order, after empty ones, before the code's sections, with an address, or in a table that is too long
+/// for the header's field.
 #[test]
 fn sections_may_lie_anywhere() {
     let elf = debug_elf("trap-dwarf5");
     let (front, sections) = take_apart(&elf);
     let names = sections.last().unwrap().clone();
 
-    // What others refer to by number keeps its place: the symbols refer to their strings.
+    // Sections that others refer to by number keep their place: the symbols refer to their strings.
     let mut reversed = sections.clone();
     let is_debug = |section: &Section| section.name.starts_with(".debug_");
     let debug: Vec<usize> = (0..sections.len()).filter(|&index| is_debug(&sections[index])).collect();
@@ -194,7 +194,7 @@ fn sections_may_lie_anywhere() {
         assert_eq!(Program::from_elf(&changed).unwrap().symbols(), Program::from_elf(&elf).unwrap().symbols());
     }
 
-    // Section header 0 has the number of headers, and which of them has the names.
+    // Section header 0 holds the number of headers and the index of the section with the names.
     padded[0].header[SIZE] = padded.len() as u32;
     padded[0].header[6] = padded.len() as u32 - 1;
     let mut extended = put_together(&front, padded);
@@ -210,7 +210,7 @@ fn lines_do_without_symbols_and_symbols_without_lines() {
     let (front, sections) = take_apart(&elf);
     let without = |dropped: &dyn Fn(&Section) -> bool| {
         let mut sections = sections.clone();
-        // Others refer to them by number, so they stay, as nothing.
+        // Others refer to them by number, so they stay, with the null type.
         sections.iter_mut().filter(|section| dropped(section)).for_each(|section| section.header[1] = 0);
         put_together(&front, sections)
     };
@@ -218,7 +218,7 @@ fn lines_do_without_symbols_and_symbols_without_lines() {
     assert_eq!(Program::from_elf(&stripped).unwrap().symbols(), []);
     assert_eq!(source_frames(&stripped, ADDRESS), Ok(expected()));
 
-    // The line table alone says where, but not in what function.
+    // The line table alone gives the line, but not the function.
     let leaf = Frame { function: None, line: expected()[0].line.clone() };
     for name in [".debug_info", ".debug_abbrev"] {
         let lines_alone = without(&|section| section.name == name);
@@ -227,7 +227,7 @@ fn lines_do_without_symbols_and_symbols_without_lines() {
     let no_lines = without(&|section| section.name.starts_with(".debug_"));
     assert_eq!(source_frames(&no_lines, ADDRESS), Err(NoFrames::NoDebugInformation));
     assert_eq!(Program::from_elf(&no_lines).unwrap().symbols(), Program::from_elf(&elf).unwrap().symbols());
-    // Without names of sections, or without sections, nobody knows which is which.
+    // Without names of sections, or without sections, the debug sections cannot be identified.
     let mut nameless = elf.clone();
     nameless[50..52].fill(0);
     let mut headless = elf.clone();
@@ -244,7 +244,7 @@ fn what_cannot_be_read_says_why() {
     let elf = debug_elf("trap-dwarf5");
     let (front, sections) = take_apart(&elf);
 
-    // As `objcopy --add-gnu-debuglink` leaves it.
+    // The state that `objcopy --add-gnu-debuglink` leaves.
     let mut linked = sections.clone();
     linked.iter_mut().filter(|section| section.name.starts_with(".debug_")).for_each(|section| section.header[1] = 0);
     let mut link = linked.last().unwrap().clone();
@@ -257,7 +257,7 @@ fn what_cannot_be_read_says_why() {
     assert_eq!(error, NoFrames::Elsewhere { file: "trap.debug".to_owned() });
     assert!(error.to_string().contains("is in trap.debug"), "{error}");
 
-    // The linker adds the addresses of sections to what refers to them.
+    // The linker adds the sections' addresses to everything that refers to them.
     let error = source_frames(&debug_elf("trap-displaced"), ADDRESS).unwrap_err();
     assert!(matches!(error, NoFrames::Displaced { section: ".debug_line", section_address: 0x1_0000.. }), "{error}");
     assert!(error.to_string().contains("`.debug_line 0 : { *(.debug_line) }`"), "{error}");
@@ -279,7 +279,7 @@ fn what_cannot_be_read_says_why() {
         compress_zstd(section);
         section.data.truncate(section.data.len() / 2);
     });
-    // More and less than it says.
+    // More and fewer bytes than the header says.
     damaged(|section| {
         compress_zlib(section);
         section.data[4] -= 1;
@@ -298,7 +298,7 @@ fn what_cannot_be_read_says_why() {
     });
 }
 
-/// A few bytes that stand for many, and some that only say so.
+/// Few bytes that expand to many, and some that only claim to.
 #[test]
 fn what_stands_for_too_much_is_refused() {
     let elf = debug_elf("trap-dwarf5");
@@ -317,7 +317,7 @@ fn what_stands_for_too_much_is_refused() {
         for (size, data) in [(many, &large), (u32::MAX, &large), (many, &small)] {
             assert_eq!(lines(&bomb(size, data)), Err(NoFrames::TooLarge { section: ".debug_line" }));
         }
-        // It says less than it is.
+        // The header claims less than the actual size.
         assert_eq!(lines(&bomb(1 << 20, &large)), Err(NoFrames::Damaged { section: ".debug_line" }));
     }
     let gnu = with_debug_sections(&elf, |section| {

@@ -1,7 +1,7 @@
-//! The instruction table, the decoder and the disassembler, against each other, against a second writing of the
-//! manual's immediate layouts, and against GNU objdump.
+//! Tests the instruction table, the decoder and the disassembler against each other, against a second implementation of
+//! the manual's immediate layouts, and against GNU objdump.
 //!
-//! Everything runs over the whole table, so a new line is tested as soon as it stands there.
+//! Everything covers the whole table, so a new line is tested as soon as it is in there.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -77,8 +77,8 @@ fn no_word_is_two_instructions() {
 // ---------------------------------------------------------------------------------------------------------------------
 // The decoder
 
-/// Decodes `word` in every variant and checks the answer against a search of the whole table and against the
-/// operand fields' places.
+/// Decodes `word` in every variant, and compares the result with a search of the whole table and with the positions of
+/// the operand fields.
 fn check_word(word: u32) {
     for variant in Variant::ALL {
         let line = TABLE.iter().find(|line| line.matches(word, variant));
@@ -102,7 +102,7 @@ fn check_word(word: u32) {
 
 #[test]
 fn every_combination_of_the_fixed_fields_decodes_by_the_table() {
-    // Corners of the remaining fields, as (rs2, rs1, rd): the values that some line or machine tells apart.
+    // Corners of the remaining fields, as (rs2, rs1, rd): the values that some line or machine distinguishes.
     const REST: [(u32, u32, u32); 7] =
         [(0, 0, 0), (1, 0, 0), (2, 0, 0), (0, 1, 0), (0, 0, 1), (31, 31, 31), (5, 0, 17)];
     for opcode in 0..0x80 {
@@ -164,7 +164,7 @@ fn immediates_survive_at_both_ends_and_between() {
     }
 }
 
-/// What does not fit a field is cut and never spills into another.
+/// An operand that does not fit its field is cut and never spills into another.
 #[test]
 fn encode_cuts_what_does_not_fit() {
     let mut random = Random(4);
@@ -179,7 +179,7 @@ fn encode_cuts_what_does_not_fit() {
     }
 }
 
-/// Words at the borders of the two machines, with whether each is legal there. The r0vm column was read from
+/// Words at the borders of the two machines, and whether each is legal there. The r0vm column is from
 /// risc0-circuit-rv32im 4.0.5.
 #[test]
 fn the_variants_border_where_their_sources_say() {
@@ -256,7 +256,7 @@ fn the_variants_border_where_their_sources_say() {
 // ---------------------------------------------------------------------------------------------------------------------
 // The disassembler
 
-/// What objdump would not show so: the differences that the module's first comment lists.
+/// Differences from objdump, as the first comment of the module lists them.
 #[test]
 fn disassembly_where_it_is_not_objdumps() {
     let text = |word| disassemble(word, 0x1000, Variant::R0vm);
@@ -284,7 +284,7 @@ fn disassembly_is_total() {
     }
 }
 
-/// The golden file is objdump's own listing of [`program`], so this holds where objdump is not installed.
+/// The golden file is objdump's own listing of [`program`], so this test also works without objdump.
 #[test]
 fn disassembly_equals_the_golden_listing() {
     if std::env::var_os("TACHY_UPDATE_GOLDEN").is_some() {
@@ -323,14 +323,15 @@ fn disassembly_equals_objdumps_of_every_guest() {
     assert!(!guests.is_empty(), "no guest in {}", folder.display());
     for guest in guests {
         let Some(mut listing) = objdump(&["-d".as_ref(), guest.as_ref()]) else { return };
-        // Constants in the code, and what the ELF's attributes do not declare: fence.i counts as an extension.
+        // Drops constants in the code, and instructions that the ELF's attributes do not declare: fence.i counts as an
+        // extension.
         listing.retain(|it| !it.text.starts_with('.'));
         assert!(listing.len() > 50, "{}: objdump lists {} instructions", guest.display(), listing.len());
         assert_same(&listing);
     }
 }
 
-/// Writes the golden listing anew, from objdump.
+/// Rewrites the golden listing from objdump.
 fn write_golden_listing() {
     let listing = list_generated(10, "golden.bin").expect("objdump writes the golden listing");
     let mut golden = String::from(
@@ -343,7 +344,7 @@ fn write_golden_listing() {
     std::fs::write(golden_path(), golden).expect("tests/golden is writable");
 }
 
-/// One instruction as a listing has it.
+/// An instruction in a listing.
 struct Listed {
     pc: u32,
     word: u32,
@@ -368,7 +369,7 @@ fn assert_same(listing: &[Listed]) {
     }
 }
 
-/// Asserts that a listing shows every line of the table and every pseudo-instruction.
+/// Asserts that a listing contains every line of the table and every pseudo-instruction.
 fn assert_covers(listing: &[Listed]) {
     const PSEUDO: &str = "nop li mv zext.b not seqz neg snez sltz sgtz beqz bnez blez bgez bltz bgtz j jr ret \
                           fence.tso unimp";
@@ -378,7 +379,8 @@ fn assert_covers(listing: &[Listed]) {
     assert!(missing.is_empty(), "not in the listing: {missing:?}");
 }
 
-/// A program of each line of the table `per_line` times with random operands, and some words that chance would miss.
+/// Builds a program with each line of the table `per_line` times with random operands, plus words that chance would
+/// miss.
 fn program(per_line: usize) -> Vec<u32> {
     let mut random = Random(6);
     let mut words = vec![
@@ -403,13 +405,13 @@ fn program(per_line: usize) -> Vec<u32> {
     words
 }
 
-/// What objdump says of [`program`]; `None` where it is not installed.
+/// Returns objdump's listing of [`program`], or `None` if objdump is not installed.
 fn list_generated(per_line: usize, file: &str) -> Option<Vec<Listed>> {
     let words = program(per_line);
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     std::fs::write(&path, bytes).expect("cargo's own temporary folder is writable");
-    // So low that the longest jumps back wrap around the address space.
+    // The address is so low that the longest backward jumps wrap around the address space.
     let options = ["-b", "binary", "-m", "riscv:rv32", "-D", "-z", "--adjust-vma=0x10000"];
     let arguments: Vec<&OsStr> = options.iter().map(OsStr::new).chain([path.as_ref()]).collect();
     let listing = objdump(&arguments)?;
@@ -417,7 +419,7 @@ fn list_generated(per_line: usize, file: &str) -> Option<Vec<Listed>> {
     Some(listing)
 }
 
-/// Runs objdump; `None`, with a notice, where it is not installed.
+/// Runs objdump. Returns `None`, with a notice, if it is not installed.
 fn objdump(arguments: &[&OsStr]) -> Option<Vec<Listed>> {
     const OBJDUMP: &str = "riscv64-unknown-elf-objdump";
     let output = match Command::new(OBJDUMP).args(arguments).output() {
@@ -443,7 +445,7 @@ fn objdump(arguments: &[&OsStr]) -> Option<Vec<Listed>> {
     )
 }
 
-/// Takes off what only objdump has: comments, symbols and with them bare addresses, tabs, and the names without `i`
+/// Removes what only objdump prints: comments, symbols and with them bare addresses, tabs, and the names without `i`
 /// that binutils 2.40 gives to operations on an immediate.
 fn normalise(text: &str) -> String {
     let text = text.split('#').next().unwrap_or(text);
@@ -462,9 +464,10 @@ fn normalise(text: &str) -> String {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// A second writing of the immediates, bit by bit as the manual draws them
+// A second implementation of the immediates, bit by bit as the manual draws them
 
-/// The runs of a format's immediate, from bit 31 down: (lowest bit in the word, bits, lowest bit in the immediate).
+/// Returns the runs of a format's immediate, from bit 31 down: (lowest bit in the word, bits, lowest bit in the
+/// immediate).
 fn runs(format: Format) -> &'static [(u32, u32, u32)] {
     match format {
         Format::R | Format::None => &[],
@@ -477,12 +480,12 @@ fn runs(format: Format) -> &'static [(u32, u32, u32)] {
     }
 }
 
-/// The bits that `imm` takes in a word.
+/// Returns the bits that `imm` occupies in a word.
 fn scatter(format: Format, imm: u32) -> u32 {
     runs(format).iter().map(|&(word, bits, low)| (imm >> low & ((1 << bits) - 1)) << word).sum()
 }
 
-/// The immediate in a word, sign-extended from its highest bit where the format has a sign.
+/// Returns the immediate of a word, sign-extended from its highest bit if the format is signed.
 fn gather(format: Format, word: u32) -> u32 {
     let imm: u32 = runs(format).iter().map(|&(from, bits, low)| (word >> from & ((1 << bits) - 1)) << low).sum();
     match sign_bit(format) {
@@ -500,18 +503,18 @@ fn sign_bit(format: Format) -> Option<u32> {
     }
 }
 
-/// The bits of a word that hold the immediate.
+/// Returns the bits of a word that hold the immediate.
 fn immediate_bits(format: Format) -> u32 {
     scatter(format, u32::MAX)
 }
 
-/// The bits of a word that hold any operand.
+/// Returns the bits of a word that hold any operand.
 fn operand_bits(format: Format) -> u32 {
     let field = |has: bool, low: u32| if has { 31 << low } else { 0 };
     immediate_bits(format) | field(format.has_rd(), 7) | field(format.has_rs1(), 15) | field(format.has_rs2(), 20)
 }
 
-/// Immediates that fit `format`: zero, both ends, each bit alone, and random ones.
+/// Returns immediates that fit `format`: zero, both ends, each single bit, and random ones.
 fn immediates(format: Format, random: &mut Random) -> Vec<u32> {
     let all = immediate_bits(format);
     let mut words = vec![0, all, all & 0x7fff_ffff, all & 0x8000_0000];
@@ -520,7 +523,7 @@ fn immediates(format: Format, random: &mut Random) -> Vec<u32> {
     words.into_iter().map(|word| gather(format, word)).collect()
 }
 
-/// The variant in which a line's canonical words are legal, the standard one first.
+/// Returns the variant in which a line's canonical words are legal, preferably the standard one.
 fn home(line: &Line) -> Variant {
     if line.ignored_bits(Variant::Standard).is_some() { Variant::Standard } else { Variant::R0vm }
 }
@@ -528,7 +531,7 @@ fn home(line: &Line) -> Variant {
 // ---------------------------------------------------------------------------------------------------------------------
 // Random operands
 
-/// Steele, Lea and Flood's SplitMix64: the same words for a seed, everywhere.
+/// SplitMix64 by Steele, Lea and Flood: the same words for a seed, everywhere.
 struct Random(u64);
 
 impl Random {
@@ -540,13 +543,13 @@ impl Random {
         (mixed >> 32) as u32
     }
 
-    /// A register number, every second time zero or ra: those make pseudo-instructions.
+    /// Returns a register number. Half of the time it is zero or ra, which occur in pseudo-instructions.
     fn register(&mut self) -> u8 {
         let word = self.word();
         (if word & 0x100 == 0 { word & 1 } else { word & 31 }) as u8
     }
 
-    /// An immediate for `format`, every second time one that makes a pseudo-instruction or stands at an end.
+    /// Returns an immediate for `format`. Half of the time it belongs to a pseudo-instruction or is an extreme value.
     fn immediate(&mut self, format: Format) -> u32 {
         const CORNERS: [u32; 8] = [0, 1, 255, u32::MAX, 0, 1, 0x7ff, 0xffff_f800];
         let word = self.word();

@@ -1,4 +1,4 @@
-//! Programs from ELF files, good and hostile, through the public API alone.
+//! Tests programs from ELF files, good and hostile, through the public API alone.
 
 use std::panic::catch_unwind;
 
@@ -49,12 +49,13 @@ const UNDEF: u16 = 0;
 const TEXT: u16 = 1;
 const ABS: u16 = 0xfff1;
 
-/// Offset of a field of the program header `index` in a built file.
+/// Returns the offset of a field of the program header `index` in a built file.
 fn program_header(index: usize, field: usize) -> usize {
     HEADER_BYTES + index * PROGRAM_HEADER_BYTES + field
 }
 
-/// Offset of a field of the section header `index` in a built file that has one: 1 is the symbols, 2 their strings.
+/// Returns the offset of a field of the section header `index` in a built file that has one: 1 is the symbols, 2 their
+/// strings.
 fn section_header(elf: &[u8], index: usize, field: usize) -> usize {
     let offset: [u8; 4] = elf[E_SHOFF..E_SHOFF + 4].try_into().unwrap();
     u32::from_le_bytes(offset) as usize + index * SECTION_HEADER_BYTES + field
@@ -72,7 +73,7 @@ fn put32(elf: &mut [u8], offset: usize, value: u32) {
     elf[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
 }
 
-/// A program header and what it points to.
+/// A program header and its data.
 #[derive(Clone)]
 struct Load {
     kind: u32,
@@ -85,7 +86,7 @@ struct Load {
 /// A symbol table entry: name, value, size, type, section index.
 type Entry<'a> = (&'a [u8], u32, u32, u8, u16);
 
-/// Builds an ELF: header, program headers, data; and if there are symbols: symbols, strings, section headers.
+/// Builds an ELF: header, program headers, data; with symbols also symbols, strings and section headers.
 fn build(entry: u32, loads: &[Load], symbols: Option<&[Entry]>) -> Vec<u8> {
     let mut elf = vec![0; HEADER_BYTES + loads.len() * PROGRAM_HEADER_BYTES];
     elf[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', 1, 1, 1]);
@@ -144,7 +145,7 @@ const DATA: u32 = 0x0002_0000;
 const CODE_HEADER: usize = 0;
 const DATA_HEADER: usize = 1;
 
-/// Two segments, code and then data with a bss, and one header that is not loaded.
+/// Returns two segments, code and then data with a bss, and one header that is not loaded.
 fn loads() -> Vec<Load> {
     let code = vec![0x13; CODE_BYTES as usize];
     vec![
@@ -181,7 +182,7 @@ fn with_loads(change: impl FnOnce(&mut Vec<Load>)) -> Vec<u8> {
     build(CODE, &loads, Some(SYMBOLS))
 }
 
-/// What every program that was let in upholds.
+/// Asserts the invariants of every accepted program.
 fn check_invariants(program: &Program) {
     let segments = program.segments();
     assert!(segments.is_sorted_by(|lower, upper| lower.end() <= u64::from(upper.address)), "{segments:?}");
@@ -223,7 +224,7 @@ fn a_valid_elf_loads_as_written() {
 fn a_file_that_is_not_such_a_program_is_refused_with_a_reason() {
     let len = valid().len() as u32;
     let near_end = u32::MAX - 15;
-    // What is done to a valid file; the variant; what the message must say.
+    // The change to a valid file; the variant; what the message must say.
     type Refusal<'a> = (&'a dyn Fn(&mut Vec<u8>), &'a str, &'a str);
     #[rustfmt::skip]
     let refusals: &[Refusal] = &[
@@ -284,7 +285,8 @@ fn a_file_that_is_not_such_a_program_is_refused_with_a_reason() {
     }
 }
 
-/// Segments as Linux maps them: one over the other in the order of the file, and readable where they are writable.
+/// Segments have the semantics of Linux's mappings: later ones replace earlier ones, in the order of the file, and
+/// writable ones are readable.
 #[test]
 fn what_linux_runs_is_accepted() {
     let load = |address, memory_bytes, data: &[u8], flags| Load {
@@ -307,10 +309,10 @@ fn what_linux_runs_is_accepted() {
         };
         assert_eq!(found, expected.iter().map(owned).collect::<Vec<_>>());
     };
-    // lld with -Ttext: the headers' own segment lies under the text.
+    // From lld with -Ttext: the segment of the headers lies under the text.
     let (headers, text) = (load(CODE, 0x20, &[1; 0x20], 4), load(CODE, 0x18, &[2; 0x18], 5));
     check(&[headers.clone(), text.clone()], &[(CODE, 0x18, &[2; 0x18], "r-x"), (CODE + 0x18, 8, &[1; 8], "r--")]);
-    // The zeros of a bss count as well, and what they cut out of the middle leaves both ends.
+    // The zeros of a bss replace bytes as well. Cutting out the middle of a segment keeps both ends.
     let bss = load(CODE + 8, 8, &[7, 7], 6);
     let cut: [Part; 4] = [
         (CODE, 8, &[2; 8], "r-x"),
@@ -319,14 +321,14 @@ fn what_linux_runs_is_accepted() {
         (CODE + 0x18, 8, &[1; 8], "r--"),
     ];
     check(&[headers, text.clone(), bss.clone()], &cut);
-    // What an earlier one has as zeros is zeros in the parts, too.
+    // Zeros of an earlier segment stay zeros in its parts.
     let wide = load(CODE, 0x40, &[3; 12], 6);
     check(&[wide, text, bss], &[cut[0], cut[1], cut[2], (CODE + 0x18, 0x28, &[], "rw-")]);
-    // A later one hides earlier ones, at the same place or inside it.
+    // A later segment hides earlier ones, at the same place or inside it.
     let hidden = [load(CODE + 4, 4, &[9; 4], 6), load(CODE, 4, &[9; 4], 6), load(CODE, 16, &[5; 16], 7)];
     check(&hidden, &[(CODE, 16, &[5; 16], "rwx")]);
 
-    // Write-only is read and write; execute-only is as it says, and so is nothing at all.
+    // Write-only becomes read and write. Execute-only stays as it is, and so does no permission at all.
     let code = load(CODE, 4, &[2; 4], 1);
     let odd = [load(DATA, 4, &[1; 4], 2), load(DATA + 4, 4, &[1; 4], 3), load(DATA + 8, 4, &[1; 4], 0)];
     let parts: [Part; 4] = [
@@ -337,7 +339,7 @@ fn what_linux_runs_is_accepted() {
     ];
     check(&[&[code][..], &odd].concat(), &parts);
 
-    // Total store ordering is what one hart has; nobody reads the size of the header that is being read.
+    // A single hart has total store ordering anyway. The size of the header is never read.
     for (offset, value) in [(E_FLAGS, 0x10u16), (E_EHSIZE, 0), (E_EHSIZE, 64)] {
         let mut elf = valid();
         put16(&mut elf, offset, value);
@@ -345,7 +347,7 @@ fn what_linux_runs_is_accepted() {
     }
 }
 
-/// Thousands of segments inside each other cost what they have bytes.
+/// Thousands of nested segments cost only as much as they have bytes.
 #[test]
 fn segments_upon_segments() {
     let whole = Load { kind: PT_LOAD, address: CODE, memory_bytes: 1 << 24, data: vec![1; 1 << 20], flags: 7 };
@@ -354,7 +356,7 @@ fn segments_upon_segments() {
     let loads: Vec<Load> = [whole.clone()].into_iter().chain((0..0xfff0).map(inside)).collect();
     let program = Program::from_elf(&build(CODE, &loads, None)).unwrap();
     check_invariants(&program);
-    // Those inside the first one cut it into one part more.
+    // The nested ones cut the first one into one more part than their number.
     let inside = (1 << 24) / 512 - 1;
     assert_eq!(program.segments().len(), 0xfff0 + inside + 1);
     let data: usize = program.segments().iter().map(|segment| segment.data.len()).sum();
@@ -364,7 +366,7 @@ fn segments_upon_segments() {
 #[test]
 fn what_execution_does_not_need_may_be_anything() {
     let plain = Program::from_elf(&valid()).unwrap();
-    // A bss has no data, so its offset means nothing; a segment without memory is no segment.
+    // A bss has no data, so its offset means nothing. A segment without memory is ignored.
     let bss_header = 2;
     let mut elf = with_loads(|loads| {
         loads[bss_header] = Load { kind: PT_LOAD, address: 0x3_0000, memory_bytes: 4, data: vec![], flags: 6 };
@@ -375,12 +377,12 @@ fn what_execution_does_not_need_may_be_anything() {
     assert_eq!(program.segments().len(), 3);
     assert_eq!(program.end(), 0x3_0004);
 
-    // Headers in any order, bytes after the end.
+    // Headers in any order, and bytes after the end.
     let mut elf = with_loads(|loads| loads.reverse());
     elf.extend([0xff; 7]);
     assert_eq!(Program::from_elf(&elf).unwrap().segments(), plain.segments());
 
-    // Broken section headers, symbols and strings cost the symbols, not the program.
+    // With broken section headers, symbols or strings, the program loses its symbols but loads.
     let section = |index, field| section_header(&valid(), index, field);
     for (offset, value) in [
         (E_SHOFF, 0),
@@ -431,11 +433,11 @@ fn symbols_name_code_and_data() {
         (CODE + 0x0c, Some(("_start", 0x0c))),
         (CODE + 0x10, Some(("main", 0))),
         (CODE + 0x1c, Some(("main", 0x0c))), // not the label inside it
-        (CODE + 0x20, None),                 // main has ended, asm not begun
+        (CODE + 0x20, None),                 // main has ended, asm has not begun
         (CODE + 0x28, Some(("asm", 0))),     // not the label beside it
-        (CODE + 0x3f, Some(("asm", 0x17))),  // without a size, up to the end of the segment
+        (CODE + 0x3f, Some(("asm", 0x17))),  // no size: up to the end of the segment
         (CODE + 0x40, None),
-        (DATA, None), // data is no function
+        (DATA, None), // data is not a function
         (u32::MAX, None),
     ] {
         let found = program.symbol_at(address).map(|(symbol, offset)| (symbol.name.as_str(), offset));
@@ -516,7 +518,7 @@ fn segments_given_directly_are_held_to_the_same_rules() {
     assert_eq!(program.symbols(), []);
     assert_eq!(program.segments()[0].permissions.to_string(), "rwx");
 
-    // The last byte of memory is part of it.
+    // The last byte of memory is usable.
     let last = Program::from_segments(0x1000, vec![code(), Segment::new(u32::MAX, vec![1], Permissions::R)]).unwrap();
     check_invariants(&last);
     assert_eq!(last.end(), 1 << 32);
@@ -533,21 +535,21 @@ fn segments_given_directly_are_held_to_the_same_rules() {
 
 #[test]
 fn a_program_holds_no_more_than_its_file() {
-    // A bss of nearly 4 GiB is a number.
+    // A bss of nearly 4 GiB is only a number.
     let rest = u32::MAX - DATA + 1;
     let program = Program::from_elf(&with_loads(|loads| loads[1].memory_bytes = rest)).unwrap();
     check_invariants(&program);
     assert_eq!(program.end(), 1 << 32);
     assert_eq!(program.segments()[1].data.len(), 8);
 
-    // As many headers as there can be, each with a bss of its own, in falling order.
+    // The maximum number of headers, each with its own bss, in descending order.
     let bss = |index: u32| Load { kind: PT_LOAD, address: index * 16, memory_bytes: 8, data: vec![], flags: 7 };
     let mut elf = build(0, &(0..0xfffe).rev().map(bss).collect::<Vec<_>>(), None);
     let program = Program::from_elf(&elf).unwrap();
     check_invariants(&program);
     assert_eq!(program.segments().len(), 0xfffe);
 
-    // The same, each with the whole file as its data: 130 GB if copied before they are added up.
+    // The same, each with the whole file as its data: 130 GB if they are copied before the sizes are added up.
     let file_bytes = elf.len() as u32;
     for index in 0..0xfffe {
         put32(&mut elf, program_header(index, P_OFFSET), 0);
@@ -556,7 +558,7 @@ fn a_program_holds_no_more_than_its_file() {
     let error = Program::from_elf(&elf).unwrap_err();
     assert!(matches!(error, ProgramError::SharedData { .. }), "{error}");
 
-    // As many symbols, each with the same long name: 2 GB if each is kept.
+    // The maximum number of symbols, each with the same long name: 2 GB if each is kept.
     let long_name = [b'n'; 0x8000];
     let mut entries = vec![(&b"f"[..], CODE, 4, FUNC, TEXT); 0xffff];
     entries.push((&long_name, CODE, 4, FUNC, TEXT));
@@ -573,7 +575,7 @@ fn a_program_holds_no_more_than_its_file() {
     assert!((1..=elf.len()).contains(&names_bytes), "{names_bytes}");
 }
 
-/// SplitMix64: a failure is reported with the seed of its round, which is all that is needed to repeat it.
+/// SplitMix64. A failure is reported with the seed of its round, which is enough to repeat it.
 struct Random(u64);
 
 impl Random {
@@ -589,7 +591,7 @@ impl Random {
     }
 }
 
-/// Damages a file in up to four places, by preference where its tables are, and sometimes cuts it.
+/// Damages a file in up to four places, preferably in its tables, and sometimes truncates it.
 fn damage(elf: &mut Vec<u8>, random: &mut Random) {
     let table_bytes = 256;
     for _ in 0..=random.below(4) {
@@ -598,7 +600,7 @@ fn damage(elf: &mut Vec<u8>, random: &mut Random) {
             1 => elf.len().saturating_sub(1 + random.below(table_bytes)),
             _ => random.below(table_bytes.min(elf.len())),
         };
-        // Not only noise: the values at which sums overflow and limits lie.
+        // Besides noise: the values at which sums overflow and limits lie.
         let value = match random.below(8) {
             0 => 0,
             1 => u32::MAX,
@@ -618,7 +620,7 @@ fn damage(elf: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// The files to damage: the built one, and every guest there is.
+/// Returns the files to damage: the built one, and every guest.
 fn corpus() -> Vec<(String, Vec<u8>)> {
     let mut files = vec![("built".to_owned(), valid())];
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/bin");
@@ -651,7 +653,7 @@ fn a_damaged_file_never_panics_and_what_is_accepted_is_sound() {
             let outcome = catch_unwind(|| Program::from_elf(&elf).inspect(check_invariants).is_ok());
             accepted += u64::from(outcome.unwrap_or_else(|_| panic!("{name} damaged with seed {seed} panics")));
         }
-        // Neither all nor none, or the damage tests nothing.
+        // Some must be accepted and some refused, or the damage tests nothing.
         assert!((rounds / 100..rounds).contains(&accepted), "{name}: {accepted} of {rounds} accepted");
     }
 }

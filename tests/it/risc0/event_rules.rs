@@ -1,11 +1,12 @@
-//! Which trace events R0VM sends and in which order: small programs against a second writing of the rules.
+//! Tests which trace events R0VM sends, and in which order: small programs against a second implementation of the
+//! rules.
 //!
-//! The rules: an instruction's event is followed by one for each word that it writes, registers at their place in memory.
-//! Events of pages wait until an instruction has ended; those of an ecall of machine mode are let out after its first
-//! cycle and, if it speaks with the host, after each other one. What traps has begun unless it is no instruction. A
-//! segment begins with eight words and ends with two, for which no instruction begins.
+//! The rules: an instruction's event is followed by one for each word that it writes; registers count as words at their
+//! place in memory. Events of pages wait until an instruction has ended. Those of an ecall of machine mode are sent
+//! after its first cycle and, if it calls the host, after each further one. An instruction that traps has begun, unless
+//! it is illegal. A segment begins with eight words and ends with two, for which no instruction begins.
 //!
-//! Comparison with RISC Zero's own events is in tests/oracle.
+//! tests/oracle compares with RISC Zero's own events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +23,7 @@ const CODE: u32 = 0xc000_0000;
 const USER: u32 = 0x0050_0000;
 const DATA: u32 = 0x0040_0000;
 const PAGE_BYTES: u32 = 1024;
-/// The registers of either mode, and how far from them x0's word lies.
+/// The registers of either mode, and the distance from them to the word of x0.
 const MACHINE_BANK: u32 = 0xffff_0000;
 const USER_BANK: u32 = 0xffff_0080;
 const SHUNT_OFFSET: u32 = 0x100;
@@ -46,12 +47,12 @@ const EBREAK: u32 = 0x0010_0073;
 // ---------------------------------------------------------------------------------------------------------------------
 // The rules
 
-/// The events that are expected, in order.
+/// The expected events, in order.
 struct Expected {
     events: Vec<TraceEvent>,
-    /// Events of pages that wait.
+    /// Pending events of pages.
     waiting: Vec<TraceEvent>,
-    /// Pages and nodes above them that were touched and written, by level and place.
+    /// Pages and the nodes above them that were loaded and written, by level and place.
     loaded: BTreeSet<(u32, u32)>,
     dirty: BTreeSet<(u32, u32)>,
     bank: u32,
@@ -59,7 +60,7 @@ struct Expected {
 }
 
 impl Expected {
-    /// A segment begins: words for the program are stored, the page of the registers is loaded and written.
+    /// Begins a segment: words for the program are stored, and the page of the registers is loaded and written.
     fn new() -> Expected {
         let mut expected = Expected {
             events: Vec::new(),
@@ -74,7 +75,7 @@ impl Expected {
         expected
     }
 
-    /// The page at an address is loaded, and written: what is new waits.
+    /// Loads the page at an address, and writes it if `writes`. Events of new nodes wait.
     fn touch(&mut self, address: u32, writes: bool) {
         let page = address / PAGE_BYTES;
         let nodes = |set: &mut BTreeSet<(u32, u32)>| {
@@ -109,7 +110,7 @@ impl Expected {
         self.events.append(&mut self.waiting);
     }
 
-    /// A step that was done, but for what an ecall of machine mode does beyond its first cycle.
+    /// Adds a completed step, without what an ecall of machine mode does after its first cycle.
     fn step(&mut self, row: &Row) {
         let op = decode(row.insn, Variant::R0vm).expect("it ran").op;
         let class = op.line().class;
@@ -134,7 +135,7 @@ impl Expected {
         self.cycle += 1;
     }
 
-    /// What the kernel's handler is asked to mend, and whether it was an instruction that began.
+    /// Adds a trap that the kernel's handler has to resolve. `insn` is the instruction if it had begun.
     fn trap(&mut self, pc: u32, insn: Option<u32>, cause: u32) {
         if let Some(insn) = insn {
             self.start(pc, insn);
@@ -144,7 +145,7 @@ impl Expected {
         self.bank = MACHINE_BANK;
     }
 
-    /// The program has ended there.
+    /// The program has ended at `pc`.
     fn suspend(&mut self, pc: u32) {
         self.set(SUSPEND_PC, pc);
         self.set(SUSPEND_MODE, 1);
@@ -168,7 +169,7 @@ impl Host for Counting {
     }
 }
 
-/// Code in the kernel's place, and words elsewhere.
+/// Builds code in place of the kernel, and words elsewhere.
 fn program(write: impl FnOnce(&mut Assembler), data: &[(u32, &[u32])]) -> Program {
     let mut asm = Assembler::new(CODE);
     write(&mut asm);
@@ -196,7 +197,7 @@ fn env() -> Env<'static> {
     Env::new().custom_host(Counting).segment_po2(20)
 }
 
-/// Compares the events of a program in each engine with what the rules make of its rows.
+/// Compares the events of a program in each engine with the events that the rules derive from its rows.
 fn check(what: &str, program: &Program, rules: impl Fn(&mut Expected, &[Row], &Session<'_>)) {
     for engine in [Engine::Interpreter, Engine::Jit] {
         let executor = executor(program, engine);
@@ -221,7 +222,7 @@ fn check(what: &str, program: &Program, rules: impl Fn(&mut Expected, &[Row], &S
     }
 }
 
-/// A program that makes an ecall of machine mode with these registers, an instruction, and its end.
+/// Checks a program that makes an ecall of machine mode with these registers, runs an instruction, and ends.
 fn check_call(
     what: &str,
     registers: &[(u8, u32)],
@@ -246,8 +247,8 @@ fn check_call(
     });
 }
 
-/// A program whose user does `insn` at its first word, or jumps to `target`, and traps; the kernel's handler ends it if
-/// there is one.
+/// Checks a program whose user executes `insn` at its first word, or jumps to `target`, and traps. The kernel's
+/// handler, if there is one, ends it.
 fn check_trap(what: &str, user: &[u32], pc: u32, cause: u32, started: bool, touched: Option<u32>) {
     const HANDLER: u32 = CODE + 64;
     let kernel = |asm: &mut Assembler| {
@@ -260,7 +261,7 @@ fn check_trap(what: &str, user: &[u32], pc: u32, cause: u32, started: bool, touc
     };
     let table = [HANDLER; 10];
     for handled in [true, false] {
-        // Of the user's ecalls there is none: there the handler may not lie.
+        // The user's ecalls have no handler, because it may not lie at that address.
         let mut data = vec![(USER, user), (ECALL_DISPATCH, &[USER][..])];
         data.extend(handled.then_some((TRAP_DISPATCH, &table[..])));
         check(&format!("{what}, handler: {handled}"), &program(kernel, &data), |expected, rows, session| {
@@ -284,7 +285,7 @@ fn check_trap(what: &str, user: &[u32], pc: u32, cause: u32, started: bool, touc
     }
 }
 
-/// A word of an instruction by itself.
+/// Returns the word of a single instruction.
 fn word(write: impl FnOnce(&mut Assembler)) -> u32 {
     let mut asm = Assembler::new(0);
     write(&mut asm);
@@ -328,7 +329,7 @@ fn instructions_that_write_registers_memory_and_nothing() {
     };
     check("machine mode", &program(|asm| body(asm, terminate), &[]), rules);
 
-    // The same for a user, whose ecall ends it.
+    // The same for a user, whose ecall ends the program.
     let kernel = |asm: &mut Assembler| {
         asm.li(5, MEPC);
         asm.li(6, USER - 4);
@@ -343,8 +344,8 @@ fn instructions_that_write_registers_memory_and_nothing() {
     check("user mode", &program(kernel, &data), rules);
 }
 
-/// Each cycle of a read lets page events out: bytes up to a word's beginning, groups of four words, of which those that
-/// are left over store zeros for nobody, bytes again.
+/// Each cycle of a read sends page events. The cycles are: bytes up to a word's beginning, groups of four words, and
+/// bytes again. Words of a group that are left over store zeros to a dummy address.
 #[test]
 fn reads_by_their_cycles() {
     for (offset, bytes, before) in (0..4).flat_map(|offset| {
@@ -388,7 +389,7 @@ fn reads_by_their_cycles() {
     }
 }
 
-/// What goes into the place of a register is an event of memory, not one of the register besides.
+/// A write to the memory of a register is an event of memory only, not also one of the register.
 #[test]
 fn reads_over_registers() {
     for bank in [MACHINE_BANK, USER_BANK] {
@@ -413,7 +414,7 @@ fn writes_give_a_register() {
     });
 }
 
-/// The pages of what is computed apart wait until the next instruction has ended.
+/// Events of the accelerator's pages wait until the next instruction has ended.
 #[test]
 fn poseidon2_by_its_cycles() {
     const STATE: u32 = DATA;
@@ -467,7 +468,7 @@ fn sha256_by_its_cycles() {
     }
 }
 
-/// A program of two operations stores a constant; the one that verifies has 7 words, which are cycles.
+/// A program of two operations stores a constant. The verifying program has 7 words, one cycle each.
 #[test]
 fn bigint_by_its_cycles() {
     const BLOB: u32 = DATA;
@@ -495,7 +496,7 @@ fn bigint_by_its_cycles() {
 #[test]
 fn traps_of_a_user() {
     let nop = 0x13;
-    // Of what looks like a system instruction and is none, some begin.
+    // Some words that resemble a system instruction but are illegal do begin.
     let odd = |rs2: u32, rest: u32| 0x73 | rs2 << 20 | rest;
     for (insn, started) in [
         (0, false),
@@ -520,13 +521,13 @@ fn traps_of_a_user() {
     check_trap("a jump to where no code may lie", &[word(|asm| asm.i(Op::Jalr, 1, 0, 64))], 64, 1, false, None);
 }
 
-/// A user's ecall whose handler lies where none may has begun, and traps.
+/// A user's ecall whose handler lies at a forbidden address has begun, and traps.
 #[test]
 fn ecalls_without_a_handler() {
     check_trap("a user's ecall", &[0x13, ECALL], USER + 4, 9, true, Some(ECALL_DISPATCH));
 }
 
-/// A program that ends with a call that is refused has done what it did up to there, and let out what waited before.
+/// A program that ends with a refused call has done everything up to there, and sent the pending events.
 #[test]
 fn calls_that_are_refused() {
     let check_end = |what: &str, program: &Program, rules: &dyn Fn(&mut Expected)| {
@@ -552,7 +553,7 @@ fn calls_that_are_refused() {
     let mut bank = [0; 32];
     bank[A7 as usize] = 99;
     check_end("the same at once", &program(ecall, &[(MACHINE_BANK, &bank)]), &|_| {});
-    // Three words fit; pages of the fourth are none.
+    // Three words fit; the fourth has no page.
     let words = [(A0, 0), (A1, DATA / 4), (A2, (1 << 30) - 3), (A3, 0), (A7, 3)];
     check_end("Poseidon2 past the end", &write(&words), &|expected| {
         (0..3).for_each(|word| expected.set(0xffff_fff4 + 4 * word, 0));

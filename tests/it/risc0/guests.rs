@@ -1,7 +1,7 @@
-//! The guests of R0VM and what RISC Zero's executor made of them, as `guests/r0vm/README.md` has it: how they end, their
-//! segments, cycles and journals. And what of a run must agree with itself: its trace, its memory, its segments' roots.
+//! Compares the guests of R0VM with the results of RISC Zero's executor, from `guests/r0vm/README.md`: their ends,
+//! segments, cycles and journals. Also checks that a run is consistent: its trace, its memory, its segments' roots.
 //!
-//! Comparison with the executor itself is in tests/oracle, whose inputs these are; the longest are left to it.
+//! tests/oracle, which uses these inputs, compares with the executor itself and also runs the longest ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,9 +17,9 @@ use tachy::risc0::{Digest, Exit, Image, Report, Segment, Tree, tagged_struct};
 use tachy::trace::{Effect, EffectKind, Level, Replay, SinkError};
 use tachy::{Engine, Env, Error, Executor, JitOptions, Limit, MachineKind, NullSink, Program, Row, Session, Sink};
 
-/// Cases with more user cycles are left to the oracle.
+/// Cases with more user cycles run only in the oracle.
 const LONGEST_CYCLES: u64 = 1_000_000;
-/// Cycles of paging that each segment begins with.
+/// Cycles of paging with which each segment begins.
 const PAGING_START_CYCLES: u64 = 10;
 const PAGE_BYTES: u32 = 1024;
 
@@ -28,7 +28,7 @@ fn file(path: &str) -> Vec<u8> {
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The table of outcomes: case, then po2, end, segments, user cycles, paging cycles, journal.
+/// Returns the table of outcomes: case, then po2, end, segments, user cycles, paging cycles, journal.
 fn table() -> BTreeMap<String, Vec<String>> {
     let text = String::from_utf8(file("README.md")).expect("it is text");
     let (_, outcomes) = text.split_once("## Outcomes").expect("the table of outcomes");
@@ -40,14 +40,14 @@ fn table() -> BTreeMap<String, Vec<String>> {
     .collect()
 }
 
-/// Name of a case's part in the table.
+/// Returns the name of a case's part in the table.
 fn name(case: &Case, part: usize) -> String {
     let variant = if case.variant.is_empty() { String::new() } else { format!(", {}", case.variant) };
     let part = if part == 0 { String::new() } else { format!(", part {}", part + 1) };
     format!("`{}`{variant}{part}", case.guest)
 }
 
-/// The row that a part should have in the table, without its name.
+/// Returns the expected row of a part in the table, without its name.
 fn outcome(po2: u32, result: Result<(), Error>, report: &Report) -> Vec<String> {
     let end = match result {
         Ok(()) => format!("{:?}", report.exit.expect("it ended")),
@@ -58,7 +58,7 @@ fn outcome(po2: u32, result: Result<(), Error>, report: &Report) -> Vec<String> 
     if report.exit.is_none() {
         return [&po2.to_string(), &end, "0", "0", "0", "none"].map(str::to_owned).to_vec();
     }
-    // The table says "empty" of a guest that committed to nothing.
+    // The table says "empty" for a guest that committed to nothing.
     let bytes = report.journal.as_ref().map_or(&[][..], |journal| &journal.bytes);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let journal = match bytes.len() {
@@ -70,7 +70,7 @@ fn outcome(po2: u32, result: Result<(), Error>, report: &Report) -> Vec<String> 
     [vec![po2.to_string(), end], numbers.to_vec(), vec![journal]].concat()
 }
 
-/// The answers of the random call.
+/// Answers for the random call.
 struct Random(Box<dyn Iterator<Item = u8> + Send>);
 
 impl Read for Random {
@@ -112,7 +112,7 @@ fn executor(program: &Program, engine: Engine) -> Executor {
     builder.build(program).expect("a test's own configuration")
 }
 
-/// Cases that are not too long, with their programs.
+/// Returns the cases that are not too long, with their programs.
 fn cases(table: &BTreeMap<String, Vec<String>>) -> Vec<(Case, Program)> {
     let short = |case: &Case| table[&name(case, 0)][3].parse::<u64>().expect("cycles") <= LONGEST_CYCLES;
     let load = |case: Case| {
@@ -122,7 +122,7 @@ fn cases(table: &BTreeMap<String, Vec<String>>) -> Vec<(Case, Program)> {
     reference_guests::cases().into_iter().filter(short).map(load).collect()
 }
 
-/// Runs a case part by part. `run` runs one to its end, and looks at what it left.
+/// Runs a case part by part. `run` runs a part to its end, and examines its result.
 fn compare(
     table: &BTreeMap<String, Vec<String>>,
     case: &Case,
@@ -150,7 +150,7 @@ fn guests_end_as_they_do_in_the_reference() {
     }
 }
 
-/// Follows a trace, and adds up what its effects say of paging.
+/// Follows a trace, and sums the paging cycles of its effects.
 struct Follower {
     replay: Replay,
     paging_cycles: u64,
@@ -168,7 +168,7 @@ impl Sink for Follower {
     }
 }
 
-/// The root of what memory holds now in these pages, all others being zero.
+/// Returns the root of the current memory of these pages, with zeros in all others.
 fn root(session: &Session<'_>, pages: &BTreeSet<u32>) -> Digest {
     let pages = pages.iter().map(|&page| {
         let bytes = session.bytes(page * PAGE_BYTES, PAGE_BYTES).expect("a page");
@@ -179,13 +179,13 @@ fn root(session: &Session<'_>, pages: &BTreeSet<u32>) -> Digest {
     tree.root()
 }
 
-/// The id of a memory by its root.
+/// Returns the image id of a memory with this root.
 fn image_id(root: Digest) -> Digest {
     tagged_struct("risc0.SystemState", &[root], &[0])
 }
 
-/// Each part of each session: what the trace says is what the session has, and segments lead from one root to the next,
-/// up to that of memory itself.
+/// For each part of each session, the trace agrees with the session. The segments lead from one root to the next, up to
+/// the root of memory itself.
 #[test]
 fn traces_segments_and_memory_agree() {
     let table = table();
@@ -227,7 +227,7 @@ fn traces_segments_and_memory_agree() {
             }
             result?;
             assert_eq!(report.roots, Some((pre, post)), "{what}");
-            // A program that halted has nothing to go on from.
+            // A halted program has no state to continue from.
             let after = if matches!(report.exit, Some(Exit::Halted(_))) { Digest::ZERO } else { post };
             assert_eq!(report.image_ids(), Some((image_id(pre), image_id(after))), "{what}");
             assert_eq!(root(session, &touched), post, "{what}");

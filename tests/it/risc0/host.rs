@@ -1,7 +1,7 @@
-//! The host that comes with the library, asked as R0VM's kernel asks it: by a small guest of memory and registers, with
-//! reads of at most 1,024 bytes and a second read for the results.
+//! Tests the library's own host, called as R0VM's kernel calls it. A small guest of memory and registers makes the
+//! calls, with reads of at most 1,024 bytes and a second read for the results.
 //!
-//! What a call must answer is from the sources of risc0-zkvm 3.0.6, and was compared with it.
+//! The expected answers are from the sources of risc0-zkvm 3.0.6, and were compared with it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ const A3: usize = 13;
 const NAME: u32 = 0x0001_0003;
 const DATA: u32 = 0x0003_0001;
 
-/// Memory and registers, and nothing that runs.
+/// Memory and registers, without any execution.
 #[derive(Default)]
 struct Fake {
     memory: BTreeMap<u32, u8>,
@@ -51,7 +51,7 @@ impl Fake {
         self.registers[A3..A3 + arguments.len()].copy_from_slice(arguments);
     }
 
-    /// A call by its whole name with a buffer of these bytes: the buffer, a0 and a1.
+    /// Makes a call by its full name, with a buffer of `bytes` bytes. Returns the buffer, a0 and a1.
     fn call_by_name(
         &mut self,
         env: &mut HostEnv<'_>,
@@ -68,7 +68,7 @@ impl Fake {
         Ok((buffer, a0, a1))
     }
 
-    /// A standard call with these arguments.
+    /// Makes a standard call with these arguments.
     fn call(
         &mut self,
         env: &mut HostEnv<'_>,
@@ -80,7 +80,7 @@ impl Fake {
         self.call_by_name(env, &format!("risc0_zkvm_platform::syscall::nr::{name}"), buffer_bytes)
     }
 
-    /// Reads as the kernel does: chunks, of each the whole words first, the rest out of the second result.
+    /// Reads as the kernel does: in chunks, each with its whole words first and the rest from the second result.
     fn read(&mut self, env: &mut HostEnv<'_>, descriptor: u32, bytes: usize) -> Result<Vec<u8>, HostError> {
         let mut read = Vec::new();
         while read.len() < bytes {
@@ -104,7 +104,7 @@ impl Fake {
     }
 }
 
-/// A writer whose bytes can be looked at afterwards.
+/// A writer whose bytes the test can examine afterwards.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
 
@@ -116,7 +116,7 @@ impl Shared {
 
 impl Write for Shared {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        // A byte less than there is, so that writing has to go on.
+        // Writes only part of the data, so that the caller has to continue.
         let bytes = data.len().div_ceil(2);
         self.0.lock().expect("nobody panicked").extend(&data[..bytes]);
         Ok(bytes)
@@ -127,7 +127,7 @@ impl Write for Shared {
     }
 }
 
-/// Gives its bytes three at a time, interrupted in between.
+/// Supplies its bytes three at a time, with interruptions in between.
 struct Trickle<'data>(&'data [u8], bool);
 
 impl Read for Trickle<'_> {
@@ -141,7 +141,7 @@ impl Read for Trickle<'_> {
     }
 }
 
-/// A stream that claims to have done more than it was asked for.
+/// A stream that claims to have moved more than was requested.
 struct Liar;
 
 impl Read for Liar {
@@ -164,7 +164,7 @@ fn plain() -> HostEnv<'static> {
     HostEnv::builder().build().expect("there is nothing wrong with defaults")
 }
 
-/// Asserts the kind of an error, and shows what came instead.
+/// Asserts the kind of an error, and shows the actual result otherwise.
 macro_rules! assert_refused {
     ($result:expr, $pattern:pat $(if $guard:expr)?) => {
         match $result {
@@ -202,14 +202,14 @@ fn what_was_written_is_stdin() {
     let mut env = builder.build().expect("it is built");
     let expected = b"\x01\0\0\0\x02\0\0\0ab\0\0\x04\x03\x02\x01\x03\0\0\0xyz";
     assert_eq!(Fake::default().read(&mut env, 0, 100).expect("stdin is open"), expected);
-    // The builder has begun anew.
+    // The builder has started over.
     assert_eq!(Fake::default().read(&mut builder.build().expect("it is built"), 0, 100).expect("it is open"), b"");
 }
 
 #[test]
 fn a_read_hands_over_the_last_bytes_as_a_result() {
     let data = b"0123456789";
-    // Bytes asked for, buffer, and then: in the buffer, a0, a1.
+    // Requested bytes and buffer size, then the resulting buffer, a0 and a1.
     type Case<'case> = (u32, usize, &'case [u8], u32, &'case [u8; 4]);
     let cases: [Case<'_>; 8] = [
         (10, 8, b"01234567", 10, b"89\0\0"),
@@ -217,10 +217,10 @@ fn a_read_hands_over_the_last_bytes_as_a_result() {
         (3, 0, b"", 3, b"012\0"),
         (12, 8, b"01234567", 10, b"89\0\0"),
         (4, 0, b"", 4, b"0123"),
-        // More than a word is missing: the stream is not asked again.
+        // More than a word is missing: the stream is not read again.
         (13, 8, b"01234567", 8, b"\0\0\0\0"),
         (5, 0, b"", 0, b"\0\0\0\0"),
-        // A buffer that is no whole words is filled as if it were.
+        // A buffer of partial words is filled as if it had whole ones.
         (8, 7, b"0123456", 8, b"\0\0\0\0"),
     ];
     for (wanted, buffer_bytes, buffer, a0, a1) in cases {
@@ -244,7 +244,7 @@ fn results_need_their_eight_bytes() {
         let result = env.read(&guest, 0, &mut vec![0; bytes]);
         assert_refused!(result, HostError::ResultBuffer { bytes: found } if found == bytes);
     }
-    // A call that is refused leaves the results of the one before.
+    // A refused call leaves the results of the previous one.
     let mut guest = guest;
     assert_eq!(guest.call(&mut env, "SYS_CYCLE_COUNT", &[], 0).expect("it counts"), (vec![], 5, 6));
     assert!(guest.call(&mut env, "SYS_ARGC", &[], 4).is_err());
@@ -341,7 +341,7 @@ fn limits_refuse_before_anything_is_written() {
     assert_eq!(env.journal(), b"1234567890");
 
     guest.write(&mut env, 1, &[b'a'; 15]).expect("there is room");
-    // "R0VM[0] " and a line's end make six bytes too many.
+    // "R0VM[0] " and the line's end make six bytes too many.
     assert_refused!(
         guest.call(&mut env, "SYS_LOG", &[DATA, 2], 0),
         HostError::OutputLimit { bytes: 26, limit_bytes: 20 }
@@ -360,13 +360,14 @@ fn limits_refuse_before_anything_is_written() {
         );
         assert_eq!(guest.read(&mut env, pipe, 2000).expect("it is open"), [1; 600]);
     }
-    // The default of the reference, met by one write of memory that was never touched.
+    // The reference's default limit, exceeded by a single write of untouched memory.
     let mut env = plain();
     let too_much = guest.call(&mut env, "SYS_WRITE", &[3, 0, (100 << 20) + 1], 0);
     assert_refused!(too_much, HostError::JournalLimit { bytes: 0x640_0001, limit_bytes: 0x640_0000 });
 }
 
-/// What one call writes is bounded, for nobody looks at the time meanwhile; the size of memory would be no bound.
+/// One call's output is bounded, because the deadline is not checked during the call. The size of memory would not be a
+/// bound.
 #[test]
 fn calls_that_write_too_much_at_once() {
     const MOST_BYTES: u32 = 256 << 20;
@@ -376,11 +377,11 @@ fn calls_that_write_too_much_at_once() {
         assert_refused!(guest.call(&mut env, "SYS_WRITE", &[1, 0, bytes], 0), HostError::Arguments { .. });
         assert_refused!(guest.call(&mut env, "SYS_LOG", &[0, bytes], 0), HostError::Arguments { .. });
     }
-    // As much as that is a question of other limits.
+    // An output of exactly this size is subject to other limits.
     assert_refused!(guest.call(&mut env, "SYS_WRITE", &[1, 0, MOST_BYTES], 0), HostError::OutputLimit { .. });
 }
 
-/// A journal of each run, and a limit on all of them together.
+/// Each run has a journal, and one limit covers all of them.
 #[test]
 fn journals_of_all_runs_count() {
     let mut env = HostEnv::builder().limit_journal_bytes(10).build().expect("it is built");
@@ -396,7 +397,7 @@ fn pipes_carry_what_was_written() {
     let mut env = HostEnv::builder().read_fd(4, &b""[..]).write_fd(6, io::sink()).build().expect("it is built");
     let mut guest = Fake::default();
     let mut open = |guest: &mut Fake| guest.call(&mut env, "SYS_PIPE", &[], 8).map(|(ends, ..)| ends);
-    // 0 to 3, 4 and 6 are taken. Both ends have one number, as in the reference.
+    // 0 to 3, 4 and 6 are in use. Both ends have the same number, as in the reference.
     assert_eq!(open(&mut guest).expect("it opens"), [5, 0, 0, 0, 5, 0, 0, 0]);
     assert_eq!(open(&mut guest).expect("it opens"), [7, 0, 0, 0, 7, 0, 0, 0]);
     guest.write(&mut env, 5, b"first").expect("it is open");
@@ -408,7 +409,7 @@ fn pipes_carry_what_was_written() {
     for buffer_bytes in [0, 4, 12] {
         assert_refused!(guest.call(&mut env, "SYS_PIPE", &[], buffer_bytes), HostError::Arguments { .. });
     }
-    // 1,000 descriptors, of which 8 are taken.
+    // Of 1,000 descriptors, 8 are in use.
     for _ in 0..992 {
         guest.call(&mut env, "SYS_PIPE", &[], 8).expect("it opens");
     }
@@ -427,7 +428,7 @@ fn a_panic_carries_the_guests_words() {
     };
     assert_eq!(panic(&mut guest, b"out of luck", 11), "out of luck");
     assert_eq!(panic(&mut guest, b"\xffbad", 4), "\u{fffd}bad");
-    // What a terminal would obey is replaced.
+    // Characters that would control a terminal are replaced.
     assert_eq!(panic(&mut guest, b"\x1b[2Jred\r\n\tblue", 14), "\u{fffd}[2Jred\u{fffd}\n\tblue");
     assert_eq!(panic(&mut guest, b"", 0), "");
     let long = panic(&mut Fake::default(), b"m", u32::MAX - 0xff_ffff);
@@ -440,7 +441,7 @@ fn random_bytes_follow_from_the_seed() {
     let drawn = |env: &mut HostEnv<'_>| random(env, 32).expect("there are enough").0;
     let (mut first, mut other) = (plain(), plain());
     assert_ne!(drawn(&mut first), drawn(&mut other), "each run has a seed of its own");
-    // It tells its seed, and with that another does the same.
+    // The host shows its seed, and another host with this seed behaves the same.
     let seed = first.random_seed().expect("it has one");
     let with_seed = |seed| HostEnv::builder().random_seed(seed).build().expect("it is built");
     let (mut again, mut third) = (with_seed(seed), with_seed(seed));
@@ -448,7 +449,7 @@ fn random_bytes_follow_from_the_seed() {
     assert_eq!([drawn(&mut third), drawn(&mut third)], [one.clone(), two.clone()]);
     assert_eq!(drawn(&mut first), two, "a run can be repeated");
     assert!(one != two && again.random_seed() == Some(seed));
-    // BLAKE3 without input, keyed with the seed.
+    // BLAKE3 of the empty input, keyed with the seed.
     let mut expected = [0; 32];
     blake3::Hasher::new_keyed(&[1; 32]).finalize_xof().fill(&mut expected);
     assert_eq!(drawn(&mut with_seed([1; 32])), expected);
@@ -513,14 +514,14 @@ fn assumptions_are_found_by_claim_and_root() {
             .call(&mut env, name, &[address, 64], 0)
             .map(|(buffer, a0, a1)| assert_eq!((buffer, a0, a1), (vec![], 0, 0)))
     };
-    // Any root, the first that fits; a certain root; one that nothing has.
+    // Any root, which selects the first match; a specific root; an unknown one.
     verify("SYS_VERIFY_INTEGRITY", 1, 0).expect("it is known");
     verify("SYS_VERIFY_INTEGRITY", 1, 8).expect("it is known");
     for (claim, root) in [(1, 9), (2, 8), (3, 0), (0, 0)] {
         let refused = verify("SYS_VERIFY_INTEGRITY", claim, root);
         assert_refused!(refused, HostError::NoAssumption { claim: found, .. } if found == [claim; 32]);
     }
-    // What the guest assumes itself is known afterwards.
+    // A claim that the guest itself assumes is known afterwards.
     verify("SYS_VERIFY_INTEGRITY2", 3, 4).expect("anything goes");
     verify("SYS_VERIFY_INTEGRITY", 3, 4).expect("it is known now");
     let used = env.finish(true).assumptions;
@@ -548,7 +549,7 @@ fn the_callers_own_calls_answer_in_two_steps() {
     assert_eq!(guest.call_by_name(&mut env, reverse, 4).expect("a part"), (b"jihg".to_vec(), 4, 0));
     assert_eq!(guest.call_by_name(&mut env, reverse, 0).expect("nothing yet"), (vec![], 0, 0));
     assert_eq!(guest.call_by_name(&mut env, reverse, 8).expect("the rest"), (b"fedcba\0\0".to_vec(), 6, 0));
-    // The next one is a new call, and an answer of nothing takes its second step, too.
+    // The next one is a new call. An empty answer takes its second step, too.
     guest.arguments(&[address, 0]);
     assert_eq!(guest.call_by_name(&mut env, reverse, 0).expect("it answers"), (vec![], 0, 0));
     assert_eq!(guest.call_by_name(&mut env, reverse, 4).expect("nothing"), (vec![0; 4], 0, 0));
@@ -655,7 +656,7 @@ const NAMES: [&str; 14] = [
 ];
 
 proptest! {
-    /// Whatever a guest asks is answered or refused, and what it is given stays inside its buffer.
+    /// Every request of a guest is answered or refused, and an answer stays inside its buffer.
     #[test]
     fn any_guest_is_answered_or_refused(
         calls in prop::collection::vec((

@@ -1,7 +1,7 @@
-//! Memory images of R0VM, their Merkle tree and segments, through the public API: known vectors, every kernel alike, an
-//! updated tree like one from scratch, and segments that hold together.
+//! Tests memory images of R0VM, their Merkle tree and segments, through the public API: known vectors, agreement of all
+//! kernels, incremental updates against fresh trees, and consistent segments.
 //!
-//! Comparison with RISC Zero's own crates is in tests/oracle; vectors here were confirmed there or come from its tests.
+//! tests/oracle compares with RISC Zero's own crates. The vectors here were confirmed there or come from its tests.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ fn random_page(rng: &mut Rng) -> Box<PageContent> {
     page
 }
 
-/// Some pages close to each other, some anywhere, the last one.
+/// Returns some adjacent pages, some random ones, and the last one.
 fn random_pages(rng: &mut Rng) -> BTreeMap<u32, Box<PageContent>> {
     let start = rng.below(u64::from(PAGES) - 64) as u32;
     let near: Vec<u32> = (0..rng.below(40)).map(|_| start + rng.below(64) as u32).collect();
@@ -66,7 +66,8 @@ fn permutation_vector() {
     assert_eq!(state, expected);
 }
 
-/// The permutation as the Poseidon2 paper defines it, with matrices, on numbers modulo the prime: a second writing.
+/// A second implementation of the permutation, as the Poseidon2 paper defines it: with matrices, on numbers modulo the
+/// prime.
 fn permute_by_definition(state: &mut [u64; 24], constants: &Constants) {
     let outer = |state: &mut [u64; 24]| {
         const BLOCK: [[u64; 4]; 4] = [[5, 7, 1, 3], [4, 6, 1, 1], [1, 3, 5, 7], [1, 1, 4, 6]];
@@ -103,7 +104,7 @@ fn permute_by_definition(state: &mut [u64; 24], constants: &Constants) {
     }
 }
 
-/// Read from the source, since they are no part of the interface.
+/// Constants read from the source, because they are not public.
 struct Constants {
     full: Vec<[u64; 24]>,
     partial: Vec<u64>,
@@ -140,7 +141,7 @@ fn permutations_are_what_the_paper_defines() {
     }
 }
 
-/// However many there are, so that lanes are full, partly full, and left to the portable kernel.
+/// Any number of inputs, so that lanes are full, partly full, and left to the portable kernel.
 #[test]
 fn kernels_agree() {
     let mut rng = Rng::new(1);
@@ -148,7 +149,7 @@ fn kernels_agree() {
     *pages[7] = [0; 1024];
     *pages[8] = [0xff; 1024];
     let inputs: Vec<&PageContent> = pages.iter().map(|page| &**page).collect();
-    // Words of any size, beyond the prime too.
+    // Words of any size, including those beyond the prime.
     let pairs: Vec<[PoseidonDigest; 2]> =
         (0..50).map(|_| std::array::from_fn(|_| std::array::from_fn(|_| rng.word()))).collect();
     let digests = Kernel::PORTABLE.hash_pages(&inputs);
@@ -186,7 +187,7 @@ fn known_digests() {
     let root = Tree::new(Kernel::best()).root().to_string();
     assert_eq!(root, "f85c5a32ccc45c22f9686b08d710d4597d7ce256cdcd63146426270d9432c644");
 
-    // A word of code, and the machine about to start there.
+    // A word of code, and a machine about to start there.
     let word = |address, word| Segment::from_words(address, &[word], Permissions::RWX);
     let segments = vec![word(0x1_0000, 0x1234_b337), word(0xffff_0210, 0x1_0000), word(0xffff_0214, 1)];
     let image = Image::of(&Program::from_segments(0x1_0000, segments).expect("a program"));
@@ -234,7 +235,7 @@ fn images_hold_what_the_segments_say() {
     let image = Image::of(&program);
     let mut numbers: Vec<u32> = image.pages().map(|(page, _)| page).collect();
     assert_eq!(numbers, [0x40, 0x41, 0x42, 0x43, 0xc0, 0x3f_ffc0, 0x3f_ffff], "pages of zeros are not kept");
-    // A program that brings no kernel starts as one: the machine's pc and mode lie on the system page.
+    // A program without a kernel starts as one: the machine's pc and mode lie on the system page.
     let words = |address, word| Segment::from_words(address, &[word], Permissions::RW);
     let segments = [segments, vec![words(0xffff_0210, 0x1_0400), words(0xffff_0214, 1)]].concat();
     numbers.extend([0, 0x80, 0xc1]);
@@ -258,7 +259,7 @@ fn an_updated_tree_is_one_from_scratch() {
             let mut memory = BTreeMap::new();
             for update in 0..4 {
                 let mut pages = random_pages(&mut rng);
-                // Some are written again, some become zero.
+                // Some pages are written again, some become zero.
                 pages.extend(memory.keys().filter(|_| rng.one_in(3)).map(|page| (*page, Box::new([0; 1024]))));
                 tree.update(contents(&pages));
                 memory.extend(pages);
@@ -273,7 +274,7 @@ fn an_updated_tree_is_one_from_scratch() {
     }
 }
 
-/// The root that pages and siblings give; every node must be there.
+/// Computes the root from pages and siblings, and asserts that every node exists.
 fn root_of(pages: &BTreeMap<u32, &PageContent>, siblings: &[(u32, Digest)]) -> Digest {
     let mut digests: BTreeMap<u32, PoseidonDigest> = siblings.iter().map(|(node, digest)| (*node, digest.0)).collect();
     for (page, content) in pages {
@@ -324,7 +325,7 @@ fn segments_hold_together() {
     }
 }
 
-/// Pages that do not exist and pages named twice come from no machine of ours; they must do no harm.
+/// Nonexistent and duplicate pages cannot come from Tachy's machine; they must do no harm.
 #[test]
 fn strange_records() {
     let page = |page| TouchedPage { page, before: Box::new([0; 1024]), after: Some(Box::new([1; 1024])) };
@@ -336,7 +337,7 @@ fn strange_records() {
     assert_eq!(nothing.claim().pre_state, nothing.claim().post_state);
     assert_eq!(nothing.claim().pre_state, segment.claim().post_state);
 
-    // Nothing of what does not exist stays where later pages would find it.
+    // No data of a nonexistent page may remain where later pages would find it.
     tree.update([(PAGES, &[2; 1024]), (u32::MAX, &[2; 1024])]);
     let mut fresh = Tree::new(Kernel::best());
     for tree in [&mut tree, &mut fresh] {
@@ -345,7 +346,7 @@ fn strange_records() {
     assert_eq!(tree.root(), fresh.root());
 }
 
-/// The encoding, written out by hand: postcard's numbers are 7 bits to a byte, lists carry their lengths.
+/// The encoding, written out by hand. Postcard's numbers have 7 bits per byte, and lists carry their lengths.
 #[test]
 fn a_segment_in_bytes() {
     fn number(bytes: &mut Vec<u8>, mut value: u64) {
@@ -382,7 +383,7 @@ fn a_segment_in_bytes() {
     // One page: its number, its length, its bytes.
     [1, 3, 1024].into_iter().for_each(|value| number(&mut bytes, value));
     bytes.extend([7; 1024]);
-    // The root, and at each of 22 levels the node and its sibling.
+    // The root, and the node and its sibling at each of 22 levels.
     number(&mut bytes, 45);
     for (node, value) in segment.partial_image().digests() {
         number(&mut bytes, (*node).into());

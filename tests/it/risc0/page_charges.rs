@@ -1,9 +1,11 @@
-//! What R0VM charges for pages: programs that touch pages all over memory, against a second writing of the rules.
+//! Tests R0VM's charges for pages: programs that touch pages all over memory, against a second implementation of the
+//! rules.
 //!
-//! The rules say what a segment takes from the instructions alone: the first touch of a page in a segment 322 cycles, its
-//! first write 322 more, and for each of the two 13 for every node of the tree above it that no other page of the
-//! segment has brought in; the segment ends before the first instruction that finds too little left. Here a segment is
-//! two sets of nodes, told by level and place, and what a program touches is read off its rows.
+//! The rules derive a segment's charges from the instructions alone. The first touch of a page in a segment takes 322
+//! cycles, and its first write 322 more. Each of the two takes another 13 for every node of the tree above the page
+//! that no other page of the segment has brought in. The segment ends before the first instruction that finds too
+//! little left. Here a segment is two sets of nodes, by level and place, and the touched pages are derived from the
+//! rows.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -18,9 +20,9 @@ use tachy::trace::{Effect, EffectKind, Space, VecSink};
 use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program, Row, Sink};
 
 const PAGE_BYTES: u32 = 1024;
-/// Levels of the tree, the pages' included.
+/// Number of levels of the tree, including the pages'.
 const LEVELS: u32 = 23;
-/// Lowest page that instructions may touch, the page of the registers, and how many pages there are.
+/// Lowest page that instructions may touch, the page of the registers, and the number of pages.
 const LOWEST: u32 = 0x1_0000 / PAGE_BYTES;
 const SYSTEM: u32 = 0xffff_0000 / PAGE_BYTES;
 const PAGES: u32 = 1 << 22;
@@ -28,12 +30,12 @@ const PAGES: u32 = 1 << 22;
 // ---------------------------------------------------------------------------------------------------------------------
 // The rules
 
-/// Pages and nodes above them: level, and place in the level.
+/// Pages and the nodes above them: level, and place in the level.
 #[derive(Default)]
 struct Nodes(BTreeSet<(u32, u32)>);
 
 impl Nodes {
-    /// Adds a page and all above it: the cycles of those that are new.
+    /// Adds a page and all nodes above it. Returns the cycles of the new ones.
     fn add(&mut self, page: u32) -> u32 {
         let new = (0..LEVELS).filter(|level| self.0.insert((*level, page >> level)));
         new.map(|level| if level == 0 { 322 } else { 13 }).sum()
@@ -44,18 +46,18 @@ impl Nodes {
     }
 }
 
-/// A segment in numbers, and the pages that it touched.
+/// A segment's numbers, and the pages that it touched.
 type Expected = (SegmentCycles, Vec<u32>);
 
-/// What a program is charged, step by step.
+/// The charges of a program, step by step.
 #[derive(Default)]
 struct Charges {
-    /// Segments that have ended.
+    /// Completed segments.
     segments: Vec<Expected>,
     /// Each first touch and first write with its cycles.
     effects: Vec<Effect>,
     step: u64,
-    /// Of the segment under way.
+    /// User cycles of the current segment.
     user: u32,
     paging: u32,
     loaded: Nodes,
@@ -63,7 +65,7 @@ struct Charges {
 }
 
 impl Charges {
-    /// The machine itself loads from the page of the registers as a segment begins, and stores there.
+    /// Begins a segment, in which the machine itself loads from the page of the registers and stores there.
     fn begin_segment(&mut self) {
         (self.user, self.paging) = (0, 10);
         self.touch(SYSTEM, true);
@@ -78,7 +80,7 @@ impl Charges {
         }
     }
 
-    /// All cycles, with those that the segment's end takes.
+    /// Returns all cycles, including those of the segment's end.
     fn total(&self) -> u32 {
         self.user + self.paging + 4113
     }
@@ -90,7 +92,7 @@ impl Charges {
     }
 }
 
-/// The segments and the charges of a program that did these steps and ended with the last.
+/// Returns the segments and charges of a program that took these steps and ended with the last.
 fn expected(rows: &[Row], po2: u32) -> (Vec<Expected>, Vec<Effect>) {
     let margin = if po2 < 15 { 2_000 } else { 25_000 };
     let mut charges = Charges::default();
@@ -118,13 +120,13 @@ fn expected(rows: &[Row], po2: u32) -> (Vec<Expected>, Vec<Effect>) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Programs
 
-/// Registers: the address of an access, where a jump goes, passes left; what is loaded and stored.
+/// Registers: the address of an access, the target of a jump, the remaining passes, and the value loaded and stored.
 const ADDRESS: u8 = 5;
 const TARGET: u8 = 6;
 const PASSES: u8 = 8;
 const VALUE: u8 = 9;
 
-/// A page anywhere, at an end of memory, beside `near`, or one that `near` shares some of the tree with.
+/// Picks a page anywhere, at an end of memory, beside `near`, or one that shares some of the tree with `near`.
 fn page(rng: &mut Rng, near: u32) -> u32 {
     let page = match rng.below(6) {
         0 => rng.pick(&[LOWEST, LOWEST + 1, SYSTEM - 1, SYSTEM + 1, PAGES - 1, PAGES / 2 - 1, PAGES / 2]),
@@ -135,7 +137,7 @@ fn page(rng: &mut Rng, near: u32) -> u32 {
     if page < LOWEST || page == SYSTEM { LOWEST + 2 } else { page }
 }
 
-/// Code in several pages that goes around among them some times, with loads and stores of every width in between.
+/// Builds code in several pages that cycles among them, with loads and stores of every width in between.
 fn program(rng: &mut Rng) -> Program {
     let mut code = vec![page(rng, LOWEST)];
     while code.len() < 5 {
@@ -149,7 +151,7 @@ fn program(rng: &mut Rng) -> Program {
     for (index, &own) in code.iter().enumerate() {
         let mut asm = Assembler::new(own * PAGE_BYTES);
         if index == 0 {
-            // Passes are counted in a register that begins with 0.
+            // The counter of passes starts at 0.
             asm.i(Op::Addi, PASSES, PASSES, 1);
         }
         for _ in 0..rng.between(5, 40) {
@@ -183,7 +185,7 @@ fn program(rng: &mut Rng) -> Program {
     Program::from_segments(code[0] * PAGE_BYTES, segments).expect("a test's own program")
 }
 
-/// Where two lists differ first, with what is there.
+/// Asserts that two lists are equal, and shows where they differ first.
 fn assert_alike<T: PartialEq + Debug>(what: &str, expected: &[T], found: &[T]) {
     let longest = expected.len().max(found.len());
     if let Some(at) = (0..longest).find(|&at| expected.get(at) != found.get(at)) {

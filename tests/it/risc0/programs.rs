@@ -1,6 +1,7 @@
-//! RISC Zero's program binaries through the public API: what they load as, how words lie over words, and what is refused.
+//! Tests RISC Zero's program binaries through the public API: what they load as, how words replace words, and what is
+//! refused.
 //!
-//! Comparison with RISC Zero's own loader is in tests/oracle.
+//! tests/oracle compares with RISC Zero's own loader.
 
 use crate::common::{R, W, X, elf, guest};
 use tachy::program::Permissions;
@@ -30,7 +31,7 @@ fn load(user_elf: &[u8], kernel_elf: &[u8]) -> Result<Program, ProgramError> {
     Program::from_risc0(&Binary { user_elf, kernel_elf }.encode())
 }
 
-/// The error in the ELF named.
+/// Returns the error, which must be in the ELF with this name.
 fn refusal(result: Result<Program, ProgramError>, name: &str) -> ProgramError {
     match result {
         Err(ProgramError::InElf { elf, error }) if elf == name => *error,
@@ -49,7 +50,7 @@ fn a_user_program_on_the_kernel() {
     let expected = [
         (USER, 0x0403_0201),
         (USER + 4, 0x0807_0605),
-        // Where the kernel finds the user program, though its own ELF has other bytes there.
+        // The kernel finds the user program here, although its own ELF has other bytes there.
         (0x0001_0000, USER + 4),
         (0xffff_0210, KERNEL),
         (0xffff_0214, 1),
@@ -69,7 +70,7 @@ fn other_programs_have_no_image_id() {
     assert_eq!((program.image_id(), program.user_entry()), (None, None));
 }
 
-/// User words over kernel words, later segments over earlier ones, zeros as well as data.
+/// User words replace kernel words, and later segments replace earlier ones; zeros count as well as data.
 #[test]
 fn words_lie_over_words() {
     let data: Vec<u8> = (1..=64).collect();
@@ -92,7 +93,7 @@ fn words_lie_over_words() {
     assert_eq!(word(&image, KERNEL + 4), 0xbbbb_bbbb);
 }
 
-/// A segment whose memory ends inside a word takes the file's bytes for the rest of the word, if it has them.
+/// A segment whose memory ends inside a word takes the rest of the word from the file, if the file has it.
 #[test]
 fn the_last_word_is_whole() {
     let kernel = elf(KERNEL, &[(KERNEL, &[0xbb; 8], R | X)]);
@@ -102,7 +103,7 @@ fn the_last_word_is_whole() {
     assert_eq!([0, 4, 8].map(|offset| word(&image, USER + offset)), [0x1111_1111, 0x1111_1111, 0]);
 }
 
-/// What is not in the file costs nothing: 3 GB of zeros load as 16 MB do.
+/// Zeros that are not in the file cost nothing: 3 GB of them load like 16 MB.
 #[test]
 fn zeros_cost_nothing() {
     for memory_bytes in [16 << 20, KERNEL - USER] {
@@ -115,7 +116,7 @@ fn zeros_cost_nothing() {
     }
 }
 
-/// Neither flags nor sections of an ELF for R0VM count, but the limits of its memory do.
+/// Flags and sections of an ELF for R0VM are ignored, but the limits of its memory are enforced.
 #[test]
 fn elfs_that_are_refused() {
     let kernel = elf(KERNEL, &[(KERNEL, &[0xbb; 8], R | X)]);
@@ -157,7 +158,7 @@ fn elfs_that_are_refused() {
     let wrapping = elf(KERNEL, &[(0xffff_fffc, &[1; 8], R)]);
     let wrapping = refusal(load(&good, &wrapping), "kernel");
     assert!(matches!(wrapping, ProgramError::BeyondMachine { what: "segment", .. }), "{wrapping}");
-    // The last word of memory is the kernel's to fill.
+    // The kernel may fill the last word of memory.
     assert!(load(&good, &elf(KERNEL, &[(0xffff_fffc, &[1; 4], R)])).is_ok());
 }
 
@@ -180,12 +181,12 @@ fn binaries_that_are_refused() {
     let mut linux = good.clone();
     linux[21] = 1;
     assert!(matches!(Binary::parse(&linux), Err(ProgramError::UnsupportedAbi { .. })));
-    // The attribute twice: it begins behind the header's size and the number of attributes.
+    // The attribute twice: it begins after the header's size and the number of attributes.
     let end = 12 + good[8] as usize;
     let mut twice = [&good[..end], &good[16..]].concat();
     (twice[8], twice[12]) = (good[8] + (end - 16) as u8, 2);
     assert!(Binary::parse(&twice).expect_err("it is one too many").to_string().contains("two ABIs"));
-    // Four thousand million attributes, none of which is there.
+    // Four billion attributes, of which none exists.
     let mut many = good.clone();
     many[12..16].fill(0xff);
     assert!(Binary::parse(&many).is_err());

@@ -1,8 +1,9 @@
-//! Random users of machine `r0vm` under random kernels, under both engines: every row, effect, register and byte, whole
-//! and in parts, as `random_programs.rs` has it for machine `bare`. Calls, traps, segments that end anywhere, and pcs in
-//! the middle of words, hot and cold.
+//! Runs random users of machine `r0vm` under random kernels in both engines and compares every row, effect, register
+//! and byte, whole and in parts, like `random_programs.rs` for machine `bare`. The programs make calls and traps, and
+//! have segments that end anywhere and pcs in the middle of words, hot and cold.
 //!
-//! `TACHY_SEED=n` runs program n alone, `TACHY_PROGRAMS=m` that many from there on; without, the same 300 each time.
+//! `TACHY_SEED=n` runs only program n; `TACHY_PROGRAMS=m` runs m programs from there on. Without them, the same 300 run
+//! each time.
 
 use std::env;
 
@@ -12,7 +13,7 @@ use crate::common::generator::kernel::generate_user;
 use crate::common::regression::Regression;
 
 const PROGRAMS: u64 = 300;
-/// Steps at one pc that make it hot for most of the configurations.
+/// Number of steps at one pc that make it hot in most configurations.
 const HOT: u64 = 10;
 
 #[test]
@@ -43,7 +44,7 @@ fn random_users_run_alike() {
     }
 }
 
-/// What the programs did, in steps but where it says otherwise.
+/// What the programs did; counts are steps unless stated otherwise.
 #[derive(Debug, Default)]
 struct Reached {
     rows: u64,
@@ -52,7 +53,7 @@ struct Reached {
     returns: u64,
     /// Programs in which a misaligned pc is hot.
     hot: u64,
-    /// Times that native code was entered.
+    /// Number of entries into native code.
     native: u64,
 }
 
@@ -73,7 +74,7 @@ impl Reached {
         self.hot += u64::from(misaligned.values().any(|&times| times >= HOT));
     }
 
-    /// A generator that no longer goes to odd places must not go unnoticed.
+    /// A generator that no longer reaches odd addresses must not go unnoticed.
     fn assert_wide(&self, programs: u64) {
         assert!(self.hot >= programs / 10, "hardly any misaligned pc is hot: {self:?}");
         assert!(self.misaligned >= self.rows / 300, "few steps at misaligned pcs: {self:?}");

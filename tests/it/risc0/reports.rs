@@ -1,4 +1,4 @@
-//! What a session on machine `r0vm` says of itself when it has ended: everything that a proof needs beside its segments.
+//! Tests the report of an ended session on machine `r0vm`: everything that a proof needs besides the segments.
 
 use tachy::program::{Permissions, Segment};
 use tachy::risc0::host::{Assumption, HostEnv};
@@ -20,8 +20,8 @@ fn report(session: &Session<'_>) -> Report {
     session.report().expect("the machine is r0vm")
 }
 
-/// The output that the guest gave is the digest of the journal and assumptions in the report: the claim that the segments
-/// prove is the one that the report's parts make.
+/// Asserts that the guest's output is the digest of the report's journal and assumptions. The claim that the segments
+/// prove is then the claim that the report's parts give.
 fn agrees(report: &Report) {
     let claim = report.claim().expect("segments were asked for");
     assert_eq!(Some(claim), report.claim_with(&report.assumptions));
@@ -66,7 +66,7 @@ fn a_pause_is_no_exit_and_each_part_has_a_report() {
     }
 }
 
-/// Assumptions and Keccak batches of a guest are in the report, and so is what the host committed to.
+/// The report contains the guest's assumptions and Keccak batches, and what the host committed to.
 #[test]
 fn what_a_guest_relies_on_is_in_the_report() {
     for engine in ENGINES {
@@ -97,7 +97,7 @@ fn what_a_guest_relies_on_is_in_the_report() {
         let outcome = executor("keccak", engine).run(Env::new().host(host)).expect("it ends well");
         let report = outcome.into_report().expect("the machine is r0vm");
         let permutations: Vec<usize> = report.keccaks.iter().map(|batch| batch.inputs.len()).collect();
-        // 300 bytes are three blocks of 136, and a last one of padding alone is not needed.
+        // 300 bytes are three blocks of 136. A last block of padding alone is not needed.
         assert_eq!(permutations, [3], "{engine:?}");
     }
 }
@@ -113,7 +113,7 @@ fn a_journal_counts_when_it_is_committed() {
     }
 }
 
-/// Kinds of end that RISC Zero does not know are an error behind the last segment.
+/// A kind of end that RISC Zero does not know is an error after the last segment.
 #[test]
 fn an_end_of_an_unknown_kind_is_an_error() {
     let mut asm = Assembler::new(0xc000_0000);

@@ -1,4 +1,5 @@
-//! Values as words. The expected words are what risc0-zkvm 3.0.6 makes of the same values (`risc0_zkvm::serde::to_vec`).
+//! Tests values as words. The expected words are the encoding of the same values in risc0-zkvm 3.0.6
+//! (`risc0_zkvm::serde::to_vec`).
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -74,7 +75,7 @@ const EVERYTHING: &[u32] = &[
     0x5, 0x2, 0x6, 0x0, 0x3, 0x0, 0x1, 0x0,
 ];
 
-/// A byte string, which serde otherwise writes as a list.
+/// A byte string. By default serde writes a list instead.
 #[derive(Debug, PartialEq)]
 struct Bytes(Vec<u8>);
 
@@ -107,7 +108,7 @@ fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T
     assert_eq!(&from_words::<T>(words).expect("the words are of such a value"), value);
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     assert_eq!(&from_bytes::<T>(&bytes).expect("the words are of such a value"), value);
-    // Whatever comes behind it.
+    // Words after the value are ignored.
     let longer = [words, &[u32::MAX; 3]].concat();
     assert_eq!(&from_words::<T>(&longer).expect("it is at the beginning"), value);
     for length in 0..words.len() {
@@ -156,7 +157,7 @@ fn elements_without_content_are_counted() {
         assert!(matches!(from_words::<BTreeMap<(), ()>>(words), Err(Error::Empty(_))), "{words:?}");
     }
     assert_eq!(from_words::<Vec<Vec<()>>>(&[3, 30_000, 30_000, 30_000]), Err(Error::Empty(65_536)));
-    // A list that is empty takes its length.
+    // Even an empty list takes a word for its length.
     let words = [vec![100_000], vec![0; 100_000]].concat();
     assert_eq!(from_words::<Vec<Vec<()>>>(&words).map(|lists| lists.len()), Ok(100_000));
 }
@@ -176,7 +177,7 @@ enum Link {
 #[derive(Debug, PartialEq, Deserialize)]
 struct Index(BTreeMap<u32, Index>);
 
-/// Types that contain themselves, as deep as the words say: a million levels would be the end of the stack.
+/// Recursive types, as deep as the words say: a million levels would overflow the stack.
 #[test]
 fn values_inside_each_other_are_counted() {
     let deep = |word: u32| vec![word; 1_000_000];
@@ -186,7 +187,7 @@ fn values_inside_each_other_are_counted() {
     assert_eq!(from_words::<Index>(&deep(1)), Err(Error::Depth(128)));
     let words = [vec![1; 128], vec![0]].concat();
     assert!(from_words::<Chain>(&words).is_ok());
-    // Side by side is not inside.
+    // Values side by side are not nested.
     let words = [vec![10_000], [1, 0].repeat(10_000)].concat();
     assert_eq!(from_words::<Vec<Chain>>(&words).map(|chains| chains.len()), Ok(10_000));
 }
@@ -210,7 +211,7 @@ fn sequences_must_know_their_length() {
     assert_eq!(to_words(&Endless), Err(Error::Unsupported("sequence of unknown length")));
 }
 
-/// A length is a word: what is longer is refused before any of it is written.
+/// A length is a word. A longer value is refused before any of it is written.
 #[test]
 fn lengths_must_fit_into_a_word() {
     struct Long;

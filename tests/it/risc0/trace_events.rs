@@ -1,5 +1,5 @@
-//! The trace callback of machine `r0vm`: the events of the sink that makes them of rows, in every engine, whatever else
-//! is asked of a session.
+//! Tests the trace callback of machine `r0vm`: it gets the same events as the sink that derives them from rows, in
+//! every engine, whatever else the session does.
 
 use std::fs;
 use std::path::Path;
@@ -79,8 +79,8 @@ fn a_callback_gets_what_the_sink_makes_part_by_part() {
     }
 }
 
-/// Page events are all that paging takes but for what segments begin with, and every row is an instruction that started:
-/// whatever traps, calls the machine or has its registers in memory.
+/// Page events account for all paging except what segments begin with, and every row is a started instruction: also for
+/// instructions that trap, call the machine, or have their registers in memory.
 #[test]
 fn events_account_for_paging_and_for_every_row() {
     let guests: [(&str, &[u32], u32); 6] = [
@@ -110,7 +110,7 @@ fn events_account_for_paging_and_for_every_row() {
         }
         assert_eq!(paging + 10 * report.segments, report.paging_cycles, "{name}, po2 {po2}");
         assert!(starts.is_sorted_by_key(|start| start.0), "{name}: a cycle before the one before");
-        // What trapped started, too, and has no row.
+        // Instructions that trapped have started, too, but have no row.
         let mut started = starts.iter();
         for (step, row) in rows.rows.iter().enumerate() {
             let found = started.any(|&(_, pc, insn)| (pc, insn) == (row.pc, row.insn));
@@ -157,7 +157,7 @@ fn an_error_of_the_callback_ends_the_run() {
     assert!(left <= 0);
 }
 
-/// Every callback gets every event; one that refuses an event gets that one again, and no other callback does.
+/// Every callback gets every event. One that refuses an event gets it again; the others do not.
 #[test]
 fn callbacks_add_up() {
     let (alone, first, second) = (Kept::default(), Kept::default(), Kept::default());

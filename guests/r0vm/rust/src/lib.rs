@@ -1,8 +1,8 @@
-//! What several guests share: bytes that anyone can make again.
+//! Code that several guests share: input bytes that are easy to reproduce elsewhere.
 //!
-//! It must not know the environment: input and journal are each guest's own.
+//! It must not know the environment: each guest has its own input and journal.
 
-/// `count` bytes of a linear congruential sequence that starts at `seed`; the README gives it in Python.
+/// Returns `count` bytes of a linear congruential sequence that starts at `seed`. The README shows it in Python.
 pub fn sequence(seed: u32, count: usize) -> Vec<u8> {
     let mut state = seed;
     let next = move || {

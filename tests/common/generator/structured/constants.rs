@@ -1,4 +1,4 @@
-//! Control that hostile constants decide: branches on them, jumps to addresses that are computed from them, and loops
+//! Control flow that depends on hostile constants: branches on them, jumps to addresses computed from them, and loops
 //! that carry them from round to round.
 
 use super::*;
@@ -6,7 +6,7 @@ use super::*;
 const BRANCHES: [Op; 6] = [Op::Beq, Op::Bne, Op::Blt, Op::Bge, Op::Bltu, Op::Bgeu];
 
 impl Generator {
-    /// A branch on two hostile values, or on one and a register.
+    /// Emits a branch on two hostile values, or on one and a register.
     pub(super) fn constant_branch(&mut self) -> u64 {
         let before = self.asm().here();
         let op = self.rng().pick(&BRANCHES);
@@ -23,8 +23,8 @@ impl Generator {
         u64::from(cost) + 1 + self.ways(op, a, b)
     }
 
-    /// An indirect jump to a place that constants of the block give: an upper part and the rest, a base that lies off by
-    /// the immediate, a sum that wraps around, an odd address.
+    /// Emits an indirect jump to an address that the block's constants determine: an upper part and the rest, a base
+    /// that is off by the immediate, a sum that wraps around, or an odd address.
     pub(super) fn constant_jump(&mut self) {
         let [target, over, end] = std::array::from_fn(|_| self.asm().label());
         self.asm().jal(0, over);
@@ -34,7 +34,7 @@ impl Generator {
         self.asm().place(over);
         let address = self.asm().address(target);
         let register = self.draft.working();
-        // The lowest bit of the sum does not count.
+        // `jalr` ignores the lowest bit of the sum.
         let odd = self.rng().below(2) as u32;
         let sum = address + odd;
         let low = (sum << 20) as i32 >> 20;
@@ -45,7 +45,7 @@ impl Generator {
                 self.asm().op(Op::Lui, register, 0, 0, sum.wrapping_sub(low as u32) as i32);
             }
             1 => {
-                // As a call over any distance has it, but that the rest is added in two parts.
+                // Like a call over any distance, except that the rest is added in two parts.
                 let upper = sum.wrapping_add(0x800) & !0xfff;
                 self.asm().op(Op::Lui, register, 0, 0, upper as i32);
                 let part = sum.wrapping_sub(upper) as i32 / 2;
@@ -72,7 +72,7 @@ impl Generator {
         self.asm().place(end);
     }
 
-    /// A loop of chains over registers that were set before it; some of them change a little in each round.
+    /// Emits a loop of chains over registers that are set before it. Some of them change a little in each round.
     pub(super) fn hostile_loop(&mut self) -> u64 {
         let before = self.asm().here();
         let counter = COUNTERS[self.nesting];

@@ -1,10 +1,10 @@
-//! What happens to a structured program besides computing: code that is written over, data among code, system calls
-//! and traps.
+//! Events of a structured program besides computing: code that is overwritten, data within code, system calls and
+//! traps.
 
 use super::*;
 
 impl Generator {
-    /// Writes an instruction over another one: earlier, later, the very next, or one in another function.
+    /// Overwrites an instruction: an earlier, a later or the very next one, or one in another function.
     pub(super) fn patch(&mut self) {
         let (pointer, value) = self.draft.two_working();
         let next = self.rng().one_in(4);
@@ -19,7 +19,7 @@ impl Generator {
         };
         self.asm().la(pointer, site);
         match self.rng().below(8) {
-            // A part of the immediate, or of rs1.
+            // Changes part of the immediate or of rs1.
             0 => {
                 let (imm, source) = (self.rng().between(2, 4), self.draft.source());
                 self.asm().store(Op::Sb, source, imm as i32, pointer);
@@ -32,7 +32,7 @@ impl Generator {
                 self.asm().i(Op::Addi, A2, 0, 4);
                 self.asm().op(Op::Ecall, 0, 0, 0, 0);
             }
-            // A different one each time the loop around comes by.
+            // A different instruction in each round of the surrounding loop.
             2..5 if self.nesting > 0 => {
                 let words: Vec<Constant> = (0..4).map(|_| Constant::Word(self.patch_word())).collect();
                 let Some(offset) = self.draft.constant(&words) else { return self.place_if(next, site) };
@@ -63,7 +63,8 @@ impl Generator {
         }
     }
 
-    /// What is written over a site: mostly arithmetic, else a jump over the next, a branch, or no instruction at all.
+    /// Returns the word that overwrites a site: mostly arithmetic, otherwise a jump over the next instruction, a
+    /// branch, or an illegal instruction.
     fn patch_word(&mut self) -> u32 {
         match self.rng().below(40) {
             0 => 0,
@@ -80,7 +81,7 @@ impl Generator {
         }
     }
 
-    /// Words in the middle of code that are data: read and written, never run.
+    /// Emits words of data in the middle of code, which are read and written but never executed.
     pub(super) fn island(&mut self) {
         if self.islands.is_empty() || self.rng().one_in(3) {
             let over = self.asm().label();
@@ -116,7 +117,7 @@ impl Generator {
             63 | 64 => {
                 let descriptor = self.rng().pick(&[0, 1, 1, 2, 3]);
                 let buffer = match self.rng().below(6) {
-                    // Nothing there, read-only, and around the end of what is there.
+                    // Unmapped, read-only, and around the end of mapped memory.
                     0 => 0x20,
                     1 => CONSTANTS,
                     2 => DATA_END - 4 * self.rng().between(0, 3),
@@ -132,7 +133,7 @@ impl Generator {
             self.asm().li(register, value);
         }
         self.asm().op(Op::Ecall, 0, 0, 0, 0);
-        // The heap is used, if it is there: brk returned where it ends.
+        // Uses the heap if the program got one: brk returned its end.
         if number == 214 && self.rng().one_in(2) {
             let (skip, limit) = (self.asm().label(), 0x6_1000);
             self.asm().li(A1, limit);
@@ -144,7 +145,7 @@ impl Generator {
         }
     }
 
-    /// Something that hardly ever happens: a trap behind a condition.
+    /// Emits a trap behind a condition that hardly ever holds.
     pub(super) fn rare_trap(&mut self) {
         let (a, b) = (self.draft.source(), self.draft.source());
         let skip = self.asm().label();
@@ -157,7 +158,7 @@ impl Generator {
         self.asm().place(skip);
     }
 
-    /// An instruction that cannot be done.
+    /// Emits an instruction that traps.
     pub(super) fn trap(&mut self) {
         let (register, other) = self.draft.two_working();
         match self.rng().below(18) {
@@ -188,7 +189,7 @@ impl Generator {
                 let op = self.rng().pick(&[Op::Sw, Op::Sh, Op::Sb]);
                 self.asm().store(op, other, 0, register);
             }
-            // To holes, to data, to misaligned addresses.
+            // Jumps to unmapped memory, to data, to misaligned addresses.
             6 | 7 => {
                 let address = self.rng().pick(&[0, DATA, 0xdead_0000, 0xffff_fffc, 0xf000_0000]);
                 self.asm().li(register, address);
@@ -202,7 +203,7 @@ impl Generator {
             9 => self.asm().op(Op::Jal, RA, 0, 0, 6),
             10 => self.asm().op(Op::Beq, 0, 0, 0, -2),
             11 | 12 | 15..18 => self.draft.forbidden_group(),
-            // No code lies at either end of the address space.
+            // There is no code at either end of the address space.
             13 => {
                 let (imm, link) = (self.draft.edge_immediate(), self.draft.destination());
                 self.asm().i(Op::Jalr, link, 0, imm);

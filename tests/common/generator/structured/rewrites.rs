@@ -1,10 +1,10 @@
-//! Code that is written over close by: the next instructions of the same block, those behind the end of the page, and
-//! data between instructions that is written all the time.
+//! Code that is overwritten close by: the next instructions of the same block, those after the end of the page, and
+//! data between instructions that is written continually.
 
 use super::*;
 
 impl Generator {
-    /// Writes over some of the next instructions, one after the other, off one register.
+    /// Overwrites some of the next instructions in sequence, off one register.
     pub(super) fn rewrite_ahead(&mut self) {
         let (pointer, value) = self.draft.two_working();
         let count = self.rng().between(1, 5);
@@ -13,11 +13,11 @@ impl Generator {
         for _ in 0..self.rng().between(1, 4) {
             let site = 4 * self.rng().between(0, count) as i32;
             match self.rng().below(6) {
-                // A part of the immediate, or of rs1.
+                // Part of the immediate, or of rs1.
                 0 => self.asm().store(Op::Sb, value, site + 3, pointer),
                 1 => self.asm().store(Op::Sh, value, site + 2, pointer),
                 2 => {
-                    // Another site's word.
+                    // The word of another site.
                     let from = 4 * self.rng().between(0, count) as i32;
                     self.asm().i(Op::Lw, value, pointer, from);
                     self.asm().store(Op::Sw, value, site, pointer);
@@ -39,9 +39,9 @@ impl Generator {
         }
     }
 
-    /// Writes over an instruction of the next page, shortly before it comes.
+    /// Overwrites an instruction of the next page, shortly before it executes.
     pub(super) fn rewrite_next_page(&mut self) {
-        // What is skipped to come near the end of a page has to fit in the reach of branches around.
+        // Surrounding branches must span the padding up to the end of the page.
         if self.branches > 0 {
             return self.rewrite_ahead();
         }
@@ -55,7 +55,7 @@ impl Generator {
         self.rewrite_ahead();
     }
 
-    /// Adds to a word in the middle of the code, each time that control comes by.
+    /// Increments a word in the middle of the code, each time that control passes.
     pub(super) fn count_in_code(&mut self) {
         let (pointer, value) = self.draft.two_working();
         let (word, over) = (self.asm().label(), self.asm().label());
@@ -72,7 +72,7 @@ impl Generator {
             generator.asm().i(Op::Addi, value, value, 1);
             generator.asm().store(store, value, offset, pointer);
         };
-        // The word lies behind the code that counts, or before it.
+        // The word lies after the code that counts, or before it.
         let behind = self.rng().one_in(2);
         if behind {
             count(self);
@@ -87,7 +87,8 @@ impl Generator {
         }
     }
 
-    /// An instruction with an immediate and without: any byte above its lowest two may be written over.
+    /// Returns an instruction with or without an immediate, in which every byte above the lowest two may be
+    /// overwritten.
     pub(super) fn immediate_word(&mut self) -> u32 {
         let op = self.rng().pick(&[Op::Addi, Op::Xori, Op::Ori, Op::Andi, Op::Slti, Op::Sltiu]);
         let (rd, rs1, imm) = (self.draft.working(), self.draft.source(), self.draft.edge_immediate());

@@ -1,4 +1,4 @@
-//! What ends a session: the error is said once, and every later run is refused and changes nothing.
+//! Tests errors that end a session: the error is reported once, and every later run is refused and changes nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,7 +15,7 @@ use crate::common::engines::{Case, Setup};
 const HIGH_CODE: u32 = 0xc000_0000;
 const DATA: u32 = 0x0040_0000;
 
-/// A program with these registers, and a word behind that.
+/// Builds a program that sets these registers, followed by a word.
 fn case(machine: MachineKind, registers: &[(u8, u32)], word: u32) -> Case {
     let mut asm = Assembler::new(HIGH_CODE);
     asm.li(8, DATA);
@@ -33,7 +33,7 @@ fn case(machine: MachineKind, registers: &[(u8, u32)], word: u32) -> Case {
 const ECALL: u32 = 0x73;
 const EBREAK: u32 = 0x0010_0073;
 
-/// Every error that a program can end with by itself.
+/// Returns every error that a program can end with by itself.
 fn cases() -> Vec<(&'static str, Case)> {
     use MachineKind::{Bare, R0vm};
     vec![
@@ -64,7 +64,7 @@ fn state(session: &Session<'_>) -> impl PartialEq + use<> {
     (session.location(), session.registers(), session.memory_digest(), counts, session.report(), session.exit_code())
 }
 
-/// Whoever runs it again is refused, gets nothing and changes nothing.
+/// Asserts that another run is refused, delivers nothing and changes nothing.
 fn is_over(session: &mut Session<'_>, what: &str) {
     let before = state(session);
     for _ in 0..2 {
@@ -96,7 +96,7 @@ fn errors_of_the_program() {
     }
 }
 
-/// A sink that panics on the last rows hides why the program ended. The next run says it.
+/// A sink that panics on the last rows hides why the program ended. The next run reports it.
 #[test]
 fn errors_that_a_panic_hides() {
     for (kind, case) in cases() {
@@ -132,8 +132,8 @@ fn programs_that_have_ended() {
     }
 }
 
-/// Lets every call of a place fail with an error, or `most` of them, which ends the session: nobody is asked again. How
-/// many did.
+/// Fails every call of a point, or `most` of them, with an error that ends the session: no code of the caller's is
+/// called again. Returns the number of failures.
 pub fn ends_it(subject: &Subject, point: Point, most: usize, kind: &str) -> usize {
     let mut failed = 0;
     for engine in ENGINES {
@@ -147,7 +147,7 @@ pub fn ends_it(subject: &Subject, point: Point, most: usize, kind: &str) -> usiz
             let mut sink = VecSink::default();
             let error = session.run(&mut sink).expect_err("it fails");
             assert_eq!((error.kind(), error.location()), (kind, Some(session.location())), "{what}");
-            // What was done is told, and what the call has begun.
+            // The completed steps are delivered, as is what the failed call began.
             assert!(whole.sink.rows.starts_with(&sink.rows), "{what}");
             assert_eq!(sink.rows.len() as u64, session.steps(), "{what}");
             let done = whole.sink.effects.iter().take_while(|effect| effect.step < session.steps()).count();

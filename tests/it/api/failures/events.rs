@@ -1,4 +1,4 @@
-//! Trace callbacks that fail once: each event is taken once, in order, whatever buffer it came in.
+//! Tests trace callbacks that fail once: each event is delivered once, in order, independent of buffers.
 
 use super::faults::{Fault, How, Point};
 use super::subjects::{ENGINES, Subject, goes_on, kernel};
@@ -21,7 +21,7 @@ fn callbacks_that_panic() {
     }
 }
 
-/// The callback that failed is not called again in that run; the next run begins with the event that it refused, also when
+/// A callback that failed is not called again in that run. The next run begins with the event that it refused, even if
 /// the program has ended.
 #[test]
 fn events_wait_for_the_next_run() {

@@ -1,4 +1,4 @@
-//! The caller's code, of which one call fails: streams, hosts, callbacks and sinks.
+//! The caller's code with one failing call: streams, hosts, callbacks and sinks.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write};
@@ -12,7 +12,7 @@ use tachy::{Row, Sink};
 
 use crate::common::rng::Rng;
 
-/// Where the caller's code is called.
+/// Points where the library calls the caller's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Point {
     Read,
@@ -34,16 +34,16 @@ pub enum How {
     Panic,
 }
 
-/// One call that fails, counted from 0 among those of its place; and how many calls each place has had.
+/// One failing call, by its index among the calls of its point, and the number of calls of each point.
 #[derive(Clone)]
 pub struct Fault(Arc<Mutex<Plan>>);
 
-/// Places that fail at random: one call of so many, in one of these ways.
+/// Points that fail at random: one call in so many, in one of these ways.
 type Places = BTreeMap<Point, (u64, Vec<How>)>;
 
 struct Plan {
     fails: Option<(Point, usize, How)>,
-    /// Beside that one: how many calls of these places one fails of, at random.
+    /// Additional random failures at these points.
     often: Option<(Rng, Places)>,
     calls: BTreeMap<Point, usize>,
 }
@@ -59,7 +59,7 @@ impl Fault {
         Fault(Arc::new(Mutex::new(Plan { fails, often, calls: BTreeMap::new() })))
     }
 
-    /// Fails again and again: one call of so many at each place, in one of these ways.
+    /// Returns a fault that fails repeatedly: one call in so many at each point, in one of these ways.
     pub fn often(seed: u64, places: &[(Point, u64, &[How])]) -> Fault {
         let places = places.iter().map(|(point, one_of, ways)| (*point, (*one_of, ways.to_vec()))).collect();
         Fault::planned(None, Some((Rng::new(seed), places)))
@@ -69,12 +69,12 @@ impl Fault {
         Fault::planned(Some((point, call, how)), None)
     }
 
-    /// How often that place was called.
+    /// Returns the number of calls of that point.
     pub fn calls(&self, point: Point) -> usize {
         self.0.lock().expect("it is not held in a panic").calls.get(&point).copied().unwrap_or(0)
     }
 
-    /// Counts a call of a place, and lets it fail if it is the one.
+    /// Counts a call of a point, and fails if its turn has come.
     pub fn meet(&self, point: Point) -> Result<(), String> {
         let how = {
             let mut plan = self.0.lock().expect("it is not held in a panic");
@@ -91,13 +91,13 @@ impl Fault {
         match how {
             None => Ok(()),
             Some(How::Error) => Err(WORDS.to_owned()),
-            // A panic without the hook that prints it: there are thousands.
+            // Bypasses the panic hook, which would print thousands of reports.
             Some(How::Panic) => resume_unwind(Box::new(WORDS)),
         }
     }
 }
 
-/// Gives its bytes in pieces, so that a read can fail behind some of them.
+/// Supplies its bytes in pieces, so that a read can fail after some of them.
 pub struct Pieces {
     bytes: Cursor<Vec<u8>>,
     most: usize,
@@ -119,10 +119,10 @@ impl Read for Pieces {
     }
 }
 
-/// What a stream was given, which the test looks at behind the session's back.
+/// Output of a stream, which the test can examine while the session owns the stream.
 pub type Said = Arc<Mutex<Vec<u8>>>;
 
-/// Takes bytes in pieces, so that a write can fail behind some of them.
+/// Accepts bytes in pieces, so that a write can fail after some of them.
 pub struct Taker {
     said: Said,
     most: usize,
@@ -148,7 +148,7 @@ impl Write for Taker {
     }
 }
 
-/// Answers a system call of its own: some bytes, and those that the guest sent.
+/// Answers a system call of its own: some bytes, followed by those of the guest.
 pub struct Echo {
     pub answer: Vec<u8>,
     pub fault: Fault,
@@ -161,7 +161,7 @@ impl SliceIo for Echo {
     }
 }
 
-/// A host of the caller's own, which asks the library's.
+/// A host of the caller's own, which delegates to the library's.
 pub struct Asking<'env> {
     pub inner: HostEnv<'env>,
     pub fault: Fault,
@@ -186,7 +186,7 @@ impl Host for Asking<'_> {
     }
 }
 
-/// Keeps rows and effects; fails before it has them.
+/// Keeps rows and effects; fails before it keeps them.
 pub struct Recorder {
     pub kept: VecSink,
     pub fault: Fault,
@@ -200,10 +200,10 @@ impl Sink for Recorder {
     }
 }
 
-/// What was handed over one by one, in order.
+/// What was delivered one by one, in order.
 pub type Kept<T> = Arc<Mutex<Vec<T>>>;
 
-/// Keeps digests of segments, and fails before it has one.
+/// Keeps digests of segments, and fails before it keeps one.
 pub fn take_segments(
     kept: &Kept<blake3::Hash>,
     fault: &Fault,
@@ -216,7 +216,7 @@ pub fn take_segments(
     }
 }
 
-/// Keeps events, and fails before it has one.
+/// Keeps events, and fails before it keeps one.
 pub fn take_events(kept: &Kept<TraceEvent>, fault: &Fault) -> impl FnMut(&TraceEvent) -> Result<(), SinkError> + use<> {
     let (kept, fault) = (kept.clone(), fault.clone());
     move |event| {

@@ -1,5 +1,5 @@
-//! Hosts of machine `r0vm`, and callbacks of the library's own host, that fail once: after a panic the call is made
-//! again, an error ends the session.
+//! Tests hosts of machine `r0vm`, and callbacks of the library's own host, that fail once. After a panic the call is
+//! repeated; an error ends the session.
 
 use super::ends::ends_it;
 use super::faults::{How, Point};
@@ -34,7 +34,7 @@ fn hosts_that_refuse() {
     assert!(ends_it(&keccak(), Point::Coprocessor, 20, "host") > 0);
 }
 
-/// Segments hold what the host answered, and each answer is there once.
+/// Segments contain the host's answers, each exactly once.
 #[test]
 fn answers_in_segments() {
     let subject = subjects::streams().po2(14).segments().own_host();

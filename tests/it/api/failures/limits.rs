@@ -1,4 +1,5 @@
-//! Limits that stop a run and are raised, and runs that are cancelled: the session goes on as if it had not stopped.
+//! Tests limits that stop a run and are raised, and runs that are cancelled: the session continues as if it had not
+//! stopped.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,13 +16,13 @@ fn all() -> Vec<Subject> {
     subjects::bare().into_iter().chain([subjects::toucher()]).chain(r0vm).collect()
 }
 
-/// Sets a limit for the first run alone, in every engine, with each of these values.
+/// Sets a limit for the first run only, in every engine, to each of these values.
 fn stops_and_goes_on(kind: &str, values: impl Fn(&Seen) -> Vec<u64>, set: impl Fn(&mut Limits, u64)) {
     let stopped = stops(all(), kind, values, set);
     assert!(stopped.len() == 2 * ENGINES.len() && stopped.values().all(|count| *count > 0), "{kind}: {stopped:?}");
 }
 
-/// How often each machine and engine stopped.
+/// Counts how often each machine and engine stopped.
 fn stops(
     subjects: Vec<Subject>,
     kind: &str,
@@ -76,7 +77,7 @@ fn limits_on_time() {
     stops_and_goes_on("time-limit", |_| vec![0], |limits, _| limits.time = Some(Duration::ZERO));
 }
 
-/// A host's limit on cycles is where the session begins; it can be raised like any other.
+/// A host's limit on cycles is the session's initial limit. It can be raised like any other.
 #[test]
 fn limits_on_cycles() {
     let r0vm = all().into_iter().filter(|subject| subject.machine == MachineKind::R0vm).collect();

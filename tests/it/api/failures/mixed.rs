@@ -1,4 +1,4 @@
-//! Failures upon failures: every place fails again and again, at random, and nothing shows in the end.
+//! Tests repeated failures: every point fails again and again, at random, and the result is the same in the end.
 
 use super::faults::{Fault, How, Point};
 use super::subjects::{self, ENGINES, Subject};

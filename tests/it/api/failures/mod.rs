@@ -1,7 +1,7 @@
-//! What a session may do after each kind of failure: the table of docs/failures.md, cell by cell.
+//! Tests what a session may do after each kind of failure: the table of docs/failures.md, cell by cell.
 //!
-//! Each test lets one call of the caller's code fail once, at every place in turn, catches that, runs on, and compares
-//! everything with a run that nothing failed in.
+//! Each test fails one call of the caller's code, at every point in turn. It catches the failure, continues the run,
+//! and compares everything with a run without failures.
 
 mod ends;
 mod events;
@@ -17,7 +17,7 @@ mod subjects;
 
 use std::collections::BTreeSet;
 
-/// Each line of the table names what holds it, and all of that is there.
+/// Each line of the table names its tests, and all of them exist.
 #[test]
 fn every_line_of_the_table_is_held() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -38,7 +38,7 @@ fn every_line_of_the_table_is_held() {
         }
     }
     assert!(lines > 25, "{lines}");
-    // And every test here is in the table.
+    // Every test here is in the table.
     for file in std::fs::read_dir(root.join("tests/it/api/failures")).expect("this test") {
         let path = file.expect("an entry can be read").path();
         let text = std::fs::read_to_string(&path).expect("it is text");

@@ -1,4 +1,4 @@
-//! Runs to a step, and programs that pause and are resumed, with failures between: nothing shows.
+//! Tests runs to a step, and programs that pause and are resumed, with failures in between: the result is the same.
 
 use super::faults::{Fault, How, Point};
 use super::subjects::{self, ENGINES, Subject, goes_on, spread};
@@ -26,7 +26,7 @@ fn runs_to_a_step() {
     }
 }
 
-/// Streams are flushed wherever a run stops, and the flush that fails there fails the run, not the session.
+/// Streams are flushed wherever a run stops. A failed flush there fails the run, not the session.
 #[test]
 fn flushes_that_fail_at_a_pause() {
     for subject in subjects::bare().into_iter().chain([subjects::streams()]) {

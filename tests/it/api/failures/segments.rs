@@ -1,4 +1,4 @@
-//! Whoever takes segments fails once: each segment is taken once, in order, and the run goes on.
+//! Tests a callback for segments that fails once: each segment is delivered once, in order, and the run continues.
 
 use super::faults::{Fault, How, Point};
 use super::subjects::{ENGINES, Subject, goes_on, spread};
@@ -24,8 +24,8 @@ fn takers_of_segments_that_panic() {
     }
 }
 
-/// After a failure it is not called again in the same run; the next run begins with the segment that was refused, also
-/// when the program has ended.
+/// After a failure, the callback is not called again in the same run. The next run begins with the segment that was
+/// refused, even if the program has ended.
 #[test]
 fn segments_wait_for_the_next_run() {
     let subject = Subject::r0vm("kernel_modes", "short segments", 100).segments();

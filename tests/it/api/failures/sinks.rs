@@ -1,4 +1,4 @@
-//! Sinks that fail once: what they refuse comes again, and nobody else is given more or less.
+//! Tests sinks that fail once: what they refuse is delivered again, and no other receiver gets more or less.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -58,7 +58,7 @@ fn sinks_that_panic_before_the_first_step() {
     }
 }
 
-/// What a sink refuses is what the next run shows first, to whatever sink it has; a run without rows drops it.
+/// The next run delivers what a sink refused first, to whatever sink it has. A run without rows drops it.
 #[test]
 fn rows_that_a_sink_refuses_come_again() {
     for subject in all() {
@@ -122,10 +122,10 @@ fn a_pair_gets_everything() {
     }
 }
 
-/// The library's own sinks write no byte twice and leave none out, wherever their stream fails.
+/// The library's own sinks neither repeat nor omit a byte, wherever their stream fails.
 #[test]
 fn files_go_on_behind_the_last_byte() {
-    /// All that a run writes through a sink, running on after each failure, and how often it failed.
+    /// Returns all that a run writes through a sink, continuing after each failure, and the number of failures.
     fn written<S: Sink>(subject: &Subject, engine: &str, fault: Fault, sink: impl Fn(Taker) -> S) -> (Vec<u8>, usize) {
         let said = Said::default();
         let mut sink = sink(Taker::new(&said, 777, &fault));

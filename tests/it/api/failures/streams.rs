@@ -1,4 +1,5 @@
-//! Streams that fail once: on machine `bare` the step is done again, on `r0vm` an error is the host's and ends the session.
+//! Tests streams that fail once. On machine `bare` the step is repeated; on `r0vm` it is an error of the host and ends
+//! the session.
 
 use super::ends::ends_it;
 use super::faults::{How, Point};
@@ -15,7 +16,7 @@ fn streams_of_bare_that_fail() {
     }
 }
 
-/// What is flushed when a run stops fails the run, and nothing else.
+/// A failed flush at the end of a run fails the run, and nothing else.
 #[test]
 fn streams_that_fail_when_flushed() {
     let [filter, writer] = subjects::bare();

@@ -1,4 +1,4 @@
-//! Programs that call every kind of the caller's code, and all that can be seen of a run of one.
+//! Programs that call every kind of the caller's code, and everything observable of their runs.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,16 +14,16 @@ use crate::common::engines::{Case, first_different_effect, first_different_row};
 use crate::environment::{Environment, sequence};
 use crate::reference_guests;
 
-/// A program, and what it finds around it.
+/// A program and its environment.
 pub struct Subject {
     pub name: &'static str,
     pub program: Program,
     pub machine: MachineKind,
     pub args: Vec<Vec<u8>>,
     pub environment: Environment,
-    /// The most bytes that a stream moves at once.
+    /// Maximum number of bytes that a stream moves at once.
     pub most: usize,
-    /// What else is looked at, which takes its time.
+    /// Whether to compare segments as well, which takes time.
     pub segments: bool,
     pub events: bool,
     /// Whether the host is one of the caller's own.
@@ -32,7 +32,7 @@ pub struct Subject {
     pub coprocessor: bool,
 }
 
-/// All that can be seen of a run, however often it was interrupted.
+/// Everything observable of a run, however often it was interrupted.
 pub struct Seen {
     pub sink: VecSink,
     segments: Vec<blake3::Hash>,
@@ -42,11 +42,11 @@ pub struct Seen {
     state: (u64, u32, [u32; 32], blake3::Hash),
     counts: [u64; 3],
     reports: Vec<Option<Report>>,
-    /// What failed, by kind; "panic" for a panic.
+    /// The kinds of the failures; "panic" for a panic.
     pub failures: Vec<&'static str>,
 }
 
-/// What the engines of every test are.
+/// The engines of every test.
 pub const ENGINES: [&str; 4] = ["interpreter", "eager", "default", "crosscheck"];
 
 impl Subject {
@@ -66,7 +66,7 @@ impl Subject {
         }
     }
 
-    /// A guest of R0VM, with the input that it is tested with, or a shorter one.
+    /// Returns a guest of R0VM with its usual test input, or a shorter one.
     pub fn r0vm(name: &'static str, variant: &str, most: usize) -> Subject {
         let path = format!("{}/guests/r0vm/bin/{name}.bin", env!("CARGO_MANIFEST_DIR"));
         let binary = std::fs::read(path).expect("the guests are in the repository");
@@ -164,7 +164,7 @@ impl Subject {
         builder.build().expect("a host")
     }
 
-    /// The surroundings, with a fault in them; outputs go to the given places.
+    /// Builds the environment with a fault in it. Outputs go to the given buffers.
     pub fn env(&self, outputs: &[Said], fault: &Fault) -> Env<'static> {
         if self.machine == MachineKind::Bare {
             let stdin = Pieces::new(self.environment.stdin.clone(), self.most, Point::Read, fault);
@@ -183,13 +183,13 @@ impl Subject {
         }
     }
 
-    /// Runs it to its end, on and on after each failure, and resumes it where it pauses. With rows or without.
+    /// Runs the program to its end, with or without rows. Continues after each failure, and resumes after each pause.
     pub fn see(&self, executor: &Executor, fault: &Fault, rows: bool) -> Seen {
         self.see_with(executor, fault, rows, |_, _| u64::MAX)
     }
 
-    /// As [`Subject::see`]; `before` is called before each run with the number of runs so far, and says to which step it
-    /// goes.
+    /// Like [`Subject::see`]. Calls `before` before each run with the number of runs so far; it returns the step at
+    /// which the run stops.
     pub fn see_with(
         &self,
         executor: &Executor,
@@ -216,7 +216,7 @@ impl Subject {
                 true => session.run_to(until, &mut recorder),
                 false => session.run_to(until, &mut NullSink::off()),
             }));
-            // It may be looked at, and every step done was handed over.
+            // The session can be examined, and every completed step was delivered.
             let report = session.report();
             let refused = matches!(&result, Err(_) | Ok(Err(_)));
             let taken = recorder.kept.rows.len() as u64;
@@ -259,7 +259,7 @@ impl Subject {
 }
 
 impl Seen {
-    /// Places for all outputs of a run.
+    /// Returns buffers for all outputs of a run.
     pub fn outputs() -> Vec<Said> {
         (0..8).map(|_| Said::default()).collect()
     }
@@ -276,7 +276,7 @@ impl Seen {
         self.said.iter().map(Vec::len).sum()
     }
 
-    /// What differs first from a run in which nothing failed; failures aside.
+    /// Returns the first difference from a run without failures, apart from the failures themselves.
     pub fn difference(&self, whole: &Seen, subject: &Subject) -> Option<String> {
         let variant = subject.machine.variant();
         let differ = |what: &str, same: bool| (!same).then(|| format!("{what} differ"));
@@ -299,8 +299,8 @@ impl Seen {
     }
 }
 
-/// Lets every call of a place fail, or `most` of them spread over all, and has each run go on to the end of one that did
-/// not fail. How many did.
+/// Fails every call of a point, or `most` of them spread over all, and continues each run to the end of a run without
+/// failures. Returns the number of failures.
 pub fn goes_on(subject: &Subject, point: Point, how: How, most: usize, kinds: &[&str]) -> usize {
     let mut failed = 0;
     for engine in ENGINES {
@@ -327,30 +327,30 @@ pub fn goes_on(subject: &Subject, point: Point, how: How, most: usize, kinds: &[
     failed
 }
 
-/// All of `calls` calls, or `most` spread over them: the first few, the last, and some between.
+/// Returns all of `calls` calls, or `most` spread over them: the first few, the last, and some between.
 pub fn spread(calls: usize, most: usize) -> Vec<usize> {
     let step = calls.div_ceil(most.max(1)).max(1);
     let chosen = (0..calls).filter(|call| call % step == 0 || *call < most / 4 || call + 1 == calls);
     chosen.collect()
 }
 
-/// Reads and writes on machine `bare`.
+/// Programs that read and write on machine `bare`.
 pub fn bare() -> [Subject; 2] {
     let text = b"The quick brown fox\njumps over the lazy dog.\n";
     [Subject::bare("filter", guest("filter", &["2"]), text), Subject::bare("writer", writer(), b"")]
 }
 
-/// Takes page after page on machine `bare`.
+/// A program that touches page after page on machine `bare`.
 pub fn toucher() -> Subject {
     Subject::bare("toucher", cases::toucher(40), b"")
 }
 
-/// Every call of R0VM's host.
+/// A program that makes every call of R0VM's host.
 pub fn calls() -> Subject {
     Subject::r0vm("calls", "", 7)
 }
 
-/// Streams of R0VM's host: reads of odd lengths.
+/// A program that uses the streams of R0VM's host with reads of odd lengths.
 pub fn streams() -> Subject {
     let mut subject = Subject::r0vm("streams", "", 100);
     subject.environment.stdin.truncate(1_007);
@@ -358,7 +358,7 @@ pub fn streams() -> Subject {
     subject
 }
 
-/// The kernel itself asks and speaks.
+/// A program in which the kernel itself makes the calls.
 pub fn kernel() -> Subject {
     Subject::r0vm("kernel_ecalls", "", 100)
 }

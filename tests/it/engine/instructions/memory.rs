@@ -1,4 +1,4 @@
-//! Loads and stores: every alignment and page edge, the ends of the address space, and what must not be accessed.
+//! Tests loads and stores: every alignment and page edge, the ends of the address space, and forbidden accesses.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ const END: u8 = 29;
 const READ_BACK: u8 = 27;
 
 const PAGE: u32 = 1024;
-/// Two pages to read and write, between holes.
+/// Two readable and writable pages between holes.
 const DATA: u32 = 0x4_0000;
 const DATA_BYTES: u32 = 2 * PAGE;
 const READ_ONLY: u32 = 0x5_0000;
@@ -47,7 +47,7 @@ fn segments(operands: &[u32]) -> Vec<Segment> {
     ]
 }
 
-/// Addresses that may be accessed: both ends of each page, by every alignment that `line` allows.
+/// Returns allowed addresses: both ends of each page, in every alignment that `line` allows.
 fn good_addresses(line: &Line) -> Vec<u32> {
     let pages = [DATA, DATA + PAGE, BOTTOM, TOP, STACK_BOTTOM, STACK_TOP - PAGE];
     let near_ends = (0..12).chain(PAGE - 12..PAGE);
@@ -55,7 +55,7 @@ fn good_addresses(line: &Line) -> Vec<u32> {
     all.filter(|address| address.is_multiple_of(line.access_bytes())).collect()
 }
 
-/// Those, and random ones in the same pages, `count` in all.
+/// Returns these addresses and random ones in the same pages, `count` in all.
 fn many_good_addresses(line: &Line, count: usize, rng: &mut Rng) -> Vec<u32> {
     let mut addresses = good_addresses(line);
     while addresses.len() < count {
@@ -65,7 +65,7 @@ fn many_good_addresses(line: &Line, count: usize, rng: &mut Rng) -> Vec<u32> {
     addresses
 }
 
-/// Emits `line` with a base that makes it access what the base register plus `imm` says.
+/// Emits `line` with a base such that it accesses the base register plus `imm`.
 fn emit(asm: &mut Assembler, line: &Line, data: u8, base: u8, imm: i32) {
     match line.class {
         Class::Store => asm.store(line.op, data, imm, base),
@@ -106,7 +106,7 @@ fn accesses_reach_what_they_should() {
         asm.op(Op::Ebreak, 0, 0, 0, 0);
         let case = Case::code(CODE, &asm.finish().words, segments(&operands));
         let outcome = assert_same(line.mnemonic, &case, &setups());
-        // What each row must hold the oracle has judged; that every address came up is checked here.
+        // The oracle has judged the rows. This checks that every address occurred.
         assert!(at.len() * addresses.len() >= states(), "{}", line.mnemonic);
         for pc in at {
             let rows = outcome.rows.iter().filter(|row| row.pc == pc);
@@ -115,8 +115,8 @@ fn accesses_reach_what_they_should() {
     }
 }
 
-/// With x0 as the base the address is known: the first bytes of the address space, and by a negative immediate the
-/// last.
+/// With x0 as the base, the address is known: the first bytes of the address space, or the last ones with a negative
+/// immediate.
 #[test]
 fn accesses_without_a_base() {
     for line in lines(Tested::Memory) {
@@ -138,7 +138,7 @@ fn accesses_without_a_base() {
     }
 }
 
-/// Where `line` must trap, and how: without permission, or without alignment where there is permission.
+/// Returns addresses where `line` must trap, and the cause: missing permission, or misalignment despite permission.
 fn bad_addresses(line: &Line) -> Vec<(u32, Cause)> {
     let bytes = line.access_bytes();
     let store = line.class == Class::Store;
@@ -155,7 +155,7 @@ fn bad_addresses(line: &Line) -> Vec<(u32, Cause)> {
     for offset in 1..4 {
         if offset % bytes != 0 {
             bad.extend([DATA + offset, DATA + PAGE - 4 + offset, TOP + (PAGE - 4) + offset].map(|at| (at, misaligned)));
-            // Where both are wrong, permission is asked first.
+            // If both apply, the missing permission is reported.
             bad.push((DATA + DATA_BYTES + offset, fault));
         }
     }
@@ -182,7 +182,7 @@ fn accesses_that_must_trap() {
     }
 }
 
-/// Traps after the same instruction succeeded many times, when its code and its page are well known.
+/// The instruction traps after many successes, when the engine knows its code and page well.
 #[test]
 fn accesses_that_trap_late() {
     for line in lines(Tested::Memory) {

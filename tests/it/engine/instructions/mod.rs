@@ -1,7 +1,8 @@
-//! Every instruction of the table, one by one, in both engines and against a third writing of what it does.
+//! Tests every instruction of the table separately, in both engines and against the third implementation of the
+//! semantics.
 //!
-//! Each test goes over the table and takes the lines of its class; `class_of` knows no other way out, so a new class
-//! does not compile until someone says where it is tested, and a new line is tested as soon as it stands in the table.
+//! Each test covers the lines of one class. `class_of` matches all classes, so a new class does not compile until
+//! someone assigns its test. A new line is tested as soon as it is in the table.
 
 mod compute;
 mod control;
@@ -13,14 +14,14 @@ use crate::common::engines::{Setup, assert_same, run};
 use tachy::isa::{Class, Line, TABLE};
 use tachy::{Cause, Location, Trap};
 
-/// Where the code of these tests lies, unless said.
+/// Default address of these tests' code.
 const CODE: u32 = 0x1_0000;
-/// Where tables of operands lie.
+/// Address of tables of operands.
 const OPERANDS: u32 = 0x10_0000;
 
-/// States that each instruction is run in, at the least: operands, registers and immediates, counted as rows of the
-/// instruction under test. Only `ebreak` has fewer, since a trap ends a run. `TACHY_STATES` says how many where a
-/// processor is emulated and that takes too long.
+/// Minimum number of states that each instruction is run in: operands, registers and immediates, counted as rows of the
+/// instruction under test. Only `ebreak` has fewer, because a trap ends a run. `TACHY_STATES` overrides the number
+/// where an emulated processor would take too long.
 fn states() -> usize {
     const STATES: usize = 100_000;
     let number = std::env::var("TACHY_STATES").ok();
@@ -45,18 +46,18 @@ fn class_of(line: &Line) -> Tested {
     }
 }
 
-/// The lines that a file tests.
+/// Returns the lines that a file tests.
 fn lines(tested: Tested) -> impl Iterator<Item = &'static Line> {
     TABLE.iter().filter(move |line| class_of(line) == tested)
 }
 
-/// The ways of running that are compared with the interpreter.
+/// Returns the setups that are compared with the interpreter.
 fn setups() -> [Setup; 2] {
     // The second one changes engines within each loop.
     [Setup::eager(), Setup::eager().threshold(20).buffer_rows(256)]
 }
 
-/// Runs a case in every way and expects this trap, with nothing done by its step.
+/// Runs a case under every setup and expects this trap, whose step must have no effect.
 fn assert_trap(what: &str, case: &Case, cause: Cause, address: u32) -> Outcome {
     let outcome = assert_same(what, case, &setups());
     let steps = outcome.rows.len() as u64;
@@ -65,20 +66,20 @@ fn assert_trap(what: &str, case: &Case, cause: Cause, address: u32) -> Outcome {
         panic!("{what}: expected {cause:?}, found {:?}", outcome.end);
     };
     assert_eq!(*location, Location { pc: state.pc, step: steps }, "{what}");
-    // The word is only known where it may be fetched; where it may not, nothing shows it.
+    // The word is only known if it could be fetched. Otherwise no row shows it.
     let insn = match cause {
         Cause::FetchFault => 0,
         _ => word_at(case, location.pc),
     };
     assert_eq!(*text, Trap { cause, location: *location, insn, address }.to_string(), "{what}");
-    // The state is that of a run that a limit stopped before the step.
+    // The state equals that of a run that a limit stopped before the step.
     let before = run(&case.clone().limit_steps(steps), &Setup::interpreter());
     assert_eq!(outcome.state, before.state, "{what}: the step that trapped did something");
     assert_eq!(outcome.effects, before.effects, "{what}: the step that trapped had an effect");
     outcome
 }
 
-/// The word of the program's image at an address.
+/// Returns the word of the program's image at an address.
 fn word_at(case: &Case, address: u32) -> u32 {
     let segment = case.program.segment_at(address).expect("an address of the program");
     let offset = (address - segment.address) as usize;

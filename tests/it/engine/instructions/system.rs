@@ -1,4 +1,4 @@
-//! Fences, `ebreak`, what is no instruction, and the system calls of machine `bare` with every effect they have.
+//! Tests fences, `ebreak`, illegal instructions, and the system calls of machine `bare` with all their effects.
 
 use tachy::decode::{Instruction, decode, encode};
 use tachy::isa::{Class, Op, Variant};
@@ -42,7 +42,7 @@ fn every_line_is_tested() {
                 let case = Case::code(CODE, &[0x13, word(Op::Ebreak)], Vec::new());
                 assert_eq!(assert_trap("ebreak", &case, Cause::Breakpoint, CODE + 4).rows.len(), 1);
             }
-            // Not of machine `bare`; tests/it/engine/machines.rs has it.
+            // Not part of machine `bare`; tests/it/engine/machines.rs covers it.
             (Class::System, Op::Mret) => {
                 let case = Case::code(CODE, &[0x13, word(Op::Mret)], Vec::new());
                 assert_trap("mret", &case, Cause::IllegalInstruction, CODE + 4);
@@ -52,7 +52,7 @@ fn every_line_is_tested() {
     }
 }
 
-/// Whatever stands in its operand fields, a fence does nothing and shows nothing.
+/// A fence has no effect and shows nothing, whatever its operand fields hold.
 fn fence_does_nothing(op: Op) {
     let mut code: Vec<u32> = [0u32, 0x0ff0_0000, 0xffff_8f80].map(|fields| word(op) | fields).to_vec();
     code.push(word(Op::Ebreak));
@@ -62,7 +62,7 @@ fn fence_does_nothing(op: Op) {
     assert!((1..32).all(|register| register == 2 || state.registers[register] == 0), "{:x?}", state.registers);
 }
 
-/// Fences and unknown system calls, whatever the registers hold: nothing but the call's result changes.
+/// Fences and unknown system calls change nothing but the call's result, whatever the registers hold.
 #[test]
 fn fences_and_unknown_calls_in_many_states() {
     const POINTER: u8 = 28;
@@ -74,7 +74,7 @@ fn fences_and_unknown_calls_in_many_states() {
             return number;
         }
     };
-    // Of each pass: three registers, four of each kind of step.
+    // Each pass loads three registers and has four of each kind of step.
     let words: Vec<u32> = (0..3 * states().div_ceil(4)).map(|_| number()).collect();
     let mut asm = Assembler::new(CODE);
     asm.li(POINTER, OPERANDS);
@@ -97,7 +97,7 @@ fn fences_and_unknown_calls_in_many_states() {
         let count = outcome.rows.iter().filter(|row| row.insn == word(op)).count();
         assert!(count >= states(), "{op:?}: {count}");
     }
-    // Each call reads a7 and writes a0; that the rows between fit together, the replay has checked.
+    // Each call reads a7 and writes a0. The replay has checked that the rows in between are consistent.
     assert_eq!(outcome.effects.len(), 2 * 4 * words.len() / 3);
     let results = outcome.effects.iter().filter(|effect| effect.kind() == EffectKind::Write);
     assert!(results.clone().count() >= states());
@@ -128,7 +128,7 @@ fn illegal_words_trap() {
         0x0000_3003, // ld
         0x0000_6003, // lwu
         0x0000_3023, // sd
-        0x0000_7003, // a load of no known size
+        0x0000_7003, // a load of unknown size
         0x0000_2063, // a branch with funct3 2
         0x0000_1067, // jalr with funct3 1
         0x0200_1013, // slli by 32
@@ -147,7 +147,7 @@ fn illegal_words_trap() {
     }
 }
 
-/// Runs system calls one after the other, each with a7 and a0 to a2, then `ebreak`.
+/// Runs system calls in sequence, each with a7 and a0 to a2, then `ebreak`.
 fn calls(calls: &[[u32; 4]], stdin: &[u8]) -> Outcome {
     let mut asm = Assembler::new(CODE);
     for [number, arguments @ ..] in calls {
@@ -169,13 +169,13 @@ fn calls(calls: &[[u32; 4]], stdin: &[u8]) -> Outcome {
     assert_same("system calls", &case, &setups())
 }
 
-/// What each call returned.
+/// Returns the result of each call.
 fn results(outcome: &Outcome) -> Vec<u32> {
     let steps = outcome.rows.iter().enumerate().filter(|(_, row)| row.insn == word(Op::Ecall));
     steps.filter_map(|(step, _)| outcome.rows.get(step + 1)).map(|row| row.rs1).collect()
 }
 
-/// The effects of the outcome's only call, but for their step.
+/// Returns the effects of the outcome's only call, without their step.
 fn effects(outcome: &Outcome) -> Vec<(EffectKind, Space, u32, u32, u32)> {
     let step = outcome.rows.iter().position(|row| row.insn == word(Op::Ecall)).expect("a call") as u64;
     assert!(outcome.effects.iter().all(|effect| effect.step == step), "{:?}", outcome.effects);
@@ -238,7 +238,7 @@ fn read() {
             [READ, 0, DATA + 2047, 2],
             [READ, 0, 0, 1],
             [READ, 0, 0xffff_ffff, 2],
-            // More than there is: what there is. Then nothing.
+            // A read of more than is available returns what is available, and nothing after that.
             [READ, 0, DATA + 1020, 100],
             [READ, 0, DATA, 100],
             [WRITE, 1, DATA, 10],
@@ -266,7 +266,7 @@ fn read() {
     assert_eq!(effects(&outcome), expected);
 }
 
-/// What a read writes over code that ran is what runs next.
+/// What a read writes over code that ran is what executes next.
 #[test]
 fn read_over_code() {
     let add = |imm| encode(Instruction { op: Op::Addi, rd: 9, rs1: 9, rs2: 0, imm });
@@ -278,7 +278,7 @@ fn read_over_code() {
     asm.word(add(1));
     asm.i(Op::Jalr, 0, 1, 0);
     asm.place(start);
-    // The first time by the code as it is, then each time by one more instruction of the input.
+    // The first call runs the original code, and each later one runs one more instruction of the input.
     asm.jal(1, function);
     for _ in 0..3 {
         for (register, value) in [(10, 0), (11, written), (12, 4), (17, READ)] {
@@ -308,7 +308,7 @@ fn brk() {
             [BRK, HEAP + 1500, 0, 0],
             [READ, 0, HEAP + 1400, 4],
             [READ, 0, HEAP + 2048, 1],
-            // Shrinking takes what was there; growing again finds zeros.
+            // Shrinking discards the contents; after growing again the memory is zero.
             [BRK, HEAP + 1402, 0, 0],
             [BRK, HEAP + 3000, 0, 0],
             [WRITE, 1, HEAP + 1400, 4],

@@ -1,4 +1,4 @@
-//! What a host sees of the guest that asks it, and what becomes of its answers.
+//! Tests what a host sees of the guest that calls it, and where its answers go.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use super::*;
 /// What a host sees: pc, a register, a word, bytes, cycles.
 type Sight = (u32, u32, u32, Vec<u8>, u64);
 
-/// Answers with these bytes, as far as there is room, and keeps what it saw.
+/// Answers with these bytes, up to the available room, and keeps what it saw.
 struct Seeing {
     answer: Vec<u8>,
     claims: usize,
@@ -43,7 +43,8 @@ fn run_with_host(case: &Case, setup: &Setup, host: Seeing) -> (Result<Status, Er
     (result, sink, session.registers())
 }
 
-/// The user asks through the kernel: the host sees the user's registers and pc, memory as it is, and the cycles so far.
+/// The user calls the host through the kernel. The host sees the user's registers and pc, current memory, and the
+/// cycles so far.
 #[test]
 fn a_host_sees_the_user() {
     let kernel = |asm: &mut Assembler, handler: u32| {
@@ -67,7 +68,7 @@ fn a_host_sees_the_user() {
         let seen = host.seen.clone();
         let (result, sink, _) = run_with_host(&case, setup, host);
         assert_eq!(result.expect("it ends"), Status::Exited { code: 0 }, "{setup:?}");
-        // Every step is a cycle, and so is the beginning of the ecall that asks.
+        // Every step is a cycle, and so is the start of the ecall that makes the call.
         let asks = sink.rows.iter().filter(|row| row.insn == ECALL).nth(1).map(|row| row.pc);
         let cycles = sink.rows.iter().position(|row| Some(row.pc) == asks).expect("it asks") as u64 + 1;
         let expected = [(USER + 4, 222, 0x4433_2211, vec![0x22, 0x33, 0x44], cycles)];
@@ -75,8 +76,8 @@ fn a_host_sees_the_user() {
     }
 }
 
-/// Where an answer goes: bytes up to a word, groups of four words, of which those that are left over store zeros for
-/// nobody, bytes again. And what that takes.
+/// Where an answer goes: bytes up to a word, groups of four words, and bytes again. Words of a group that are left over
+/// store zeros to a dummy address. Also checks the cycles of all this.
 #[test]
 fn answers_in_memory() {
     let answer: Vec<u8> = (1..=100).collect();
@@ -112,7 +113,7 @@ fn answers_in_memory() {
     }
 }
 
-/// Reads at the edges of what they may: where they go, and how much.
+/// Reads at the edges of what is allowed: where they go, and how much.
 #[test]
 fn reads_at_the_edges() {
     let allowed = [(LOWEST, 4), (LOWEST - 4, 0), (0, 0), (LOWEST, 1024), (DATA, 1024), (0xffff_fc00, 1023)];
@@ -132,7 +133,7 @@ fn reads_at_the_edges() {
     }
 }
 
-/// A host may answer with less than it was asked for, but not claim more than it had room for.
+/// A host may answer with less than requested, but not claim more than the available room.
 #[test]
 fn short_answers_and_claims() {
     let case = call(&[(A0, DATA), (A1, DATA), (A2, 12), (A7, READ)], &[(DATA, &[!0; 8])]);
@@ -147,7 +148,7 @@ fn short_answers_and_claims() {
     }
 }
 
-/// What a program tells its host: bytes anywhere, at most 1024; the answer is in a0.
+/// Writes of a program to its host: bytes anywhere, at most 1024; the answer is in a0.
 #[test]
 fn writes_at_the_edges() {
     for (buffer, bytes, answer) in
@@ -172,7 +173,7 @@ fn writes_at_the_edges() {
     }
 }
 
-/// What is read over code that has run, translated or not, is what runs next.
+/// Data that is read over code that has run, translated or not, executes next.
 #[test]
 fn answers_over_code() {
     let add = |imm| encode(Instruction { op: Op::Addi, rd: 20, rs1: 20, rs2: 0, imm });
@@ -197,8 +198,8 @@ fn answers_over_code() {
     }
 }
 
-/// A segment ends before the first instruction that finds more cycles than its threshold, not one that finds as many:
-/// also where the machine is asked after each call, whatever the count is then.
+/// A segment ends before the first instruction at which its cycles exceed the threshold, not at which they equal it.
+/// The same holds if the machine checks after each call, whatever the count is then.
 #[test]
 fn segments_end_past_their_threshold() {
     const THRESHOLD: u32 = (1 << 13) - 2000;
@@ -211,7 +212,7 @@ fn segments_end_past_their_threshold() {
             for _ in 0..shift {
                 asm.i(Op::Addi, 6, 6, 1);
             }
-            // Four cycles a round, of which the call takes two.
+            // Four cycles per round, of which the call takes two.
             let top = asm.label_here();
             ecall(asm);
             asm.i(Op::Addi, 5, 5, -1);

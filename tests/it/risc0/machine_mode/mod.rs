@@ -1,5 +1,5 @@
-//! Programs of R0VM in the kernel's place: registers and what is computed for x0 as memory, and system calls that are
-//! refused, or stopped by a limit and done again.
+//! Tests programs of R0VM in place of the kernel: registers and values computed for x0 as memory, and system calls that
+//! are refused, or stopped by a limit and repeated.
 
 mod host;
 mod stops;
@@ -17,17 +17,17 @@ use tachy::{Env, Error, MachineKind, NullSink, Program, Row, Status};
 const CODE: u32 = 0xc000_0000;
 const DATA: u32 = 0x0040_0000;
 const PAGE_BYTES: u32 = 1024;
-/// Lowest address that instructions may touch.
+/// Lowest address that instructions may access.
 const LOWEST: u32 = 0x0001_0000;
-/// Where machine mode's registers and its x0 lie.
+/// Addresses of machine mode's registers and of its x0.
 const BANK: u32 = 0xffff_0000;
 const SHUNT: u32 = 0xffff_0100;
-/// Where the kernel finds the user's pc, and where its handlers are named.
+/// Addresses of the user's pc and of the vector of the kernel's handlers.
 const MEPC: u32 = 0xffff_0200;
 const GLOBAL_OUTPUT: u32 = 0xffff_0240;
 const ECALL_DISPATCH: u32 = 0xffff_1000;
 const TRAP_DISPATCH: u32 = 0xffff_2000;
-/// A user's code.
+/// Address of a user's code.
 const USER: u32 = 0x0050_0000;
 
 /// Registers by the names of the calling convention.
@@ -52,7 +52,7 @@ fn setups() -> [Setup; 3] {
     [Setup::eager(), Setup::eager().region_instructions(1), Setup::eager().threshold(2).buffer_rows(256)]
 }
 
-/// A program in machine mode, with data beside it.
+/// Builds a program in machine mode, with data.
 fn case(write: impl FnOnce(&mut Assembler), data: &[(u32, &[u32])]) -> Case {
     let mut asm = Assembler::new(CODE);
     write(&mut asm);
@@ -65,7 +65,7 @@ fn ecall(asm: &mut Assembler) {
     asm.op(Op::Ecall, 0, 0, 0, 0);
 }
 
-/// A system call with these registers, then the end.
+/// Builds a system call with these registers, then the end.
 fn call(registers: &[(u8, u32)], data: &[(u32, &[u32])]) -> Case {
     let write = |asm: &mut Assembler| {
         for &(register, value) in registers {
@@ -83,7 +83,7 @@ fn terminate(asm: &mut Assembler) {
     ecall(asm);
 }
 
-/// As [`refusal`], of a program that leaves machine mode.
+/// Like [`refusal`], for a program that leaves machine mode.
 fn refusal_by_mode(what: &str, case: &Case) -> (&'static str, String) {
     match run_everywhere(what, case).end {
         End::Failed { kind, text, .. } => (kind, text),
@@ -91,7 +91,7 @@ fn refusal_by_mode(what: &str, case: &Case) -> (&'static str, String) {
     }
 }
 
-/// What the interpreter does; every other engine has to do the same.
+/// Returns the interpreter's outcome, which every other engine has to match.
 fn run_everywhere(what: &str, case: &Case) -> Outcome {
     let outcome = run(case, &Setup::interpreter());
     for setup in setups() {
@@ -100,7 +100,7 @@ fn run_everywhere(what: &str, case: &Case) -> Outcome {
     outcome
 }
 
-/// How a case ends in every engine: the error's kind and text.
+/// Returns how a case fails in every engine: the error's kind and text.
 fn refusal(what: &str, case: &Case) -> (&'static str, String) {
     match assert_same(what, case, &setups()).end {
         End::Failed { kind, text, .. } => (kind, text),
@@ -116,7 +116,8 @@ fn registers(outcome: &Outcome) -> [u32; 32] {
     state.registers
 }
 
-/// What is computed for x0 goes into a word of memory. Branches compute 0, stores and system calls nothing.
+/// The value computed for x0 is stored in a word of memory. Branches compute 0; stores and system calls compute
+/// nothing.
 #[test]
 fn what_is_computed_for_x0() {
     let mut linked = 0;
@@ -160,7 +161,7 @@ fn where_programs_begin() {
     }
 }
 
-/// Registers begin as the image has them, those of the mode that it begins in.
+/// The registers of the initial mode start with the image's values.
 #[test]
 fn registers_begin_as_memory_has_them() {
     let bank = |first: u32| (0..32).map(|number| if number == 0 { 0 } else { first + number }).collect::<Vec<_>>();
@@ -173,8 +174,7 @@ fn registers_begin_as_memory_has_them() {
     }
 }
 
-/// A loop that stores into each page from `first` on and loads from it, [`TOUCHED_PAGES`] pages, and all that a second
-/// time; then `after`.
+/// Emits a loop that stores into and loads from each of [`TOUCHED_PAGES`] pages from `first` on, twice; then `after`.
 fn toucher(asm: &mut Assembler, first: u32, after: impl FnOnce(&mut Assembler)) {
     asm.i(Op::Addi, 8, 0, 2);
     let pass = asm.label_here();
@@ -193,7 +193,7 @@ fn toucher(asm: &mut Assembler, first: u32, after: impl FnOnce(&mut Assembler)) 
 
 const TOUCHED_PAGES: u32 = 300;
 
-/// What a kernel stores before its first `mret`: where its handler is, and the word before the user's first.
+/// Emits a kernel's stores before its first `mret`: the address of its handler, and the word before the user's first.
 fn name_handler_and_user(asm: &mut Assembler, handler: u32) {
     asm.li(5, ECALL_DISPATCH);
     asm.li(6, handler);
@@ -203,12 +203,12 @@ fn name_handler_and_user(asm: &mut Assembler, handler: u32) {
     asm.store(Op::Sw, 7, 0, 5);
 }
 
-/// A program whose user runs this code, up to an ecall, after which the kernel ends it.
+/// Builds a program whose user runs this code, up to an ecall, after which the kernel ends it.
 fn user_case(user: impl FnOnce(&mut Assembler), data: &[(u32, &[u32])]) -> Case {
     let kernel = |asm: &mut Assembler, handler| {
         name_handler_and_user(asm, handler);
         asm.op(Op::Mret, 0, 0, 0, 0);
-        // Constants of a certain length, for the handler's address.
+        // Padding makes the handler's address independent of the length of the constants.
         asm.pad_to(CODE + 64);
         terminate(asm);
     };
@@ -218,12 +218,12 @@ fn user_case(user: impl FnOnce(&mut Assembler), data: &[(u32, &[u32])]) -> Case 
     case(|asm| kernel(asm, CODE + 64), &[&[(USER, &words[..])], data].concat())
 }
 
-/// In both modes loops are native code, and what a page has been paid for is done without help: only first touches ask.
+/// Loops are native in both modes, and accesses to paid pages need no help: only first touches call assists.
 #[test]
 fn both_modes_are_native() {
     let machine = case(|asm| toucher(asm, LOWEST, terminate), &[]);
     let user = user_case(|asm| toucher(asm, LOWEST, ecall), &[]);
-    // Beside the loop, at the most: pages of code, and for the user what the kernel does before and after.
+    // Maximum number of pages besides the loop's: code, and for the user the kernel's work before and after.
     for (what, case, others) in [("machine", machine, 1), ("user", user, 5)] {
         let session = Setup::eager().executor(&case).run(Env::new()).expect("it ends");
         let stats = session.stats();
@@ -233,8 +233,8 @@ fn both_modes_are_native() {
     }
 }
 
-/// What lies below the lowest address is denied to instructions even where a system call has been; and what the kernel
-/// has touched, to the user.
+/// Instructions may not access memory below the lowest address, even where a system call has touched it. The user may
+/// not access pages that the kernel has touched.
 #[test]
 fn what_was_paid_for_may_be_denied() {
     let poseidon2 = |asm: &mut Assembler| {
@@ -266,7 +266,7 @@ fn what_was_paid_for_may_be_denied() {
     }
 }
 
-/// Pages count once, whoever has them: segments of the program, instructions or the machine.
+/// Pages count once, whether segments of the program, instructions or the machine use them.
 #[test]
 fn pages_are_counted_once() {
     let write = |asm: &mut Assembler| {
@@ -275,11 +275,11 @@ fn pages_are_counted_once() {
         asm.store(Op::Sw, 6, 1020, 5);
         terminate(asm);
     };
-    // Two segments in one page, one over an end of a page and into the next.
+    // Two segments in one page, and one that crosses into the next page.
     let case = case(write, &[(DATA, &[1, 2]), (DATA + 0x200, &[3]), (DATA + 0x7fc, &[4, 5])]);
     let outcome = assert_same("pages", &case, &setups());
     assert_eq!(registers(&outcome)[6], 1);
-    // The code's, three of data, and the one of the registers.
+    // The page of code, three of data, and the one of the registers.
     assert_eq!(outcome.state.expect("it started").pages, 5);
     let mut limited = case.clone();
     limited.limits.memory_bytes = Some(3 * 1024 + 1023);
@@ -289,7 +289,7 @@ fn pages_are_counted_once() {
     Setup::interpreter().executor(&limited).start(Env::new()).expect("four pages fit");
 }
 
-/// What a program leaves as its output is what it has at its end.
+/// The program's output is the value at its end.
 #[test]
 fn the_output_is_eight_words() {
     let words: [u32; 8] = std::array::from_fn(|word| 0x0101_0101 * (word as u32 + 1));
@@ -301,7 +301,7 @@ fn the_output_is_eight_words() {
     }
 }
 
-/// SHA-256 names no address below the lowest, but that one it may.
+/// SHA-256 must not access addresses below the lowest, but may access the lowest itself.
 #[test]
 fn sha256_at_the_lowest_address() {
     let places = |address: u32| [DATA, DATA + 0x400, DATA + 0x800, DATA + 0xc00].map(|other| [other, address]);
@@ -324,7 +324,7 @@ fn sha256_at_the_lowest_address() {
     }
 }
 
-/// Poseidon2 names words by their number, of which there are 2^30.
+/// Poseidon2 addresses words by their index, of which there are 2^30.
 #[test]
 fn poseidon2_at_the_last_word() {
     for (word, allowed) in [((1 << 30) - 8, true), ((1 << 30) - 7, false), (1 << 30, false), (u32::MAX, false)] {
@@ -337,7 +337,7 @@ fn poseidon2_at_the_last_word() {
     }
 }
 
-/// With bit 30 of a3, Poseidon2 compares the digest and stores nothing; any word that differs ends the program.
+/// With bit 30 of a3, Poseidon2 compares the digest and stores nothing; any different word ends the program.
 #[test]
 fn poseidon2_compares_where_it_is_told_to() {
     const CHECK: u32 = 1 << 30;
@@ -365,7 +365,7 @@ fn poseidon2_compares_where_it_is_told_to() {
     }
 }
 
-/// One block of SHA-256 after FIPS 180-4, 6.2.2, with any constants.
+/// Compresses one block of SHA-256 as in FIPS 180-4, 6.2.2, with any constants.
 fn compress(state: [u32; 8], block: [u32; 16], constants: &[u32]) -> [u32; 8] {
     let mut schedule = block.to_vec();
     for t in 16..64 {
@@ -377,7 +377,7 @@ fn compress(state: [u32; 8], block: [u32; 16], constants: &[u32]) -> [u32; 8] {
     }
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
     for (word, constant) in schedule.into_iter().zip(constants) {
-        // Bits of f where e has them and of g elsewhere; bits that two of three have.
+        // Bits of f where e is set and of g elsewhere; bits that are set in at least two of three.
         let choice = (0..32).map(|bit| (if e >> bit & 1 == 1 { f } else { g } >> bit & 1) << bit).sum::<u32>();
         let majority = (0..32).map(|bit| u32::from((a >> bit & 1) + (b >> bit & 1) + (c >> bit & 1) >= 2) << bit);
         let upper = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
@@ -389,7 +389,7 @@ fn compress(state: [u32; 8], block: [u32; 16], constants: &[u32]) -> [u32; 8] {
     std::array::from_fn(|_| sums.next().expect("eight words"))
 }
 
-/// The constants of SHA-256 are the program's, which may have others.
+/// The program supplies the constants of SHA-256, and may use others.
 #[test]
 fn sha256_with_other_constants() {
     let mut rng = Rng::new(1);
@@ -415,7 +415,8 @@ fn sha256_with_other_constants() {
     }
 }
 
-/// Fractional parts of the cube roots of the first 64 primes, by integers alone: of the root times 2^32, the low half.
+/// Computes the fractional parts of the cube roots of the first 64 primes with integers alone: the low half of the root
+/// times 2^32.
 fn standard_constants() -> Vec<u32> {
     let is_prime = |number: &u128| (2..*number).all(|divisor| !number.is_multiple_of(divisor));
     let root = |prime: u128| {
@@ -432,7 +433,7 @@ fn standard_constants() -> Vec<u32> {
     (2..).filter(is_prime).take(64).map(root).collect()
 }
 
-/// The longest program that a bigint call may name has 10 MiB. What it says is looked at before what paging it in takes.
+/// The longest program of a bigint call has 10 MiB. The program is checked before the cost of paging it in.
 #[test]
 fn bigint_programs_that_are_too_long() {
     let words = (10 << 20) / 4;
@@ -445,8 +446,8 @@ fn bigint_programs_that_are_too_long() {
     }
 }
 
-/// A call that pages in more than a segment has is carried out. Then the session's limit is looked at, and the segment's
-/// after it; the place is the instruction behind the call.
+/// A call that pages in more than a segment holds is carried out. Then the session's limit is checked, and the
+/// segment's after it. The reported location is the instruction after the call.
 #[test]
 fn calls_that_no_segment_holds() {
     // 65,535 blocks of half-words, ten cycles each.
@@ -471,7 +472,7 @@ fn calls_that_no_segment_holds() {
     }
 }
 
-/// A call may name all of memory. What no segment has room for is not paged in, nor written down.
+/// A call may name all of memory. Pages that no segment has room for are neither paged in nor recorded.
 #[test]
 fn calls_that_name_all_of_memory() {
     let bibc = u32::from_le_bytes(*b"bibc");
@@ -485,7 +486,7 @@ fn calls_that_name_all_of_memory() {
     }
 }
 
-/// What a refused call leaves in the trace: the instruction, since it has no row, and what was read.
+/// A refused call leaves in the trace the instruction, because it has no row, and what was read.
 #[test]
 fn a_refused_call_is_written_down() {
     let case = call(&[(A7, 99)], &[]);
@@ -499,7 +500,8 @@ fn a_refused_call_is_written_down() {
     }
 }
 
-/// A user's ecall at [`USER`], with this word where the kernel's handler should be named. The handler ends the program.
+/// Builds a user's ecall at [`USER`], with this word as the address of the kernel's handler. The handler ends the
+/// program.
 fn user_ecall(handler: impl Fn(u32) -> u32) -> Case {
     let write = |asm: &mut Assembler| {
         asm.li(5, MEPC);
@@ -514,8 +516,8 @@ fn user_ecall(handler: impl Fn(u32) -> u32) -> Case {
     case(write, &[(USER, &[ECALL]), (ECALL_DISPATCH, &[handler(address)])])
 }
 
-/// What a user's ecall has read and written stands in the trace if there is a handler. If there is none, only what it has
-/// paid for does, and what the trap read.
+/// If there is a handler, the trace contains what a user's ecall has read and written. Otherwise it contains only what
+/// the ecall has paid for, and what the trap read.
 #[test]
 fn effects_of_a_users_ecall() {
     let page_in = |address| (EffectKind::PageIn, address);
@@ -533,7 +535,7 @@ fn effects_of_a_users_ecall() {
     };
     let (effects, end, ecalls) = own(&user_ecall(|handler| handler));
     assert_eq!(end, End::Done(Status::Exited { code: 0 }));
-    // The user's and the one that ends the program.
+    // The user's ecall, and the one that ends the program.
     assert_eq!(ecalls, (2, 0));
     let expected = [page_in(USER), page_in(ECALL_DISPATCH), read(ECALL_DISPATCH), (EffectKind::Write, MEPC)];
     assert_eq!(effects[..4], expected, "{effects:x?}");
@@ -555,12 +557,12 @@ fn effects_of_a_users_ecall() {
     }
 }
 
-/// Effects of pages, and all others.
+/// Splits effects into those of pages and all others.
 fn split(effects: Vec<Effect>) -> (Vec<Effect>, Vec<Effect>) {
     effects.into_iter().partition(|effect| matches!(effect.kind(), EffectKind::PageIn | EffectKind::PageOut))
 }
 
-/// Gives other bytes at each call.
+/// Supplies different bytes at each call.
 struct Bytes(u8);
 
 impl Host for Bytes {
@@ -575,10 +577,10 @@ impl Host for Bytes {
     }
 }
 
-/// What a session came to: its rows, its effects, memory, registers, pages and calls.
+/// The result of a session: its rows, its effects, memory, registers, pages and calls.
 type Done = (Vec<Row>, Vec<Effect>, blake3::Hash, [u32; 32], u64, Vec<(&'static str, CallCount)>);
 
-/// Runs a case to its end, each time that the limit on memory stops it with a page more; how often that was.
+/// Runs a case to its end, with one more page each time that the memory limit stops it. Returns the number of stops.
 fn with_limits(case: &Case, setup: &Setup, pages: Option<u64>) -> (u64, Done) {
     let mut sink = VecSink::default();
     let mut session = setup.executor(case).start(Env::new().custom_host(Bytes(0))).expect("it starts");
@@ -598,22 +600,23 @@ fn with_limits(case: &Case, setup: &Setup, pages: Option<u64>) -> (u64, Done) {
     }
 }
 
-/// A call that the limit on memory stops in its middle leaves what it has paid for and nothing else, so that it can be
-/// done again: stopped or not, rows, memory and counts are the same, and so are the effects, but that those of pages come
-/// first. A host is not asked twice.
+/// A call that the memory limit stops midway keeps what it has paid for and nothing else, so that it can be repeated.
+/// Stopped or not, rows, memory and counts are the same. So are the effects, except that those of pages come first. A
+/// host is not called twice.
 #[test]
 fn a_call_that_a_limit_stops_is_done_again() {
     let far = |page: u32| 0x1000_0000 + page * 0x400;
-    // Two blocks in place, the second one in another page; words of Poseidon2 over two pages; what is read over two.
+    // Two blocks in place, of which the second is in another page; words of Poseidon2 across two pages; a read across
+    // two.
     let sha2 = [(A0, far(0)), (A1, far(0)), (A2, far(2) - 64), (A3, 2), (A4, far(4)), (A7, SHA2)];
     let poseidon2 = [(A0, 0), (A1, far(0) / 4), (A2, far(3) / 4 - 4), (A3, 1), (A7, POSEIDON2)];
     let read = [(A0, DATA), (A1, far(3) - 510), (A2, 1021), (A7, READ)];
     let state: Vec<u32> = (1..9).collect();
-    // Over the user's registers, and beyond the page they are in.
+    // Over the user's registers, and beyond their page.
     let banks = [(A0, DATA), (A1, BANK + 0x80), (A2, 1024), (A7, READ)];
     let calls = [("sha2", &sha2[..], 4), ("poseidon2", &poseidon2, 3), ("read", &read, 2), ("registers", &banks, 2)];
     for (name, registers, missing) in calls {
-        // Twice, so that what the host is asked after it matters, too.
+        // Twice, so that the host's next call matters, too.
         let write = |asm: &mut Assembler| {
             for _ in 0..2 {
                 registers.iter().for_each(|&(register, value)| asm.li(register, value));
@@ -639,7 +642,7 @@ fn a_call_that_a_limit_stops_is_done_again() {
     }
 }
 
-/// By `mret` a program comes to any pc. What stands at a misaligned one is not what a word further down is, however hot.
+/// `mret` can lead to any pc. The word at a misaligned pc differs from the aligned word below it, however hot.
 #[test]
 fn a_misaligned_pc_that_is_hot() {
     const USER_X6: u32 = BANK + 0x80 + 4 * 6;
@@ -662,7 +665,7 @@ fn a_misaligned_pc_that_is_hot() {
     let handler = asm.here();
     asm.i(Op::Addi, 8, 8, -1);
     asm.branch(Op::Bne, 8, 0, go);
-    // Then as often to the word that is aligned.
+    // Then equally often to the aligned word.
     asm.branch(Op::Bne, 9, 0, end);
     asm.li(9, 1);
     asm.li(8, ROUNDS);

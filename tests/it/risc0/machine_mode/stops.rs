@@ -1,5 +1,5 @@
-//! What stops a program of R0VM from outside, and that it goes on, or does not, as it should: limits, and segments that
-//! nobody takes.
+//! Tests what stops a program of R0VM from outside, and whether it continues correctly: limits, and segments that no
+//! callback takes.
 
 use tachy::isa::Op;
 use tachy::risc0::Segment;
@@ -11,7 +11,7 @@ use super::{A0, A1, A2, A7, DATA, ECALL, PAGE_BYTES, T1, WRITE, case, ecall, set
 use crate::common::assembler::Assembler;
 use crate::common::engines::{Setup, run};
 
-/// A trap that a memory limit stops on its way to the handler is done again, and written down once.
+/// A trap that a memory limit stops on its way to the handler is repeated, and recorded once.
 #[test]
 fn a_trap_that_is_stopped_and_done_again() {
     let write = |asm: &mut Assembler| {
@@ -40,7 +40,7 @@ fn a_trap_that_is_stopped_and_done_again() {
     }
 }
 
-/// Nothing comes after the last step, whoever fails to take a segment: not even when the session is run again.
+/// If taking a segment fails after the last step, nothing more executes, even when the session is run again.
 #[test]
 fn segments_that_nobody_takes_at_the_end() {
     let write = |asm: &mut Assembler| {
@@ -49,7 +49,7 @@ fn segments_that_nobody_takes_at_the_end() {
         asm.i(Op::Addi, 5, 5, -1);
         asm.branch(Op::Bne, 5, 0, top);
         terminate(asm);
-        // Never to be run.
+        // Must never execute.
         asm.li(T1, 0x666);
         terminate(asm);
     };
@@ -82,13 +82,13 @@ fn segments_that_nobody_takes_at_the_end() {
             assert!(!first, "{setup:?}, {fails}");
             assert!(matches!(again, Ok(Status::Exited { code: 0 }) | Err(Error::Ended { .. })), "{again:?}");
             assert_eq!(found, end, "{setup:?}, {fails}");
-            // All are taken all the same.
+            // All segments are still taken.
             assert_eq!(taken, all, "{setup:?}, {fails}");
         }
     }
 }
 
-/// What the kernel says counts as output, and the run's limit on output holds on this machine as well.
+/// The kernel's messages count as output, and the run's output limit also applies on this machine.
 #[test]
 fn output_is_limited() {
     const SAID_BYTES: u32 = 100;
@@ -105,7 +105,7 @@ fn output_is_limited() {
         terminate(asm);
     };
     let case = case(write, &[(DATA, &[0x2e2e_2e2e; 25])]);
-    // The kernel's words, rows, effects and counts, in one run or two with a limit between.
+    // The kernel's messages, rows, effects and counts, in one run, or in two with a limit between.
     let say = |setup: &Setup, limit: Option<u64>| {
         let mut case = case.clone();
         case.limits.output_bytes = limit;

@@ -1,4 +1,4 @@
-//! Big integers by the accelerator against the same in software: products and inverses modulo a prime, points of
+//! Compares big-integer arithmetic of the accelerator with software: products and inverses modulo a prime, points of
 //! secp256k1, and RSA's public operation with 4096 bits.
 //!
 //! Input: u32 rounds of the 256-bit part, u32 rounds of RSA. Journal: the last product, the last point, and a hash of
@@ -15,7 +15,7 @@ type Point = AffinePoint<8, Secp256k1Curve>;
 
 /// The field of secp256k1, 2^256 - 2^32 - 977, least significant word first.
 const PRIME: [u32; 8] = [0xffff_fc2f, 0xffff_fffe, !0, !0, !0, !0, !0, !0];
-/// Its base point, as SEC 2 gives it.
+/// The base point of secp256k1, from SEC 2.
 const BASE: [[u32; 8]; 2] = [
     [0x16f8_1798, 0x59f2_815b, 0x2dce_28d9, 0x029b_fcdb, 0xce87_0b07, 0x55a0_6295, 0xf9dc_bbac, 0x79be_667e],
     [0xfb10_d4b8, 0x9c47_d08f, 0xa685_5419, 0xfd17_b448, 0x0e11_08a8, 0x5da4_fbfc, 0x26a3_c465, 0x483a_da77],
@@ -30,7 +30,8 @@ fn big(words: &[u32]) -> BigUint {
     BigUint::from_slice(words)
 }
 
-/// A product and an inverse in the field. The seed's words stay below the prime, whose top word is the largest.
+/// Computes a product and an inverse in the field. The seed's words stay below the prime, because its top word is the
+/// largest.
 fn product(seed: u32) -> [u32; 8] {
     let (mut left, mut right) = (words::<8>(seed), words::<8>(seed + 1));
     (left[7], right[7]) = (left[7] >> 1 | 1, right[7] >> 1);
@@ -43,7 +44,7 @@ fn product(seed: u32) -> [u32; 8] {
     product
 }
 
-/// `scalar` times the base point; it must lie on the curve, y^2 = x^3 + 7.
+/// Returns `scalar` times the base point, and asserts that the result lies on the curve y^2 = x^3 + 7.
 fn point(scalar: u32) -> [[u32; 8]; 2] {
     let base = Point::new_unchecked(BASE[0], BASE[1]);
     let mut result = Point::IDENTITY;
@@ -54,7 +55,7 @@ fn point(scalar: u32) -> [[u32; 8]; 2] {
     coordinates
 }
 
-/// `base` to the 65537th modulo an odd number of 4096 bits.
+/// Raises a base to the power 65537 modulo an odd number of 4096 bits.
 fn public_operation(seed: u32) -> [u32; 128] {
     let (mut base, mut modulus) = (words::<128>(seed), words::<128>(seed + 1));
     (base[127], modulus[127]) = (base[127] >> 1, modulus[127] | 1 << 31);

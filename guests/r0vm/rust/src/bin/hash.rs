@@ -1,7 +1,7 @@
-//! SHA-256 twice, by instructions and by the accelerator; both must agree.
+//! Computes SHA-256 with instructions and with the accelerator; both must agree.
 //!
-//! Input: u32 count of bytes. Journal: the digest, then the cycles that either took, u64 each: a machine that counts
-//! differently has another journal.
+//! Input: u32 count of bytes. Journal: the digest, then the cycles of each method as u64. The journal therefore differs
+//! on a machine that counts differently.
 
 use r0vm_guests::sequence;
 use risc0_zkvm::guest::env;

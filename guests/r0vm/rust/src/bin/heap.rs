@@ -1,13 +1,13 @@
-//! Much memory: a large vector that is filled, and read in an order that jumps from page to page; then a map of many
-//! small allocations.
+//! Uses a lot of memory: fills a large vector and reads it in an order that jumps from page to page, then builds a map
+//! of many small allocations.
 //!
-//! Input: u32 size of the vector in KiB, u32 entries of the map. Journal: a checksum of either, u64 each.
+//! Input: u32 size of the vector in KiB, u32 entries of the map. Journal: a checksum of each, as u64.
 
 use std::collections::BTreeMap;
 
 use risc0_zkvm::guest::env;
 
-/// The words of `kib` KiB, summed with weights, in steps of a prime number of words.
+/// Sums the words of a vector of `kib` KiB with weights, in steps of a prime number of words.
 fn vector(kib: usize) -> u64 {
     const STRIDE: usize = 3 * 1021;
     let mut words = vec![0u32; kib * 256];
@@ -24,7 +24,7 @@ fn vector(kib: usize) -> u64 {
     sum
 }
 
-/// Keys are inserted in one order, every third is removed, the rest read in order.
+/// Inserts keys in one order, removes every third, and reads the rest in order.
 fn map(entries: u32) -> u64 {
     let mut map = BTreeMap::new();
     for entry in 0..entries {

@@ -1,4 +1,5 @@
-//! The smallest of the guests that use RISC Zero's guest library: values in, values out, a line on standard output.
+//! The smallest guest that uses RISC Zero's guest library: reads values, commits values, and prints a line to standard
+//! output.
 //!
 //! Input: a `String` and a `u32`, as `env::read` takes them.
 

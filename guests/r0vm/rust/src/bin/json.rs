@@ -1,7 +1,7 @@
-//! JSON, parsed, changed and written again.
+//! Parses, changes and writes JSON.
 //!
-//! Input: to its end, an array of objects that have a string `name` and a number `amount`.
-//! Journal: an object with their count, the sum, and the names in order, as JSON.
+//! Input: to its end, an array of objects that have a string `name` and a number `amount`. Journal: an object with
+//! their count, the sum, and the names in order, as JSON.
 
 use std::io::Read;
 

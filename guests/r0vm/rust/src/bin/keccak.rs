@@ -1,7 +1,7 @@
-//! Keccak-256 in software and with the host's permutation.
+//! Computes Keccak-256 in software and with the host's permutation.
 //!
-//! Input: u32 count of bytes, u32 mode. Mode 0 takes the permutation's result from the host as it is; mode 1 lets the
-//! guest library collect the permutations, have them proven, and add the assumption. Journal: the digest.
+//! Input: u32 count of bytes, u32 mode. Mode 0 takes the permutation's result from the host as it is. In mode 1 the
+//! guest library collects the permutations, has them proven, and adds the assumption. Journal: the digest.
 
 use r0vm_guests::sequence;
 use risc0_zkvm::guest::env;
@@ -14,13 +14,13 @@ type State = [u64; 25];
 
 fn permute_by_host(state: &mut State) {
     let mut result = [0; 25];
-    // SAFETY: both states are aligned and live through the call.
+    // SAFETY: both states are aligned and stay valid for the duration of the call.
     let status = unsafe { sys_keccak(state, &mut result) };
     assert_eq!(status, 0);
     *state = result;
 }
 
-/// Keccak-256 (not SHA-3): the sponge with 512 bits of capacity and the old padding.
+/// Computes Keccak-256 (not SHA-3): the sponge with 512 bits of capacity and the old padding.
 fn keccak(bytes: &[u8], permute: fn(&mut State)) -> [u8; 32] {
     let mut padded = bytes.to_vec();
     padded.push(1);

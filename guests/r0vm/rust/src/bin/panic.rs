@@ -1,6 +1,6 @@
-//! A Rust panic, after something was committed: the run ends as an error and there is no journal.
+//! Panics in Rust after committing something: the run ends with an error and has no journal.
 //!
-//! Input: u32, what to divide by.
+//! Input: u32, the divisor.
 
 use risc0_zkvm::guest::env;
 
