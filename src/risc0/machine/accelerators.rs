@@ -7,7 +7,7 @@
 use tachy_runtime::{HartState, PAGE_BYTES, page_of, poseidon2};
 
 use super::R0vm;
-use super::bigint::{self, BigIntError};
+use super::bigint;
 use super::calls::register;
 use super::calls::{A0, A1, A2, A3, A4, T0, T1, T2, T3};
 use super::sha2::compress;
@@ -174,17 +174,19 @@ impl R0vm {
         let bytes = load_bytes(vm, program, program_bytes)?;
         let parsed = self.programs.get(bytes).map_err(MachineError::BigInt)?;
         let registers = std::array::from_fn(|number| register(vm, number as u8));
-        let evaluation = bigint::evaluate(&parsed, mode, &registers, |address| vm.word(address))
-            .map_err(|error: BigIntError| MachineError::BigInt(error))?;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let done = bigint::evaluate(&parsed, mode, &registers, |address| vm.word(address), &mut scratch);
+        let evaluation = done.map_err(MachineError::BigInt)?;
         for loaded in &evaluation.loads {
             self.load_range(vm, context, loaded.address, loaded.words.wrapping_mul(4))?;
         }
         // Only paged in. The verify program starts one word before the address in its register.
         self.load_range(vm, context, verify.wrapping_sub(4), verify_words.wrapping_mul(4))?;
         self.load_range(vm, context, constants, constants_words.wrapping_mul(4))?;
-        for (address, words) in evaluation.witness {
+        for &(address, words) in &evaluation.witness {
             self.store_words(vm, context, address, words)?;
         }
+        self.scratch = scratch.bounded();
         self.charge(vm, 1 + verify_words as u64);
         // The two cycles may cover a second of work.
         vm.end_slice();

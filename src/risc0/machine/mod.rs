@@ -74,6 +74,8 @@ pub(crate) struct R0vm {
     spare_stored: Vec<(u32, u32)>,
     /// Big-integer programs that the guest has called.
     programs: bigint::Programs,
+    /// Room for the next evaluation of one.
+    scratch: bigint::Scratch,
     /// The host's answer to a read that a limit then stopped. The host is not asked again.
     answer: Option<Vec<u8>>,
     /// Address of the user's last ecall or trap.
@@ -158,6 +160,7 @@ impl Machine for R0vm {
             stored: None,
             spare_stored: Vec::new(),
             programs: bigint::Programs::default(),
+            scratch: bigint::Scratch::default(),
             answer: None,
             user_pc: 0,
             terminated: None,

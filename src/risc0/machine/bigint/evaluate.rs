@@ -26,6 +26,9 @@ const WORK_INVERSE: u64 = 64;
 const WORK_MEMORY_WORD: u64 = 256;
 const WORK_CHUNK: u64 = 1024;
 
+/// Room that a session keeps between calls. RSA of 4,096 bits needs some 100 KiB.
+const MAX_KEPT_BYTES: usize = 1 << 20;
+
 /// The caller's mode: t0 of the ecall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -66,46 +69,63 @@ pub(crate) struct Evaluation {
     pub(crate) witness: Vec<(u32, [u32; 4])>,
 }
 
-/// Evaluates `program` with the machine's `registers`. `peek` returns the word at an address that is a multiple of 4.
+/// Room for an evaluation, which the next one uses again.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    /// Results of the operations done so far.
+    results: Numbers,
+    /// The words of a number on its way from memory.
+    words: Vec<u64>,
+    evaluation: Evaluation,
+}
+
+impl Scratch {
+    /// Returns what may stay for the next evaluation: a guest that once needed much does not keep it.
+    pub(crate) fn bounded(self) -> Scratch {
+        let Evaluation { loads, witness } = &self.evaluation;
+        let kept_bytes = self.results.capacity_bytes()
+            + size_of::<u64>() * self.words.capacity()
+            + size_of::<Loaded>() * loads.capacity()
+            + size_of::<(u32, [u32; 4])>() * witness.capacity();
+        if kept_bytes <= MAX_KEPT_BYTES { self } else { Scratch::default() }
+    }
+}
+
+/// Evaluates `program` with the machine's `registers`. `peek` returns the word at an address that is a multiple of 4. The
+/// result lies in `scratch`, whose former content does not matter.
 ///
 /// # Errors
 /// Refuses every program that makes the reference fail or panic, and a call that exceeds its budget of work or memory.
-pub(crate) fn evaluate(
+pub(crate) fn evaluate<'scratch>(
     program: &Program,
     mode: Mode,
     registers: &[u32; 32],
     peek: impl FnMut(u32) -> u32,
-) -> Result<Evaluation, BigIntError> {
-    let mut evaluator = Evaluator {
-        program,
-        mode,
-        registers,
-        peek,
-        results: Numbers::default(),
-        words: Vec::new(),
-        work: 0,
-        memory_bytes: 0,
-        evaluation: Evaluation::default(),
-    };
+    scratch: &'scratch mut Scratch,
+) -> Result<&'scratch Evaluation, BigIntError> {
+    scratch.results.clear();
+    scratch.evaluation.loads.clear();
+    scratch.evaluation.witness.clear();
+    let mut evaluator = Evaluator { program, mode, registers, peek, scratch, work: 0, memory_bytes: 0 };
     for (index, operation) in (0..).zip(program.operations()) {
         let result = evaluator.step(index, operation)?;
         evaluator.memory_bytes += 8 * result.len_words();
         if evaluator.memory_bytes > LIMIT_MEMORY_BYTES {
             return Err(BigIntError::Memory { operation: index, limit_bytes: LIMIT_MEMORY_BYTES });
         }
-        evaluator.results.push(&result);
+        evaluator.scratch.results.push(&result);
     }
-    let mut evaluation = evaluator.evaluation;
+    let witness = &mut scratch.evaluation.witness;
     // The sort is stable, and of several chunks at one address the last is stored.
-    evaluation.witness.sort_by_key(|(address, _)| *address);
-    evaluation.witness.dedup_by(|later, earlier| {
+    witness.sort_by_key(|(address, _)| *address);
+    witness.dedup_by(|later, earlier| {
         let same = later.0 == earlier.0;
         if same {
             *earlier = *later;
         }
         same
     });
-    Ok(evaluation)
+    Ok(&scratch.evaluation)
 }
 
 struct Evaluator<'program, Peek> {
@@ -113,13 +133,9 @@ struct Evaluator<'program, Peek> {
     mode: Mode,
     registers: &'program [u32; 32],
     peek: Peek,
-    /// Results of the operations done so far.
-    results: Numbers,
-    /// Room for the words of a number on its way from memory.
-    words: Vec<u64>,
+    scratch: &'program mut Scratch,
     work: u64,
     memory_bytes: u64,
-    evaluation: Evaluation,
 }
 
 impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
@@ -175,8 +191,8 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
     }
 
     fn operand(&self, operation: u32, index: u32) -> Result<Number, BigIntError> {
-        let count = self.results.len() as u64;
-        self.results.get(index as usize).ok_or(BigIntError::Index {
+        let count = self.scratch.results.len() as u64;
+        self.scratch.results.get(index as usize).ok_or(BigIntError::Index {
             operation,
             what: "result",
             index: index.into(),
@@ -192,9 +208,9 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             count: self.program.counts().1 as u64,
         })?;
         self.charge(index, bytes.len() as u64 / 4 * WORK_MEMORY_WORD)?;
-        self.words.clear();
-        self.words.extend(bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)));
-        Ok(Number::from_words(&self.words))
+        self.scratch.words.clear();
+        self.scratch.words.extend(bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)));
+        Ok(Number::from_words(&self.scratch.words))
     }
 
     fn load(&mut self, index: u32, operation: &Operation) -> Result<Number, BigIntError> {
@@ -204,14 +220,14 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         if words == 0 {
             return Ok(Number::ZERO);
         }
-        self.evaluation.loads.push(Loaded { address, words });
-        self.words.clear();
+        self.scratch.evaluation.loads.push(Loaded { address, words });
+        self.scratch.words.clear();
         // Numbers are whole chunks, so their words come in pairs.
         for pair in 0..words / 2 {
             let [low, high] = [0, 4].map(|offset| (self.peek)(address + 8 * pair + offset) as u64);
-            self.words.push(high << 32 | low);
+            self.scratch.words.push(high << 32 | low);
         }
-        Ok(Number::from_words(&self.words))
+        Ok(Number::from_words(&self.scratch.words))
     }
 
     fn store(&mut self, index: u32, operation: &Operation) -> Result<(), BigIntError> {
@@ -223,7 +239,7 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             return Err(BigIntError::Index { operation: index, what: "operation", index: operation.b.into(), count });
         }
         // The result of an operation that has not run yet is zero.
-        let value = self.results.words(operation.b as usize).unwrap_or_default();
+        let value = self.scratch.results.words(operation.b as usize).unwrap_or_default();
         let needed = value.iter().rposition(|word| *word != 0).map_or(0, |top| {
             let top_bits = value.get(top).map_or(0, |word| u64::BITS - word.leading_zeros());
             8 * top as u64 + u64::from(top_bits.div_ceil(8))
@@ -235,7 +251,7 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         for chunk in 0..chunks {
             let [low, high] = [word(2 * chunk), word(2 * chunk + 1)];
             let words = [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32];
-            self.evaluation.witness.push((address + chunk * CHUNK_BYTES, words));
+            self.scratch.evaluation.witness.push((address + chunk * CHUNK_BYTES, words));
         }
         Ok(())
     }

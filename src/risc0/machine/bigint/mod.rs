@@ -21,13 +21,14 @@
 //!    by word, ascending. Here and in step 7, a region is refused if its end, address + bytes, is 2^32 or more.
 //! 5. The program is decoded as a whole, so bad bytecode is refused before anything is evaluated ([`Programs::get`]).
 //! 6. The program is evaluated ([`evaluate`]). Operations load words from arenas as they run, and the words page in in
-//!    that order: [`Evaluation::loads`]. Nothing is stored meanwhile, so peeking first and paging in afterwards is
-//!    equivalent.
+//!    that order: [`evaluate::Evaluation::loads`]. Nothing is stored meanwhile, so peeking first and paging in
+//!    afterwards is equivalent.
 //! 7. The verify program is read, `size` words from t2 - 4 (t2 = 0 wraps: refused unless the size is 0), then the
 //!    constants, `size` words from t3. Both are read only to page in. The byte counts are taken modulo 2^32, so 2^30
 //!    words of constants count as zero bytes. The verify program's size must be compared with the segment in 64 bits,
 //!    because it is charged in full.
-//! 8. The witness is stored by ascending chunk address, four ascending words per chunk ([`Evaluation::witness`]).
+//! 8. The witness is stored by ascending chunk address, four ascending words per chunk
+//!    ([`evaluate::Evaluation::witness`]).
 //!    Overlapping chunks overwrite each other. A store may page in and dirties its page, as any store does. A word of a
 //!    register bank goes to the register. A trace has a memory event for each.
 //! 9. The remaining cycles are counted: the verify program's size in words, plus 1. With step 1, the total is size + 2.
@@ -43,7 +44,7 @@ mod tests;
 
 use thiserror::Error;
 
-pub(crate) use evaluate::{Mode, evaluate};
+pub(crate) use evaluate::{Mode, Scratch, evaluate};
 pub(crate) use programs::Programs;
 
 /// Maximum size of a program, in bytes; the reference's limit.

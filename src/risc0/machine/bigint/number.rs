@@ -159,6 +159,15 @@ struct Entry {
 }
 
 impl Numbers {
+    pub(super) fn clear(&mut self) {
+        self.words.clear();
+        self.entries.clear();
+    }
+
+    pub(super) fn capacity_bytes(&self) -> usize {
+        size_of::<u64>() * self.words.capacity() + size_of::<Entry>() * self.entries.capacity()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -60,20 +60,25 @@ struct Ran {
     witness: BTreeMap<u32, [u32; 4]>,
 }
 
-impl From<Evaluation> for Ran {
-    fn from(Evaluation { loads, witness }: Evaluation) -> Ran {
+impl From<&Evaluation> for Ran {
+    fn from(Evaluation { loads, witness }: &Evaluation) -> Ran {
         assert!(witness.is_sorted_by(|(before, _), (after, _)| before < after), "each address once, in order");
-        Ran { loads, witness: witness.into_iter().collect() }
+        Ran { loads: loads.clone(), witness: witness.iter().copied().collect() }
     }
 }
 
 fn run_in(mode: Mode, registers: &[u32; 32], bytes: &[u8], memory: &BTreeMap<u32, u32>) -> Result<Ran, BigIntError> {
     let program = Program::parse(bytes)?;
-    let evaluation = evaluate(&program, mode, registers, |address| {
+    let peek = |address: u32| {
         assert!(address.is_multiple_of(4), "peeked at {address:#x}");
         memory.get(&address).copied().unwrap_or(0)
-    });
-    evaluation.map(Ran::from)
+    };
+    // What an earlier evaluation has left does not matter.
+    let mut scratch = Scratch::default();
+    let first = evaluate(&program, mode, registers, peek, &mut scratch).map(Ran::from);
+    let again = evaluate(&program, mode, registers, peek, &mut scratch).map(Ran::from);
+    assert_eq!(first, again);
+    first
 }
 
 fn run(bytes: &[u8]) -> Result<Ran, BigIntError> {
@@ -344,7 +349,8 @@ fn no_program_runs_away() {
     let load = |bytes, count| {
         // Long numbers, not zeros.
         let program = assemble(&[bytes], &[], &vec![op(LOAD, 0, INPUT, 0); count]);
-        evaluate(&Program::parse(&program)?, Mode::User, &registers(), |address| address)
+        evaluate(&Program::parse(&program)?, Mode::User, &registers(), |address| address, &mut Scratch::default())
+            .map(Ran::from)
     };
     assert_eq!(load(large, 7).expect("they fit").loads.len(), 7);
     assert!(matches!(load(large, 8), Err(BigIntError::Work { operation: 7, .. })));
@@ -387,7 +393,7 @@ proptest! {
         let bytes = assemble(&types, &constants, &operations);
         let program = Program::parse(&bytes).expect("it is a program");
         let peek = |address: u32| address.wrapping_mul(seed);
-        if let Ok(evaluation) = evaluate(&program, mode, &registers(), peek) {
+        if let Ok(evaluation) = evaluate(&program, mode, &registers(), peek, &mut Scratch::default()) {
             for address in Ran::from(evaluation).witness.keys() {
                 prop_assert!(*address >= LOWEST_ADDRESS && *address <= 0xffff_fff0 && address.is_multiple_of(4));
             }
