@@ -64,7 +64,7 @@ fn ecalls_larger_than_a_segment_end_as_the_reference_has_it() {
                     let text = found.map_or("", |failure| &failure.text);
                     let says = |part: &str| text.contains(part);
                     let same = used.is_none_or(says)
-                        && pc.is_none_or(|pc| says(pc) && says("too small for the instruction before"));
+                        && pc.is_none_or(|pc| says(pc) && says("too small for the instruction that ends at"));
                     if !same {
                         differences.push(format!("{what}: {failure:?} against {text:?}"));
                     }
