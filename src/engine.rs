@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tachy_runtime::{BetweenSlices, ProcessLocal, Vm};
+use tachy_runtime::{BetweenSlices, Interpret, ProcessLocal, Stepping, Vm};
 
 use crate::callers::{self, Failed, Panic};
 use crate::error::{Cause, Error, Limit, LimitError, Location, MachineFailure, Trap};
-use crate::interpreter::{Interpreter, Leave, NoTier};
+use crate::interpreter::{self, DecodedPages, Leave, NoTier, Tier};
 use crate::jit::{Caches, RegionTransitions, Resting, SessionCode};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine::{Context, End, ExecutionContext, Machine, StepError, Surroundings};
@@ -562,4 +562,20 @@ fn deliver<S>(
     vm.clear_rows();
     context.effects.drain(..effects);
     Ok(())
+}
+
+/// The interpreter with everything it acts on apart from the hart.
+struct Interpreter<'a, 'env, M: Machine, T> {
+    machine: &'a mut M,
+    context: &'a mut Context<'env, M>,
+    pages: &'a mut DecodedPages,
+    tier: &'a mut T,
+}
+
+impl<M: Machine, T: Tier> Interpret for Interpreter<'_, '_, M, T> {
+    type Output = Leave;
+
+    fn run<const ROWS: bool>(self, hart: &mut Stepping<'_, ROWS>) -> Leave {
+        interpreter::run(hart, self.machine, self.context, self.pages, self.tier)
+    }
 }

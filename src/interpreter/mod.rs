@@ -7,7 +7,7 @@
 mod decoded;
 mod profile;
 
-use tachy_runtime::{Access, HartState, Interpret, PageState, Row, Slot, Stepping, page_of};
+use tachy_runtime::{Access, HartState, PageState, Row, Slot, Stepping, page_of};
 
 #[cfg(feature = "jit")]
 pub(crate) use decoded::ENTERED;
@@ -17,7 +17,7 @@ pub(crate) use profile::Profile;
 
 use crate::error::Cause;
 use crate::isa::{Class, Op};
-use crate::machine::{Context, End, Flow, Machine, StepError};
+use crate::machine::{Context, End, ExecutionContext, Flow, Machine, StepError};
 use crate::rules::Rules;
 
 /// An observer of the interpreter that takes over where it can.
@@ -61,29 +61,15 @@ pub(crate) enum Leave {
     Refused(StepError),
 }
 
-/// The interpreter with everything that it acts on beside the hart.
-pub(crate) struct Interpreter<'a, 'env, M: Machine, T> {
-    pub(crate) machine: &'a mut M,
-    pub(crate) context: &'a mut Context<'env, M>,
-    pub(crate) pages: &'a mut DecodedPages,
-    pub(crate) tier: &'a mut T,
-}
-
-impl<M: Machine, T: Tier> Interpret for Interpreter<'_, '_, M, T> {
-    type Output = Leave;
-
-    fn run<const ROWS: bool>(mut self, hart: &mut Stepping<'_, ROWS>) -> Leave {
-        run(hart, &mut self)
-    }
-}
-
 /// Runs from the context's pc until there is a reason to stop. With `ROWS`, each step writes a row.
-#[inline(always)]
-fn run<M: Machine, T: Tier, const ROWS: bool>(
+pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
     vm: &mut Stepping<'_, ROWS>,
-    parts: &mut Interpreter<'_, '_, M, T>,
+    machine: &mut M,
+    context: &mut Context<'_, M>,
+    pages: &mut DecodedPages,
+    tier: &mut T,
 ) -> Leave {
-    let rules = parts.machine.rules();
+    let rules = machine.rules();
     let mut pc = vm.pc();
     let mut arrived = None;
     loop {
@@ -97,18 +83,18 @@ fn run<M: Machine, T: Tier, const ROWS: bool>(
         if !vm.page_state(pc).contains(rules.fetch) {
             vm.set_pc(pc);
             let step = vm.steps();
-            if let Err(error) = parts.machine.access(&mut vm.lend(), parts.context, step, pc, Access::Fetch) {
+            if let Err(error) = machine.access(&mut vm.lend(), context, step, pc, Access::Fetch) {
                 return Leave::Refused(error);
             }
             asks_always = !vm.page_state(pc).contains(rules.fetch);
             if asks_always {
-                parts.pages.forget(pc);
+                pages.forget(pc);
             }
         }
-        let held = arrived.take().unwrap_or_else(|| parts.pages.hold(pc));
+        let held = arrived.take().unwrap_or_else(|| pages.hold(pc));
         loop {
             let from = pc;
-            let done = step::<M, T, ROWS>(vm, parts, rules, held, from);
+            let done = step::<M, T, ROWS>(vm, machine, context, pages, tier, rules, held, from);
             let (op, now, next) = match done {
                 Ok(Done::Next(op, now, next)) => (op, now, next),
                 Ok(Done::Leave(leave)) => return leave,
@@ -120,10 +106,10 @@ fn run<M: Machine, T: Tier, const ROWS: bool>(
             pc = next;
             if pc != from.wrapping_add(4) || page_of(pc) != page_of(from) {
                 if is_indirect_jump(op, now) {
-                    parts.tier.jumped(from, pc);
+                    tier.jumped(from, pc);
                 }
-                let there = if page_of(pc) == page_of(from) { held } else { parts.pages.hold(pc) };
-                if parts.tier.block_entered(parts.pages, there, pc) {
+                let there = if page_of(pc) == page_of(from) { held } else { pages.hold(pc) };
+                if tier.block_entered(pages, there, pc) {
                     vm.set_pc(pc);
                     return Leave::Arrived;
                 }
@@ -147,16 +133,20 @@ enum Done {
 
 /// Executes the step at `pc`, in the page `held`. After an error nothing was done.
 #[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
 fn step<M: Machine, T: Tier, const ROWS: bool>(
     vm: &mut Stepping<'_, ROWS>,
-    parts: &mut Interpreter<'_, '_, M, T>,
+    machine: &mut M,
+    context: &mut Context<'_, M>,
+    pages: &mut DecodedPages,
+    tier: &mut T,
     rules: &'static Rules,
     held: Held,
     pc: u32,
 ) -> Result<Done, StepError> {
-    let mut now = parts.pages.get(held, pc);
+    let mut now = pages.get(held, pc);
     if now.code == Code::Unknown {
-        now = parts.pages.decode(held, pc, &mut vm.lend());
+        now = pages.decode(held, pc, &mut vm.lend());
     }
     let Code::Op(op) = now.code else {
         return Err(StepError::Trap(Cause::IllegalInstruction, pc));
@@ -164,14 +154,19 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
     let row = Row { pc, insn: vm.word(pc), rs1: vm.register(now.rs1), rs2: vm.register(now.rs2), ..ROW_ZERO };
     let fall = pc.wrapping_add(4);
     let mut step = Step { row, next: fall, leave: false };
-    if execute(op, now, &mut step, vm, parts, rules)? == By::Machine {
-        // Parts of its own, so that those of the loop stay in registers.
-        let Interpreter { machine, context, pages, tier } = &mut *parts;
-        let parts = Interpreter { machine: &mut **machine, context: &mut **context, pages, tier: &mut **tier };
-        return match system(vm, parts, op, &step.row)? {
-            None => Ok(Done::Next(op, now, fall)),
-            Some(leave) => Ok(Done::Leave(leave)),
+    if execute(op, now, &mut step, vm, machine, context, pages, tier, rules)? == By::Machine {
+        vm.set_pc(pc);
+        let flow = machine.system(op, &mut vm.lend(), context)?;
+        forget_written(context, pages, tier);
+        vm.count(step.row);
+        let (next, leave) = match flow {
+            Flow::Next if context.effects_full() => (fall, Leave::Arrived),
+            Flow::Next => return Ok(Done::Next(op, now, fall)),
+            Flow::Jump(target) => (target, Leave::Arrived),
+            Flow::Exit(end) => (fall, Leave::Exit(end)),
         };
+        vm.set_pc(next);
+        return Ok(Done::Leave(leave));
     }
     // Loads and stores leave their target unchecked; the check matters only where a program could reach a misaligned
     // pc.
@@ -185,33 +180,6 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
         return Ok(Done::Leave(Leave::Arrived));
     }
     Ok(Done::Next(op, now, step.next))
-}
-
-/// Has the machine carry out a system instruction. Returns why the interpretation ends after it, if it does.
-#[inline(never)]
-fn system<M: Machine, T: Tier, const ROWS: bool>(
-    vm: &mut Stepping<'_, ROWS>,
-    parts: Interpreter<'_, '_, M, T>,
-    op: Op,
-    row: &Row,
-) -> Result<Option<Leave>, StepError> {
-    let Interpreter { machine, context, pages, tier } = parts;
-    vm.set_pc(row.pc);
-    let flow = machine.system(op, &mut vm.lend(), context)?;
-    for word in context.code_written.drain(..) {
-        pages.forget(word);
-        tier.code_written(pages, word);
-    }
-    vm.count(*row);
-    let fall = row.pc.wrapping_add(4);
-    let (next, leave) = match flow {
-        Flow::Next if context.effects_full() => (fall, Leave::Arrived),
-        Flow::Next => return Ok(None),
-        Flow::Jump(target) => (target, Leave::Arrived),
-        Flow::Exit(end) => (fall, Leave::Exit(end)),
-    };
-    vm.set_pc(next);
-    Ok(Some(leave))
 }
 
 /// Returns whether an instruction is an indirect jump or call, but neither a return nor a call of a distant address.
@@ -244,12 +212,16 @@ enum By {
 
 /// Executes the instruction into its row and `next`. It writes memory itself; the caller writes rd.
 #[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
 fn execute<M: Machine, T: Tier>(
     op: Op,
     now: Decoded,
     step: &mut Step,
     vm: &mut HartState<'_>,
-    parts: &mut Interpreter<'_, '_, M, T>,
+    machine: &mut M,
+    context: &mut Context<'_, M>,
+    pages: &mut DecodedPages,
+    tier: &mut T,
     rules: &'static Rules,
 ) -> Result<By, StepError> {
     let Row { pc, rs1: a, rs2: b, .. } = step.row;
@@ -290,14 +262,14 @@ fn execute<M: Machine, T: Tier>(
         Op::Rem => row.rd = if b == 0 { a } else { (a as i32).wrapping_rem(b as i32) as u32 },
         Op::Remu => row.rd = a.checked_rem(b).unwrap_or(a),
 
-        Op::Lb => row.rd = load(row, imm, 1, vm, parts, rules)? as u8 as i8 as u32,
-        Op::Lbu => row.rd = load(row, imm, 1, vm, parts, rules)? as u8 as u32,
-        Op::Lh => row.rd = load(row, imm, 2, vm, parts, rules)? as u16 as i16 as u32,
-        Op::Lhu => row.rd = load(row, imm, 2, vm, parts, rules)? as u16 as u32,
-        Op::Lw => row.rd = load(row, imm, 4, vm, parts, rules)?,
-        Op::Sb => step.leave = store(row, imm, 1, vm, parts, rules)?,
-        Op::Sh => step.leave = store(row, imm, 2, vm, parts, rules)?,
-        Op::Sw => step.leave = store(row, imm, 4, vm, parts, rules)?,
+        Op::Lb => row.rd = load(row, imm, 1, vm, machine, context, rules)? as u8 as i8 as u32,
+        Op::Lbu => row.rd = load(row, imm, 1, vm, machine, context, rules)? as u8 as u32,
+        Op::Lh => row.rd = load(row, imm, 2, vm, machine, context, rules)? as u16 as i16 as u32,
+        Op::Lhu => row.rd = load(row, imm, 2, vm, machine, context, rules)? as u16 as u32,
+        Op::Lw => row.rd = load(row, imm, 4, vm, machine, context, rules)?,
+        Op::Sb => step.leave = store(row, imm, 1, vm, machine, context, pages, tier, rules)?,
+        Op::Sh => step.leave = store(row, imm, 2, vm, machine, context, pages, tier, rules)?,
+        Op::Sw => step.leave = store(row, imm, 4, vm, machine, context, pages, tier, rules)?,
 
         Op::Beq => branch(step, imm, a == b),
         Op::Bne => branch(step, imm, a != b),
@@ -329,18 +301,19 @@ fn branch(step: &mut Step, distance: u32, taken: bool) {
 
 /// Returns the word that holds the addressed bytes, shifted so that they are its lowest.
 #[inline(always)]
-fn load<M: Machine, T: Tier>(
+fn load<M: Machine>(
     row: &mut Row,
     imm: u32,
     bytes: u32,
     vm: &mut HartState<'_>,
-    parts: &mut Interpreter<'_, '_, M, T>,
+    machine: &mut M,
+    context: &mut Context<'_, M>,
     rules: &'static Rules,
 ) -> Result<u32, StepError> {
     let address = row.rs1.wrapping_add(imm);
     if !vm.page_state(address).contains(rules.read) || !address.is_multiple_of(bytes) {
         let step = vm.steps();
-        parts.machine.access(&mut vm.lend(), parts.context, step, address, Access::Load(bytes))?;
+        machine.access(&mut vm.lend(), context, step, address, Access::Load(bytes))?;
     }
     let word = vm.word(address);
     row.addr = address;
@@ -352,22 +325,26 @@ fn load<M: Machine, T: Tier>(
 /// Merges the low bytes of rs2 into the word that holds the address. Returns whether the engine must check something
 /// before the next step.
 #[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
 fn store<M: Machine, T: Tier>(
     row: &mut Row,
     imm: u32,
     bytes: u32,
     vm: &mut HartState<'_>,
-    parts: &mut Interpreter<'_, '_, M, T>,
+    machine: &mut M,
+    context: &mut Context<'_, M>,
+    pages: &mut DecodedPages,
+    tier: &mut T,
     rules: &'static Rules,
 ) -> Result<bool, StepError> {
     let address = row.rs1.wrapping_add(imm);
     let asks = !vm.page_state(address).contains(rules.write) || !address.is_multiple_of(bytes);
     if asks {
         let step = vm.steps();
-        parts.machine.access(&mut vm.lend(), parts.context, step, address, Access::Store(bytes))?;
+        machine.access(&mut vm.lend(), context, step, address, Access::Store(bytes))?;
         if vm.page_state(address).contains(PageState::CODE) {
-            parts.pages.forget(address);
-            parts.tier.code_written(parts.pages, address);
+            pages.forget(address);
+            tier.code_written(pages, address);
         }
     }
     let mask = (u64::MAX >> (64 - 8 * bytes)) as u32;
@@ -378,5 +355,13 @@ fn store<M: Machine, T: Tier>(
     row.addr = address;
     row.mem_before = before;
     row.mem_after = after;
-    Ok(asks && parts.machine.stored(&mut vm.lend(), parts.context, address))
+    Ok(asks && machine.stored(&mut vm.lend(), context, address))
+}
+
+/// Forgets code that a system instruction overwrote.
+fn forget_written<S, T: Tier>(context: &mut ExecutionContext<S>, pages: &mut DecodedPages, tier: &mut T) {
+    for word in context.code_written.drain(..) {
+        pages.forget(word);
+        tier.code_written(pages, word);
+    }
 }
