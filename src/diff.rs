@@ -19,6 +19,7 @@ use crate::trace::CountingSink;
 
 /// Options of a comparison; they apply to both engines.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct DiffOptions {
     /// The machine.
     pub machine: MachineKind,
@@ -30,6 +31,33 @@ pub struct DiffOptions {
     pub args: Vec<Vec<u8>>,
     /// The guest's input.
     pub stdin: Vec<u8>,
+}
+
+impl DiffOptions {
+    /// Sets [`DiffOptions::machine`].
+    pub fn machine(self, machine: MachineKind) -> DiffOptions {
+        DiffOptions { machine, ..self }
+    }
+
+    /// Sets [`DiffOptions::limits`].
+    pub fn limits(self, limits: Limits) -> DiffOptions {
+        DiffOptions { limits, ..self }
+    }
+
+    /// Sets [`DiffOptions::jit`].
+    pub fn jit(self, jit: JitOptions) -> DiffOptions {
+        DiffOptions { jit, ..self }
+    }
+
+    /// Sets [`DiffOptions::args`].
+    pub fn args<I: IntoIterator<Item = A>, A: Into<Vec<u8>>>(self, args: I) -> DiffOptions {
+        DiffOptions { args: args.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Sets [`DiffOptions::stdin`].
+    pub fn stdin(self, bytes: impl Into<Vec<u8>>) -> DiffOptions {
+        DiffOptions { stdin: bytes.into(), ..self }
+    }
 }
 
 /// What a comparison found.

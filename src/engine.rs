@@ -472,7 +472,7 @@ impl<'env, M: Machine> Hart<'env, M> {
             StepError::Stream(stream, source) => Error::Stream { stream, location, source },
             StepError::GuestPanic(message, pc) => Error::GuestPanic { message, location: Location { pc, ..location } },
             StepError::Machine(error) => MachineFailure { machine: M::KIND, location, error }.into(),
-            StepError::Internal(what) => Error::Internal { what, location },
+            StepError::Internal(broken) => broken.at(location),
             StepError::CycleLimit { used, limit } => self.limit_error(Limit::Cycles { used, limit }),
             StepError::Stopped => Error::Segment { index: 0, location, source: "no more are taken".into() },
             StepError::Panic(panic) => panic.resume(),

@@ -43,7 +43,6 @@ mod error;
 #[cfg(all(feature = "jit", feature = "risc0"))]
 pub mod guide;
 mod interpreter;
-#[cfg(feature = "jit")]
 mod invariant;
 pub mod isa;
 #[cfg(feature = "jit")]

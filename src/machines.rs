@@ -121,12 +121,11 @@ pub(crate) fn load(machine: MachineKind, bytes: &[u8]) -> Result<Program, Progra
 
 /// Determines the machine that a file is for, by its first bytes.
 pub(crate) fn machine_of(bytes: &[u8]) -> MachineKind {
-    #[cfg(feature = "risc0")]
-    if risc0::is_program_binary(bytes) {
-        return MachineKind::R0vm;
+    match bytes {
+        #[cfg(feature = "risc0")]
+        bytes if risc0::is_program_binary(bytes) => MachineKind::R0vm,
+        _ => MachineKind::Bare,
     }
-    let _ = bytes;
-    MachineKind::Bare
 }
 
 /// Facts about a machine that do not depend on a run.

@@ -2,6 +2,7 @@
 
 /// How a run without an error ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Status {
     /// The program ended for good with this code.
     Exited {

@@ -47,7 +47,6 @@ const ORDER: [&str; 34] = [
     "stats",
     "status",
     "limits",
-    "invariant",
     "machine_kind",
     "program",
     "trace",
@@ -56,6 +55,7 @@ const ORDER: [&str; 34] = [
     "memory",
     // How a run ends, and what is observable of it.
     "error",
+    "invariant",
     "overhear",
     "difference",
     "outcome",

@@ -57,12 +57,9 @@ impl Diff {
     fn diff(&self, report: &mut Report, files: GuestFiles) -> Result<u8, Failure> {
         let mut guest = Guest::read(&self.guest, files, || Ok(Seed::FIXED))?;
         report.guest(&guest);
-        let options = DiffOptions {
-            machine: guest.loaded.machine,
-            limits: self.guest.conditions.limits(),
-            jit: self.guest.conditions.jit(),
-            ..DiffOptions::default()
-        };
+        let conditions = &self.guest.conditions;
+        let options =
+            DiffOptions::default().machine(guest.loaded.machine).limits(conditions.limits()).jit(conditions.jit());
         let env = guest.quiet_env()?;
         let comparison = compare_in(&guest.loaded.program, &options, env).map_err(|error| Failure::library(&error))?;
         interrupt::end();
@@ -105,7 +102,7 @@ fn record(report: &mut Report, comparison: &Comparison) {
     match &comparison.verdict {
         Verdict::Agree(Ok(Status::Exited { code })) => facts.exit = Some(ExitFacts::Code(*code)),
         Verdict::Agree(Ok(Status::Paused { code })) => facts.exit = Some(ExitFacts::Code(*code)),
-        Verdict::Agree(Ok(Status::Reached)) => {}
+        Verdict::Agree(Ok(_)) => {}
         Verdict::Agree(Err(error)) => facts.error = Some(ErrorFacts::new(&Failure::library(error))),
         Verdict::Differ(difference) => {
             facts.difference = Some(DifferenceFacts { step: difference.location.step, what: difference.what.clone() });
@@ -143,7 +140,7 @@ fn status_text(status: &Status) -> String {
     match status {
         Status::Exited { code } => format!("exit {code}"),
         Status::Paused { code } => format!("pause {code}"),
-        Status::Reached => "stopped".to_owned(),
+        _ => "stopped".to_owned(),
     }
 }
 

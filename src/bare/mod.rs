@@ -96,10 +96,7 @@ impl Machine for Bare {
     ) -> Result<Bare, Error> {
         let at_entry = Location { pc: program.entry(), step: 0 };
         let memory_limit = |budget: &Budget| LimitError { limit: budget.memory_limit(), location: at_entry };
-        map_segments(program, vm, budget).map_err(|error| match error {
-            StepError::MemoryLimit => memory_limit(budget).into(),
-            error => error.at_boot(at_entry),
-        })?;
+        map_segments(program, vm, budget, at_entry)?;
         let heap_start = program.end().next_multiple_of(PAGE_BYTES as u64);
         let stack_bottom = STACK_TOP - STACK_BYTES;
         let top_segment = program.segments().iter().find(|segment| {
@@ -123,7 +120,7 @@ impl Machine for Bare {
         for page in page_of(sp)..=page_of(STACK_TOP - 1) {
             touch(vm, budget, page * PAGE_BYTES).map_err(|_| memory_limit(budget))?;
         }
-        store_bytes(vm, sp, &stack).map_err(|error| error.at_boot(at_entry))?;
+        store_bytes(vm, sp, &stack).map_err(|broken| broken.at(at_entry))?;
         vm.set_register(Slot::x(SP), sp);
         vm.set_pc(program.entry());
         // A program that ends at the very top of the address space leaves no room for a heap. Its heap is empty, at
@@ -369,13 +366,21 @@ fn opened(state: PageState) -> PageState {
 
 /// Copies the segments into memory and opens their pages, which all count. A page shared by two segments gets the
 /// permissions of both.
-fn map_segments(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) -> Result<(), StepError> {
+fn map_segments(
+    program: &Program,
+    vm: &mut HartState<'_>,
+    budget: &mut Budget,
+    location: Location,
+) -> Result<(), Error> {
     let mut counted_to = 0;
     for segment in program.segments() {
         let end = segment.address as u64 + segment.memory_bytes as u64;
         let pages = page_of(segment.address)..end.div_ceil(PAGE_BYTES as u64).min(PAGES as u64) as u32;
         // Segments are sorted and disjoint, so only the first page can be counted already.
-        budget.take_pages((pages.end - pages.start.max(counted_to).min(pages.end)) as u64)?;
+        let limit = budget.memory_limit();
+        budget
+            .take_pages((pages.end - pages.start.max(counted_to).min(pages.end)) as u64)
+            .map_err(|_| LimitError { limit, location })?;
         counted_to = pages.end;
         let mut may = TOUCHED;
         for (allowed, bit) in [
@@ -388,7 +393,7 @@ fn map_segments(program: &Program, vm: &mut HartState<'_>, budget: &mut Budget) 
         for state in vm.page_states_mut().get_mut(pages.start as usize..pages.end as usize).unwrap_or_default() {
             *state = opened(PageState(*state).with(may)).0;
         }
-        store_bytes(vm, segment.address, &segment.data)?;
+        store_bytes(vm, segment.address, &segment.data).map_err(|broken| broken.at(location))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use tachy_runtime::{HartState, PAGE_BYTES, PageState, Slot, page_of};
 
 use super::{StepError, Surroundings};
 use crate::error::Limit;
+use crate::invariant::{BrokenInvariant, broken};
 use crate::trace::{Effect, EffectKind, Space};
 
 /// Number of effects after which they are handed over although the row buffer has room.
@@ -185,18 +186,18 @@ fn words(vm: &HartState<'_>, address: u32, bytes: u32) -> impl Iterator<Item = u
     (0..count).map(move |word| (address & !3).wrapping_add(4 * word as u32))
 }
 
-/// Returns `bytes` bytes from `address`. The machine has checked that they lie inside the address space.
-pub(crate) fn load_bytes<'a>(vm: &'a HartState<'_>, address: u32, bytes: u32) -> Result<&'a [u8], StepError> {
+/// Returns the bytes from `address` on. The machine has checked that they lie inside the address space.
+pub(crate) fn load_bytes<'a>(vm: &'a HartState<'_>, address: u32, bytes: u32) -> Result<&'a [u8], BrokenInvariant> {
     vm.bytes(address, bytes).ok_or_else(|| outside(address, bytes.into()))
 }
 
-/// Copies `data` to `address` without recording it. The machine has checked that it lies inside the address space.
-pub(crate) fn store_bytes(vm: &mut HartState<'_>, address: u32, data: &[u8]) -> Result<(), StepError> {
+/// Copies `data` to `address`, and records nothing. The machine has checked that it lies inside the address space.
+pub(crate) fn store_bytes(vm: &mut HartState<'_>, address: u32, data: &[u8]) -> Result<(), BrokenInvariant> {
     let target = u32::try_from(data.len()).ok().and_then(|bytes| vm.bytes_mut(address, bytes));
     target.ok_or_else(|| outside(address, data.len() as u64))?.copy_from_slice(data);
     Ok(())
 }
 
-fn outside(address: u32, bytes: u64) -> StepError {
-    StepError::Internal(format!("{bytes} bytes from {address:#010x} lie outside the address space"))
+fn outside(address: u32, bytes: u64) -> BrokenInvariant {
+    broken(format!("{bytes} bytes from {address:#010x} lie outside the address space"))
 }

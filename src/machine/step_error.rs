@@ -1,7 +1,8 @@
 //! Why a step cannot be done, as a machine reports it to the engine.
 
 use crate::callers::Panic;
-use crate::error::{Cause, Error, Location, MachineError, StreamName};
+use crate::error::{Cause, MachineError, StreamName};
+use crate::invariant::BrokenInvariant;
 
 /// Why a step cannot be done. The engine adds pc, step and instruction.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ pub(crate) enum StepError {
     Machine(Box<dyn MachineError>),
     /// A receiver of the machine's products has stopped the run, and knows why.
     Stopped,
-    /// Parts of this library are inconsistent: a bug in Tachy.
-    Internal(String),
+    /// An invariant of Tachy does not hold: a bug in Tachy.
+    Internal(BrokenInvariant),
     /// The caller's code panicked.
     Panic(Panic),
 }
@@ -49,15 +50,6 @@ impl StepError {
         }
     }
 
-    /// Returns the error of a machine that cannot start a program because parts of this library are inconsistent.
-    pub(crate) fn at_boot(self, location: Location) -> Error {
-        let what = match self {
-            StepError::Internal(what) => what,
-            other => format!("a program could not be laid out: {other:?}"),
-        };
-        Error::Internal { what, location }
-    }
-
     /// Returns the first of several failures, or a panic if there is one: the caller must see that.
     pub(crate) fn first(results: impl IntoIterator<Item = Result<(), StepError>>) -> Result<(), StepError> {
         let mut failures: Vec<StepError> = results.into_iter().filter_map(Result::err).collect();
@@ -72,6 +64,12 @@ impl StepError {
 impl From<Panic> for StepError {
     fn from(panic: Panic) -> StepError {
         StepError::Panic(panic)
+    }
+}
+
+impl From<BrokenInvariant> for StepError {
+    fn from(broken: BrokenInvariant) -> StepError {
+        StepError::Internal(broken)
     }
 }
 

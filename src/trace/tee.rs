@@ -43,6 +43,7 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         self.first_is_done = false;
         Ok(())
     }
+
     fn end(&mut self, step: u64) -> Result<(), SinkError> {
         self.first.end(step)?;
         self.second.end(step)

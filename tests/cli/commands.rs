@@ -603,8 +603,7 @@ fn the_engines_agree_on_every_guest() {
     let sizes = [("fib", "15"), ("sieve", "3000"), ("quicksort", "400"), ("mix", "1"), ("smc", "300"), ("vm", "20")];
     for (name, size) in sizes {
         let program = tachy::Program::from_elf(&fs::read(guest(name)).unwrap()).unwrap();
-        let args = vec![name.into(), size.into()];
-        let options = tachy::diff::DiffOptions { jit: tachy::JitOptions::eager(), args, ..Default::default() };
+        let options = tachy::diff::DiffOptions::default().jit(tachy::JitOptions::eager()).args([name, size]);
         let report = tachy::diff::compare(&program, &options).unwrap();
         assert!(
             matches!(report.verdict, tachy::diff::Verdict::Agree(Ok(tachy::Status::Exited { code: 0 }))),

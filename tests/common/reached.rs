@@ -117,7 +117,7 @@ fn end_name(end: &End) -> String {
     match end {
         End::Done(Status::Exited { .. }) => "exit".to_string(),
         End::Done(Status::Paused { .. }) => "guest pause".to_string(),
-        End::Done(Status::Reached) => "pause".to_string(),
+        End::Done(_) => "pause".to_string(),
         End::Failed { kind: "trap", text, .. } => text.split(" at ").next().unwrap_or_default().to_string(),
         End::Failed { kind, .. } => kind.to_string(),
     }

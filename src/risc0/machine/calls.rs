@@ -124,7 +124,7 @@ impl R0vm {
     ) -> Result<Flow, StepError> {
         let number = context.read_register(vm, A7);
         let (registers, calls, extra) = (vm.registers(), self.calls, self.extra_cycles);
-        self.stored = Some(std::mem::take(&mut self.spare_stored));
+        self.undo.begin();
         // Counted at the start, together with the ecall's own cycle.
         if let Some(count) = self.calls.get_mut(number as usize) {
             count.calls += 1;
@@ -139,16 +139,14 @@ impl R0vm {
             5 => self.bigint(vm, context),
             _ => Err(illegal("ecall of machine mode with a7 =", number)),
         };
-        let mut stored = self.stored.take().unwrap_or_default();
         if done.as_ref().is_err_and(StepError::is_limit) {
-            self.take_back(vm, &stored);
+            self.take_back(vm);
             (0..).zip(registers).for_each(|(number, value)| vm.set_register(Slot::x(number), value));
             self.calls = calls;
         } else if let Some(count) = self.calls.get_mut(number as usize) {
             count.cycles += self.extra_cycles - extra;
         }
-        stored.clear();
-        self.spare_stored = stored;
+        self.undo.end();
         context.ecalls += done.is_ok() as u64;
         done
     }

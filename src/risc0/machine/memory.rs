@@ -27,7 +27,7 @@ pub(super) fn fill(program: &Program, vm: &mut HartState<'_>, budget: &mut Budge
             }
         }
         let location = Location { pc: program.entry(), step: 0 };
-        store_bytes(vm, segment.address, &segment.data).map_err(|error| error.at_boot(location))?;
+        store_bytes(vm, segment.address, &segment.data).map_err(|broken| broken.at(location))?;
     }
     // A kernel without a user program starts in machine mode at its entry.
     if program.user_entry().is_none() {
@@ -155,9 +155,7 @@ impl R0vm {
     ) -> Result<(), StepError> {
         self.page_out(vm, context, vm.steps(), page_of(address))?;
         let before = self.peek(vm, address);
-        if let Some(stored) = &mut self.stored {
-            stored.push((address & !3, before));
-        }
+        self.undo.push(address & !3, before);
         vm.set_word(address, word);
         context.record(vm, EffectKind::Write, Space::Memory, address & !3, before, word);
         if page_of(address) == SYSTEM_PAGE {
@@ -191,9 +189,7 @@ impl R0vm {
         }
         self.page_out(vm, context, vm.steps(), page)?;
         for (place, word) in places.into_iter().zip(words) {
-            if let Some(stored) = &mut self.stored {
-                stored.push((place, vm.word(place)));
-            }
+            self.undo.push(place, vm.word(place));
             vm.set_word(place, word);
         }
         if vm.page_state(address).contains(PageState::CODE) {
@@ -202,13 +198,42 @@ impl R0vm {
         Ok(())
     }
 
-    /// Undoes the stores of a system instruction. Each entry has an address and the word before.
-    pub(super) fn take_back(&mut self, vm: &mut HartState<'_>, stored: &[(u32, u32)]) {
-        for &(address, before) in stored.iter().rev() {
+    /// Undoes the stores of the current machine ecall.
+    pub(super) fn take_back(&mut self, vm: &mut HartState<'_>) {
+        for &(address, before) in self.undo.words.iter().rev() {
             vm.set_word(address, before);
             if page_of(address) == SYSTEM_PAGE {
                 self.banks.read_back(vm);
             }
+        }
+    }
+}
+
+/// Room that an undo log keeps between ecalls. A guest that once stored much does not keep it.
+const MAX_KEPT_WORDS: usize = 1 << 12;
+
+/// Stores of a machine ecall, each with its address and the word before. It is empty and takes none between ecalls.
+#[derive(Default)]
+pub(super) struct UndoLog {
+    is_open: bool,
+    words: Vec<(u32, u32)>,
+}
+
+impl UndoLog {
+    pub(super) fn begin(&mut self) {
+        self.is_open = true;
+    }
+
+    /// Forgets the stores, and keeps their room for the next ecall.
+    pub(super) fn end(&mut self) {
+        self.is_open = false;
+        self.words.clear();
+        self.words.shrink_to(MAX_KEPT_WORDS);
+    }
+
+    fn push(&mut self, address: u32, before: u32) {
+        if self.is_open {
+            self.words.push((address, before));
         }
     }
 }

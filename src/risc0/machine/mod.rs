@@ -38,6 +38,7 @@ use crate::trace::ReplayRules;
 
 use banks::Banks;
 use calls::ECALL_NAMES;
+use memory::UndoLog;
 use paging::Paging;
 use segments::{Segment, Totals};
 
@@ -68,10 +69,8 @@ pub(crate) struct R0vm {
     extra_cycles: u64,
     /// Counts of machine ecalls, by a7.
     calls: [CallCount; ECALL_NAMES.len()],
-    /// Stores of the current machine ecall: each address, and the word before.
-    stored: Option<Vec<(u32, u32)>>,
-    /// An empty list that has room for the next ecall's stores.
-    spare_stored: Vec<(u32, u32)>,
+    /// What undoes the stores of the current machine ecall.
+    undo: UndoLog,
     /// Big-integer programs that the guest has called.
     programs: bigint::Programs,
     /// Room for the next evaluation of one.
@@ -157,8 +156,7 @@ impl Machine for R0vm {
             first_step: 0,
             extra_cycles: 0,
             calls: Default::default(),
-            stored: None,
-            spare_stored: Vec::new(),
+            undo: UndoLog::default(),
             programs: bigint::Programs::default(),
             scratch: bigint::Scratch::default(),
             answer: None,

@@ -10,6 +10,7 @@ use tachy_runtime::{HartState, PageContent};
 use super::R0vm;
 use super::memory::{KeptPages, copy_page};
 use crate::error::Error;
+use crate::invariant::broken;
 use crate::machine::{Context, SliceGrant, StepError};
 use crate::risc0::MachineError;
 use crate::risc0::error::illegal;
@@ -194,9 +195,8 @@ impl R0vm {
         threshold: u32,
     ) -> Result<(), StepError> {
         let (user_cycles, paging_cycles) = (self.segment_user_cycles(vm), self.segment.paging_cycles);
-        // A segment has at most 2^24 cycles, so the counts fit.
-        let counted =
-            |cycles| u32::try_from(cycles).map_err(|_| StepError::Internal(format!("{cycles} cycles in a segment")));
+        // The last check before an instruction has made sure that the segment is not full.
+        let counted = |cycles| u32::try_from(cycles).map_err(|_| broken(format!("a segment of {cycles} cycles")));
         let (user, paging) = (counted(user_cycles)?, counted(paging_cycles)?);
         let pages = self.page_records(vm);
         let record = SegmentRecord {

@@ -75,8 +75,8 @@ fn window(name: &str, session: &mut Session<'_>) -> (u64, u64) {
     let (steps, interpreted) = (session.steps(), session.stats().interpreted_steps);
     match session.run_to(steps + WINDOW_STEPS, &mut NullSink::off()) {
         Ok(Status::Reached) => {}
-        Ok(Status::Paused { code }) => panic!("{name} paused with {code}"),
         Ok(Status::Exited { code }) => assert_eq!(code, 0, "{name}"),
+        Ok(status) => panic!("{name}: {status:?}"),
         Err(error) => panic!("{name}: {error}"),
     }
     (session.steps() - steps, session.stats().interpreted_steps - interpreted)

@@ -183,9 +183,9 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             Calculation::Add => a.add(&b),
             Calculation::Sub => a.sub(&b),
             Calculation::Mul => a.mul(&b),
-            Calculation::Rem | Calculation::Quo | Calculation::Inv if b_words == 0 => return Err(by_zero),
             Calculation::Rem => a.rem(&b).ok_or(by_zero)?,
             Calculation::Quo => a.quo(&b).ok_or(by_zero)?,
+            Calculation::Inv if b_words == 0 => return Err(by_zero),
             Calculation::Inv => a.inverse(&b).ok_or(BigIntError::NoInverse { operation: index })?,
         })
     }

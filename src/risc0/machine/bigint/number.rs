@@ -102,8 +102,11 @@ impl Number {
         }
     }
 
-    /// Returns the quotient, which is truncated. `other` is not zero.
+    /// Returns the quotient, which is truncated. Returns `None` if `other` is zero.
     pub(super) fn quo(&self, other: &Number) -> Option<Number> {
+        if *other == Number::ZERO {
+            return None;
+        }
         Some(match (self.as_small(), other.as_small()) {
             (Some((a_negative, a)), Some((b_negative, b))) => {
                 Number::small(a_negative != b_negative, a.checked_div(*b)?)
@@ -112,8 +115,11 @@ impl Number {
         })
     }
 
-    /// Returns the remainder, which has the sign of `self`. `other` is not zero.
+    /// Returns the remainder, which has the sign of `self`. Returns `None` if `other` is zero.
     pub(super) fn rem(&self, other: &Number) -> Option<Number> {
+        if *other == Number::ZERO {
+            return None;
+        }
         Some(match (self.as_small(), other.as_small()) {
             (Some((is_negative, a)), Some((_, b))) => Number::small(is_negative, a.checked_rem(*b)?),
             _ => Number::from_large(self.to_large() % other.to_large()),
@@ -243,7 +249,9 @@ mod tests {
             let mut numbers = Numbers::default();
             [&a, &b, &a].into_iter().for_each(|number| numbers.push(number));
             prop_assert_eq!([0, 1, 2, 3].map(|index| numbers.get(index)), [Some(a.clone()), Some(b.clone()), Some(a.clone()), None]);
-            if !big_b.is_zero() {
+            if big_b.is_zero() {
+                prop_assert_eq!((a.quo(&b), a.rem(&b)), (None, None));
+            } else {
                 prop_assert_eq!(a.quo(&b), Some(form(&big_a / &big_b)));
                 prop_assert_eq!(a.rem(&b), Some(form(&big_a % &big_b)));
                 let modulus = big_b.clone().unsigned_abs();

@@ -21,23 +21,21 @@ impl Programs {
     /// # Errors
     /// As [`Program::parse`].
     pub(crate) fn get(&mut self, bytes: &[u8]) -> Result<Arc<Program>, BigIntError> {
-        if let Some(at) = self.0.iter().position(|(content, _)| **content == *bytes) {
-            // Guests alternate between few programs, which stay at the front.
-            if let Some(before) = self.0.get_mut(..=at) {
-                before.rotate_right(1);
+        let entry = match self.0.iter().position(|(content, _)| **content == *bytes) {
+            Some(at) => self.0.remove(at),
+            None => {
+                let program = Arc::new(Program::parse(bytes)?);
+                if bytes.len() > MAX_KEPT_BYTES {
+                    return Ok(program);
+                }
+                self.0.truncate(MAX_PROGRAMS - 1);
+                (bytes.into(), program)
             }
-        } else {
-            let program = Arc::new(Program::parse(bytes)?);
-            if bytes.len() > MAX_KEPT_BYTES {
-                return Ok(program);
-            }
-            self.0.truncate(MAX_PROGRAMS - 1);
-            self.0.insert(0, (bytes.into(), program));
-        }
-        match self.0.first() {
-            Some((_, program)) => Ok(Arc::clone(program)),
-            None => Program::parse(bytes).map(Arc::new),
-        }
+        };
+        let program = Arc::clone(&entry.1);
+        // Guests alternate between few programs, which stay at the front.
+        self.0.insert(0, entry);
+        Ok(program)
     }
 }
 

@@ -235,7 +235,7 @@ impl Subject {
                     reports.push(report);
                     session.resume().expect("it has paused, and nothing is left to do");
                 }
-                Ok(Ok(Status::Reached)) => {}
+                Ok(Ok(_)) => {}
                 Ok(Err(error)) => failures.push(error.kind()),
             }
         }
