@@ -61,8 +61,6 @@ pub(crate) struct Hart<'env, M: Machine> {
     unsaid: Option<Ended>,
     /// Whether streams still have to be flushed because a flush failed.
     unflushed: bool,
-    /// Whether a sink still has to be notified of the stop because that failed.
-    unended: bool,
     /// Whether a run is in progress. A panic of this library leaves it set.
     under_way: bool,
     /// Time spent running so far.
@@ -119,14 +117,6 @@ enum Ended {
 }
 
 impl Ended {
-    /// Returns the end of a run whose sink has failed.
-    fn of_sink(failed: Failed) -> Ended {
-        match failed {
-            Failed::Error(source) => Ended::Halt(Halt::Sink(source)),
-            Failed::Panic(panic) => Ended::Halt(Halt::Panic(panic)),
-        }
-    }
-
     fn is_failure(&self) -> bool {
         matches!(self, Ended::Halt(_) | Ended::Refused(_) | Ended::Internal(_))
     }
@@ -159,7 +149,6 @@ impl<'env, M: Machine> Hart<'env, M> {
             over: false,
             unsaid: None,
             unflushed: false,
-            unended: false,
             under_way: false,
             spent: Duration::ZERO,
             stats: Stats::default(),
@@ -227,11 +216,10 @@ impl<'env, M: Machine> Hart<'env, M> {
         // Whatever happened, completed work is delivered. A step that can never be done has left the effects that it
         // began.
         let delivered = self.deliver_all(&mut control);
-        let told = self.end_sink(&mut control);
         let flushed = self.flush();
         self.spent += started.elapsed();
         self.under_way = false;
-        let ended = self.first_failure(ended, [delivered, told, flushed]);
+        let ended = self.first_failure(ended, [delivered, flushed]);
         self.ended(ended, until, limits)
     }
 
@@ -254,18 +242,6 @@ impl<'env, M: Machine> Hart<'env, M> {
         deliver(&mut self.vm.between_slices(), &mut self.context, done, control)
     }
 
-    /// Notifies the sink that the run has stopped, unless it has failed in this run.
-    fn end_sink(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
-        self.unended = control.sink_failed;
-        if control.sink_failed {
-            return Ok(());
-        }
-        let step = self.vm.steps();
-        let told = callers::give(|| control.sink.end(step)).map_err(Ended::of_sink);
-        self.unended = told.is_err();
-        told
-    }
-
     /// Forgets the rows that a sink has refused, because this run records nothing.
     fn drop_refused(&mut self) {
         let steps = self.vm.steps();
@@ -282,7 +258,7 @@ impl<'env, M: Machine> Hart<'env, M> {
 
     /// Returns the failure or end to report to the caller. The first failure counts, but a panic takes precedence over
     /// all others. If that hides how the program ended, the next run reports it.
-    fn first_failure(&mut self, ended: Ended, later: [Result<(), Ended>; 3]) -> Ended {
+    fn first_failure(&mut self, ended: Ended, later: [Result<(), Ended>; 2]) -> Ended {
         let mut shown = ended;
         for later in later.into_iter().filter_map(Result::err) {
             if shown.is_failure() && (shown.is_panic() || !later.is_panic()) {
@@ -310,9 +286,8 @@ impl<'env, M: Machine> Hart<'env, M> {
             sink_failed: false,
         };
         let delivered = self.deliver_all(&mut control);
-        let told = if delivered.is_err() || self.unended { self.end_sink(&mut control) } else { Ok(()) };
         let flushed = if self.unflushed { self.flush() } else { Ok(()) };
-        for failed in [delivered, told, flushed] {
+        for failed in [delivered, flushed] {
             if let Err(failed) = failed {
                 return self.ended(failed, 0, limits);
             }
@@ -332,7 +307,7 @@ impl<'env, M: Machine> Hart<'env, M> {
     pub(crate) fn owes(&self) -> bool {
         let is_over = self.is_over();
         let effects = self.context.effects.iter().any(|effect| is_over || effect.step < self.vm.steps());
-        self.vm.row_count() > 0 || effects || self.unflushed || self.unended || self.unsaid.is_some()
+        self.vm.row_count() > 0 || effects || self.unflushed || self.unsaid.is_some()
     }
 
     fn run_slices(&mut self, control: &mut Control<'_>) -> Ended {
@@ -558,7 +533,10 @@ fn deliver<S>(
     let own = context.effects.get(..effects).unwrap_or_default();
     let given = callers::give(|| control.sink.rows(first_step, vm.rows(), own));
     control.sink_failed = given.is_err();
-    given.map_err(Ended::of_sink)?;
+    given.map_err(|failed| match failed {
+        Failed::Error(source) => Ended::Halt(Halt::Sink(source)),
+        Failed::Panic(panic) => Ended::Halt(Halt::Panic(panic)),
+    })?;
     vm.clear_rows();
     context.effects.drain(..effects);
     Ok(())

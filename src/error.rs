@@ -31,16 +31,16 @@ pub enum Error {
         /// The step boundary where it stopped.
         location: Location,
     },
-    /// The sink refused rows. The next run delivers them again.
-    #[error("the rows before {location} were refused")]
+    /// The sink failed. The next run delivers the rows that it refused again.
+    #[error("the sink failed at {location}")]
     Sink {
-        /// The location when rows were handed over; every earlier step ran.
+        /// The location when it failed; every earlier step ran.
         location: Location,
         /// The sink's own error.
         source: SinkError,
     },
     /// The receiver of segments refused one. The next run begins with it.
-    #[error("segment {index} was refused; the run stood at {location}")]
+    #[error("segment {index} was refused while the run was at {location}")]
     Segment {
         /// The segment's number.
         index: u64,
@@ -178,7 +178,7 @@ impl Error {
         ("boot", "the machine cannot start this program"),
         ("guest-panic", "the guest panicked"),
         ("host", "the host refused what the guest asked"),
-        ("bigint", "a big-integer ecall makes no sense"),
+        ("bigint", "a big-integer ecall is invalid"),
         ("machine", "the program did something that the machine does not define"),
         ("segment-too-small", "an instruction takes more cycles than a segment has"),
         ("thread", "the system refused a thread"),
@@ -187,7 +187,7 @@ impl Error {
         ("ended", "the session had already ended"),
         ("broken", "an earlier run of the session panicked: a bug in Tachy"),
         ("internal", "an invariant of Tachy does not hold: a bug in Tachy"),
-        ("configuration", "a setting makes no sense"),
+        ("configuration", "a setting is invalid"),
     ];
 
     /// Returns the short name of the kind, as in the command line's JSON: one of [`Error::KINDS`].

@@ -65,7 +65,7 @@ impl Limits {
     }
 }
 
-/// Cancels a run from another thread and reports its progress. All clones control the same session.
+/// Cancels a run from another thread and reports its progress. All clones are one handle.
 /// [`Env::cancel_handle`](crate::Env::cancel_handle) passes a handle of the caller's own to a session.
 #[derive(Debug, Clone, Default)]
 pub struct CancelHandle(Arc<Shared>);

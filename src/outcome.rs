@@ -12,7 +12,7 @@ use crate::status::Status;
 /// [`Executor::trace`](crate::Executor::trace) return it.
 #[derive(Debug)]
 pub struct Outcome {
-    pub(crate) status: Status,
+    pub(crate) status: Option<Status>,
     pub(crate) location: Location,
     pub(crate) registers: [u32; 32],
     pub(crate) time: Duration,
@@ -30,16 +30,17 @@ impl fmt::Debug for MachineReport {
 }
 
 impl Outcome {
-    /// Returns how the session ended, or that it can continue.
-    pub fn status(&self) -> Status {
+    /// Returns how the program ended or paused, or [`Status::Reached`] if it can continue. Returns `None` if an error
+    /// ended it, such as a trap.
+    pub fn status(&self) -> Option<Status> {
         self.status
     }
 
     /// Returns the code with which the program ended or paused.
     pub fn exit_code(&self) -> Option<u32> {
         match self.status {
-            Status::Exited { code } | Status::Paused { code } => Some(code),
-            Status::Reached => None,
+            Some(Status::Exited { code } | Status::Paused { code }) => Some(code),
+            Some(Status::Reached) | None => None,
         }
     }
 

@@ -214,7 +214,13 @@ impl Executor {
         };
         let Started { run, limit_cycles } = machines::start(self.settings.machine, env.settings, &setup)?;
         let cycles = [limits.cycles, limit_cycles].into_iter().flatten().min();
-        Ok(Session { program: self.program.clone(), run, limits: Limits { cycles, ..*limits }, cancel: env.cancel })
+        Ok(Session {
+            program: self.program.clone(),
+            run,
+            limits: Limits { cycles, ..*limits },
+            cancel: env.cancel,
+            unsaid: None,
+        })
     }
 
     /// Returns the complete state before step `step`: a session that stands there, or at the program's end if that
@@ -259,6 +265,8 @@ pub struct Session<'env> {
     run: Box<dyn Run + 'env>,
     limits: Limits,
     cancel: CancelHandle,
+    /// How the program ended or paused, if the end of a sink has kept that from the caller.
+    unsaid: Option<Status>,
 }
 
 impl Session<'_> {
@@ -290,15 +298,33 @@ impl Session<'_> {
             schema: RowSchema::Words32,
             step: self.steps(),
         };
-        sink.begin(&start).map_err(|source| Error::Sink { location: self.location(), source })?;
-        self.run.run(step, &self.limits, &self.cancel, sink)
+        let location = self.location();
+        sink.begin(&start).map_err(|source| Error::Sink { location, source })?;
+        let ran = match self.unsaid {
+            Some(status) => Ok(status),
+            None => self.run.run(step, &self.limits, &self.cancel, sink),
+        };
+        if matches!(ran, Err(Error::Sink { .. })) {
+            return ran;
+        }
+        // Kept for the next run, should the sink fail or panic now.
+        self.unsaid = ran.as_ref().ok().copied().filter(|status| *status != Status::Reached);
+        let ended = sink.end(self.steps());
+        let location = self.location();
+        match (ran, ended) {
+            (Ok(_), Err(source)) => Err(Error::Sink { location, source }),
+            (ran, _) => {
+                self.unsaid = None;
+                ran
+            }
+        }
     }
 
     /// Ends the session and returns its result.
     pub fn finish(self) -> Outcome {
         let state = self.state();
         Outcome {
-            status: state.exit().unwrap_or(Status::Reached),
+            status: state.exit().or((!self.run.is_over()).then_some(Status::Reached)),
             location: state.location(),
             registers: state.vm().registers(),
             time: state.spent(),
@@ -315,7 +341,7 @@ impl Session<'_> {
     /// before everything was handed over: one more run does that.
     pub fn resume(&mut self) -> Result<(), Error> {
         let location = self.location();
-        if self.run.owes() {
+        if self.run.owes() || self.unsaid.is_some() {
             return Err(Error::Unfinished { location });
         }
         match self.run.resume() {

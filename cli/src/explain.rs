@@ -109,12 +109,12 @@ mod tests {
             ),
             (
                 host(HostError::Stream { descriptor: 4, source: torn() }),
-                format!("the host refuses the guest's call at {at}: file descriptor 4 failed: torn"),
+                format!("the host refused the guest's call at {at}: file descriptor 4 failed: torn"),
             ),
             (
                 host(HostError::Descriptor { verb: "reads from", descriptor: 9 }),
                 format!(
-                    "the host refuses the guest's call at {at}: the guest reads from file descriptor 9, which is not open for \
+                    "the host refused the guest's call at {at}: the guest reads from file descriptor 9, which is not open for \
                      that; open it with --read-fd 9=FILE"
                 ),
             ),
@@ -128,7 +128,7 @@ mod tests {
                     location: LOCATION,
                     source: "cannot write s/segment-00000003.bin: torn".into(),
                 },
-                format!("segment 3 was refused; the run stood at {at}: cannot write s/segment-00000003.bin: torn"),
+                format!("segment 3 was refused while the run was at {at}: cannot write s/segment-00000003.bin: torn"),
             ),
             (
                 machine(MachineError::SegmentTooSmall { po2: 13 }),

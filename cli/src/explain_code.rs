@@ -39,11 +39,11 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "PC|SYMBOL")]
     at: String,
 
-    /// The code that writes rows, rather than the faster code of runs without
+    /// Show the code that writes rows, instead of the faster code that writes none
     #[arg(long)]
     rows: bool,
 
-    /// Guest instructions translated at once, at the most
+    /// Maximum number of guest instructions translated together
     #[arg(long, value_name = "N", value_parser = number, default_value_t = 256)]
     region_instructions: u64,
 
@@ -72,7 +72,7 @@ impl Explain {
 fn address(program: &Program, at: &str) -> Result<u32, Failure> {
     if at.starts_with(|first: char| first.is_ascii_digit()) {
         let address = number(at).ok().and_then(|address| u32::try_from(address).ok());
-        return address.ok_or_else(|| Failure::usage(&format!("--at {at} is no address of 32 bits")));
+        return address.ok_or_else(|| Failure::usage(&format!("--at {at} is not a 32-bit address")));
     }
     let mut found: Vec<u32> = program
         .symbols()

@@ -148,8 +148,4 @@ impl Sink for Check<'_, '_> {
             Some(_) => Err("the engines differ".into()),
         }
     }
-
-    fn end(&mut self, step: u64) -> Result<(), SinkError> {
-        self.sink.end(step)
-    }
 }

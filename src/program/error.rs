@@ -19,7 +19,9 @@ pub enum ProgramError {
     },
 
     /// The file is a RISC Zero program binary (user program and kernel in one file), but an ELF is expected.
-    #[error("a RISC Zero program binary (it begins with R0BF), not an ELF; machine r0vm runs it, others the bare ELF")]
+    #[error(
+        "this is a RISC Zero program binary (R0BF), not an ELF; run it on machine r0vm, or give the user program's ELF"
+    )]
     RiscZeroBinary,
 
     /// The file is not a valid RISC Zero program binary, although one is expected or its first bytes announce one.

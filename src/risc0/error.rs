@@ -12,7 +12,7 @@ use crate::machine::StepError;
 #[non_exhaustive]
 pub enum MachineError {
     /// The host refused the guest's request.
-    #[error("the host refuses the guest's call")]
+    #[error("the host refused the guest's call")]
     Host(#[source] HostError),
     /// A big-integer ecall is invalid.
     #[error("{0}")]

@@ -212,8 +212,4 @@ impl Sink for WithEvents<'_, '_> {
         *self.sink_is_done = false;
         Ok(())
     }
-
-    fn end(&mut self, step: u64) -> Result<(), SinkError> {
-        self.sink.end(step)
-    }
 }

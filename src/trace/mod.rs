@@ -64,7 +64,7 @@ pub struct RunStart<'a> {
 
 /// Takes the rows and effects of a run, buffer by buffer.
 ///
-/// A run calls [`Sink::begin`], then [`Sink::rows`] as often as it has rows, then [`Sink::end`]. A session may be run
+/// Each run calls [`Sink::begin`], then [`Sink::rows`] as often as it has rows, then [`Sink::end`]. A session may be run
 /// many times, with the same sink or with others.
 pub trait Sink {
     /// Returns how much the sink wants traced. Called at the start of each run.
@@ -80,12 +80,12 @@ pub trait Sink {
         Ok(())
     }
 
-    /// Ends a run: it has stopped before step `step`, for any reason, and all earlier rows were delivered. Not called
-    /// if the sink has failed in this run.
+    /// Ends a run, which has stopped before step `step`. It is called after every run that began, however it ended, except
+    /// after a panic or an error of this sink.
     ///
     /// # Errors
-    /// Any error of the sink's own. It ends the run with [`crate::Error::Sink`], and the next run returns how the
-    /// program ended. A panic counts as an error.
+    /// Any error of the sink's own. If the run itself went well, the result is [`crate::Error::Sink`]. Then a session that
+    /// has ended or paused reports that in its next run, which calls only `begin` and `end`.
     fn end(&mut self, _step: u64) -> Result<(), SinkError> {
         Ok(())
     }

@@ -77,7 +77,7 @@ fn what_cannot_be_shown_is_said() {
         ("nowhere", "has no symbol nowhere"),
         ("0x10002", "nothing at 0x00010002 is translated"),
         ("0xfffffff0", "nothing at 0xfffffff0 is translated"),
-        ("0x100000000", "is no address of 32 bits"),
+        ("0x100000000", "is not a 32-bit address"),
     ] {
         let (code, stdout, stderr) = explain(&["--at", at, &fib]);
         assert!(code == Some(64) && stdout.is_empty() && stderr.contains(expected), "{at}: {code:?} {stderr}");

@@ -12,6 +12,7 @@
 //! | `api::failures` | what a session may do after each failure: the table of `docs/failures.md` |
 //! | `api::settings` | each setting of a run takes effect or is refused before the first step |
 //! | `api::sharing` | sessions that share an executor share code and nothing else |
+//! | `api::sink_calls` | what a sink is told of a run, and what its failures do |
 //! | `api::streams` | sinks and streams that fail, panic or lie |
 //! | `conformance::qemu` | random programs have the same results under qemu-riscv32 |
 //! | `conformance::spike` | rows equal Spike's commit log (ignored: needs Spike) |
@@ -64,6 +65,7 @@ mod api {
     mod failures;
     mod settings;
     mod sharing;
+    mod sink_calls;
     mod streams;
 }
 

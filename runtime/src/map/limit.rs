@@ -31,11 +31,11 @@ impl fmt::Display for MemoryLimit {
             MemoryLimit::AddressSpace => "raise the limit on address space (ulimit -v) or run fewer sessions",
             MemoryLimit::Data => "raise the limit on writable memory (ulimit -d) or run fewer sessions",
             MemoryLimit::Locked => {
-                "this process locks all of its memory (mlockall): raise the limit on locked memory (ulimit -l) or lock no \
-                 future memory"
+                "this process locks all of its memory (mlockall): raise the limit on locked memory (ulimit -l) or do \
+                 not lock future memory"
             }
             MemoryLimit::Commit => {
-                "the system lends no more memory than it has (vm.overcommit_memory=2): set that to 0, or raise \
+                "the system does not overcommit memory (vm.overcommit_memory=2): set that to 0, or raise \
                  vm.overcommit_ratio or its swap"
             }
             MemoryLimit::Mappings => "raise the number of mappings (vm.max_map_count) or run fewer sessions",

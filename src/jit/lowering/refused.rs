@@ -14,10 +14,10 @@ pub(crate) enum Refused {
     #[error("Cranelift does not compile the region: {0}")]
     Generator(String),
     /// The code would need relocations, which movable code must not have.
-    #[error("the region's code needs {0} relocations, and may have none")]
+    #[error("the region's code needs {0} relocations, but none are allowed")]
     Relocations(usize),
     /// The frame would reach beyond the page that guards the stack.
-    #[error("the region's code takes {bytes} bytes of stack, and may take {max_bytes}")]
+    #[error("the region's code takes {bytes} bytes of stack; the limit is {max_bytes}")]
     Frame {
         /// Bytes that it takes.
         bytes: u32,

@@ -91,7 +91,7 @@ impl R0vm {
                 self.store_at(vm, context, location, value)?;
             } else if self.load_at(vm, context, location)? != value {
                 self.charge(vm, cycles);
-                return Err(illegal("a Poseidon2 digest that is not the expected one, which has", value));
+                return Err(illegal("a Poseidon2 check that fails: the digest has the word", value));
             }
         }
         if state != 0 {

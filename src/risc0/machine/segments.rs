@@ -154,7 +154,7 @@ impl R0vm {
         let [pc, mode] = [SUSPEND_PC, SUSPEND_MODE].map(|address| self.load_word(vm, context, address));
         let (pc, mode) = (pc?, mode?);
         if pc < LOWEST {
-            return Err(illegal("a segment that begins at", pc));
+            return Err(illegal("a start of a segment at pc", pc));
         }
         vm.set_pc(pc);
         self.mode = mode;

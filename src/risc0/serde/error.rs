@@ -32,13 +32,13 @@ pub enum Error {
     #[error("{0} is too long for a length, which has 32 bits")]
     Length(usize),
     /// Values are nested too deeply.
-    #[error("the words nest more than {0} values")]
+    #[error("values are nested more than {0} deep")]
     Depth(usize),
     /// Too many elements take no words.
-    #[error("the words claim more than {0} elements that have no content")]
+    #[error("there are more than {0} elements without content")]
     Empty(usize),
     /// The format cannot represent this.
-    #[error("the format has no {0}")]
+    #[error("the format does not support {0}")]
     Unsupported(&'static str),
 }
 

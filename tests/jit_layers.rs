@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, from the bottom up.
-const ROOMS: [&str; 4] = ["analysis", "lowering", "code", "session"];
+const LAYERS: [&str; 4] = ["analysis", "lowering", "code", "session"];
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let entries =
@@ -17,8 +17,8 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Returns the lines of code of a layer: file, number, and the line without its comment.
-fn lines(room: &str) -> Vec<(String, usize, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/jit").join(room);
+fn lines(layer: &str) -> Vec<(String, usize, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/jit").join(layer);
     let mut lines = Vec::new();
     for path in rust_files(&folder) {
         let file = path.strip_prefix(&folder).expect("it lies there").display().to_string();
@@ -28,20 +28,20 @@ fn lines(room: &str) -> Vec<(String, usize, String)> {
             lines.push((file.clone(), number, code.to_owned()));
         }
     }
-    assert!(lines.len() > 500, "the room {room} was not found");
+    assert!(lines.len() > 500, "the layer {layer} was not found");
     lines
 }
 
 #[test]
-fn rooms_import_only_those_below_them() {
+fn layers_import_only_those_below_them() {
     let mut findings = Vec::new();
-    for (level, room) in ROOMS.iter().enumerate() {
-        for (file, number, line) in lines(room) {
-            let knows_above = ROOMS[level + 1..].iter().any(|above| line.contains(&format!("jit::{above}")));
+    for (level, layer) in LAYERS.iter().enumerate() {
+        for (file, number, line) in lines(layer) {
+            let knows_above = LAYERS[level + 1..].iter().any(|above| line.contains(&format!("jit::{above}")));
             // Other layers are imported by their full path, so that this test sees it.
             let goes_around = line.contains("super::super") || (file == "mod.rs" && line.contains("use super::"));
             if knows_above || goes_around {
-                findings.push(format!("{room}/{file}:{number}: {line}"));
+                findings.push(format!("{layer}/{file}:{number}: {line}"));
             }
         }
     }
