@@ -7,10 +7,11 @@
 # and, to wrap an ELF and RISC Zero's kernel as one program binary, the Rust that builds Tachy: tests/oracle/wrap.
 #
 # The guests in Rust take their crates from crates.io at the versions in
-# r0vm/rust/Cargo.lock. With the same packages and crates, the same bytes.
+# r0vm/rust/Cargo.lock and r0vm/programs/Cargo.lock. With the same packages and
+# crates, the same bytes.
 #
 #   ./build_r0vm.sh            everything
-#   ./build_r0vm.sh c          a part: c, linux, kernel or rust
+#   ./build_r0vm.sh c          a part: c, linux, kernel, rust or programs
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,8 +19,8 @@ source=$here/r0vm
 oracle=$here/../tests/oracle
 what=${1:-all}
 case $what in
-all | c | linux | kernel | rust) ;;
-*) echo "usage: $0 [c|linux|kernel|rust]" >&2; exit 2 ;;
+all | c | linux | kernel | rust | programs) ;;
+*) echo "usage: $0 [c|linux|kernel|rust|programs]" >&2; exit 2 ;;
 esac
 
 export LC_ALL=C SOURCE_DATE_EPOCH=0
@@ -91,8 +92,9 @@ build_kernel() {
     done
 }
 
-build_rust() {
-    cd "$source/rust"
+# build_cargo PACKAGE: every program of a cargo project.
+build_cargo() (
+    cd "$source/$1"
     # Debian's compiler, which comes with the sources of the libraries; building
     # those is an unstable feature, hence the bootstrap switch.
     export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 RISC0_FEATURE_bigint2=1
@@ -104,7 +106,7 @@ build_rust() {
     flags="-Cpasses=lower-atomic${unit}-Cpanic=abort${unit}--cfg${unit}getrandom_backend=\"custom\""
     flags="$flags${unit}-Clinker=ld.lld${unit}-Clink-arg=-Ttext=0x00200800${unit}-Clink-arg=--fatal-warnings"
     flags="$flags${unit}-Clink-arg=--build-id=none"
-    flags="$flags${unit}--remap-path-prefix=$source/rust=.${unit}--remap-path-prefix=$sources=rust"
+    flags="$flags${unit}--remap-path-prefix=$source/$1=.${unit}--remap-path-prefix=$sources=rust"
     flags="$flags${unit}--remap-path-prefix=$(readlink -f "$sources")=rust"
     for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
         flags="$flags${unit}--remap-path-prefix=${folder%/}=crates"
@@ -117,9 +119,18 @@ build_rust() {
         cp "$CARGO_TARGET_DIR/riscv32im-risc0-zkvm-elf/release/$name" "$work/$name.elf"
         wrap_elf "$name" "$work/$name.elf"
     done
+)
+
+build_rust() {
+    build_cargo rust
+}
+
+# Programs that are like those of RISC Zero's users, for speed rather than size.
+build_programs() {
+    build_cargo programs
 }
 
 case $what in
-all) build_c; build_linux; build_kernel; build_rust ;;
+all) build_c; build_linux; build_kernel; build_rust; build_programs ;;
 *) "build_$what" ;;
 esac
