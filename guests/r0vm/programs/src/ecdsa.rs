@@ -144,9 +144,8 @@ impl Signs<8> for Secp256k1Curve {
 }
 
 impl Signs<12> for Secp384r1Curve {
-    const PRIME: Words<12> = from_hex(
-        "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff",
-    );
+    const PRIME: Words<12> =
+        from_hex("fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff");
     const COEFFICIENTS: [Words<12>; 2] = [
         from_hex("fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000fffffffc"),
         from_hex("b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef"),
@@ -155,9 +154,8 @@ impl Signs<12> for Secp384r1Curve {
         from_hex("aa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab7"),
         from_hex("3617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f"),
     ];
-    const ORDER: Words<12> = from_hex(
-        "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
-    );
+    const ORDER: Words<12> =
+        from_hex("ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973");
     const ADD: Operation<12> = field::modadd_384;
     const MULTIPLY: Operation<12> = field::modmul_384;
     const INVERT: fn(&Words<12>, &Words<12>, &mut Words<12>) = field::modinv_384;
