@@ -18,7 +18,7 @@ use tachy::trace::{Effect, EffectKind, Level, Replay, SinkError};
 use tachy::{Engine, Env, Error, Executor, JitOptions, Limit, MachineKind, NullSink, Program, Row, Session, Sink};
 
 /// Cases with more user cycles run only in the oracle.
-const LONGEST_CYCLES: u64 = 1_000_000;
+const LONGEST_CYCLES: u64 = 1_500_000;
 /// Cycles of paging with which each segment begins.
 const PAGING_START_CYCLES: u64 = 10;
 const PAGE_BYTES: u32 = 1024;

@@ -75,6 +75,14 @@ pub fn cases() -> Vec<Case> {
         case("kernel_ecalls", "", ecalls()),
         po2(case("kernel_ecalls", "short segments", ecalls()), 14),
     ];
+    cases.extend(PROGRAMS.iter().map(|program| words(program.guest, "", program.tiny)));
+    cases.extend([
+        po2(words("ecdsa_bigint", "short segments", &[2]), 16),
+        po2(words("rsa", "short segments", &[2]), 16),
+        po2(words("merkle", "short segments", &[4, 4]), 14),
+        po2(words("serde", "short segments", &[4, 2]), 14),
+        po2(words("ledger", "short segments", &[10, 32]), 14),
+    ]);
     cases.extend(TRAPS.iter().map(|&(number, variant)| {
         let mut case = words("trap", variant, &[number]);
         case.environment.session_limit = Some(100_000);
@@ -82,6 +90,35 @@ pub fn cases() -> Vec<Case> {
     }));
     cases
 }
+
+/// A program that is like those of RISC Zero's users, with a tiny input for tests and a large one for measurements.
+pub struct Program {
+    /// Name of its binary.
+    pub guest: &'static str,
+    /// What it spends its time on.
+    pub what: &'static str,
+    pub tiny: &'static [u32],
+    /// An input that takes 5 to 20 million cycles.
+    pub large: &'static [u32],
+}
+
+const fn program(guest: &'static str, what: &'static str, tiny: &'static [u32], large: &'static [u32]) -> Program {
+    Program { guest, what, tiny, large }
+}
+
+/// The programs of `guests/r0vm/programs`.
+pub const PROGRAMS: [Program; 10] = [
+    program("ecdsa_bigint", "ECDSA over secp256k1 by big-integer ecalls", &[4], &[60]),
+    program("ecdsa_soft", "ECDSA over secp256k1 in software", &[1], &[3]),
+    program("p256", "ECDSA over P-256, both ways", &[4, 0], &[30, 1]),
+    program("rsa", "RSA with 4096 bits by big-integer ecalls", &[4], &[200]),
+    program("chain", "X.509 certificates with ECDSA", &[1], &[12]),
+    program("merkle", "a Merkle tree by SHA-2 ecalls", &[4, 4], &[11, 300]),
+    program("keccak_sponge", "Keccak-256 in software", &[1, 100], &[150, 20_000]),
+    program("serde", "borsh, postcard, RISC Zero's format", &[4, 2], &[60, 8]),
+    program("ledger", "a key-value state transition", &[10, 32], &[400, 2_000]),
+    program("contracts", "an interpreter of contracts", &[8], &[300]),
+];
 
 /// What each number makes the guest `trap` do.
 const TRAPS: [(u32, &str); 26] = [

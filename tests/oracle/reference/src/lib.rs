@@ -18,7 +18,7 @@ mod run;
 
 pub use compare::{compare_guests, compare_parts};
 pub use environment::{Environment, sequence};
-pub use guests::{Case, binary, cases};
+pub use guests::{Case, PROGRAMS, binary, cases};
 pub use image::{Image, wrap};
 pub use outcome::{Calls, Event, Exit, Failure, FailureKind, Outcome, SegmentOutcome, first_difference};
 pub use riscv_tests::riscv_tests;

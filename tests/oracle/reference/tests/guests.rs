@@ -4,7 +4,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use oracle_reference::{Case, Environment, Exit, FailureKind, Outcome, binary, cases, run, run_and_resume, sequence};
+use oracle_reference::{
+    Case, Environment, Exit, FailureKind, Outcome, PROGRAMS, binary, cases, run, run_and_resume, sequence,
+};
 use sha2::{Digest, Sha256};
 
 /// The outcomes of a case, a part for each pause.
@@ -68,6 +70,20 @@ fn the_readme_has_every_outcome() {
     assert!(missing.is_empty(), "guests/r0vm/README.md does not have these rows:\n{missing}");
 }
 
+/// The large inputs end well too, and take as long as the README says.
+#[test]
+fn the_readme_has_the_cycles_of_large_inputs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../guests/r0vm/README.md");
+    let readme = std::fs::read_to_string(path).expect("the guests have a README");
+    for program in &PROGRAMS {
+        let outcome = run(&binary(program.guest), &Environment::with_words(program.large));
+        assert_eq!(outcome.exit, Some(Exit::Halted(0)), "{}: {:?}", program.guest, outcome.failure);
+        let (start, end) = (format!("| `{}` | ", program.guest), format!(" | {} |", outcome.user_cycles));
+        let row = |line: &str| line.starts_with(&start) && line.ends_with(&end);
+        assert!(readme.lines().any(row), "{}: {} user cycles", program.guest, outcome.user_cycles);
+    }
+}
+
 #[test]
 fn every_binary_has_a_case() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../guests/r0vm/bin");
@@ -104,11 +120,91 @@ fn hash_is_sha256_and_costs_what_the_cycles_say() {
 
 #[test]
 fn accelerators_are_used() {
-    for (guest, kind) in [("bigint", "BigInt"), ("accelerators", "BigInt"), ("accelerators", "Poseidon2")] {
+    let used = [
+        ("bigint", "BigInt"),
+        ("accelerators", "BigInt"),
+        ("accelerators", "Poseidon2"),
+        ("ecdsa_bigint", "BigInt"),
+        ("p256", "BigInt"),
+        ("rsa", "BigInt"),
+        ("chain", "BigInt"),
+        ("chain", "Sha2"),
+        ("merkle", "Sha2"),
+        ("ledger", "Sha2"),
+    ];
+    for (guest, kind) in used {
         assert!(outcome(guest, "").ecalls[kind].count > 0, "{guest} makes no ecall {kind}");
     }
     let calls = outcome("keccak", "").calls;
     assert!(calls["risc0_zkvm_platform::syscall::nr::SYS_KECCAK"] >= 4, "{calls:?}");
+}
+
+#[test]
+fn good_signatures_are_accepted_and_the_damaged_one_of_four_is_not() {
+    for guest in ["ecdsa_bigint", "rsa", "p256"] {
+        assert!(journal(&outcome(guest, "")).starts_with(&words(&[3, 1])), "{guest}");
+    }
+    assert_eq!(journal(&outcome("ecdsa_soft", "")), words(&[1, 0]));
+    let soft = run(&binary("ecdsa_soft"), &Environment::with_words(&[4]));
+    assert_eq!(journal(&soft), words(&[3, 1]));
+    let both = run(&binary("p256"), &Environment::with_words(&[1, 1]));
+    assert_eq!(journal(&both), words(&[1, 0, 1, 0]));
+    // Each certificate below the root is damaged once.
+    let chain = run(&binary("chain"), &Environment::with_words(&[12]));
+    let leaf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../guests/r0vm/programs/data/leaf.der");
+    let leaf = std::fs::read(leaf).expect("the certificates are in the repository");
+    let (counts, key) = journal(&chain).split_at(8);
+    assert_eq!(counts, words(&[9, 3]));
+    assert!(key.len() == 64 && leaf.windows(64).any(|window| window == key), "{}", hex::encode(key));
+}
+
+#[test]
+fn merkle_has_the_root_of_its_leaves() {
+    use risc0_zkp::core::hash::sha::{Impl, Sha256};
+    let mut level: Vec<_> = (0..16).map(|leaf| *Impl::hash_bytes(format!("leaf {leaf} of 16").as_bytes())).collect();
+    while level.len() > 1 {
+        level = level.chunks(2).map(|pair| *Impl::hash_pair(&pair[0], &pair[1])).collect();
+    }
+    let outcome = outcome("merkle", "");
+    let (first, last) = journal(&outcome).split_at(32);
+    assert_eq!(first, level[0].as_bytes());
+    assert_ne!(first, last);
+    assert_eq!(journal(&run(&binary("merkle"), &Environment::with_words(&[4, 0]))), [first, first].concat());
+}
+
+#[test]
+fn the_long_message_of_the_sponge_is_hashed() {
+    let step = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    // The 20 octets of the one slot come before those of the message.
+    let states = std::iter::successors(Some(1u32), step).skip(1 + 20);
+    let mut block: Vec<u8> = states.take(100).map(|state| (state >> 8) as u8).collect();
+    // One block: the padding's first and last bit.
+    block.push(1);
+    block.resize(136, 0);
+    block[135] |= 0x80;
+    let mut lanes = [0; 25];
+    for (lane, bytes) in lanes.iter_mut().zip(block.chunks_exact(8)) {
+        *lane = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    }
+    keccak::f1600(&mut lanes);
+    let digest = lanes[..4].iter().flat_map(|lane| lane.to_le_bytes()).collect::<Vec<_>>();
+    assert_eq!(journal(&outcome("keccak_sponge", ""))[32..], digest);
+}
+
+#[test]
+fn programs_report_the_sizes_of_their_work() {
+    let ledger = outcome("ledger", "");
+    let (roots, counts) = journal(&ledger).split_at(64);
+    assert_eq!(counts, words(&[28, 4]), "every eighth transaction is refused");
+    assert_ne!(roots[..32], roots[32..]);
+    let serde = outcome("serde", "");
+    let sizes = &journal(&serde)[32..];
+    let size = |at: usize| u32::from_le_bytes(sizes[4 * at..4 * at + 4].try_into().expect("a word"));
+    // Postcard's numbers have as many octets as they need; each field has a word at least in RISC Zero's format.
+    assert!(size(1) < size(0) && size(0) < size(2) && size(2) % 4 == 0, "{sizes:?}");
+    let contracts = outcome("contracts", "");
+    let ran_out = &journal(&contracts)[40..];
+    assert!(ran_out == words(&[1]) || ran_out == words(&[2]), "the fourth and the eighth call, unless one reverts");
 }
 
 #[test]

@@ -1,19 +1,24 @@
 //! Tachy's machine `r0vm` and RISC Zero's own executor side by side, in one process: user cycles per second at po2 20.
 //!
 //! `cargo run --release -p oracle-tachy --example speed [ROUNDS [FILE]]` prints tables of medians, and writes the same
-//! figures to FILE as JSON. Runs alternate, so that a busy machine hits all columns alike. The reference always makes segments; Tachy does with and without. Each run has an
-//! executor of its own, but for "the second time", which finds translated what the run before it has.
+//! figures to FILE as JSON: one table of loops, one of programs that are like those of RISC Zero's users. Runs
+//! alternate, so that a busy machine hits all columns alike. The reference always makes segments; Tachy does with and
+//! without. Each run has an executor of its own, but for "the second time", which finds translated what the run before
+//! it has.
 
 use std::time::{Duration, Instant};
 
-use oracle_reference::{Environment, binary, run};
+use oracle_reference::{Environment, PROGRAMS, binary, run};
 use serde_json::{Value, json};
 use tachy::risc0::host::HostEnv;
 use tachy::risc0::{TraceEvent, TraceEvents};
 use tachy::{Engine, Env, Executor, MachineKind, NullSink, Program};
 
-/// Guests with their words of input: what they are here for.
-const GUESTS: [(&str, &str, &[u32]); 10] = [
+/// A guest, what it is here for, and its words of input.
+type Guest = (&'static str, &'static str, &'static [u32]);
+
+/// Guests that spend their time on one thing.
+const LOOPS: [Guest; 10] = [
     ("fib", "calls", &[31]),
     ("sieve", "memory, half a MiB", &[400_000, 8]),
     ("sha256", "SHA-256 in software", &[12_000]),
@@ -83,7 +88,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Trace events against the reference's; the figures of each guest.
 fn events(rounds: usize) -> Vec<Value> {
-    println!("\nM trace events a second, to a callback that counts them\n");
+    println!("M trace events a second, to a callback that counts them\n");
     println!("| guest | M events | reference | Tachy | |\n|---|---:|---:|---:|---:|");
     let (mut logarithms, mut figures) = (0.0, Vec::new());
     for (guest, words) in EVENT_GUESTS {
@@ -106,14 +111,14 @@ fn events(rounds: usize) -> Vec<Value> {
     figures
 }
 
-fn main() {
-    let rounds: usize = std::env::args().nth(1).map_or(3, |text| text.parse().expect("a number of rounds"));
+/// Runs guests in turn on both sides; prints a table and returns the figures of each guest.
+fn speeds(title: &str, guests: &[Guest], rounds: usize) -> Vec<Value> {
     println!(
-        "| guest | M user cycles | reference | execute-only | | the second time | | with segments | | interpreter |"
+        "| {title} | M user cycles | reference | execute-only | | the second time | | with segments | | interpreter |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     let (mut logarithms, mut figures) = ([0.0; 3], Vec::new());
-    for (guest, what, words) in GUESTS {
+    for (guest, what, words) in guests {
         let bytes = binary(guest);
         let mut rates = [const { Vec::new() }; 5];
         let mut cycles = 0;
@@ -148,20 +153,28 @@ fn main() {
             },
         }));
         println!(
-            "| {guest}: {what} | {:.0} | {reference:.1} | {first:.0} | x {:.0} | {again:.0} | x {:.0} | {segments:.0} | \
-             x {:.0} | {interpreter:.0} |",
+            "| {guest}: {what} | {:.0} | {reference:.1} | {first:.0} | x {:.1} | {again:.0} | x {:.1} | \
+             {segments:.0} | x {:.1} | {interpreter:.0} |",
             cycles as f64 / 1e6,
             ratios[0],
             ratios[1],
             ratios[2],
         );
     }
-    let [first, again, segments] = logarithms.map(|sum| (sum / GUESTS.len() as f64).exp());
-    println!("| geometric mean of the ratios | | | | x {first:.0} | | x {again:.0} | | x {segments:.0} | |");
+    let [first, again, segments] = logarithms.map(|sum| (sum / guests.len() as f64).exp());
+    println!("| geometric mean of the ratios | | | | x {first:.1} | | x {again:.1} | | x {segments:.1} | |\n");
+    figures
+}
+
+fn main() {
+    let rounds: usize = std::env::args().nth(1).map_or(3, |text| text.parse().expect("a number of rounds"));
+    let loops = speeds("loop", &LOOPS, rounds);
+    let programs = PROGRAMS.map(|program| (program.guest, program.what, program.large));
+    let programs = speeds("program", &programs, rounds);
     let events = events(rounds);
     if let Some(file) = std::env::args().nth(2) {
-        let text =
-            format!("{:#}\n", json!({ "rounds": rounds, "segment_po2": 20, "guests": figures, "events": events }));
-        std::fs::write(&file, text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let figures =
+            json!({ "rounds": rounds, "segment_po2": 20, "guests": loops, "programs": programs, "events": events });
+        std::fs::write(&file, format!("{figures:#}\n")).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 }
