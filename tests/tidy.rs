@@ -505,6 +505,7 @@ fn every_guest_of_r0vm_is_documented_and_has_a_source() {
     let findings = undocumented_guests("guests/r0vm", |name, language| match language {
         "C" => Some(format!("guests/r0vm/c/{name}.c")),
         "Rust" => Some(format!("guests/r0vm/rust/src/bin/{name}.rs")),
+        "Rust, programs" => Some(format!("guests/r0vm/programs/src/bin/{name}.rs")),
         "C, on linux.c" => Some(format!("guests/c/{name}.c")),
         "assembly" => name.strip_prefix("kernel_").map(|name| format!("guests/r0vm/kernel/{name}.S")),
         _ => None,
