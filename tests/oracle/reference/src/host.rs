@@ -130,7 +130,7 @@ impl Syscall for Host {
         }
         match self.random_result.get() {
             // A buffer that results do not fit makes the host panic.
-            Some(result) if fd == 0 && buffer.len() >= 8 && buffer.len() % 4 == 0 => {
+            Some(result) if fd == 0 && buffer.len() >= 8 && buffer.len().is_multiple_of(4) => {
                 buffer[..8].copy_from_slice(&u64::from(result).to_le_bytes());
                 return Ok(8);
             }
