@@ -150,13 +150,17 @@ fn code_in_registers() {
 }
 
 /// Guests of R0VM with their input words. Some have small segments, so that many splits occur in native code.
-const GUESTS: [(&str, &[u32], u32); 6] = [
+const GUESTS: [(&str, &[u32], u32); 10] = [
     ("recursion", &[2, 5, 500], 14),
     ("sparse", &[100, 2], 13),
     ("accelerators", &[1], 16),
     ("smc", &[20], 14),
     ("kernel_modes", &[], 13),
     ("kernel_registers", &[], 13),
+    ("ecdsa_bigint", &[1], 16),
+    ("merkle", &[3, 2], 14),
+    ("serde", &[2, 1], 14),
+    ("contracts", &[2], 16),
 ];
 
 /// Runs both engines in lockstep and compares every row and effect, and the ids of memory's contents.

@@ -80,12 +80,14 @@ fn a_replay_can_begin_in_the_middle() {
 /// On R0VM, registers lie in memory as well, each mode has its own registers, and words are stored at a segment's end.
 #[test]
 fn guests_of_r0vm_at_random_steps() {
-    let guests: [(&str, &[u32], u32); 5] = [
+    let guests: [(&str, &[u32], u32); 7] = [
         ("kernel_modes", &[], 13),
         ("kernel_registers", &[], 13),
         ("accelerators", &[1], 16),
         ("smc", &[10], 14),
         ("recursion", &[2, 3, 50], 14),
+        ("merkle", &[2, 1], 14),
+        ("ledger", &[3, 4], 14),
     ];
     for (seed, (name, words, po2)) in (0..).zip(guests) {
         let path = format!("{}/guests/r0vm/bin/{name}.bin", env!("CARGO_MANIFEST_DIR"));
