@@ -25,6 +25,9 @@ const CHECK: u32 = 1 << 30;
 /// The low half of a3 counts the blocks.
 const COUNT_MASK: u32 = 0xffff;
 
+/// Units of big-integer work that take as long as an interpreted step.
+const WORK_PER_STEP: u64 = 4;
+
 /// Maximum number of blocks of one SHA-256 ecall.
 const SHA_BLOCKS: u32 = 10;
 
@@ -186,10 +189,12 @@ impl R0vm {
         for &(address, words) in &evaluation.witness {
             self.store_words(vm, context, address, words)?;
         }
+        let work = evaluation.work;
         self.scratch = scratch.bounded();
         self.charge(vm, 1 + verify_words as u64);
-        // The two cycles may cover a second of work.
-        vm.end_slice();
+        // The few cycles may cover a second of work. The slice gets shorter by as much, so that the engine looks at
+        // limits as often as it does for steps.
+        vm.charge(work / WORK_PER_STEP);
         Ok(Flow::Next)
     }
 

@@ -9,7 +9,7 @@
 //! has a budget of work and one of memory. Both exceed the needs of useful programs: 4,096-bit exponentiation in full,
 //! with each step a witness, takes half of the work.
 
-use super::number::{Number, Numbers};
+use super::number::Numbers;
 use super::program::{Calculation, Code, Operation, Program};
 use super::{BigIntError, CHUNK_BYTES, LOWEST_ADDRESS, USER_END};
 
@@ -67,6 +67,8 @@ pub(crate) struct Evaluation {
     /// lie inside the address space, and no two begin at the same address. If two of them overlap, the one with the higher
     /// address wins.
     pub(crate) witness: Vec<(u32, [u32; 4])>,
+    /// The work that it took, in products of two 64-bit words.
+    pub(crate) work: u64,
 }
 
 /// Room for an evaluation, which the next one uses again.
@@ -74,17 +76,14 @@ pub(crate) struct Evaluation {
 pub(crate) struct Scratch {
     /// Results of the operations done so far.
     results: Numbers,
-    /// The words of a number on its way from memory.
-    words: Vec<u64>,
     evaluation: Evaluation,
 }
 
 impl Scratch {
     /// Returns what may stay for the next evaluation: a guest that once needed much does not keep it.
     pub(crate) fn bounded(self) -> Scratch {
-        let Evaluation { loads, witness } = &self.evaluation;
+        let Evaluation { loads, witness, .. } = &self.evaluation;
         let kept_bytes = self.results.capacity_bytes()
-            + size_of::<u64>() * self.words.capacity()
             + size_of::<Loaded>() * loads.capacity()
             + size_of::<(u32, [u32; 4])>() * witness.capacity();
         if kept_bytes <= MAX_KEPT_BYTES { self } else { Scratch::default() }
@@ -108,13 +107,13 @@ pub(crate) fn evaluate<'scratch>(
     scratch.evaluation.witness.clear();
     let mut evaluator = Evaluator { program, mode, registers, peek, scratch, work: 0, memory_bytes: 0 };
     for (index, operation) in (0..).zip(program.operations()) {
-        let result = evaluator.step(index, operation)?;
-        evaluator.memory_bytes += 8 * result.len_words();
+        evaluator.step(index, operation)?;
+        evaluator.memory_bytes += 8 * evaluator.scratch.results.last_words();
         if evaluator.memory_bytes > LIMIT_MEMORY_BYTES {
             return Err(BigIntError::Memory { operation: index, limit_bytes: LIMIT_MEMORY_BYTES });
         }
-        evaluator.scratch.results.push(&result);
     }
+    scratch.evaluation.work = evaluator.work;
     let witness = &mut scratch.evaluation.witness;
     // The sort is stable, and of several chunks at one address the last is stored.
     witness.sort_by_key(|(address, _)| *address);
@@ -139,12 +138,13 @@ struct Evaluator<'program, Peek> {
 }
 
 impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
-    fn step(&mut self, index: u32, operation: &Operation) -> Result<Number, BigIntError> {
+    /// Does an operation, and adds its result.
+    fn step(&mut self, index: u32, operation: &Operation) -> Result<(), BigIntError> {
         self.charge(index, WORK_OPERATION)?;
         match operation.code {
             Code::Const => self.constant(index, operation),
             Code::Load => self.load(index, operation),
-            Code::Store => self.store(index, operation).map(|()| Number::ZERO),
+            Code::Store => self.store(index, operation),
             Code::Calculate(calculation) => self.calculate(index, calculation, operation),
         }
     }
@@ -158,15 +158,9 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
         }
     }
 
-    fn calculate(
-        &mut self,
-        index: u32,
-        calculation: Calculation,
-        operation: &Operation,
-    ) -> Result<Number, BigIntError> {
+    fn calculate(&mut self, index: u32, calculation: Calculation, operation: &Operation) -> Result<(), BigIntError> {
         let [a, b] = [operation.a, operation.b].map(|operand| self.operand(index, operand));
-        let (a, b) = (a?, b?);
-        let (a_words, b_words) = (a.len_words(), b.len_words());
+        let ((a, a_words), (b, b_words)) = (a?, b?);
         let product = a_words.saturating_mul(b_words);
         self.charge(
             index,
@@ -178,29 +172,44 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
                 Calculation::Mul | Calculation::Rem | Calculation::Quo => product,
             },
         )?;
-        let by_zero = BigIntError::DivisionByZero { operation: index };
-        Ok(match calculation {
-            Calculation::Add => a.add(&b),
-            Calculation::Sub => a.sub(&b),
-            Calculation::Mul => a.mul(&b),
-            Calculation::Rem => a.rem(&b).ok_or(by_zero)?,
-            Calculation::Quo => a.quo(&b).ok_or(by_zero)?,
-            Calculation::Inv if b_words == 0 => return Err(by_zero),
-            Calculation::Inv => a.inverse(&b).ok_or(BigIntError::NoInverse { operation: index })?,
-        })
+        let results = &mut self.scratch.results;
+        let is_done = match calculation {
+            Calculation::Add => {
+                results.add(a, b);
+                true
+            }
+            Calculation::Sub => {
+                results.sub(a, b);
+                true
+            }
+            Calculation::Mul => {
+                results.mul(a, b);
+                true
+            }
+            Calculation::Rem => results.rem(a, b),
+            Calculation::Quo => results.quo(a, b),
+            Calculation::Inv => results.inverse(a, b),
+        };
+        match is_done {
+            true => Ok(()),
+            false if b_words == 0 => Err(BigIntError::DivisionByZero { operation: index }),
+            false => Err(BigIntError::NoInverse { operation: index }),
+        }
     }
 
-    fn operand(&self, operation: u32, index: u32) -> Result<Number, BigIntError> {
-        let count = self.scratch.results.len() as u64;
-        self.scratch.results.get(index as usize).ok_or(BigIntError::Index {
-            operation,
-            what: "result",
-            index: index.into(),
-            count,
-        })
+    /// Returns an operand as the index of an earlier result, and its length in words.
+    fn operand(&self, operation: u32, index: u32) -> Result<(usize, u64), BigIntError> {
+        let results = &self.scratch.results;
+        match results.words(index as usize) {
+            Some(words) => Ok((index as usize, words.len() as u64)),
+            None => {
+                let count = results.len() as u64;
+                Err(BigIntError::Index { operation, what: "result", index: index.into(), count })
+            }
+        }
     }
 
-    fn constant(&mut self, index: u32, operation: &Operation) -> Result<Number, BigIntError> {
+    fn constant(&mut self, index: u32, operation: &Operation) -> Result<(), BigIntError> {
         let bytes = self.program.constant(operation.a, operation.b).ok_or(BigIntError::Index {
             operation: index,
             what: "constant",
@@ -208,26 +217,23 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             count: self.program.counts().1 as u64,
         })?;
         self.charge(index, bytes.len() as u64 / 4 * WORK_MEMORY_WORD)?;
-        self.scratch.words.clear();
-        self.scratch.words.extend(bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)));
-        Ok(Number::from_words(&self.scratch.words))
+        self.scratch.results.push(bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)));
+        Ok(())
     }
 
-    fn load(&mut self, index: u32, operation: &Operation) -> Result<Number, BigIntError> {
+    fn load(&mut self, index: u32, operation: &Operation) -> Result<(), BigIntError> {
         let (address, bytes) = self.place(index, operation)?;
         let words = bytes / 4;
         self.charge(index, words as u64 * WORK_MEMORY_WORD)?;
-        if words == 0 {
-            return Ok(Number::ZERO);
+        if words > 0 {
+            self.scratch.evaluation.loads.push(Loaded { address, words });
         }
-        self.scratch.evaluation.loads.push(Loaded { address, words });
-        self.scratch.words.clear();
         // Numbers are whole chunks, so their words come in pairs.
-        for pair in 0..words / 2 {
+        self.scratch.results.push((0..words / 2).map(|pair| {
             let [low, high] = [0, 4].map(|offset| (self.peek)(address + 8 * pair + offset) as u64);
-            self.scratch.words.push(high << 32 | low);
-        }
-        Ok(Number::from_words(&self.scratch.words))
+            high << 32 | low
+        }));
+        Ok(())
     }
 
     fn store(&mut self, index: u32, operation: &Operation) -> Result<(), BigIntError> {
@@ -253,6 +259,8 @@ impl<Peek: FnMut(u32) -> u32> Evaluator<'_, Peek> {
             let words = [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32];
             self.scratch.evaluation.witness.push((address + chunk * CHUNK_BYTES, words));
         }
+        // A store is an operation, too, and its result is zero.
+        self.scratch.results.push([]);
         Ok(())
     }
 

@@ -1,270 +1,301 @@
-//! Signed numbers of any size, without allocation where they fit into 512 bits: the products of a 256-bit curve do.
+//! Signed numbers of any size in one arena, and arithmetic on them that allocates nothing but the arena.
 //!
-//! Small numbers are ruint's, larger ones dashu's. Every number has one form, which follows from its size. This file must
-//! not know programs or memory.
+//! A number is a run of words, the least significant first and the highest not zero, and a sign. Products and quotients
+//! are those of ruint's algorithms on words. Only inverses of more than 512 bits, which no known program needs, are left
+//! to dashu. This file must not know programs or memory.
+#![expect(clippy::indexing_slicing, reason = "runs of words, by the places that the arena itself keeps")]
 
 use std::cmp::Ordering;
 
-use dashu_int::ops::{BitTest, ExtendedGcd, RemEuclid, UnsignedAbs};
-use dashu_int::{IBig, Sign, UBig, Word};
-use ruint::aliases::U512;
+use dashu_int::ops::{ExtendedGcd, RemEuclid, UnsignedAbs};
+use dashu_int::{IBig, UBig, Word};
+use ruint::Uint;
+use ruint::algorithms::{addmul, borrowing_sub, carrying_add, div};
 
 const _: () = assert!(Word::BITS == 64, "both libraries keep numbers in words of 64 bits");
 
-/// Words of a small number.
-const SMALL_WORDS: usize = 8;
-
-/// See the module.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Number {
-    /// A number of at most 512 bits. Zero is not negative.
-    Small {
-        /// Whether it is below zero.
-        is_negative: bool,
-        /// Its magnitude.
-        magnitude: U512,
-    },
-    /// A number of more than 512 bits.
-    Large(IBig),
-}
-
-impl Number {
-    pub(super) const ZERO: Number = Number::Small { is_negative: false, magnitude: U512::ZERO };
-
-    fn small(is_negative: bool, magnitude: U512) -> Number {
-        Number::Small { is_negative: is_negative && !magnitude.is_zero(), magnitude }
-    }
-
-    /// Returns the number with these words, the least significant first.
-    pub(super) fn from_words(words: &[u64]) -> Number {
-        let used = words.iter().rposition(|word| *word != 0).map_or(0, |top| top + 1);
-        match words.get(..used) {
-            Some(words) if used <= SMALL_WORDS => Number::small(false, U512::from_limbs_slice(words)),
-            _ => Number::Large(UBig::from_words(words).into()),
-        }
-    }
-
-    fn from_large(value: IBig) -> Number {
-        match value.bit_len() <= 512 {
-            true => {
-                let (sign, words) = value.as_sign_words();
-                Number::small(sign == Sign::Negative, U512::from_limbs_slice(words))
-            }
-            false => Number::Large(value),
-        }
-    }
-
-    fn to_large(&self) -> IBig {
-        match self {
-            Number::Large(value) => value.clone(),
-            Number::Small { is_negative, magnitude } => {
-                let value = IBig::from(UBig::from_words(magnitude.as_limbs()));
-                if *is_negative { -value } else { value }
-            }
-        }
-    }
-
-    /// Returns the words of the magnitude, the least significant first. The highest may be zero.
-    pub(super) fn words(&self) -> &[u64] {
-        match self {
-            Number::Small { magnitude, .. } => magnitude.as_limbs(),
-            Number::Large(value) => value.as_sign_words().1,
-        }
-    }
-
-    /// Returns the length in words; 0 has none.
-    pub(super) fn len_words(&self) -> u64 {
-        self.words().iter().rposition(|word| *word != 0).map_or(0, |top| top as u64 + 1)
-    }
-
-    pub(super) fn add(&self, other: &Number) -> Number {
-        match (self.as_small(), other.as_small()) {
-            (Some(a), Some(b)) => add_small(a, b),
-            _ => None,
-        }
-        .unwrap_or_else(|| Number::from_large(self.to_large() + other.to_large()))
-    }
-
-    pub(super) fn sub(&self, other: &Number) -> Number {
-        match (self.as_small(), other.as_small()) {
-            (Some(a), Some((is_negative, magnitude))) => add_small(a, (!is_negative, magnitude)),
-            _ => None,
-        }
-        .unwrap_or_else(|| Number::from_large(self.to_large() - other.to_large()))
-    }
-
-    pub(super) fn mul(&self, other: &Number) -> Number {
-        match (self.as_small(), other.as_small()) {
-            (Some((a_negative, a)), Some((b_negative, b))) if a.bit_len() + b.bit_len() <= 512 => {
-                Number::small(a_negative != b_negative, a.wrapping_mul(*b))
-            }
-            _ => Number::from_large(self.to_large() * other.to_large()),
-        }
-    }
-
-    /// Returns the quotient, which is truncated. Returns `None` if `other` is zero.
-    pub(super) fn quo(&self, other: &Number) -> Option<Number> {
-        if *other == Number::ZERO {
-            return None;
-        }
-        Some(match (self.as_small(), other.as_small()) {
-            (Some((a_negative, a)), Some((b_negative, b))) => {
-                Number::small(a_negative != b_negative, a.checked_div(*b)?)
-            }
-            _ => Number::from_large(self.to_large() / other.to_large()),
-        })
-    }
-
-    /// Returns the remainder, which has the sign of `self`. Returns `None` if `other` is zero.
-    pub(super) fn rem(&self, other: &Number) -> Option<Number> {
-        if *other == Number::ZERO {
-            return None;
-        }
-        Some(match (self.as_small(), other.as_small()) {
-            (Some((is_negative, a)), Some((_, b))) => Number::small(is_negative, a.checked_rem(*b)?),
-            _ => Number::from_large(self.to_large() % other.to_large()),
-        })
-    }
-
-    /// Returns the inverse of the magnitude modulo that of `modulus`, which is not zero. Returns `None` if they share a
-    /// divisor, and for multiples of the modulus; modulo 1, no number has an inverse here.
-    pub(super) fn inverse(&self, modulus: &Number) -> Option<Number> {
-        if let (Some((_, a)), Some((_, modulus))) = (self.as_small(), modulus.as_small()) {
-            let a = a.checked_rem(*modulus)?;
-            return if a.is_zero() { None } else { Some(Number::small(false, a.inv_mod(*modulus)?)) };
-        }
-        let (a, modulus) = (self.to_large().unsigned_abs(), modulus.to_large().unsigned_abs());
-        let a = a % &modulus;
-        if a.is_zero() {
-            return None;
-        }
-        let (divisor, coefficient, _) = a.gcd_ext(&modulus);
-        divisor.is_one().then(|| Number::from_large(coefficient.rem_euclid(IBig::from(modulus)).into()))
-    }
-
-    fn as_small(&self) -> Option<(bool, &U512)> {
-        match self {
-            Number::Small { is_negative, magnitude } => Some((*is_negative, magnitude)),
-            Number::Large(_) => None,
-        }
-    }
-}
-
-/// Numbers by index, as words in one place: most have few, and a program may have a million.
+/// Numbers by index, in the order in which they were added.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     words: Vec<u64>,
     entries: Vec<Entry>,
+    /// Operands of the last division, by index, while its results are kept: programs ask for quotient and remainder one
+    /// after the other.
+    divided: Option<[usize; 2]>,
+    quotient: Vec<u64>,
+    remainder: Vec<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// Where its words begin.
     first: usize,
+    len: usize,
+    /// Whether it is below zero.
     is_negative: bool,
+}
+
+impl Entry {
+    fn of(self, words: &[u64]) -> &[u64] {
+        &words[self.first..self.first + self.len]
+    }
 }
 
 impl Numbers {
     pub(super) fn clear(&mut self) {
         self.words.clear();
         self.entries.clear();
+        self.divided = None;
     }
 
     pub(super) fn capacity_bytes(&self) -> usize {
-        size_of::<u64>() * self.words.capacity() + size_of::<Entry>() * self.entries.capacity()
+        let words = self.words.capacity() + self.quotient.capacity() + self.remainder.capacity();
+        size_of::<u64>() * words + size_of::<Entry>() * self.entries.capacity()
     }
 
+    /// Returns the count of numbers.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(super) fn push(&mut self, number: &Number) {
-        let is_negative = match number {
-            Number::Small { is_negative, .. } => *is_negative,
-            Number::Large(value) => value.sign() == Sign::Negative,
-        };
-        self.entries.push(Entry { first: self.words.len(), is_negative });
-        let words = number.words();
-        let used = number.len_words() as usize;
-        self.words.extend_from_slice(words.get(..used).unwrap_or(words));
-    }
-
     /// Returns the words of a number's magnitude, the least significant first; none for zero.
     pub(super) fn words(&self, index: usize) -> Option<&[u64]> {
-        let first = self.entries.get(index)?.first;
-        let end = self.entries.get(index + 1).map_or(self.words.len(), |next| next.first);
-        self.words.get(first..end)
+        self.entries.get(index).map(|entry| entry.of(&self.words))
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<Number> {
-        let is_negative = self.entries.get(index)?.is_negative;
-        Some(match Number::from_words(self.words(index)?) {
-            Number::Small { magnitude, .. } => Number::small(is_negative, magnitude),
-            Number::Large(value) => Number::Large(if is_negative { -value } else { value }),
-        })
+    /// Returns the length of the last number in words; 0 has none.
+    pub(super) fn last_words(&self) -> u64 {
+        self.entries.last().map_or(0, |entry| entry.len as u64)
+    }
+
+    /// Adds the number with these words, the least significant first. The highest may be zero.
+    pub(super) fn push(&mut self, words: impl IntoIterator<Item = u64>) {
+        let first = self.words.len();
+        self.words.extend(words);
+        self.finish(first, false);
+    }
+
+    /// Makes a number of the words from `first` on.
+    fn finish(&mut self, first: usize, is_negative: bool) {
+        let len = length(&self.words[first..]);
+        self.words.truncate(first + len);
+        self.entries.push(Entry { first, len, is_negative: is_negative && len > 0 });
+    }
+
+    /// Adds a number of at most `len` words, which `write` fills in from the words of `operands`; it finds zeros.
+    fn compute<const N: usize>(
+        &mut self,
+        operands: [Entry; N],
+        len: usize,
+        is_negative: bool,
+        write: impl FnOnce([&[u64]; N], &mut [u64]),
+    ) {
+        let first = self.words.len();
+        self.words.resize(first + len, 0);
+        let (before, room) = self.words.split_at_mut(first);
+        write(operands.map(|operand| operand.of(before)), room);
+        self.finish(first, is_negative);
+    }
+
+    // The indices of operands are those of numbers added earlier.
+
+    pub(super) fn add(&mut self, a: usize, b: usize) {
+        self.sum(self.entries[a], self.entries[b]);
+    }
+
+    pub(super) fn sub(&mut self, a: usize, b: usize) {
+        let b = self.entries[b];
+        self.sum(self.entries[a], Entry { is_negative: !b.is_negative, ..b });
+    }
+
+    fn sum(&mut self, a: Entry, b: Entry) {
+        if a.is_negative == b.is_negative {
+            let [long, short] = if a.len < b.len { [b, a] } else { [a, b] };
+            self.compute([long, short], long.len + 1, a.is_negative, |[long, short], sum| {
+                let mut carry = false;
+                for (index, word) in long.iter().enumerate() {
+                    let other = short.get(index).copied().unwrap_or(0);
+                    (sum[index], carry) = carrying_add(*word, other, carry);
+                }
+                sum[long.len()] = u64::from(carry);
+            });
+            return;
+        }
+        let [large, small] = match compare(a.of(&self.words), b.of(&self.words)) {
+            Ordering::Less => [b, a],
+            Ordering::Equal | Ordering::Greater => [a, b],
+        };
+        self.compute([large, small], large.len, large.is_negative, |[large, small], difference| {
+            let mut borrow = false;
+            for (index, word) in large.iter().enumerate() {
+                let other = small.get(index).copied().unwrap_or(0);
+                (difference[index], borrow) = borrowing_sub(*word, other, borrow);
+            }
+        });
+    }
+
+    pub(super) fn mul(&mut self, a: usize, b: usize) {
+        let [a, b] = [a, b].map(|index| self.entries[index]);
+        self.compute([a, b], a.len + b.len, a.is_negative != b.is_negative, |[a, b], product| {
+            // The room is zeroed and holds the whole product.
+            addmul(product, a, b);
+        });
+    }
+
+    /// Adds the quotient, which is truncated. Returns false, and adds nothing, if the divisor is zero.
+    pub(super) fn quo(&mut self, a: usize, b: usize) -> bool {
+        let is_done = self.divide(a, b);
+        if is_done {
+            let first = self.words.len();
+            self.words.extend_from_slice(&self.quotient);
+            self.finish(first, self.entries[a].is_negative != self.entries[b].is_negative);
+        }
+        is_done
+    }
+
+    /// Adds the remainder, which has the dividend's sign. Returns false, and adds nothing, if the divisor is zero.
+    pub(super) fn rem(&mut self, a: usize, b: usize) -> bool {
+        let is_done = self.divide(a, b);
+        if is_done {
+            let first = self.words.len();
+            self.words.extend_from_slice(&self.remainder);
+            self.finish(first, self.entries[a].is_negative);
+        }
+        is_done
+    }
+
+    fn divide(&mut self, a: usize, b: usize) -> bool {
+        if self.entries[b].len == 0 {
+            return false;
+        }
+        if self.divided != Some([a, b]) {
+            let Numbers { words, entries, quotient, remainder, .. } = self;
+            for (room, operand) in [(&mut *quotient, a), (&mut *remainder, b)] {
+                room.clear();
+                room.extend_from_slice(entries[operand].of(words));
+            }
+            div(quotient, remainder);
+            self.divided = Some([a, b]);
+        }
+        true
+    }
+
+    /// Adds the inverse of the magnitude modulo that of `modulus`. Returns false, and adds nothing, if they share a divisor
+    /// or the modulus is zero, and for multiples of the modulus; modulo 1, no number has an inverse here.
+    pub(super) fn inverse(&mut self, a: usize, modulus: usize) -> bool {
+        let [Some(a), Some(modulus)] = [a, modulus].map(|index| self.words(index)) else { return false };
+        match a.len().max(modulus.len()) {
+            0..=4 => inverse_of::<256, 4>(a, modulus).map(|inverse| self.push(*inverse.as_limbs())),
+            5..=8 => inverse_of::<512, 8>(a, modulus).map(|inverse| self.push(*inverse.as_limbs())),
+            _ => large_inverse(a, modulus).map(|inverse| self.push(inverse.as_words().iter().copied())),
+        }
+        .is_some()
     }
 }
 
-/// Adds two small numbers. Returns `None` if the sum is not small.
-fn add_small((a_negative, a): (bool, &U512), (b_negative, b): (bool, &U512)) -> Option<Number> {
-    if a_negative == b_negative {
-        return Some(Number::small(a_negative, a.checked_add(*b)?));
+/// Returns the number of words up to the highest that is not zero.
+fn length(words: &[u64]) -> usize {
+    words.iter().rposition(|word| *word != 0).map_or(0, |top| top + 1)
+}
+
+/// Compares magnitudes without leading zeros.
+fn compare(a: &[u64], b: &[u64]) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.iter().rev().cmp(b.iter().rev()))
+}
+
+fn inverse_of<const BITS: usize, const LIMBS: usize>(a: &[u64], modulus: &[u64]) -> Option<Uint<BITS, LIMBS>> {
+    let [a, modulus] = [a, modulus].map(Uint::<BITS, LIMBS>::from_limbs_slice);
+    let a = a.checked_rem(modulus)?;
+    if a.is_zero() { None } else { a.inv_mod(modulus) }
+}
+
+fn large_inverse(a: &[u64], modulus: &[u64]) -> Option<UBig> {
+    let [a, modulus] = [a, modulus].map(UBig::from_words);
+    if modulus.is_zero() {
+        return None;
     }
-    Some(match a.cmp(b) {
-        Ordering::Less => Number::small(b_negative, b.wrapping_sub(*a)),
-        _ => Number::small(a_negative, a.wrapping_sub(*b)),
-    })
+    let a = a % &modulus;
+    if a.is_zero() {
+        return None;
+    }
+    let (divisor, coefficient, _) = a.gcd_ext(&modulus);
+    let inverse: IBig = coefficient.rem_euclid(IBig::from(modulus)).into();
+    divisor.is_one().then(|| inverse.unsigned_abs())
 }
 
 #[cfg(test)]
 mod tests {
+    use dashu_int::Sign;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn number(is_negative: bool, words: &[u64]) -> (Number, IBig) {
-        let value = IBig::from(UBig::from_words(words));
-        let value = if is_negative { -value } else { value };
-        (Number::from_large(value.clone()), value)
+    /// Numbers of all lengths around those of curves, with long runs of ones and zeros.
+    fn any_number() -> impl Strategy<Value = IBig> {
+        let word = prop_oneof![Just(0), Just(1), Just(u64::MAX), Just(1 << 63), any::<u64>()];
+        (any::<bool>(), prop::collection::vec(word, 0..20)).prop_map(|(is_negative, words)| {
+            let value = IBig::from(UBig::from_words(&words));
+            if is_negative { -value } else { value }
+        })
     }
 
-    /// Numbers around the sizes where their form changes, with long runs of ones and zeros.
-    fn any_number() -> impl Strategy<Value = (Number, IBig)> {
-        let word = prop_oneof![Just(0), Just(1), Just(u64::MAX), Just(1 << 63), any::<u64>()];
-        (any::<bool>(), prop::collection::vec(word, 0..12)).prop_map(|(sign, words)| number(sign, &words))
+    /// Adds a number, by way of a difference if it is negative.
+    fn push(numbers: &mut Numbers, value: &IBig) -> usize {
+        let (sign, words) = value.as_sign_words();
+        numbers.push([]);
+        numbers.push(words.iter().copied().chain([0, 0]));
+        if sign == Sign::Negative {
+            numbers.sub(numbers.len() - 2, numbers.len() - 1);
+        }
+        numbers.len() - 1
+    }
+
+    fn last(numbers: &Numbers) -> IBig {
+        let entry = numbers.entries.last().expect("there is one");
+        let words = entry.of(&numbers.words);
+        assert!(words.last() != Some(&0) && numbers.last_words() == words.len() as u64, "{entry:?}");
+        let value = IBig::from(UBig::from_words(words));
+        assert!(!entry.is_negative || !value.is_zero());
+        if entry.is_negative { -value } else { value }
     }
 
     proptest! {
-        /// Both libraries give the same, in every combination of forms.
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        /// All operations give what another library gives, in every combination of lengths and signs.
         #[test]
-        fn numbers_are_those_of_a_library_for_any_size((a, big_a) in any_number(), (b, big_b) in any_number()) {
-            let form = Number::from_large;
-            prop_assert_eq!(a.add(&b), form(&big_a + &big_b));
-            prop_assert_eq!(a.sub(&b), form(&big_a - &big_b));
-            prop_assert_eq!(a.mul(&b), form(&big_a * &big_b));
-            prop_assert_eq!(a.to_large(), big_a.clone());
-            prop_assert_eq!(Number::from_words(a.words()), form(big_a.clone().unsigned_abs().into()));
-            prop_assert_eq!(a.len_words(), (big_a.bit_len() as u64).div_ceil(64));
-            prop_assert_eq!(big_b.is_zero(), b == Number::ZERO);
+        fn numbers_are_those_of_another_library(big_a in any_number(), big_b in any_number()) {
             let mut numbers = Numbers::default();
-            [&a, &b, &a].into_iter().for_each(|number| numbers.push(number));
-            prop_assert_eq!([0, 1, 2, 3].map(|index| numbers.get(index)), [Some(a.clone()), Some(b.clone()), Some(a.clone()), None]);
+            let [a, b] = [&big_a, &big_b].map(|value| push(&mut numbers, value));
+            numbers.add(a, b);
+            prop_assert_eq!(last(&numbers), &big_a + &big_b);
+            numbers.sub(a, b);
+            prop_assert_eq!(last(&numbers), &big_a - &big_b);
+            numbers.mul(a, b);
+            prop_assert_eq!(last(&numbers), &big_a * &big_b);
+            numbers.mul(a, a);
+            prop_assert_eq!(last(&numbers), &big_a * &big_a);
+            let (count, product) = (numbers.len(), numbers.len() - 1);
             if big_b.is_zero() {
-                prop_assert_eq!((a.quo(&b), a.rem(&b)), (None, None));
-            } else {
-                prop_assert_eq!(a.quo(&b), Some(form(&big_a / &big_b)));
-                prop_assert_eq!(a.rem(&b), Some(form(&big_a % &big_b)));
-                let modulus = big_b.clone().unsigned_abs();
-                let reduced = big_a.unsigned_abs() % &modulus;
-                match a.inverse(&b) {
-                    Some(inverse) => {
-                        let inverse = inverse.to_large().unsigned_abs();
-                        prop_assert!(inverse < modulus);
-                        prop_assert!((inverse * reduced % modulus).is_one());
-                    }
-                    None => prop_assert!(reduced.is_zero() || !reduced.gcd_ext(&modulus).0.is_one()),
-                }
+                prop_assert!(!numbers.quo(a, b) && !numbers.rem(a, b) && !numbers.inverse(a, b));
+                prop_assert_eq!(numbers.len(), count);
+                return Ok(());
             }
+            for (dividend, value) in [(a, big_a.clone()), (product, &big_a * &big_a), (a, big_a.clone())] {
+                prop_assert!(numbers.quo(dividend, b));
+                prop_assert_eq!(last(&numbers), &value / &big_b);
+                prop_assert!(numbers.rem(dividend, b));
+                prop_assert_eq!(last(&numbers), value % &big_b);
+            }
+            let modulus = big_b.unsigned_abs();
+            let reduced = big_a.unsigned_abs() % &modulus;
+            if numbers.inverse(a, b) {
+                let inverse = last(&numbers).unsigned_abs();
+                prop_assert!(inverse < modulus && (inverse * reduced % modulus).is_one());
+            } else {
+                prop_assert!(reduced.is_zero() || !reduced.gcd_ext(&modulus).0.is_one());
+            }
+            numbers.clear();
+            prop_assert!(numbers.len() == 0 && numbers.words(0).is_none());
         }
     }
 }

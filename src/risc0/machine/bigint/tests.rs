@@ -61,7 +61,7 @@ struct Ran {
 }
 
 impl From<&Evaluation> for Ran {
-    fn from(Evaluation { loads, witness }: &Evaluation) -> Ran {
+    fn from(Evaluation { loads, witness, .. }: &Evaluation) -> Ran {
         assert!(witness.is_sorted_by(|(before, _), (after, _)| before < after), "each address once, in order");
         Ran { loads: loads.clone(), witness: witness.iter().copied().collect() }
     }
