@@ -127,8 +127,26 @@ impl<'vm> HartState<'vm> {
     }
 
     /// Returns x0 to x31.
+    #[inline]
     pub fn registers(&self) -> [u32; 32] {
         std::array::from_fn(|number| self.register(Slot::x(number as u8)))
+    }
+
+    /// Copies x0 to x31 to the 32 words from `address` on. Returns whether these lie inside the address space.
+    pub fn store_registers(&mut self, address: u32) -> bool {
+        let registers = self.registers();
+        let room = self.bytes_mut(address, size_of_val(&registers) as u32);
+        room.map(|room| room.copy_from_slice(bytemuck::bytes_of(&registers))).is_some()
+    }
+
+    /// Copies the 32 words from `address` on to x0 to x31. Returns whether these lie inside the address space.
+    #[expect(clippy::indexing_slicing, reason = "slots are numbered below their count")]
+    pub fn load_registers(&mut self, address: u32) -> bool {
+        let mut registers = [0; 32];
+        let Some(words) = self.bytes(address, size_of_val(&registers) as u32) else { return false };
+        bytemuck::bytes_of_mut(&mut registers).copy_from_slice(words);
+        self.context_mut().registers[Slot::x(0).index()..Slot::SHUNT.index()].copy_from_slice(&registers);
+        true
     }
 
     // Memory. Any address is valid; the guest's permissions are checked beforehand.
@@ -351,6 +369,18 @@ impl<'vm> BetweenSlices<'vm> {
     }
 }
 
+impl BetweenSlices<'_> {
+    /// Lets the interpreter do steps, with rows if the hart writes them.
+    pub fn interpret<I: Interpret>(&mut self, interpreter: I) -> I::Output {
+        // The loan has a lifetime of its own for any interpreter, so the interpreter has no other state of that
+        // lifetime.
+        match self.tracing() {
+            true => interpreter.run(&mut Stepping::<true>::new(self.lend())),
+            false => interpreter.run(&mut Stepping::<false>::new(self.lend())),
+        }
+    }
+}
+
 impl<'vm> Deref for BetweenSlices<'vm> {
     type Target = HartState<'vm>;
 
@@ -365,9 +395,18 @@ impl<'vm> DerefMut for BetweenSlices<'vm> {
     }
 }
 
+/// An interpreter that does a hart's steps, with rows or without.
+pub trait Interpret {
+    /// The result of a run.
+    type Output;
+
+    /// Does steps.
+    fn run<const ROWS: bool>(self, hart: &mut Stepping<'_, ROWS>) -> Self::Output;
+}
+
 /// A hart whose steps an interpreter does. With `ROWS`, each step has a row.
 ///
-/// [`Vm::interpret`] ensures that the hart counts in the matching unit. It gives the loan a lifetime of its own, so
+/// [`BetweenSlices::interpret`] ensures that the hart counts in the matching unit. It gives the loan a lifetime of its own, so
 /// that no other hart can replace it.
 pub struct Stepping<'vm, const ROWS: bool>(HartState<'vm>);
 

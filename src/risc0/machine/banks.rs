@@ -1,83 +1,69 @@
-//! The register banks of both modes, and their addresses in memory. The hart's context holds the active bank.
+//! The register banks of both modes, and their addresses in memory. The hart's context holds the active bank, and memory
+//! the other one.
 //!
-//! Banks are memory-mapped: each mode has a word for each of x0 to x31, and one for values written to x0. The words in
-//! memory are updated before any access to their page, and read back after any write to it.
+//! Banks are memory-mapped: each mode has a word for each of x0 to x31, and one for values written to x0. The active
+//! bank's words in memory are out of date. They are written before any access to them, and read back after any write to
+//! them.
 //!
 //! This file must not know when modes change.
-#![expect(clippy::indexing_slicing, reason = "registers, by numbers below their count")]
 
 use tachy_runtime::{HartState, Slot};
 
 use crate::risc0::layout::{MACHINE_BANK, SHUNT_OFFSET, USER_BANK};
 
-/// x0 to x31, followed by the shunt.
-const BANK_WORDS: usize = 33;
+/// Bytes of x0 to x31 in a bank.
+const REGISTER_BYTES: u32 = 4 * 32;
 
-/// The banks of both modes. The context holds the registers of the active one.
+/// Which bank is active.
 pub(super) struct Banks {
-    idle: [u32; BANK_WORDS],
     machine_active: bool,
 }
 
-fn slot(index: usize) -> Slot {
-    if index < 32 { Slot::x(index as u8) } else { Slot::SHUNT }
-}
-
-/// Returns the address of a bank's word.
-fn place(bank: u32, index: usize) -> u32 {
-    if index < 32 { bank + 4 * index as u32 } else { bank + SHUNT_OFFSET }
-}
-
 impl Banks {
-    /// Reads both banks from memory.
+    /// Reads the active bank from memory.
     pub(super) fn read(vm: &mut HartState<'_>, machine_active: bool) -> Banks {
-        let mut banks = Banks { idle: [0; BANK_WORDS], machine_active };
+        let banks = Banks { machine_active };
         banks.read_back(vm);
         banks
     }
 
-    fn places(&self) -> (u32, u32) {
-        match self.machine_active {
-            true => (MACHINE_BANK, USER_BANK),
-            false => (USER_BANK, MACHINE_BANK),
-        }
+    fn active(&self) -> u32 {
+        if self.machine_active { MACHINE_BANK } else { USER_BANK }
     }
 
-    /// Writes both banks to memory.
+    /// Returns whether the word at `address` is one of the active bank.
+    pub(super) fn is_active(&self, address: u32) -> bool {
+        let offset = (address & !3).wrapping_sub(self.active());
+        offset < REGISTER_BYTES || offset == SHUNT_OFFSET
+    }
+
+    /// Writes the active bank to memory, which then holds both.
     pub(super) fn write_out(&self, vm: &mut HartState<'_>) {
-        let (active, idle) = self.places();
-        for index in 0..BANK_WORDS {
-            vm.set_word(place(active, index), vm.register(slot(index)));
-            vm.set_word(place(idle, index), self.idle[index]);
-        }
+        let bank = self.active();
+        vm.store_registers(bank);
+        vm.set_word(bank + SHUNT_OFFSET, vm.register(Slot::SHUNT));
     }
 
-    /// Reads both banks back from memory.
-    pub(super) fn read_back(&mut self, vm: &mut HartState<'_>) {
-        let (active, idle) = self.places();
-        for index in 0..BANK_WORDS {
-            vm.set_register(slot(index), vm.word(place(active, index)));
-            self.idle[index] = vm.word(place(idle, index));
-        }
+    /// Reads the active bank back from memory.
+    pub(super) fn read_back(&self, vm: &mut HartState<'_>) {
+        let bank = self.active();
+        vm.load_registers(bank);
+        vm.set_register(Slot::SHUNT, vm.word(bank + SHUNT_OFFSET));
     }
 
     /// Activates the bank of a mode.
     pub(super) fn switch(&mut self, vm: &mut HartState<'_>, machine_active: bool) {
-        if machine_active == self.machine_active {
-            return;
-        }
-        self.machine_active = machine_active;
-        for (index, idle) in self.idle.iter_mut().enumerate() {
-            let active = vm.register(slot(index));
-            vm.set_register(slot(index), *idle);
-            *idle = active;
+        if machine_active != self.machine_active {
+            self.write_out(vm);
+            self.machine_active = machine_active;
+            self.read_back(vm);
         }
     }
 
     /// Returns x`number` of the user's bank.
     pub(super) fn user(&self, vm: &HartState<'_>, number: u8) -> u32 {
         match self.machine_active {
-            true => self.idle[number as usize & 31],
+            true => vm.word(USER_BANK + 4 * u32::from(number & 31)),
             false => vm.register(Slot::x(number)),
         }
     }

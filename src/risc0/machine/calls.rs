@@ -110,8 +110,12 @@ impl R0vm {
     }
 
     fn set_mode(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>, mode: u32) {
-        let before = vm.registers();
         self.mode = mode;
+        if !vm.tracing() {
+            self.banks.switch(vm, mode != 0);
+            return;
+        }
+        let before = vm.registers();
         self.banks.switch(vm, mode != 0);
         context.record_registers(vm, &before);
     }

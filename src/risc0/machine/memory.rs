@@ -55,8 +55,8 @@ impl R0vm {
             }
             let cycles = self.paging.load(page);
             self.charge_paging(vm, context, step, EffectKind::PageIn, page, cycles);
+            self.open(vm, page);
         }
-        self.open(vm, page);
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl R0vm {
 
     /// Returns the word at `address & !3` for the host, at no cost.
     pub(super) fn peek(&self, vm: &mut HartState<'_>, address: u32) -> u32 {
-        if page_of(address) == SYSTEM_PAGE {
+        if self.banks.is_active(address) {
             self.banks.write_out(vm);
         }
         vm.word(address)
@@ -158,7 +158,7 @@ impl R0vm {
         self.undo.push(address & !3, before);
         vm.set_word(address, word);
         context.record(vm, EffectKind::Write, Space::Memory, address & !3, before, word);
-        if page_of(address) == SYSTEM_PAGE {
+        if self.banks.is_active(address) {
             let before = vm.registers();
             self.banks.read_back(vm);
             context.record_registers(vm, &before);
@@ -202,7 +202,7 @@ impl R0vm {
     pub(super) fn take_back(&mut self, vm: &mut HartState<'_>) {
         for &(address, before) in self.undo.words.iter().rev() {
             vm.set_word(address, before);
-            if page_of(address) == SYSTEM_PAGE {
+            if self.banks.is_active(address) {
                 self.banks.read_back(vm);
             }
         }

@@ -184,7 +184,7 @@ impl Machine for R0vm {
             return Err(StepError::Trap(fault, address));
         }
         let page = page_of(address);
-        if page == SYSTEM_PAGE {
+        if self.banks.is_active(address) {
             self.banks.write_out(vm);
         }
         // The page comes in before the alignment check. A program can reach a misaligned pc and run there.
@@ -200,9 +200,10 @@ impl Machine for R0vm {
 
     fn price(&self, vm: &HartState<'_>, address: u32, access: Access) -> Option<u64> {
         let page = page_of(address);
-        let interpreted =
-            !self.may_touch(address) || page == SYSTEM_PAGE || !address.is_multiple_of(access.align_bytes());
-        if interpreted {
+        // Native code may access the other mode's registers in memory, as a kernel does, but not its own. Code in the
+        // page of the registers is fetched word by word.
+        let is_own = self.banks.is_active(address) || (page == SYSTEM_PAGE && access == Access::Fetch);
+        if !self.may_touch(address) || is_own || !address.is_multiple_of(access.align_bytes()) {
             return None;
         }
         debug_assert!(vm.page_state(address).0 != 0 || !self.paging.is_loaded(page));
@@ -211,13 +212,13 @@ impl Machine for R0vm {
     }
 
     fn stored(&mut self, vm: &mut HartState<'_>, context: &mut Context<'_, R0vm>, address: u32) -> bool {
-        let system = page_of(address) == SYSTEM_PAGE;
-        if system {
+        let is_register = self.banks.is_active(address);
+        if is_register {
             let before = vm.registers();
             self.banks.read_back(vm);
             context.record_registers(vm, &before);
         }
-        system
+        is_register
     }
 
     // Native code assumes that x0 is 0. Only a program that stores into the bank itself can change x0.
