@@ -329,32 +329,36 @@ impl<'env, M: Machine> Hart<'env, M> {
             {
                 return ended;
             }
+            let mut leave = None;
             if is_native {
                 let step = self.vm.steps();
                 if control.alternate_engines {
                     // Native code has to ask before its first block, and is granted that block alone.
                     self.vm.between_slices().open_slice(0);
                 }
-                if let Err(ended) = self.run_native(control) {
-                    return ended;
-                }
+                leave = match self.run_native(control) {
+                    Ok(leave) => leave,
+                    Err(ended) => return ended,
+                };
                 // If native code did nothing, the interpreter must: the hart stands before a step that needs it.
-                if self.vm.steps() != step && !control.alternate_engines {
+                if leave.is_none() && self.vm.steps() != step && !control.alternate_engines {
                     continue;
                 }
-                if control.alternate_engines
+                if leave.is_none()
+                    && control.alternate_engines
                     && let Some(ended) = self.reopen(control)
                 {
                     return ended;
                 }
             }
-            match self.interpret() {
+            match leave.unwrap_or_else(|| self.interpret()) {
                 Leave::Exit(end) => return self.end(end),
                 Leave::Refused(error) => {
                     if let Err(error) = self.machine.refused(error, &mut self.vm.state(), &mut self.context) {
                         return Ended::Refused(error);
                     }
                 }
+                Leave::Jumped => self.arrived(),
                 Leave::SliceEnd | Leave::Arrived => {}
             }
         }
@@ -383,6 +387,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         let Shared { pages, native, .. } = &mut *self.shared;
         let Some(native) = native else { return false };
         native.set_mode(self.machine.mode());
+        native.set_ecalls(self.context.ecalls);
         !native.rests(self.vm.steps())
             && self.machine.allows_native(&self.vm)
             && native.prepare(&mut self.vm.state(), pages)
@@ -413,10 +418,22 @@ impl<'env, M: Machine> Hart<'env, M> {
         leave
     }
 
+    /// Records that the machine has led control to the context's pc.
+    fn arrived(&mut self) {
+        let step = self.vm.steps();
+        let Shared { pages, native, .. } = &mut *self.shared;
+        if let Some(native) = native {
+            native.set_mode(self.machine.mode());
+            if !native.rests(step) {
+                native.arrived(pages, self.vm.pc());
+            }
+        }
+    }
+
     /// There is no native code to run.
     #[cfg(not(feature = "jit"))]
-    fn run_native(&mut self, _: &mut Control<'_>) -> Result<(), Ended> {
-        Ok(())
+    fn run_native(&mut self, _: &mut Control<'_>) -> Result<Option<Leave>, Ended> {
+        Ok(None)
     }
 
     fn limit_error(&self, limit: Limit) -> Error {

@@ -59,6 +59,14 @@ impl SessionCode {
         match *self {}
     }
 
+    pub(crate) fn arrived(&mut self, _: &mut DecodedPages, _: u32) {
+        match *self {}
+    }
+
+    pub(crate) fn set_ecalls(&mut self, _: u64) {
+        match *self {}
+    }
+
     pub(crate) fn rests(&mut self, _: u64) -> bool {
         match *self {}
     }

@@ -279,7 +279,8 @@ impl CodeMemory {
     ///   context + a constant of `layout`; the dispatch table by a pc; and, if progress is counted in rows, the row
     ///   cursor below its limit.
     /// - It adds the memory's unit to progress for each step.
-    /// - It calls nothing but the context's stubs and the targets of the dispatch table.
+    /// - It calls nothing but the context's stubs and helpers, and the targets of the dispatch table. After the system
+    ///   helper it only returns, or continues by the context's dispatch table: its own code memory may be another.
     /// - It accepts any entry number.
     pub unsafe fn publish(&self, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
         let bytes = functions.iter().map(|code| code.len().next_multiple_of(FUNCTION_ALIGN_BYTES)).sum();
@@ -373,4 +374,4 @@ impl fmt::Debug for CodeMemory {
 
 #[cfg(test)]
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod tests;
+pub(crate) mod tests;

@@ -57,6 +57,8 @@ pub(crate) struct VmContext {
     /// Rust functions behind the stubs.
     pub(crate) access_helper: unsafe extern "C" fn(*mut u8),
     pub(crate) refill_helper: unsafe extern "C" fn(*mut u8),
+    /// The Rust function that generated code calls for a system instruction, at the end of a block.
+    pub(crate) system_helper: unsafe extern "C" fn(*mut u8),
     /// Level off: number of the next step. Level rows: address of the next row.
     pub(crate) progress: u64,
     /// The end of the slice, in units of progress: no block may begin that would pass it.
@@ -74,9 +76,7 @@ pub(crate) struct VmContext {
     pub(crate) transfer_pcs: [u32; 2],
     /// Address of the indirect jump that left native code because its target has no entry.
     pub(crate) jump_pc: u32,
-    /// Pads the context so that the registers end where it ends: within a signed byte of the base.
-    _gap: [u32; 2],
-    /// By slot: nowhere, zero, x0..x31, the shunt.
+    /// By slot: nowhere, zero, x0..x31, the shunt. They end where the context ends, within a signed byte of the base.
     pub(crate) registers: [u32; Slot::COUNT],
 }
 
@@ -112,6 +112,8 @@ pub mod layout {
     pub const ACCESS_HELPER: i32 = field(offset_of!(VmContext, access_helper));
     /// Pointer to the refill helper: `extern "C" fn(base)`.
     pub const REFILL_HELPER: i32 = field(offset_of!(VmContext, refill_helper));
+    /// Pointer to the system helper: `extern "C" fn(base)`.
+    pub const SYSTEM_HELPER: i32 = field(offset_of!(VmContext, system_helper));
     /// u64: number of the next step (level off) or address of the next row (level rows).
     pub const PROGRESS: i32 = field(offset_of!(VmContext, progress));
     /// u64: the maximum of progress in this slice.
@@ -179,6 +181,7 @@ impl VmContext {
             refill_stub: ptr::null(),
             access_helper: trampoline::access_helper,
             refill_helper: trampoline::refill_helper,
+            system_helper: trampoline::system_helper,
             progress: 0,
             progress_limit: 0,
             verdict: 0,
@@ -188,7 +191,6 @@ impl VmContext {
             transfers: 0,
             transfer_pcs: [0; 2],
             jump_pc: 0,
-            _gap: [0; 2],
             registers: [0; Slot::COUNT],
         }
     }

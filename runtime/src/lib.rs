@@ -45,15 +45,15 @@ pub use code::{CodeError, CodeMemory, Function, StubCode};
 pub use context::{Slot, layout};
 #[cfg(feature = "jit")]
 pub use dispatch::Entry;
-pub use hart::{BetweenSlices, HartState, ProgressUnit, Stepping};
+pub use hart::{BetweenSlices, HartState, Interpret, ProgressUnit, Stepping};
 pub use map::{MapError, MemoryLimit};
 pub use memory::{PAGE_BYTES, PAGES, PageContent, PageState, page_of};
 pub use process::{ProcessLocal, ProcessNumber};
 pub use row::{ROW_BYTES, Row};
-pub use trampoline::{Assist, EnterError};
+pub use trampoline::{Assist, EnterError, Proceed};
 #[cfg(feature = "jit")]
 pub use trampoline::{Left, enter};
-pub use vm::{Interpret, Vm};
+pub use vm::Vm;
 
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
 compile_error!(

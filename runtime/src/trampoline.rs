@@ -1,7 +1,7 @@
 //! The trampoline between Rust and generated code: [`enter`] calls generated code, and assists call back briefly.
 //!
-//! An assist is a call from generated code through a stub that preserves every register, so that the code around it
-//! need not save any. It runs Rust code, which must not unwind through native frames. A panic is caught, native code
+//! An assist is a call from generated code. In the middle of a block it goes through a stub that preserves every
+//! register, so that the code around it need not save any. It runs Rust code, which must not unwind through native frames. A panic is caught, native code
 //! stops at the step that made the request, and the panic resumes once `enter` is back in Rust.
 //!
 //! Native code derives all its pointers from the hart's base, as the mapping returned it. No Rust reference to that
@@ -32,7 +32,7 @@ use crate::vm::Vm;
 /// much:
 ///
 /// ```
-/// # use tachy_runtime::{Access, Assist, BetweenSlices, HartState, Verdict};
+/// # use tachy_runtime::{Access, Assist, BetweenSlices, HartState, Proceed, Verdict};
 /// struct Other<'a>(HartState<'a>);
 ///
 /// impl Assist for Other<'_> {
@@ -42,13 +42,14 @@ use crate::vm::Vm;
 ///     }
 /// #   fn access_group(&mut self, _: &mut HartState<'_>, _: u32, _: u32) -> Verdict { Verdict::Stop }
 /// #   fn refill(&mut self, _: &mut BetweenSlices<'_>, _: u32) -> Verdict { Verdict::Stop }
+/// #   fn system(&mut self, _: &mut BetweenSlices<'_>) -> Proceed { Proceed::Stop }
 /// }
 /// ```
 ///
 /// It cannot replace the running hart with another:
 ///
 /// ```compile_fail
-/// # use tachy_runtime::{Access, Assist, BetweenSlices, HartState, Verdict};
+/// # use tachy_runtime::{Access, Assist, BetweenSlices, HartState, Proceed, Verdict};
 /// struct Other<'a>(HartState<'a>);
 ///
 /// impl Assist for Other<'_> {
@@ -58,13 +59,14 @@ use crate::vm::Vm;
 ///     }
 /// #   fn access_group(&mut self, _: &mut HartState<'_>, _: u32, _: u32) -> Verdict { Verdict::Stop }
 /// #   fn refill(&mut self, _: &mut BetweenSlices<'_>, _: u32) -> Verdict { Verdict::Stop }
+/// #   fn system(&mut self, _: &mut BetweenSlices<'_>) -> Proceed { Proceed::Stop }
 /// }
 /// ```
 ///
 /// It cannot move its rows elsewhere, even where it may hand them over:
 ///
 /// ```compile_fail,E0599
-/// # use tachy_runtime::{Access, Assist, BetweenSlices, HartState, Verdict};
+/// # use tachy_runtime::{Access, Assist, BetweenSlices, HartState, Proceed, Verdict};
 /// struct Frees;
 ///
 /// impl Assist for Frees {
@@ -74,6 +76,7 @@ use crate::vm::Vm;
 ///     }
 /// #   fn access(&mut self, _: &mut HartState<'_>, _: u32, _: Access, _: u32) -> Verdict { Verdict::Stop }
 /// #   fn access_group(&mut self, _: &mut HartState<'_>, _: u32, _: u32) -> Verdict { Verdict::Stop }
+/// #   fn system(&mut self, _: &mut BetweenSlices<'_>) -> Proceed { Proceed::Stop }
 /// }
 /// ```
 pub trait Assist {
@@ -93,11 +96,30 @@ pub trait Assist {
     /// `Continue` is the answer after opening a slice that holds them. `Stop` leaves native code before the block, and
     /// so does `Continue` if they still do not fit. The context's pc and progress are exact here.
     fn refill(&mut self, vm: &mut BetweenSlices<'_>, steps: u32) -> Verdict;
+
+    /// Called where a block ends before a system instruction. The pc, progress and registers are exact. The slice may be
+    /// over.
+    ///
+    /// [`Proceed::In`] continues at the hart's new pc, in one of the code memories given to [`enter`]. `Stop` leaves
+    /// native code, and so does a pc without an entry there.
+    fn system(&mut self, vm: &mut BetweenSlices<'_>) -> Proceed;
+}
+
+/// Where native code continues after a system instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proceed {
+    /// In the code memory with this index.
+    In(usize),
+    /// Nowhere: native code is left.
+    Stop,
 }
 
 /// The target of the context's host pointer, for the helpers.
 pub(crate) struct Host<'a> {
     assist: &'a mut dyn Assist,
+    /// The code memories between which native code may change.
+    #[cfg(feature = "jit")]
+    codes: &'a [&'a CodeMemory],
     panic: Option<Box<dyn Any + Send>>,
     /// The error in a request, if there was one.
     broken: Option<EnterError>,
@@ -139,40 +161,40 @@ pub enum EnterError {
     },
 }
 
-/// Runs native code from the context's pc until it leaves. The context then holds the exact state between two steps.
-/// Does nothing if the pc has no entry.
+/// Runs native code from the context's pc until it leaves, first in `codes[first]`. The context then holds the exact
+/// state between two steps. Does nothing if the pc has no entry there, or if there is no such memory.
 ///
 /// # Errors
-/// Fails if the code is made for another unit of progress than the hart's: it would take a number for the address of a
+/// Fails if any of the code is made for another unit of progress than the hart's: it would take a number for the address of a
 /// row, or the other way round. Also fails if the code makes an unknown request or returns an unknown reason.
 ///
 /// # Panics
 /// Resumes a panic of an assist.
 #[cfg(feature = "jit")]
-pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Result<Left, EnterError> {
-    if code.unit() != vm.progress_unit() {
+pub fn enter(vm: &mut Vm, codes: &[&CodeMemory], first: usize, assist: &mut dyn Assist) -> Result<Left, EnterError> {
+    if let Some(code) = codes.iter().find(|code| code.unit() != vm.progress_unit()) {
         return Err(EnterError::Unit { code: code.unit(), hart: vm.progress_unit() });
     }
-    // The dispatcher does not check heads for null.
-    let Some(heads) = code.table().heads() else { return Ok(Left::NoEntry) };
-    let stubs = code.stubs();
-    let mut host = Host { assist, panic: None, broken: None };
+    let Some(dispatcher) = codes.get(first).map(|code| code.stubs().dispatcher) else { return Ok(Left::NoEntry) };
+    // The dispatcher looks a pc up by its upper bits.
+    if !vm.pc().is_multiple_of(4) {
+        return Ok(Left::NoEntry);
+    }
+    let mut host = Host { assist, codes, panic: None, broken: None };
     let base = vm.base().as_ptr();
     let context = VmContext::below(base);
-    // SAFETY: the context is the Vm's, and nothing else can reach it. The lifetime of `host` is erased only for the
-    // call below, and the pointer is cleared before `host` is used again.
-    unsafe {
-        (*context).host = (&raw mut host).cast();
-        (*context).dispatch = heads;
-        (*context).code_base = code.base();
-        (*context).access_stub = stubs.access;
-        (*context).refill_stub = stubs.refill;
+    // SAFETY: the context is the Vm's, and nothing else can reach it.
+    if !unsafe { select(&mut *context, codes, first) } {
+        return Ok(Left::NoEntry);
     }
+    // SAFETY: as above. The lifetime of `host` is erased only for the call below, and the pointer is cleared before
+    // `host` is used again.
+    unsafe { (*context).host = (&raw mut host).cast() };
     // SAFETY: the publisher of the stubs vouched that this address is a function of this type that obeys the region ABI
-    // for harts of this unit. Table and code belong together and live as long as this call. So do context, row buffer
-    // and host, because the Vm is borrowed exclusively and assists get no more than a state.
+    // for harts of this unit. Each table and its code belong together, and all of `codes` live as long as this call. So
+    // do context, row buffer and host, because the Vm is borrowed exclusively and assists get no more than a state.
     let reason = unsafe {
-        let dispatcher: unsafe extern "C" fn(*mut u8) -> u32 = std::mem::transmute(stubs.dispatcher);
+        let dispatcher: unsafe extern "C" fn(*mut u8) -> u32 = std::mem::transmute(dispatcher);
         let reason = dispatcher(base);
         (*context).host = ptr::null_mut();
         reason
@@ -186,6 +208,20 @@ pub fn enter(vm: &mut Vm, code: &CodeMemory, assist: &mut dyn Assist) -> Result<
         (None, 1) => Ok(Left::Stopped),
         (None, reason) => Err(EnterError::Reason { reason }),
     }
+}
+
+/// Makes native code continue in `codes[index]`. Returns whether it can: there is such a memory, and it has or had
+/// entries, so that the dispatcher finds no null pointer in its table.
+#[cfg(feature = "jit")]
+fn select(context: &mut VmContext, codes: &[&CodeMemory], index: usize) -> bool {
+    let Some(code) = codes.get(index) else { return false };
+    let Some(heads) = code.table().heads() else { return false };
+    let stubs = code.stubs();
+    context.dispatch = heads;
+    context.code_base = code.base();
+    context.access_stub = stubs.access;
+    context.refill_stub = stubs.refill;
+    true
 }
 
 /// Calls into the engine from a helper: a panic or an error becomes `Stop` and is kept.
@@ -249,6 +285,35 @@ pub(crate) unsafe extern "C" fn refill_helper(base: *mut u8) {
     };
     // SAFETY: by the contract of this function.
     unsafe { assist(base, ask) }
+}
+
+/// The helper behind a system instruction at the end of a block.
+///
+/// # Safety
+/// Generated code must call it inside `enter`, with the base, and must not rely on the code memory in the context
+/// afterwards.
+pub(crate) unsafe extern "C" fn system_helper(base: *mut u8) {
+    let mut proceed = Proceed::Stop;
+    let ask = |host: &mut dyn Assist, hart: HartState<'_>| {
+        proceed = host.system(&mut BetweenSlices::new(hart));
+        Ok(if proceed == Proceed::Stop { Verdict::Stop } else { Verdict::Continue })
+    };
+    // SAFETY: by the contract of this function.
+    unsafe { assist(base, ask) };
+    #[cfg(feature = "jit")]
+    if let Proceed::In(index) = proceed {
+        // SAFETY: the host pointer is the one that `enter` set, as in `assist`, and the assist is over: nothing else
+        // has the host or the context.
+        let (context, codes) = unsafe {
+            let context = &mut *VmContext::below(base);
+            let codes = (*context.host).codes;
+            (context, codes)
+        };
+        // Generated code looks a pc up by its upper bits: it would take a misaligned pc for the word's.
+        if !context.pc.is_multiple_of(4) || !select(context, codes, index) {
+            context.verdict = 1;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 
 use crate::buffer::RowBuffer;
 use crate::context::{BELOW_BASE_BYTES, CONTEXT_ROOM_BYTES, DENIED_BYTES, RowRecord, VmContext};
-use crate::hart::{BetweenSlices, HartState, Stepping};
+use crate::hart::{BetweenSlices, HartState, Interpret};
 use crate::map::{MapError, Mapping};
 use crate::memory::{GUEST_BYTES, PAGES};
 
@@ -33,15 +33,6 @@ pub struct Vm {
 // SAFETY: it owns the memory behind the base. The context's other pointers are null or stale except during `enter`,
 // which holds the Vm exclusively.
 unsafe impl Send for Vm {}
-
-/// An interpreter that does a hart's steps, with rows or without.
-pub trait Interpret {
-    /// The result of a run.
-    type Output;
-
-    /// Does steps.
-    fn run<const ROWS: bool>(self, hart: &mut Stepping<'_, ROWS>) -> Self::Output;
-}
 
 impl Vm {
     /// Creates a hart that has zeroed registers and memory and no accessible page, and that writes no rows.
@@ -80,12 +71,7 @@ impl Vm {
 
     /// Lets the interpreter do steps, with rows if the hart writes them.
     pub fn interpret<I: Interpret>(&mut self, interpreter: I) -> I::Output {
-        // The loan has a lifetime of its own for any interpreter, so the interpreter has no other state of that
-        // lifetime.
-        match self.tracing() {
-            true => interpreter.run(&mut Stepping::<true>::new(self.state())),
-            false => interpreter.run(&mut Stepping::<false>::new(self.state())),
-        }
+        self.between_slices().interpret(interpreter)
     }
 
     /// Writes rows into a new buffer of `capacity` rows from now on, or no rows if it is 0. Ends the slice; rows in the

@@ -1,14 +1,18 @@
-//! The engine's answers to running native code: whether it may access memory, and more steps or an empty row buffer. It
-//! must not know how native code was entered or what follows.
+//! The engine's answers to running native code: whether it may access memory, more steps or an empty row buffer, and
+//! what a system instruction leads to. It must not know how native code was entered or what follows.
 
 use tachy_runtime::{
-    Access, Assist, BetweenSlices, HartState, Left, PageState, ProcessNumber, Slot, Verdict, enter, page_of,
+    Access, Assist, BetweenSlices, HartState, Interpret, Left, PageState, Proceed, ProcessNumber, Slot, Stepping,
+    Verdict, enter, page_of,
 };
 
 use super::{Control, Ended, Hart, Shared, Stats, next_slice};
-use crate::interpreter::{DecodedPages, Tier};
+use crate::interpreter::{DecodedPages, Leave, Tier, forget_written, system_step};
 use crate::jit::{Reached, RegionTransitions, SessionCode, region_and_index};
-use crate::machine::{Context, Machine};
+use crate::machine::{Context, Flow, Machine, StepError};
+
+/// The largest number of modes that a machine has.
+const MODES: usize = 2;
 
 /// The engine's side of the assists.
 pub(super) struct AssistHost<'a, 'env, 'control, M: Machine> {
@@ -16,6 +20,8 @@ pub(super) struct AssistHost<'a, 'env, 'control, M: Machine> {
     pub(super) context: &'a mut Context<'env, M>,
     pub(super) pages: &'a mut DecodedPages,
     pub(super) native: &'a SessionCode,
+    /// Index of the mode whose code runs.
+    pub(super) mode: usize,
     pub(super) transitions: &'a mut RegionTransitions,
     pub(super) control: &'a mut Control<'control>,
     pub(super) stats: &'a mut Stats,
@@ -27,6 +33,8 @@ pub(super) struct AssistHost<'a, 'env, 'control, M: Machine> {
     pub(super) merge: Option<u32>,
     /// Why the run must end, if native code had to stop for it.
     pub(super) ended: Option<Ended>,
+    /// What the last system instruction led to, if that is for the engine to handle.
+    pub(super) leave: Option<Leave>,
 }
 
 impl<M: Machine> AssistHost<'_, '_, '_, M> {
@@ -36,8 +44,8 @@ impl<M: Machine> AssistHost<'_, '_, '_, M> {
         // Transfers that entered native code do not lead from region to region.
         let transfers = (self.stats.transfers + vm.transfers()).saturating_sub(self.stats.entries + 1);
         // A lack of room or credit for a merge is no reason to check less often.
-        if self.transitions.are_frequent(vm.steps(), transfers) && self.native.can_translate(vm.steps()) {
-            self.merge = vm.transfer_pcs().into_iter().find(|&pc| self.native.may_merge(pc));
+        if self.transitions.are_frequent(vm.steps(), transfers) && self.native.can_translate(self.mode, vm.steps()) {
+            self.merge = vm.transfer_pcs().into_iter().find(|&pc| self.native.may_merge(self.mode, pc));
             if self.merge.is_none() {
                 self.transitions.tire();
             }
@@ -91,22 +99,40 @@ impl<M: Machine> AssistHost<'_, '_, '_, M> {
 }
 
 impl<M: Machine> Hart<'_, M> {
-    /// Runs native code from the context's pc until it leaves.
-    pub(super) fn run_native(&mut self, control: &mut Control<'_>) -> Result<(), Ended> {
+    /// Runs native code from the context's pc until it leaves. Returns what a system instruction led to, if native code
+    /// was left for that.
+    pub(super) fn run_native(&mut self, control: &mut Control<'_>) -> Result<Option<Leave>, Ended> {
+        const { assert!(M::MODES.len() <= MODES) };
         let Hart { vm, machine, context, shared, transitions, stats, .. } = self;
         let Shared { pages, native: natives, .. } = &mut **shared;
-        let Some(native) = &*natives else { return Ok(()) };
-        let Some(code) = native.code() else { return Ok(()) };
-        let (granted, merge, ended) = Default::default();
+        let Some(native) = &*natives else { return Ok(None) };
+        let mode = machine.mode();
+        let Some(code) = native.code(mode) else { return Ok(None) };
+        let codes: [_; MODES] = std::array::from_fn(|mode| native.code(mode).unwrap_or(code));
+        let (granted, merge, ended, leave) = Default::default();
         let (entered, before) = (vm.pc(), vm.steps());
         let process = ProcessNumber::current();
-        let mut host =
-            AssistHost { machine, context, pages, native, transitions, control, stats, process, granted, merge, ended };
-        let left = enter(vm, code, &mut host).map_err(|error| Ended::Internal(error.to_string()))?;
-        let (merge, ended) = (host.merge, host.ended);
+        let mut host = AssistHost {
+            machine,
+            context,
+            pages,
+            native,
+            mode,
+            transitions,
+            control,
+            stats,
+            process,
+            granted,
+            merge,
+            ended,
+            leave,
+        };
+        let left = enter(vm, &codes, mode, &mut host).map_err(|error| Ended::Internal(error.to_string()))?;
+        let AssistHost { mode, merge, ended, leave, .. } = host;
         if let Some(native) = natives {
+            forget_written(context, pages, native);
             let vm = &mut vm.state();
-            native.ran(entered, vm.steps() - before);
+            native.ran(entered, vm.steps() - before, mode);
             if let Some(from) = vm.take_jump_pc() {
                 native.jumped(from, vm.pc());
             }
@@ -117,7 +143,7 @@ impl<M: Machine> Hart<'_, M> {
         stats.entries += 1;
         stats.deopts += (left == Left::Stopped) as u64;
         stats.transfers += vm.state().take_transfers();
-        ended.map_or(Ok(()), Err)
+        ended.map_or(Ok(leave), Err)
     }
 }
 
@@ -128,7 +154,7 @@ impl<M: Machine> Assist for AssistHost<'_, '_, '_, M> {
 
     fn access_group(&mut self, vm: &mut HartState<'_>, group: u32, steps: u32) -> Verdict {
         let (region, index) = region_and_index(group);
-        let groups = self.native.groups(region);
+        let groups = self.native.groups(self.mode, region);
         match groups.as_ref().and_then(|groups| groups.get(index)) {
             Some(accesses) => self.grant(vm, accesses, steps),
             // Every group is published before its code.
@@ -159,5 +185,40 @@ impl<M: Machine> Assist for AssistHost<'_, '_, '_, M> {
                 Verdict::Stop
             }
         }
+    }
+
+    fn system(&mut self, vm: &mut BetweenSlices<'_>) -> Proceed {
+        let step = SystemStep { machine: &mut *self.machine, context: &mut *self.context, pages: &mut *self.pages };
+        match vm.interpret(step) {
+            // The interpreter does it, or finds the slice at its end.
+            None => return Proceed::Stop,
+            Some(Ok(Flow::Next | Flow::Jump(_))) => {}
+            Some(Ok(Flow::Exit(end))) => self.leave = Some(Leave::Exit(end)),
+            Some(Err(error)) => self.leave = Some(Leave::Refused(error)),
+        }
+        self.mode = self.machine.mode();
+        // A child of a fork leaves its parent's native code at once.
+        let stops = self.leave.is_some()
+            || !self.context.code_written.is_empty()
+            || self.context.effects_full()
+            || self.control.alternate_engines
+            || self.process != ProcessNumber::current()
+            || !self.machine.allows_native(vm);
+        if stops { Proceed::Stop } else { Proceed::In(self.mode) }
+    }
+}
+
+/// An interpreter that does a system instruction, if the hart stands before one.
+struct SystemStep<'a, 'env, M: Machine> {
+    machine: &'a mut M,
+    context: &'a mut Context<'env, M>,
+    pages: &'a mut DecodedPages,
+}
+
+impl<M: Machine> Interpret for SystemStep<'_, '_, M> {
+    type Output = Option<Result<Flow, StepError>>;
+
+    fn run<const ROWS: bool>(self, hart: &mut Stepping<'_, ROWS>) -> Self::Output {
+        system_step(hart, self.machine, self.context, self.pages)
     }
 }

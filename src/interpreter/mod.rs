@@ -55,6 +55,8 @@ pub(crate) enum Leave {
     SliceEnd,
     /// The tier asked for it, effects wait to be handed over, or the machine has changed its rules.
     Arrived,
+    /// The machine continues elsewhere, maybe under other rules. Nobody has counted that control enters there.
+    Jumped,
     /// The program ended; the last step is done.
     Exit(End),
     /// The next step cannot be done.
@@ -156,17 +158,14 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
     let mut step = Step { row, next: fall, leave: false };
     if execute(op, now, &mut step, vm, machine, context, pages, tier, rules)? == By::Machine {
         vm.set_pc(pc);
-        let flow = machine.system(op, &mut vm.lend(), context)?;
+        let flow = system(op, step.row, vm, machine, context)?;
         forget_written(context, pages, tier);
-        vm.count(step.row);
-        let (next, leave) = match flow {
-            Flow::Next if context.effects_full() => (fall, Leave::Arrived),
-            Flow::Next => return Ok(Done::Next(op, now, fall)),
-            Flow::Jump(target) => (target, Leave::Arrived),
-            Flow::Exit(end) => (fall, Leave::Exit(end)),
-        };
-        vm.set_pc(next);
-        return Ok(Done::Leave(leave));
+        return Ok(match flow {
+            Flow::Next if context.effects_full() => Done::Leave(Leave::Arrived),
+            Flow::Next => Done::Next(op, now, fall),
+            Flow::Jump(_) => Done::Leave(Leave::Jumped),
+            Flow::Exit(end) => Done::Leave(Leave::Exit(end)),
+        });
     }
     // Loads and stores leave their target unchecked; the check matters only where a program could reach a misaligned
     // pc.
@@ -180,6 +179,50 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
         return Ok(Done::Leave(Leave::Arrived));
     }
     Ok(Done::Next(op, now, step.next))
+}
+
+/// Lets the machine execute the system instruction at the context's pc, which then leads on.
+fn system<M: Machine, const ROWS: bool>(
+    op: Op,
+    row: Row,
+    vm: &mut Stepping<'_, ROWS>,
+    machine: &mut M,
+    context: &mut Context<'_, M>,
+) -> Result<Flow, StepError> {
+    let flow = machine.system(op, &mut vm.lend(), context)?;
+    vm.count(row);
+    vm.set_pc(match flow {
+        Flow::Next | Flow::Exit(_) => row.pc.wrapping_add(4),
+        Flow::Jump(target) => target,
+    });
+    Ok(flow)
+}
+
+/// Executes the step at the context's pc, if it is a system instruction that may be fetched and the slice has room for
+/// it. The caller does [`forget_written`] afterwards. After an error nothing was done.
+#[cfg(feature = "jit")]
+pub(crate) fn system_step<M: Machine, const ROWS: bool>(
+    vm: &mut Stepping<'_, ROWS>,
+    machine: &mut M,
+    context: &mut Context<'_, M>,
+    pages: &mut DecodedPages,
+) -> Option<Result<Flow, StepError>> {
+    let pc = vm.pc();
+    if vm.slice_over() || !vm.page_state(pc).contains(machine.rules().fetch) {
+        return None;
+    }
+    let held = pages.hold(pc);
+    let mut now = pages.get(held, pc);
+    if now.code == Code::Unknown {
+        now = pages.decode(held, pc, &mut vm.lend());
+    }
+    match now.code {
+        Code::Op(op) if op.line().class == Class::System => {
+            let row = Row { pc, insn: vm.word(pc), rs1: vm.register(now.rs1), rs2: vm.register(now.rs2), ..ROW_ZERO };
+            Some(system(op, row, vm, machine, context))
+        }
+        Code::Op(_) | Code::Illegal | Code::Unknown => None,
+    }
 }
 
 /// Returns whether an instruction is an indirect jump or call, but neither a return nor a call of a distant address.
@@ -359,7 +402,7 @@ fn store<M: Machine, T: Tier>(
 }
 
 /// Forgets code that a system instruction overwrote.
-fn forget_written<S, T: Tier>(context: &mut ExecutionContext<S>, pages: &mut DecodedPages, tier: &mut T) {
+pub(crate) fn forget_written<S, T: Tier>(context: &mut ExecutionContext<S>, pages: &mut DecodedPages, tier: &mut T) {
     for word in context.code_written.drain(..) {
         pages.forget(word);
         tier.code_written(pages, word);

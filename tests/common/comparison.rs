@@ -156,9 +156,11 @@ impl Comparison {
                     return result;
                 }
                 let pc = self.rows.get(stop as usize).map(|row| row.pc);
-                // A trap enters the kernel's handler without a step of its own.
-                let traps =
-                    case.machine == MachineKind::R0vm && pc.is_some_and(|pc| pc >= KERNEL) && location.pc < KERNEL;
+                // A trap enters the kernel's handler without a step of its own: from the user's code, or from anywhere
+                // that the user has jumped to.
+                let last = stop.checked_sub(1).and_then(|last| self.rows.get(last as usize));
+                let is_user = location.pc < KERNEL || last.is_some_and(|row| row.pc < KERNEL);
+                let traps = case.machine == MachineKind::R0vm && pc.is_some_and(|pc| pc >= KERNEL) && is_user;
                 if location.step != stop || pc.is_some_and(|pc| pc != location.pc && !traps) {
                     note(&part, Some(format!("stopped at {location} instead of step {stop}, pc {pc:x?}")));
                 }

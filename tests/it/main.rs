@@ -40,6 +40,7 @@
 //! | `risc0::host` | the library's own host, called as the kernel calls it |
 //! | `risc0::images` | memory images, their Merkle tree, and segments |
 //! | `risc0::machine_mode` | programs in place of the kernel |
+//! | `risc0::native_calls` | system calls of R0VM stay in native code |
 //! | `risc0::page_charges` | cycles that R0VM charges for pages |
 //! | `risc0::programs` | RISC Zero's program binaries |
 //! | `risc0::random_users` | random users under random kernels are the same in both engines |
@@ -109,6 +110,7 @@ mod risc0 {
     mod host;
     mod images;
     mod machine_mode;
+    mod native_calls;
     mod page_charges;
     mod programs;
     mod random_users;

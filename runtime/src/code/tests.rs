@@ -13,7 +13,8 @@ use super::*;
 const RETURN: &[u8] = if cfg!(target_arch = "x86_64") { &[0xc3] } else { &[0xc0, 0x03, 0x5f, 0xd6] };
 const CAPACITY_BYTES: usize = 1 << 20;
 
-fn memory() -> Result<CodeMemory, CodeError> {
+/// Returns an empty memory that counts in steps.
+pub(crate) fn memory() -> Result<CodeMemory, CodeError> {
     let arch = std::env::consts::ARCH;
     let isa = isa::lookup_by_name(&format!("{arch}-unknown-linux-gnu")).expect("this host's");
     let isa = isa.finish(settings::Flags::new(settings::builder())).expect("flags as they are");
@@ -22,7 +23,7 @@ fn memory() -> Result<CodeMemory, CodeError> {
     unsafe { CodeMemory::new(isa, CAPACITY_BYTES, ProgressUnit::Step, stubs) }
 }
 
-fn publish(memory: &CodeMemory, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
+pub(crate) fn publish(memory: &CodeMemory, functions: &[&[u8]]) -> Result<Vec<Function>, CodeError> {
     // SAFETY: this code is never entered.
     unsafe { memory.publish(functions) }
 }

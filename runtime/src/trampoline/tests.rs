@@ -22,6 +22,31 @@ where
     fn refill(&mut self, vm: &mut BetweenSlices<'_>, steps: u32) -> Verdict {
         self.1(vm, steps)
     }
+
+    fn system(&mut self, _: &mut BetweenSlices<'_>) -> Proceed {
+        Proceed::Stop
+    }
+}
+
+/// Executes system instructions with this function.
+struct Systems<S>(S);
+
+impl<S: FnMut(&mut BetweenSlices<'_>) -> Proceed> Assist for Systems<S> {
+    fn access(&mut self, _: &mut HartState<'_>, _: u32, _: Access, _: u32) -> Verdict {
+        Verdict::Stop
+    }
+
+    fn access_group(&mut self, _: &mut HartState<'_>, _: u32, _: u32) -> Verdict {
+        Verdict::Stop
+    }
+
+    fn refill(&mut self, _: &mut BetweenSlices<'_>, _: u32) -> Verdict {
+        Verdict::Stop
+    }
+
+    fn system(&mut self, vm: &mut BetweenSlices<'_>) -> Proceed {
+        self.0(vm)
+    }
 }
 
 /// Makes a request through one of the helpers, like generated code. Returns whether the verdict is to stop, and whether
@@ -32,7 +57,18 @@ fn ask(
     [subject, request]: [u32; 2],
     assist: &mut dyn Assist,
 ) -> (bool, bool) {
-    let mut host = Host { assist, panic: None, broken: None };
+    ask_with(vm, &[], helper, [subject, request], assist)
+}
+
+/// Does [`ask`] with these code memories.
+fn ask_with(
+    vm: &mut Vm,
+    codes: &[&CodeMemory],
+    helper: unsafe extern "C" fn(*mut u8),
+    [subject, request]: [u32; 2],
+    assist: &mut dyn Assist,
+) -> (bool, bool) {
+    let mut host = Host { assist, codes, panic: None, broken: None };
     let base = vm.base().as_ptr();
     let context = VmContext::below(base);
     // SAFETY: as in `enter`: the Vm is borrowed exclusively, and the targets of the pointers live meanwhile.
@@ -89,6 +125,37 @@ fn native_code_goes_on_only_in_a_slice_that_holds_its_steps() {
     assert_eq!(refill(&mut rows, 64, opens), (false, false));
 }
 
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[test]
+fn system_instructions_lead_to_entries_alone() {
+    use crate::code::tests::{memory, publish};
+    let [filled, empty] = [(); 2].map(|()| memory().expect("there is room"));
+    let function = publish(&filled, &[&[0; 32]]).expect("there is room")[0];
+    filled.set_entry(0x1000, function, 1, 0);
+    let [mut vm, _] = harts();
+    let mut leads = |codes: &[&CodeMemory], to: u32, proceed| {
+        let answer = |vm: &mut BetweenSlices<'_>| {
+            vm.set_pc(to);
+            proceed
+        };
+        let (stops, panics) = ask_with(&mut vm, codes, system_helper, [0, 0], &mut Systems(answer));
+        assert!(!panics && vm.pc() == to);
+        // SAFETY: the context is the Vm's.
+        let base = unsafe { (*VmContext::below(vm.base().as_ptr())).code_base };
+        (!stops).then_some(base)
+    };
+    let both = [&empty, &filled];
+    assert_eq!(leads(&both, 0x1000, Proceed::In(1)), Some(filled.base()));
+    assert_eq!(leads(&both, 0x1000, Proceed::Stop), None);
+    assert_eq!(leads(&both, 0x1000, Proceed::In(0)), None, "a memory that has never had an entry");
+    assert_eq!(leads(&both, 0x1000, Proceed::In(2)), None, "a memory that there is not");
+    for misaligned in [0x1001, 0x1002, 0x1003] {
+        assert_eq!(leads(&both, misaligned, Proceed::In(1)), None, "generated code would find the entry at 0x1000");
+    }
+    let mut panics = Systems(|_: &mut BetweenSlices<'_>| panic!("on purpose"));
+    assert_eq!(ask_with(&mut vm, &both, system_helper, [0, 0], &mut panics), (true, true));
+}
+
 #[test]
 fn an_access_is_requested_at_its_own_step() {
     for mut vm in harts() {
@@ -131,7 +198,7 @@ fn requests_that_make_no_sense_stop_native_code() {
 /// An interpreter that does one step.
 struct OneStep;
 
-impl crate::vm::Interpret for OneStep {
+impl crate::hart::Interpret for OneStep {
     type Output = bool;
 
     fn run<const ROWS: bool>(self, hart: &mut crate::hart::Stepping<'_, ROWS>) -> bool {

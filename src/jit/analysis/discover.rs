@@ -12,6 +12,7 @@
 //!     at a branch:         queue the next instruction, and the target if it is warm
 //!     at a jump or call:   queue the target if it is known and warm, and the place behind a call as an entry
 //!     at any other jump:   queue the targets that it was seen to go to as entries
+//!     before an ecall:     queue the place behind it as an entry
 //! cut what was placed into blocks: at queued addresses, at gaps, at page boundaries, at 64 instructions
 //! ```
 
@@ -83,19 +84,31 @@ struct Discovery<'a, C> {
 }
 
 impl<C: Code> Discovery<'_, C> {
-    /// Returns the instruction at `pc`, if the region can contain it. A region contains no system instructions and no
-    /// misaligned jumps. It contains nothing at a misaligned pc, where R0VM may be after an `mret`, because entries are
-    /// word-aligned.
-    fn translatable(&self, pc: u32) -> Option<Placed> {
+    /// Returns the instruction at `pc`, if the guest may run it there. Nothing is at a misaligned pc, where R0VM may be
+    /// after an `mret`, because entries are word-aligned.
+    fn instruction(&self, pc: u32) -> Option<Placed> {
         if !pc.is_multiple_of(4) {
             return None;
         }
         let word = self.code.fetch(pc)?;
-        let instruction = decode(word, self.variant)?;
+        Some(Placed { pc, word, instruction: decode(word, self.variant)? })
+    }
+
+    /// Returns the system instruction at `pc`, if there is one.
+    fn system(&self, pc: u32) -> Option<Op> {
+        let op = self.instruction(pc)?.instruction.op;
+        (op.line().class == Class::System).then_some(op)
+    }
+
+    /// Returns the instruction at `pc`, if the region can contain it. A region contains no system instructions and no
+    /// misaligned jumps.
+    fn translatable(&self, pc: u32) -> Option<Placed> {
+        let placed = self.instruction(pc)?;
+        let instruction = placed.instruction;
         let misaligned = |distance: u32| !pc.wrapping_add(distance).is_multiple_of(4);
         let class = instruction.op.line().class;
         let refused = class == Class::System || (class == Class::Jump && misaligned(instruction.imm));
-        (!refused).then_some(Placed { pc, word, instruction })
+        (!refused).then_some(placed)
     }
 
     /// Places instructions from `leader` on until control goes elsewhere, or reaches known ground or the cap.
@@ -103,7 +116,13 @@ impl<C: Code> Discovery<'_, C> {
         let mut pc = leader;
         let mut run = Vec::new();
         while self.placed.len() < self.cap && !self.placed.contains_key(&pc) && !self.is_foreign(pc) {
-            let Some(placed) = self.translatable(pc) else { return };
+            let Some(placed) = self.translatable(pc) else {
+                // A system call comes back behind itself, at once or from the kernel.
+                if self.system(pc) == Some(Op::Ecall) {
+                    self.enter_indirectly(pc.wrapping_add(4));
+                }
+                return;
+            };
             self.placed.insert(pc, placed);
             run.push(placed);
             let instruction = placed.instruction;
@@ -178,6 +197,7 @@ impl<C: Code> Discovery<'_, C> {
         let to = |pc: u32| match index.get(&pc) {
             _ if !pc.is_multiple_of(4) => Target::Misaligned,
             Some(&block) => Target::Block(block),
+            None if self.system(pc).is_some() => Target::System(pc),
             None => Target::Out(pc),
         };
         let blocks: Vec<Block> = starts.iter().map(|&start| self.block(start, &to)).collect();
@@ -201,9 +221,11 @@ impl<C: Code> Discovery<'_, C> {
         region
     }
 
-    /// Returns the placed leaders, and a further start wherever a run would exceed the longest block.
+    /// Returns the placed leaders, and a further start wherever a run would exceed the longest block. A system instruction
+    /// to which control jumps is a block without instructions, so that it can be an entry.
     fn block_starts(&self) -> Vec<u32> {
-        let mut starts: Vec<u32> = Vec::new();
+        let is_system = |pc: &u32| !self.placed.contains_key(pc) && self.system(*pc).is_some();
+        let mut starts: Vec<u32> = self.leaders.iter().copied().filter(is_system).collect();
         let mut length = 0;
         let mut expected = None;
         for &pc in self.placed.keys() {
@@ -218,6 +240,7 @@ impl<C: Code> Discovery<'_, C> {
             length += 1;
             expected = pc.checked_add(4);
         }
+        starts.sort_unstable();
         starts
     }
 
@@ -227,7 +250,7 @@ impl<C: Code> Discovery<'_, C> {
         let inside = targets.iter().filter(|target| self.is_indirect_entry.contains(target)).map(|&target| to(target));
         let blocks = inside.filter_map(|target| match target {
             Target::Block(block) => Some(block),
-            Target::Out(_) | Target::Misaligned => None,
+            Target::Out(_) | Target::System(_) | Target::Misaligned => None,
         });
         blocks.take(if targets.len() <= FEW_TARGETS { FEW_TARGETS } else { 0 }).collect()
     }
@@ -242,9 +265,10 @@ impl<C: Code> Discovery<'_, C> {
             }
             let Some(&placed) = self.placed.get(&pc) else {
                 // The cap or another region was reached here, or the interpreter must execute this instruction.
-                let end = match self.translatable(pc) {
-                    Some(_) => End::Goto(Target::Out(pc)),
-                    None => End::Interpret,
+                let end = match (self.system(pc), self.translatable(pc)) {
+                    (Some(_), _) => End::Goto(Target::System(pc)),
+                    (None, Some(_)) => End::Goto(Target::Out(pc)),
+                    (None, None) => End::Interpret,
                 };
                 return Block { pc: start, instructions, end, known_targets: Vec::new() };
             };
@@ -299,10 +323,15 @@ mod tests {
     #[test]
     fn blocks_end_where_control_goes_elsewhere() {
         let straight = assemble("main: addi x5,x0,1\n addi x6,x5,1\n ecall");
-        assert_region("a system instruction is the interpreter's", &straight, &["main 2 -> interpreter"], "main");
+        assert_region("a system instruction is the machine's", &straight, &["main 2 -> system main+8"], "main");
 
         let a_loop = assemble("main: addi x5,x0,9\nloop: addi x5,x5,-1\n bne x5,x0,loop\ndone: ecall");
-        assert_region("a loop", &a_loop, &["main 1 -> loop", "loop 2 -> loop or out done"], "main");
+        assert_region(
+            "a loop",
+            &a_loop,
+            &["main 1 -> loop", "loop 2 -> loop or done", "done 0 -> system done"],
+            "main",
+        );
 
         let jump = assemble("main: jal x0,there\n addi x5,x0,1\nthere: addi x6,x0,1\n jalr x0,0(x7)");
         assert_region("what is jumped over is left out", &jump, &["main 1 -> there", "there 2 -> indirect"], "main");
@@ -311,7 +340,7 @@ mod tests {
         assert_region(
             "a branch to a misaligned address traps when it is taken",
             &misaligned,
-            &["main 1 -> nowhere or main+4", "main+4 1 -> interpreter"],
+            &["main 1 -> nowhere or main+4", "main+4 1 -> system main+8"],
             "main",
         );
     }
@@ -323,8 +352,14 @@ mod tests {
         assert_region("a call", &call, &blocks, "main back");
 
         let far = assemble("main: auipc x6,0x1\n jalr x1,8(x6)\nback: ecall\n .org 0x1008\nf: jalr x0,0(x1)");
-        let blocks = ["main 2 -> f", "f 1 -> indirect"];
-        assert_region("a call by way of a constant is direct", &far, &blocks, "main");
+        let blocks = ["main 2 -> f", "back 0 -> system back", "f 1 -> indirect, maybe back"];
+        assert_region("a call by way of a constant is direct", &far, &blocks, "main back");
+
+        let system = assemble(
+            "main: jal x0,call\ncall: ecall\nback: addi x5,x5,1\n ebreak\nunreached: addi x5,x5,1\n jal x0,main",
+        );
+        let blocks = ["main 1 -> call", "call 0 -> system call", "back 1 -> system back+4"];
+        assert_region("a system call comes back, a breakpoint does not", &system, &blocks, "main back");
     }
 
     #[test]
@@ -344,20 +379,20 @@ mod tests {
         assert_region(
             "a branch that is rarely taken",
             &cold,
-            &["main 1 -> out rare or main+4", "main+4 3 -> main"],
+            &["main 1 -> system rare or main+4", "main+4 3 -> main"],
             "main",
         );
         let other = assemble(text).others("next").cold("rare");
-        assert_region("another region", &other, &["main 1 -> out rare or main+4", "main+4 1 -> out next"], "main");
+        assert_region("another region", &other, &["main 1 -> system rare or main+4", "main+4 1 -> out next"], "main");
     }
 
     #[test]
     fn blocks_are_cut_at_pages_and_at_their_longest() {
         let text = format!("main: jal x0,late\n .org 0x3f8\nlate: {}", "addi x5,x5,1\n ".repeat(3)) + "ecall";
         let page = assemble(&text);
-        assert_region("a page", &page, &["main 1 -> late", "late 2 -> late+8", "late+8 1 -> interpreter"], "main");
+        assert_region("a page", &page, &["main 1 -> late", "late 2 -> late+8", "late+8 1 -> system late+12"], "main");
         let long = assemble(&("main: ".to_owned() + &"addi x5,x5,1\n ".repeat(70) + "ecall"));
-        assert_region("64 instructions", &long, &["main 64 -> main+256", "main+256 6 -> interpreter"], "main");
+        assert_region("64 instructions", &long, &["main 64 -> main+256", "main+256 6 -> system main+280"], "main");
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) enum Target {
     Block(usize),
     /// Out of the region, to this pc.
     Out(u32),
+    /// To the system instruction at this pc, which the machine executes.
+    System(u32),
     /// Nowhere: the address is misaligned, so the jump itself traps.
     Misaligned,
 }
@@ -35,7 +37,7 @@ pub(crate) enum End {
     },
     /// Its last instruction jumps to an address in a register.
     Indirect,
-    /// The interpreter continues here: with a system instruction, or with something that cannot be compiled.
+    /// The interpreter continues here, with something that cannot be compiled.
     Interpret,
 }
 
@@ -49,7 +51,7 @@ impl End {
         };
         targets.into_iter().flatten().filter_map(|target| match target {
             Target::Block(block) => Some(block),
-            Target::Out(_) | Target::Misaligned => None,
+            Target::Out(_) | Target::System(_) | Target::Misaligned => None,
         })
     }
 }

@@ -150,6 +150,7 @@ impl Guest {
         match target {
             Target::Block(block) => self.name(region.blocks[block].pc),
             Target::Out(pc) => format!("out {}", self.name(pc)),
+            Target::System(pc) => format!("system {}", self.name(pc)),
             Target::Misaligned => "nowhere".to_owned(),
         }
     }

@@ -11,7 +11,7 @@ use super::abi::{REASON_NO_ENTRY, REASON_STOP};
 use super::compute::operand;
 use super::operations::{Comparison, Extension, Operation};
 use super::registers::registers_of;
-use super::stubs::{callee, look_up, look_up_constant};
+use super::stubs::{callee, count_transfer, look_up, look_up_constant};
 use super::{Lowering, TRUSTED, arguments};
 use crate::invariant::{BrokenInvariant, broken, invariant};
 use crate::jit::analysis::liveness::RegisterSet;
@@ -94,7 +94,7 @@ impl Lowering<'_> {
     fn loop_carried_to(&self, target: Target) -> RegisterSet {
         match target {
             Target::Block(block) => self.loop_carried[block],
-            Target::Out(_) | Target::Misaligned => 0,
+            Target::Out(_) | Target::System(_) | Target::Misaligned => 0,
         }
     }
 
@@ -109,6 +109,17 @@ impl Lowering<'_> {
                 let [pc, progress] = self.here(pc);
                 let no_jump = BlockArg::Value(self.i32(0));
                 self.builder.ins().jump(self.transition, &[BlockArg::Value(word), pc, progress, no_jump]);
+            }
+            Target::System(pc) => {
+                let arguments = self.here(pc);
+                let builder = &mut self.builder;
+                let system = *self.system.get_or_insert_with(|| {
+                    let block = builder.create_block();
+                    builder.append_block_param(block, types::I32);
+                    builder.append_block_param(block, types::I64);
+                    block
+                });
+                self.builder.ins().jump(system, &arguments);
             }
             // The taken side of a branch that traps: `branch_check` has left in front of it, so control never gets
             // here.
@@ -134,7 +145,9 @@ impl Lowering<'_> {
         let dirty = self.dirty;
         let ways = [taken, fall].map(|target| match target {
             Target::Block(block) if dirty & !self.loop_carried[block] == 0 => (self.blocks[block], None),
-            Target::Block(_) | Target::Out(_) | Target::Misaligned => (self.builder.create_block(), Some(target)),
+            Target::Block(_) | Target::Out(_) | Target::System(_) | Target::Misaligned => {
+                (self.builder.create_block(), Some(target))
+            }
         });
         let [(to, _), (or, _)] = ways;
         self.builder.ins().brif(condition, to, &[], or, &[]);
@@ -236,11 +249,37 @@ impl Lowering<'_> {
         let previous = self.builder.ins().load(types::I32, TRUSTED, self.base, last);
         self.builder.ins().store(TRUSTED, previous, self.base, before);
         self.builder.ins().store(TRUSTED, pc, self.base, last);
+        count_transfer(&mut self.builder, self.base);
         let callee = callee(&mut self.builder, self.base, word);
         self.builder.ins().return_call_indirect(self.region_signature, callee, &[self.base, word, progress]);
         self.open_cold(none);
         self.builder.ins().store(TRUSTED, from, self.base, layout::JUMP_PC);
         self.set_place(pc, progress);
+        self.leave(REASON_NO_ENTRY);
+    }
+
+    /// Lets the machine execute a system instruction, and continues where that leads, in the code of the mode that it
+    /// leads to.
+    pub(super) fn system_block(&mut self) {
+        let Some(system) = self.system else { return };
+        self.builder.switch_to_block(system);
+        let [pc, progress] = [0, 1].map(|index| self.builder.block_params(system)[index]);
+        self.set_place(pc, progress);
+        let helper = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::SYSTEM_HELPER);
+        self.builder.ins().call_indirect(self.helper_signature, helper, &[self.base]);
+        let verdict = self.builder.ins().load(types::I32, TRUSTED, self.base, layout::VERDICT);
+        let [go, found, none] = std::array::from_fn(|_| self.builder.create_block());
+        self.builder.ins().brif(verdict, self.out, &[], go, &[]);
+        self.open(go);
+        let pc = self.builder.ins().load(types::I32, TRUSTED, self.base, layout::PC);
+        let word = look_up(&mut self.builder, self.base, pc);
+        self.builder.ins().brif(word, found, &[], none, &[]);
+        self.open(found);
+        // The word is of the table that the helper has chosen, so even the region's own number says nothing here.
+        let progress = self.builder.ins().load(types::I64, TRUSTED, self.base, layout::PROGRESS);
+        let callee = callee(&mut self.builder, self.base, word);
+        self.builder.ins().return_call_indirect(self.region_signature, callee, &[self.base, word, progress]);
+        self.open_cold(none);
         self.leave(REASON_NO_ENTRY);
     }
 

@@ -91,6 +91,7 @@ pub(crate) fn lower(
     let progress = builder.declare_var(types::I64);
     let assist_signature = builder.import_signature(assist_signature(CallConv::PreserveAll));
     let region_signature = builder.import_signature(region_signature());
+    let helper_signature = builder.import_signature(abi::assist_signature(isa.default_call_conv()));
     let start = builder.create_block();
     builder.append_block_params_for_function_params(start);
     builder.switch_to_block(start);
@@ -126,11 +127,13 @@ pub(crate) fn lower(
         progress,
         assist_signature,
         region_signature,
+        helper_signature,
         blocks,
         entries,
         choose,
         transition,
         transition_indirect,
+        system: None,
         leave_stop,
         out,
         known: Vec::new(),
@@ -152,6 +155,7 @@ pub(crate) fn lower(
     }
     lowering.marked = None;
     lowering.transition_blocks();
+    lowering.system_block();
     lowering.leave_stop_block();
     lowering.builder.seal_all_blocks();
     lowering.builder.finalize(isa.frontend_config());
@@ -182,6 +186,7 @@ struct Lowering<'a> {
     progress: Variable,
     assist_signature: SigRef,
     region_signature: SigRef,
+    helper_signature: SigRef,
     /// IR blocks by index of the region's blocks, and of its entries.
     blocks: Vec<IrBlock>,
     entries: Vec<IrBlock>,
@@ -191,6 +196,8 @@ struct Lowering<'a> {
     /// progress).
     transition: IrBlock,
     transition_indirect: IrBlock,
+    /// Has the system instruction at the pc executed (pc, progress), if there is one.
+    system: Option<IrBlock>,
     /// These leave native code (pc, progress); `out` does so if the context has both already.
     leave_stop: IrBlock,
     out: IrBlock,

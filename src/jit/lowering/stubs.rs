@@ -68,6 +68,7 @@ fn dispatcher(isa: &OwnedTargetIsa) -> Option<Vec<u8>> {
 
     builder.switch_to_block(found);
     let progress = builder.ins().load(types::I64, MemFlagsData::trusted(), base, layout::PROGRESS);
+    count_transfer(&mut builder, base);
     let callee = callee(&mut builder, base, word);
     let signature = builder.import_signature(region_signature());
     let call = builder.ins().call_indirect(signature, callee, &[base, word, progress]);
@@ -106,14 +107,19 @@ pub(crate) fn look_up_constant(builder: &mut FunctionBuilder<'_>, base: Value, p
     builder.ins().load(types::I64, flags, chunk, (pc & 0xfffc) as i32 * 2)
 }
 
-/// Returns the address of the region to which a nonzero dispatch word leads; counts a transfer.
+/// Returns the address of the region to which a nonzero dispatch word leads.
 pub(crate) fn callee(builder: &mut FunctionBuilder<'_>, base: Value, word: Value) -> Value {
     let flags = MemFlagsData::trusted();
-    let transfers = builder.ins().load(types::I64, flags, base, layout::TRANSFERS);
-    let transfers = builder.ins().iadd_imm_s(transfers, 1);
-    builder.ins().store(flags, transfers, base, layout::TRANSFERS);
     let code_base = builder.ins().load(types::I64, flags, base, layout::CODE_BASE);
     let offset = builder.ins().ireduce(types::I32, word);
     let offset = builder.ins().uextend(types::I64, offset);
     builder.ins().iadd(code_base, offset)
+}
+
+/// Counts a transfer to a region.
+pub(crate) fn count_transfer(builder: &mut FunctionBuilder<'_>, base: Value) {
+    let flags = MemFlagsData::trusted();
+    let transfers = builder.ins().load(types::I64, flags, base, layout::TRANSFERS);
+    let transfers = builder.ins().iadd_imm_s(transfers, 1);
+    builder.ins().store(flags, transfers, base, layout::TRANSFERS);
 }

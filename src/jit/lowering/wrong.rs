@@ -154,8 +154,8 @@ pub(super) fn applied(region: &Region) -> Region {
         for placed in block.instructions.iter_mut().filter(|placed| Some(placed.instruction.op) == op) {
             change(placed, fault);
         }
-        if let (End::Interpret, Fault::Skip(bytes)) = (block.end, fault) {
-            block.end = End::Goto(Target::Out(block.end_pc().wrapping_add(bytes)));
+        if let (End::Goto(Target::System(pc)), Fault::Skip(bytes)) = (block.end, fault) {
+            block.end = End::Goto(Target::Out(pc.wrapping_add(bytes)));
         }
     }
     region

@@ -57,7 +57,7 @@ pub(crate) struct ModeCode {
     /// Hot code that waits for credit or for room in the background's queue.
     candidates: Candidates,
     short_runs: ShortRuns,
-    /// Whether native code was left since the last check.
+    /// Whether control got to a place since the last check that nobody has counted; see [`ModeCode::left`].
     has_left: bool,
     /// The background compiler; `None` if this session compiles itself.
     background: Option<Arc<Background>>,
@@ -109,10 +109,9 @@ impl ModeCode {
         self.follow();
         let pc = vm.pc();
         if self.has_entry(pc) {
-            return true;
+            return !self.short_runs.pauses(pc);
         }
         let hotness = match std::mem::take(&mut self.has_left) {
-            // Native code got here, so this was not counted yet.
             true => pages.count_at(pc),
             false => pages.hotness(pc).max(1),
         };
@@ -281,10 +280,15 @@ impl ModeCode {
 
     /// Records that native code was entered at `pc` and ran for `steps` steps.
     pub(crate) fn ran(&mut self, pc: u32, steps: u64) {
-        self.has_left = true;
         if self.cache.options().paid_by_steps {
             self.short_runs.ran(pc, steps);
         }
+    }
+
+    /// Records that control got to the context's pc in a way that the interpreter does not count: native code was left
+    /// there, or the machine led there.
+    pub(crate) fn left(&mut self) {
+        self.has_left = true;
     }
 
     /// Adds the targets of indirect jumps from before this view existed.

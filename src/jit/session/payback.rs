@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! earned = FREE                        the least that a program with one hot loop needs
-//!        + steps / SHARE               what the whole run may be slower than the interpreter
+//!        + work / SHARE                what the whole run may be slower than the interpreter: its steps, and ECALL
+//!                                      for each system call
 //!        + GAIN * native steps         what native code saved
 //!        - ENTRY * entries             and what it cost to go there
 //! spent  = REGION * regions + INSTRUCTION * instructions, of all regions that the session requested
@@ -23,14 +24,17 @@ use crate::trace::Level;
 
 /// Units available from the start: 2 ms.
 const FREE: u64 = 500_000;
-/// The share of all steps that may be lost: one in this many.
-const SHARE: u64 = 28;
-/// Units to enter and leave native code: some 30 ns.
-pub(crate) const ENTRY: u64 = 8;
+/// The share of all work that may be lost: one unit in this many.
+const SHARE: u64 = 16;
+/// Units of a system call beyond its step: some 0.3 us, as a big integer of 256 bits takes. Others take more.
+const ECALL: u64 = 75;
+/// Units to enter and leave native code: some 100 ns.
+pub(crate) const ENTRY: u64 = 24;
 /// The account of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Payback {
     native_steps: u64,
+    ecalls: u64,
     entries: u64,
     spent: u64,
     is_unlimited: bool,
@@ -53,6 +57,11 @@ impl Payback {
         self.entries += 1;
     }
 
+    /// Records that the session has made this many system calls so far.
+    pub(crate) fn set_ecalls(&mut self, ecalls: u64) {
+        self.ecalls = ecalls;
+    }
+
     /// Returns the steps of native code so far.
     pub(crate) fn native_steps(&self) -> u64 {
         self.native_steps
@@ -68,7 +77,8 @@ impl Payback {
     pub(crate) fn has_credit(&self, steps: u64, beyond_price: u64) -> bool {
         // A native step takes at most an eighth of the time of an interpreted one.
         let saved = self.native_steps - self.native_steps / 8;
-        let earned = FREE.saturating_add(steps / SHARE).saturating_add(saved);
+        let work = steps.saturating_add(self.ecalls.saturating_mul(ECALL));
+        let earned = FREE.saturating_add(work / SHARE).saturating_add(saved);
         self.is_unlimited
             || earned > self.spent.saturating_add(beyond_price).saturating_add(self.entries.saturating_mul(ENTRY))
     }
@@ -93,6 +103,9 @@ mod tests {
         let debt = REGION + 256 * instruction(Level::Off) - FREE;
         assert!(!account.has_credit(SHARE * debt, 0) && account.has_credit(SHARE * (debt + 1), 0));
         assert!(!account.has_credit(SHARE * (debt + 1), 1) && account.has_credit(SHARE * (debt + 2), 1));
+        account.set_ecalls(SHARE);
+        assert!(!account.has_credit(SHARE * (debt - ECALL), 0) && account.has_credit(SHARE * (debt + 1 - ECALL), 0));
+        account.set_ecalls(0);
         account.earn(2 * debt);
         assert!(account.has_credit(0, 0));
         // Entries that run for a few steps each cost more than they save.

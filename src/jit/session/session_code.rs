@@ -104,6 +104,12 @@ impl SessionCode {
         self.current = mode;
     }
 
+    /// Records that the session has made this many system calls so far.
+    #[inline]
+    pub(crate) fn set_ecalls(&mut self, ecalls: u64) {
+        self.payback.set_ecalls(ecalls);
+    }
+
     #[inline]
     fn current(&mut self) -> Option<&mut ModeCode> {
         self.modes.get_mut(self.current)
@@ -140,23 +146,39 @@ impl SessionCode {
         mode.is_some_and(|mode| mode.prepare(vm, pages, &mut self.payback))
     }
 
-    /// Records that native code was entered at `pc` and ran for `steps` steps.
+    /// Records that native code was entered at `pc` in the current mode and ran for `steps` steps, up to mode `left_in`,
+    /// which is the current one from now on.
     #[inline]
-    pub(crate) fn ran(&mut self, pc: u32, steps: u64) {
+    pub(crate) fn ran(&mut self, pc: u32, steps: u64, left_in: usize) {
         self.payback.earn(steps);
         if let Some(mode) = self.current() {
             mode.ran(pc, steps);
         }
+        self.set_mode(left_in);
+        if let Some(mode) = self.current() {
+            mode.left();
+        }
     }
 
-    /// Returns [`ModeCode::can_translate`] of the current mode.
-    pub(crate) fn can_translate(&self, steps: u64) -> bool {
-        self.modes.get(self.current).is_some_and(|mode| mode.can_translate(steps, &self.payback))
+    /// Records that the machine led control to `pc`, in the current mode, which the interpreter does not count.
+    pub(crate) fn arrived(&mut self, pages: &mut DecodedPages, pc: u32) {
+        match self.modes.get_mut(self.current) {
+            Some(mode) => mode.left(),
+            None if self.waiting => {
+                pages.count_at(pc);
+            }
+            None => {}
+        }
     }
 
-    /// Returns [`ModeCode::may_merge`] of the current mode.
-    pub(crate) fn may_merge(&self, pc: u32) -> bool {
-        self.modes.get(self.current).is_some_and(|mode| mode.may_merge(pc))
+    /// Returns [`ModeCode::can_translate`] of the mode with this index.
+    pub(crate) fn can_translate(&self, mode: usize, steps: u64) -> bool {
+        self.modes.get(mode).is_some_and(|mode| mode.can_translate(steps, &self.payback))
+    }
+
+    /// Returns [`ModeCode::may_merge`] of the mode with this index.
+    pub(crate) fn may_merge(&self, mode: usize, pc: u32) -> bool {
+        self.modes.get(mode).is_some_and(|mode| mode.may_merge(pc))
     }
 
     /// Does [`ModeCode::merge`] in the current mode.
@@ -170,14 +192,14 @@ impl SessionCode {
         self.current().is_some_and(ModeCode::took_a_while)
     }
 
-    /// Returns the code of the current mode, once it is prepared.
-    pub(crate) fn code(&self) -> Option<&CodeMemory> {
-        self.modes.get(self.current).map(ModeCode::code)
+    /// Returns the code of the mode with this index, once it is prepared.
+    pub(crate) fn code(&self, mode: usize) -> Option<&CodeMemory> {
+        self.modes.get(mode).map(ModeCode::code)
     }
 
-    /// Returns the access groups of the region with this number in the code of the current mode.
-    pub(crate) fn groups(&self, region: u32) -> Option<RegionGroups> {
-        self.modes.get(self.current)?.groups(region)
+    /// Returns the access groups of the region with this number in the code of the mode with this index.
+    pub(crate) fn groups(&self, mode: usize, region: u32) -> Option<RegionGroups> {
+        self.modes.get(mode)?.groups(region)
     }
 
     /// Returns whether the word at `address` may be compiled already, in any mode.

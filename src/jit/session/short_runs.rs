@@ -5,7 +5,7 @@
 //! changed, the next pause is twice as long.
 
 /// Runs shorter than this do not pay for entering and leaving.
-const FEW_STEPS: u64 = 8;
+const FEW_STEPS: u64 = 32;
 /// An entry pauses after this many more short runs than long ones.
 const SHORT_RUNS: u8 = 32;
 /// Attempts to enter in the first pause, and maximum number of doublings. The tries after the longest pause cost less
@@ -105,7 +105,7 @@ mod tests {
     fn long_runs_make_up_for_short_ones() {
         let mut runs = ShortRuns::default();
         for _ in 0..1000 {
-            assert_eq!(entered(&mut runs, 8, 4, 2) + entered(&mut runs, 8, 1, 64), 5);
+            assert_eq!(entered(&mut runs, 8, 4, 2) + entered(&mut runs, 8, 1, 256), 5);
         }
         assert_eq!(runs.place(8).short_runs, 0);
     }

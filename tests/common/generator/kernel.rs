@@ -179,7 +179,7 @@ impl Draft {
     /// Emits work in machine mode, in at most `most` parts.
     fn kernel_work(&mut self, most: u32) {
         for _ in 0..self.rng.between(0, most + 1) {
-            match self.rng.below(4) {
+            match self.rng.below(5) {
                 0 => self.access_group(),
                 1 => self.chain(),
                 2 => {
@@ -187,6 +187,26 @@ impl Draft {
                     self.asm.li(LOCATION, bank);
                     self.asm.i(Op::Lw, rd, LOCATION, SHUNT);
                 }
+                3 => self.register_accesses(),
+                _ => self.compute(),
+            }
+        }
+    }
+
+    /// Emits accesses to registers in memory: the kernel's own, which change as it computes, and the user's.
+    fn register_accesses(&mut self) {
+        let bank = self.rng.pick(&[MACHINE_BANK, USER_BANK]);
+        self.asm.li(LOCATION, bank);
+        for _ in 0..self.rng.between(1, 5) {
+            let (rd, source) = (self.working(), self.source());
+            // Other registers lead the program.
+            let number = self.rng.pick(&WORKING);
+            let offset = 4 * i32::from(number) + self.rng.pick(&[0, 0, 0, 2]);
+            match self.rng.below(5) {
+                0 if offset % 4 == 0 => self.asm.store(Op::Sw, source, offset, LOCATION),
+                1 => self.asm.store(Op::Sh, source, offset, LOCATION),
+                2 => self.asm.i(Op::Lhu, rd, LOCATION, offset),
+                3 if offset % 4 == 0 => self.asm.i(Op::Lw, rd, LOCATION, offset),
                 _ => self.compute(),
             }
         }
