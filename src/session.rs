@@ -11,9 +11,9 @@ use std::time::Duration;
 use crate::engine::Options;
 use crate::env::Env;
 use crate::error::{Error, Location};
-#[cfg(feature = "jit")]
-use crate::jit::JitOptions;
 use crate::jit::{Caches, SharedCaches};
+#[cfg(feature = "jit")]
+use crate::jit::{DiskCache, JitOptions};
 use crate::limits::{CancelHandle, Limits};
 use crate::machine_kind::MachineKind;
 use crate::machines::{self, Setup, Started};
@@ -53,6 +53,8 @@ struct Settings {
     limits: Limits,
     #[cfg(feature = "jit")]
     jit: JitOptions,
+    #[cfg(feature = "jit")]
+    disk_cache: Option<DiskCache>,
     buffer_rows: usize,
 }
 
@@ -62,7 +64,14 @@ impl Settings {
     fn caches(&self, program: &Program) -> Result<Option<Caches>, Error> {
         self.jit.check()?;
         let rules = self.machine.rules();
-        Ok((self.engine != Engine::Interpreter).then(|| Caches::new(&self.jit, rules, program)))
+        let new = || {
+            let caches = Caches::new(&self.jit, rules, program);
+            match &self.disk_cache {
+                Some(folder) => caches.on_disk(folder, self.machine.to_string()),
+                None => caches,
+            }
+        };
+        Ok((self.engine != Engine::Interpreter).then(new))
     }
 
     #[cfg(not(feature = "jit"))]
@@ -114,6 +123,17 @@ impl Builder {
     #[cfg(feature = "jit")]
     pub fn jit(mut self, options: JitOptions) -> Self {
         self.0.jit = options;
+        self
+    }
+
+    /// Begins with the native code that earlier processes left in a folder, and leaves this one's there. By default no
+    /// file is read or written.
+    ///
+    /// Code is read when a session of the executor first records as much as that code does. It is written when the
+    /// executor, its clones and its sessions are all gone, if they compiled anything.
+    #[cfg(feature = "jit")]
+    pub fn disk_cache(mut self, folder: DiskCache) -> Self {
+        self.0.disk_cache = Some(folder);
         self
     }
 
@@ -186,6 +206,8 @@ impl Executor {
             limits: Limits::default(),
             #[cfg(feature = "jit")]
             jit: JitOptions::default(),
+            #[cfg(feature = "jit")]
+            disk_cache: None,
             buffer_rows: 8192,
         })
     }

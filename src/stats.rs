@@ -22,6 +22,8 @@ pub struct Stats {
     pub regions: u64,
     /// Regions among them that merge others, because control moved between these too often.
     pub regions_merged: u64,
+    /// Regions that the session read from disk: the code that earlier processes compiled.
+    pub regions_loaded: u64,
     /// Guest instructions compiled.
     pub translated_instructions: u64,
     /// Bytes of machine code generated.

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use tachy::jit::DiskCache;
 use tachy::{Builder, Engine, Executor, JitOptions, Limits, MachineKind};
 
+use crate::cache;
 use crate::repeat::option;
 use crate::risc0::args::R0vmArgs;
 use crate::values::{InputPath, Machine, Target, bytes, number, seconds, target, threshold};
@@ -106,6 +108,36 @@ struct JitArgs {
     /// Write the names of native code to /tmp/perf-PID.map for Linux perf
     #[arg(long, hide_short_help = true)]
     perf_map: bool,
+}
+
+/// Whether a run uses the code that earlier runs compiled.
+#[derive(Args)]
+pub(crate) struct NoCacheArg {
+    /// Neither use native code of earlier runs nor keep that of this one
+    ///
+    /// `tachy cache` shows and clears what is kept.
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl NoCacheArg {
+    pub(crate) fn cache(&self) -> Option<DiskCache> {
+        (!self.no_cache).then(cache::folder).flatten().map(DiskCache::new)
+    }
+}
+
+/// Whether a command uses the code that earlier runs compiled, where it usually does not.
+#[derive(Args)]
+pub(crate) struct CacheArg {
+    /// Use native code of earlier runs, and keep that of this one
+    #[arg(long, hide_short_help = true)]
+    cache: bool,
+}
+
+impl CacheArg {
+    pub(crate) fn cache(&self) -> Option<DiskCache> {
+        self.cache.then(cache::folder).flatten().map(DiskCache::new)
+    }
 }
 
 /// All arguments of a guest, starting with its name.

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
-use tachy::jit::ListError;
+use tachy::jit::{DiskCacheProblem, ListError};
 use tachy::program::Frame;
 use tachy::risc0::host::HostError;
 use tachy::{Error, Limit, LimitError, Location, MachineKind, ProgramError, StreamName};
@@ -84,6 +84,11 @@ impl Failure {
     pub(crate) fn large_program(path: &Path, limit_bytes: u64) -> Failure {
         let (path, limit) = (path.display(), limit_bytes >> 20);
         Failure::new(Kind::Program, format!("{path} is larger than {limit} MiB; remove debug information with strip"))
+    }
+
+    /// The code on disk cannot be listed or removed.
+    pub(crate) fn cache(problem: &DiskCacheProblem) -> Failure {
+        Failure::new(Kind::Input, problem.to_string())
     }
 
     /// There is no native code to show.

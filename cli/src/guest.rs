@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 
+use tachy::jit::DiskCache;
 use tachy::risc0::Report;
 use tachy::{CancelHandle, Engine, Env, MachineKind, Session, Status};
 
@@ -95,14 +96,18 @@ impl<'a> Guest<'a> {
         Ok(Guest { args, loaded, stdin, read_fd, write_fd, seed, journal, journal_writer, segments })
     }
 
-    /// Starts a session. `progress` makes room for the session's output.
+    /// Starts a session, with the code in `cache`. `progress` makes room for the session's output.
     pub(crate) fn start(
         &mut self,
         engine: Engine,
+        cache: Option<&DiskCache>,
         guest_stdout: GuestStdout,
         progress: &Progress,
     ) -> Result<Session<'static>, Failure> {
-        let builder = self.args.conditions.builder(engine, self.loaded.machine);
+        let mut builder = self.args.conditions.builder(engine, self.loaded.machine);
+        if let Some(cache) = cache {
+            builder = builder.disk_cache(cache.clone());
+        }
         let executor = builder.build(&self.loaded.program).map_err(|error| Failure::library(&error))?;
         let cancel = self.begin();
         let mut write_fd: Vec<Sink> = Vec::new();

@@ -15,6 +15,7 @@ pub(crate) enum Scope {
     Info,
     Explain,
     Bench,
+    Cache,
 }
 
 impl Kind {
@@ -54,6 +55,7 @@ impl Scope {
             Scope::Diff => is_of_command && !matches!(kind, Kind::Contender | Kind::Difference),
             // Info runs nothing.
             Scope::Info => matches!(kind, Kind::Program | Kind::Usage | Kind::Input | Kind::Output),
+            Scope::Cache => matches!(kind, Kind::Usage | Kind::Input | Kind::Output),
             Scope::Explain => {
                 matches!(kind, Kind::Program | Kind::Usage | Kind::Input | Kind::Output | Kind::Internal)
             }
@@ -86,7 +88,7 @@ impl Scope {
             Scope::Run => "the guest's own code, like any other code that is not listed below",
             Scope::Trace => "the guest ended, with any code, or the run reached --to",
             Scope::Diff => "all rows agree, and both engines end alike, even with an error",
-            Scope::Info | Scope::Explain => "success",
+            Scope::Info | Scope::Explain | Scope::Cache => "success",
             Scope::Bench => "all programs were measured",
         }
     }
@@ -102,14 +104,14 @@ pub(crate) fn help(scope: Scope, examples: &str) -> String {
     if matches!(scope, Scope::All | Scope::Run) {
         text.push_str("With run, the guest's own code may equal one of these; --json tells them apart.\n");
     }
-    if !matches!(scope, Scope::Info | Scope::Explain) {
+    if !matches!(scope, Scope::Info | Scope::Explain | Scope::Cache) {
         text.push_str("\nKinds of errors in JSON, with their exit codes:\n");
         for kind in Kind::ALL.into_iter().filter(|kind| scope.gives(*kind)) {
             let code = scope.code(kind).map_or(0, |code| code as u8);
             let _ = writeln!(text, "  {:<17} {code:>3}  {}", kind.name(), kind.meaning());
         }
     }
-    if scope != Scope::All {
+    if !matches!(scope, Scope::All | Scope::Cache) {
         text.push_str(FILES);
     }
     text

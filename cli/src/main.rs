@@ -7,6 +7,7 @@
 mod ahead;
 mod args;
 mod bench;
+mod cache;
 mod diff;
 mod drive;
 mod explain;
@@ -69,6 +70,7 @@ enum Command {
     Info(info::Info),
     Explain(explain_code::Explain),
     Bench(bench::Bench),
+    Cache(cache::Cache),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         Command::Info(info) => info.main(),
         Command::Explain(explain) => explain.main(),
         Command::Bench(bench) => bench.main(),
+        Command::Cache(cache) => cache.main(),
         Command::Completions(completions) => completions.main(),
         Command::Man(man) => man.main(),
     };

@@ -2,8 +2,10 @@
 
 use clap::Args;
 use tachy::NullSink;
+use tachy::jit::DiskCache;
 
-use crate::args::{EngineArgs, GuestArgs, ReportArgs};
+use crate::args::{EngineArgs, GuestArgs, NoCacheArg, ReportArgs};
+use crate::cache;
 use crate::drive::{Drive, ResumeArg};
 use crate::failure::Failure;
 use crate::files::Files;
@@ -32,6 +34,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     guest: GuestArgs,
     #[command(flatten)]
+    cache: NoCacheArg,
+    #[command(flatten)]
     resume: ResumeArg,
 }
 
@@ -42,16 +46,18 @@ impl Run {
         let guest = GuestFiles::claim(&self.guest, &mut files)?;
         let mut report = Report::claim(&self.report, &self.guest, &mut files, self.engine.engine().into())?;
         report.begin()?;
-        let result = self.run(&mut report, guest);
+        let disk_cache = self.cache.cache();
+        let result = self.run(&mut report, guest, disk_cache.as_ref());
+        cache::tell(disk_cache.as_ref(), self.report.stats);
         report.close(result)
     }
 
-    fn run(&self, report: &mut Report, files: GuestFiles) -> Result<u8, Failure> {
+    fn run(&self, report: &mut Report, files: GuestFiles, cache: Option<&DiskCache>) -> Result<u8, Failure> {
         let mut guest = Guest::read(&self.guest, files, Seed::drawn)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
         let progress = Progress::on_terminal(report.guest_stdout());
-        let mut session = guest.start(self.engine.engine(), report.guest_stdout(), &progress)?;
+        let mut session = guest.start(self.engine.engine(), cache, report.guest_stdout(), &progress)?;
         let mut drive = Drive::new(&session, &progress, &self.resume);
         let result = drive.run_to(&mut session, u64::MAX, &mut NullSink::off(), &mut |part| {
             report.part(part);

@@ -4,11 +4,13 @@ use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use tachy::jit::DiskCache;
 use tachy::risc0::Report as Part;
 use tachy::trace::{CountingSink, CsvSink, DigestSink, FileSink, Tee};
 use tachy::{NullSink, Session, Status};
 
-use crate::args::{EngineArgs, GuestArgs, ReportArgs};
+use crate::args::{CacheArg, EngineArgs, GuestArgs, ReportArgs};
+use crate::cache;
 use crate::drive::{Drive, ResumeArg, Stopped};
 use crate::failure::Failure;
 use crate::files::Files;
@@ -62,6 +64,8 @@ pub(crate) struct Trace {
     #[command(flatten)]
     guest: GuestArgs,
     #[command(flatten)]
+    cache: CacheArg,
+    #[command(flatten)]
     resume: ResumeArg,
 }
 
@@ -88,7 +92,9 @@ impl Trace {
         let rows = files.output("--output", self.rows_target())?;
         let effects = files.output("--effects", target(self.effects.as_deref()))?;
         report.begin()?;
-        let result = self.trace(&mut report, guest, rows, effects, guest_stdout);
+        let disk_cache = self.cache.cache();
+        let result = self.trace(&mut report, guest, disk_cache.as_ref(), (rows, effects), guest_stdout);
+        cache::tell(disk_cache.as_ref(), self.report.stats);
         report.close(result)
     }
 
@@ -96,15 +102,15 @@ impl Trace {
         &self,
         report: &mut Report,
         files: GuestFiles,
-        rows: Output,
-        effects: Output,
+        cache: Option<&DiskCache>,
+        (rows, effects): (Output, Output),
         guest_stdout: GuestStdout,
     ) -> Result<u8, Failure> {
         let mut guest = Guest::read(&self.guest, files, Seed::drawn)?;
         self.resume.check(guest.loaded.machine)?;
         report.guest(&guest);
         let progress = Progress::on_terminal(guest_stdout);
-        let mut session = guest.start(self.engine.engine(), guest_stdout, &progress)?;
+        let mut session = guest.start(self.engine.engine(), cache, guest_stdout, &progress)?;
         let mut tables = self.open_tables(rows, effects)?;
         let mut digest = report.wants_json().then(DigestSink::default);
         let mut counts = CountingSink::default();

@@ -55,6 +55,9 @@ pub use trampoline::{Assist, EnterError, Proceed};
 pub use trampoline::{Left, enter};
 pub use vm::Vm;
 
+/// Names what this crate was built from and how: two builds that differ have different ids.
+pub const BUILD_ID: &str = env!("BUILD_ID");
+
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
 compile_error!(
     "guest memory and rows are little-endian in place, and 4 GiB of it is reserved: 64-bit little-endian hosts only"

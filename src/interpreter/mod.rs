@@ -14,6 +14,8 @@ pub(crate) use decoded::ENTERED;
 use decoded::{Code, Decoded};
 pub(crate) use decoded::{DecodedPages, Held};
 pub(crate) use profile::Profile;
+#[cfg(feature = "jit")]
+pub(crate) use profile::{PAGE_SLOTS, PageProfile};
 
 use crate::error::Cause;
 use crate::isa::{Class, Op};

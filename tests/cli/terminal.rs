@@ -273,7 +273,7 @@ fn colours_are_for_terminals_and_for_those_who_like_them() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Shells
 
-const COMMANDS: [&str; 8] = ["run", "trace", "diff", "info", "explain", "bench", "completions", "man"];
+const COMMANDS: [&str; 9] = ["run", "trace", "diff", "info", "explain", "bench", "cache", "completions", "man"];
 
 fn output(args: &[&str]) -> String {
     let output = Command::new(TACHY).args(args).output().unwrap();

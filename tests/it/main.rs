@@ -26,6 +26,7 @@
 //! | `engine::replay` | a trace gives back the state at any step |
 //! | `hostile` | hostile programs end in an error or at a limit, within their budget |
 //! | `jit::access_groups` | accesses that share one check trap at the exact access |
+//! | `jit::disk_cache` | code on disk changes no result, and good code is used at once |
 //! | `jit::golden_ir` | IR and code size of small cases, as golden files |
 //! | `jit::hotness` | what counts as hot and is therefore translated |
 //! | `jit::native` | native code stays native, and stops soon after a request |
@@ -90,6 +91,7 @@ mod hostile;
 
 mod jit {
     mod access_groups;
+    mod disk_cache;
     mod golden_ir;
     mod hotness;
     mod native;

@@ -63,7 +63,7 @@ impl Process {
     ) -> Result<Process, Failure> {
         let own = std::env::current_exe();
         let own = own.map_err(|error| Failure::contender(&format!("cannot find the executable of tachy: {error}")))?;
-        let mut command = vec![own.into(), "run".into()];
+        let mut command = vec![own.into(), "run".into(), "--no-cache".into()];
         command.extend(conditions.command_line());
         command.extend([program.as_path().into(), "--".into()]);
         Ok(Process::new("tachy run", command, args))

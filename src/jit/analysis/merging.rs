@@ -44,6 +44,18 @@ impl Merges {
         let times = self.0.entry(pc).or_insert(0);
         *times = (*times + 1).min(MERGES_MAX);
     }
+
+    /// Returns all counts, sorted by their entries.
+    pub(crate) fn counts(&self) -> Vec<(u32, u8)> {
+        let mut counts: Vec<_> = self.0.iter().map(|(&pc, &times)| (pc, times)).collect();
+        counts.sort_unstable();
+        counts
+    }
+
+    /// Continues with counts from [`Merges::counts`].
+    pub(crate) fn resume(&mut self, counts: &[(u32, u8)]) {
+        self.0.extend(counts.iter().copied());
+    }
 }
 
 /// Returns whether `region` contains an entry of a region other than the one at its own first entry. `region_at`

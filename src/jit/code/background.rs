@@ -124,6 +124,8 @@ fn work_on_batch(first: (Job, Slot), jobs: &Receiver<(Job, Slot)>, state: &State
         // The job no longer waits.
         drop(slot);
         if state.ending.load(Ordering::Relaxed) {
+            // What is translated already may be for the disk.
+            batch.publish();
             return;
         }
         let (started, counters) = (Instant::now(), job.counters.clone());

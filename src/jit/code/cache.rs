@@ -8,19 +8,25 @@
 //! overwrote. Shared caches hold the program in its initial state: a session that overwrites its code continues with
 //! caches of its own.
 
+mod on_disk;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread;
 
 use cranelift_codegen::isa::OwnedTargetIsa;
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
+use on_disk::OnDisk;
 use once_cell::race::OnceBox;
 use tachy_runtime::{CodeError, CodeMemory, Function, ProcessLocal, ProgressUnit, StubCode};
 
 use super::background::Background;
+use super::counters::Counters;
 use super::perf_map::PerfMap;
 use super::published_groups::PublishedGroups;
 use super::registry::{Registry, Reserved};
 use super::shared_code::SharedCode;
+use super::stored::{StoredMode, StoredRegion, restored_targets, stored_targets};
 use crate::interpreter::Profile;
 use crate::jit::JitOptions;
 use crate::jit::analysis::merging::Purpose;
@@ -63,6 +69,8 @@ pub(crate) struct Caches {
     /// The background compiler for all sessions, with or without shared code. Without it each session compiles its own
     /// code.
     background: Option<Arc<Background>>,
+    /// Where code of earlier processes is, and that of this one will be.
+    disk: Option<OnDisk>,
 }
 
 /// The caches of an executor. A child of a fork uses others than the process that made them, because that process's
@@ -108,7 +116,7 @@ impl Caches {
         let (profile, background) =
             (shared.is_some().then(Default::default), options.background.then(Default::default));
         let caches = rules.iter().map(|_| Default::default()).collect();
-        Caches { options, rules, program, shared, caches, profile, background }
+        Caches { options, rules, program, shared, caches, profile, background, disk: None }
     }
 
     /// Returns the profile that earlier sessions pass on to a new one.
@@ -136,16 +144,25 @@ impl Caches {
 
     /// Returns the caches for `level`, by mode: the shared ones for a session that shares, otherwise new ones. Returns
     /// `None` if this host has no native code.
-    pub(crate) fn for_session(&self, level: Level, sharing: Sharing) -> Option<Vec<Arc<CodeCache>>> {
-        let of_mode = |(rules, [off, rows]): (&'static Rules, &[OnceLock<Option<Arc<CodeCache>>>; 2])| {
-            let new = || CodeCache::new(&self.options, level, rules, &self.program);
-            match (sharing, level) {
-                (Sharing::Own, _) => new(),
-                (Sharing::Shared, Level::Off) => off.get_or_init(new).clone(),
-                (Sharing::Shared, Level::Rows) => rows.get_or_init(new).clone(),
-            }
-        };
-        self.rules.iter().zip(&self.caches).map(of_mode).collect()
+    pub(crate) fn for_session(
+        &self,
+        level: Level,
+        sharing: Sharing,
+        counters: &Counters,
+    ) -> Option<Vec<Arc<CodeCache>>> {
+        if sharing == Sharing::Shared {
+            self.load(level, counters);
+        }
+        (0..self.rules.len()).map(|mode| self.of_mode(mode, level, sharing)).collect()
+    }
+
+    fn of_mode(&self, mode: usize, level: Level, sharing: Sharing) -> Option<Arc<CodeCache>> {
+        let keeps = self.disk.is_some() && sharing == Sharing::Shared;
+        let new = || CodeCache::new(&self.options, level, &self.rules[mode], &self.program, keeps);
+        match sharing {
+            Sharing::Own => new(),
+            Sharing::Shared => self.caches[mode][level as usize].get_or_init(new).clone(),
+        }
     }
 
     /// Returns whether sessions pay for compilation with their steps.
@@ -156,6 +173,17 @@ impl Caches {
     /// Returns the background compiler; `None` if each session compiles its own code.
     pub(crate) fn background(&self) -> Option<Arc<Background>> {
         self.background.clone()
+    }
+}
+
+impl Drop for Caches {
+    /// Leaves code for the processes that follow. No session is left, so nothing more is requested.
+    fn drop(&mut self) {
+        if self.disk.is_some() && !thread::panicking() {
+            // Waits for the region that is being compiled.
+            self.background = None;
+            self.store();
+        }
     }
 }
 
@@ -177,35 +205,34 @@ pub(crate) struct Generation {
     pub(crate) number: u32,
 }
 
-/// Returns this host's instruction set and stubs. They are the same for every cache and compiled once: three functions
-/// are a lot for a session that compiles a few blocks.
-fn host() -> Option<&'static (OwnedTargetIsa, Stubs)> {
+/// Returns this host's instruction set, which is the same for every cache.
+fn host_isa_once() -> Option<&'static OwnedTargetIsa> {
     // It uses no lock: a fork while another thread fills it would leave the lock locked in the child.
-    static HOST: OnceBox<Option<(OwnedTargetIsa, Stubs)>> = OnceBox::new();
-    let made = HOST.get_or_init(|| {
-        let make = || {
-            let isa = host_isa()?;
-            let stubs = Stubs::new(&isa)?;
-            Some((isa, stubs))
-        };
-        Box::new(make())
-    });
-    made.as_ref()
+    static ISA: OnceBox<Option<OwnedTargetIsa>> = OnceBox::new();
+    ISA.get_or_init(|| Box::new(host_isa())).as_ref()
+}
+
+/// Returns this host's stubs. They are the same for every cache and compiled once: three functions are a lot for a
+/// session that compiles a few blocks.
+fn host_stubs() -> Option<&'static Stubs> {
+    static STUBS: OnceBox<Option<Stubs>> = OnceBox::new();
+    STUBS.get_or_init(|| Box::new(host_isa_once().and_then(Stubs::new))).as_ref()
 }
 
 impl CodeCache {
     /// Creates an empty cache for this host. Returns `None` if there is no code generator for the host or it provides
-    /// no executable memory. The interpreter then does everything, with the same results.
+    /// no executable memory. The interpreter then does everything, with the same results. If it `keeps`, it has copies
+    /// of its regions for the disk.
     pub(crate) fn new(
         options: &JitOptions,
         level: Level,
         rules: &'static Rules,
         program: &Program,
+        keeps: bool,
     ) -> Option<Arc<CodeCache>> {
-        let (isa, stubs) = host()?;
-        let isa = isa.clone();
+        let (isa, stubs) = (host_isa_once()?.clone(), host_stubs()?);
         let code = new_generation(&isa, stubs, options.code_bytes, level)?;
-        let registry = Registry::new(Generation { code, groups: Arc::default(), number: 0 });
+        let registry = Registry::new(Generation { code, groups: Arc::default(), number: 0 }, keeps);
         let perf_map = options.perf_map.then(|| PerfMap::new(program.clone()));
         let (options, current, registry) = (options.clone(), AtomicU32::new(0), Mutex::new(registry));
         let targets = Mutex::default();
@@ -301,11 +328,42 @@ impl CodeCache {
         true
     }
 
-    /// Names a function for a profiler, if names are wanted.
-    pub(crate) fn name(&self, function: Function, code_bytes: usize, region: &Region) {
+    /// Names a function for a profiler, if names are wanted. `pc` is the first entry.
+    pub(crate) fn name(&self, function: Function, code_bytes: usize, pc: u32) {
         if let Some(perf_map) = &self.perf_map {
-            perf_map.add(function, code_bytes, region);
+            perf_map.add(function, code_bytes, pc);
         }
+    }
+
+    /// Publishes the regions of another process, before any session has this cache. Returns how many, or `None` if they
+    /// find no room.
+    fn resume(&self, stored: StoredMode) -> Option<usize> {
+        let StoredMode { regions, targets, .. } = &stored;
+        let memory = self.generation();
+        let functions = publish_stored_code(&memory.code, regions).ok()?;
+        // The table has a part for each 64 KiB with entries.
+        let parts: HashSet<u32> = regions.iter().flat_map(|region| &region.entries).map(|(_, pc)| pc >> 16).collect();
+        if !memory.code.has_room_for_entries(parts.len()) {
+            return None;
+        }
+        for (region, &function) in regions.iter().zip(&functions) {
+            memory.groups.publish(region.number, region.groups.clone());
+            for &(entry, pc) in &region.entries {
+                memory.code.set_entry(pc, function, region.number, entry);
+            }
+            if let Some(&(_, pc)) = region.entries.first() {
+                self.name(function, region.code.len(), pc);
+            }
+        }
+        *self.targets() = restored_targets(targets);
+        let count = regions.len();
+        self.registry().resume(stored);
+        Some(count)
+    }
+
+    /// Returns its code as another process continues with it.
+    fn store(&self) -> StoredMode {
+        StoredMode { targets: stored_targets(&self.targets()), ..self.registry().store() }
     }
 }
 
@@ -317,6 +375,20 @@ pub(crate) fn publish_code(generation: &CodeMemory, functions: &[&[u8]]) -> Resu
     // continues only where the dispatch table leads. It accepts any entry number, because unknown ones go to the first.
     // And `compile` rejected relocations.
     unsafe { generation.publish(functions) }
+}
+
+/// Publishes functions that an earlier process published. This is the same crossing, where the file vouches.
+#[allow(unsafe_code)]
+fn publish_stored_code(generation: &CodeMemory, regions: &[StoredRegion]) -> Result<Vec<Function>, CodeError> {
+    let functions: Vec<&[u8]> = regions.iter().map(|region| &region.code[..]).collect();
+    // SAFETY: `publish_code` has published these very bytes in an earlier process, so all of its argument holds. That
+    // rests on three things. The file's key covers all that the argument depends on: both crates' sources, Cranelift,
+    // its settings, the processor's features, the level and the rules. The checksum says that the bytes are those that
+    // were written. And only a process of this user can have written them: `disk` reads no file, and none in a folder,
+    // that belongs to somebody else or that somebody else may write. This user's other processes are trusted, because
+    // they can have this process run any code anyway. The numbers of regions are unique and in range, as `stored` has
+    // checked, but that is for right results: code accepts any entry number.
+    unsafe { generation.publish(&functions) }
 }
 
 /// Creates code memory with its stubs. This is the other half of the crossing.

@@ -10,6 +10,8 @@ use crate::stats::Stats;
 pub(crate) struct Counters {
     pub(crate) regions: AtomicU64,
     pub(crate) regions_merged: AtomicU64,
+    /// Regions that were read from disk.
+    pub(crate) regions_loaded: AtomicU64,
     pub(crate) instructions: AtomicU64,
     pub(crate) code_bytes: AtomicU64,
     /// System pages in which code was published.
@@ -40,6 +42,7 @@ impl Counters {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         stats.regions += get(&self.regions);
         stats.regions_merged += get(&self.regions_merged);
+        stats.regions_loaded += get(&self.regions_loaded);
         stats.translated_instructions += get(&self.instructions);
         stats.code_bytes += get(&self.code_bytes);
         stats.code_pages += get(&self.code_pages);

@@ -17,6 +17,7 @@ use super::cache::{CodeCache, Generation, publish_code};
 use super::counters::Counters;
 use super::price::beyond_price;
 use super::registry::Reservation;
+use super::stored::StoredRegion;
 use crate::jit::analysis::access_groups::Reached;
 use crate::jit::analysis::merging::Purpose;
 use crate::jit::lowering::abi::compile;
@@ -193,6 +194,7 @@ fn publish(cache: &CodeCache, mut ready: Vec<Ready>) {
     let published = jobs.iter().zip(&mut codes).zip(functions);
     let mut published: Vec<_> = published.filter(|((job, _), _)| registry.may_publish(&job.reservation)).collect();
     for ((Job { reservation, .. }, code), function) in &mut published {
+        registry.keep(|| StoredRegion::new(reservation, &code.groups, &code.bytes));
         memory.groups.publish(reservation.number, std::mem::take(&mut code.groups));
         for (entry, pc) in registry.entries_for(reservation) {
             memory.code.set_entry(pc, *function, reservation.number, entry);
@@ -200,7 +202,7 @@ fn publish(cache: &CodeCache, mut ready: Vec<Ready>) {
     }
     drop(registry);
     for ((Job { reservation, counters, .. }, code), function) in published {
-        cache.name(function, code.bytes.len(), &reservation.region);
+        cache.name(function, code.bytes.len(), reservation.region.entry);
         Counters::add(&counters.regions, 1);
         Counters::add(&counters.regions_merged, (reservation.purpose == Purpose::Merge) as u64);
         Counters::add(&counters.instructions, reservation.region.instructions() as u64);

@@ -9,10 +9,13 @@
 pub(crate) mod background;
 pub(crate) mod cache;
 pub(crate) mod counters;
+pub(crate) mod disk;
 pub(crate) mod job;
+pub(crate) mod key;
 pub(crate) mod perf_map;
 pub(crate) mod price;
 pub(crate) mod published_groups;
 pub(crate) mod registry;
 pub(crate) mod shared_code;
+pub(crate) mod stored;
 pub(crate) mod translations;

@@ -7,7 +7,6 @@ use std::io::Write;
 
 use tachy_runtime::Function;
 
-use crate::jit::analysis::region::Region;
 use crate::program::Program;
 
 /// Writes names into this process's map.
@@ -20,9 +19,8 @@ impl PerfMap {
         PerfMap { program }
     }
 
-    /// Names a region by the guest function that contains its entry. A failure is ignored: the map is an extra.
-    pub(crate) fn add(&self, function: Function, code_bytes: usize, region: &Region) {
-        let pc = region.entry;
+    /// Names a region by the guest function that contains its entry at `pc`. A failure is ignored: the map is an extra.
+    pub(crate) fn add(&self, function: Function, code_bytes: usize, pc: u32) {
         let name = match self.program.symbol_at(pc) {
             Some((symbol, offset)) => format!("guest {}+{offset:#x}", symbol.demangled()),
             None => format!("guest {pc:#010x}"),

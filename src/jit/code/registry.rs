@@ -5,12 +5,14 @@
 //! whatever the outcome. *Page epochs* decide whether the region may be published: each overwrite of a page's compiled
 //! code advances the page's epoch. A job publishes only if no page of its code has advanced since the job was created.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use tachy_runtime::{Entry, page_of};
 
 use super::cache::Generation;
+use super::stored::{StoredMode, StoredRegion};
 use crate::jit::analysis::merging::{Merges, Purpose, joins_others};
 use crate::jit::analysis::region::Region;
 
@@ -51,19 +53,73 @@ pub(crate) struct Registry {
     /// How often compiled code of a page was overwritten. Entries are never removed, so that no job of an earlier
     /// generation mistakes its epoch.
     epochs: HashMap<u32, u64>,
+    /// Copies of the published regions, if they are kept for other processes.
+    kept: Option<Kept>,
+}
+
+/// Copies of published regions.
+#[derive(Default)]
+struct Kept {
+    /// In ascending order of their numbers.
+    regions: BTreeMap<u32, StoredRegion>,
+    /// Whether some of them are not on disk.
+    is_new: bool,
 }
 
 impl Registry {
-    /// Creates the registry of an empty cache.
-    pub(crate) fn new(generation: Generation) -> Registry {
+    /// Creates the registry of an empty cache, which keeps copies of its regions if it `keeps`.
+    pub(crate) fn new(generation: Generation, keeps: bool) -> Registry {
         let (under_way, refused, merges, epochs) = Default::default();
-        Registry { generation, next_region: 1, under_way, refused, merges, epochs }
+        let kept = keeps.then(Kept::default);
+        Registry { generation, next_region: 1, under_way, refused, merges, epochs, kept }
     }
 
     /// Continues with an empty code memory.
     pub(crate) fn begin(&mut self, generation: Generation) {
         let epochs = std::mem::take(&mut self.epochs);
-        *self = Registry { epochs, ..Registry::new(generation) };
+        *self = Registry { epochs, ..Registry::new(generation, self.kept.is_some()) };
+    }
+
+    /// Keeps a copy of a region that is being published, if copies are kept.
+    pub(crate) fn keep(&mut self, region: impl FnOnce() -> StoredRegion) {
+        if let Some(kept) = &mut self.kept {
+            let region = region();
+            kept.regions.insert(region.number, region);
+            kept.is_new = true;
+        }
+    }
+
+    /// Continues with the regions of another process, which are published already. Nothing was reserved before.
+    pub(crate) fn resume(&mut self, mode: StoredMode) {
+        self.next_region = mode.regions.last().map_or(1, |region| region.number + 1);
+        self.merges.resume(&mode.merges);
+        if let Some(kept) = &mut self.kept {
+            kept.regions = mode.regions.into_iter().map(|region| (region.number, region)).collect();
+        }
+    }
+
+    /// Returns whether there are regions that are not on disk.
+    pub(crate) fn has_new(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.is_new)
+    }
+
+    /// Returns the regions that control can enter, each with the entries that lead to it, to be stored. From now on
+    /// they count as stored.
+    pub(crate) fn store(&mut self) -> StoredMode {
+        let mut regions = Vec::new();
+        if let Some(kept) = &mut self.kept {
+            kept.is_new = false;
+            for region in kept.regions.values() {
+                let leads_here = |&(_, pc): &(u32, u32)| {
+                    self.generation.code.entry(pc).is_some_and(|entry| entry.region() == region.number)
+                };
+                let entries: Vec<_> = region.entries.iter().copied().filter(leads_here).collect();
+                if !entries.is_empty() {
+                    regions.push(StoredRegion { entries, ..region.clone() });
+                }
+            }
+        }
+        StoredMode { regions, merges: self.merges.counts(), targets: Vec::new() }
     }
 
     /// Returns whether all numbers of regions are taken.

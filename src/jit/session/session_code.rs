@@ -78,9 +78,10 @@ impl SessionCode {
         if self.waiting { self.look() } else { self.renew() }
     }
 
-    /// Stops waiting if there is code to share.
+    /// Stops waiting if there is code to share, of other sessions or on disk.
     fn look(&mut self) {
-        if self.shared.is_some() && self.caches.has_shared(self.level) {
+        let is_there = || self.caches.load(self.level, &self.counters) || self.caches.has_shared(self.level);
+        if self.shared.is_some() && is_there() {
             self.renew();
         }
     }
@@ -89,7 +90,7 @@ impl SessionCode {
     fn renew(&mut self) {
         self.waiting = false;
         let sharing = if self.shared.is_some() { Sharing::Shared } else { Sharing::Own };
-        let caches = self.caches.for_session(self.level, sharing).unwrap_or_default();
+        let caches = self.caches.for_session(self.level, sharing, &self.counters).unwrap_or_default();
         let view = |cache| ModeCode::new(cache, self.shared.clone(), self.caches.background(), self.counters.clone());
         let modes = caches.into_iter().map(view).collect();
         let before = std::mem::replace(&mut self.modes, modes);

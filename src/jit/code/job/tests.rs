@@ -35,7 +35,7 @@ impl Functions {
     fn cache(&self) -> Arc<CodeCache> {
         let segment = Segment::from_words(CODE, &self.0, Permissions::RX);
         let program = Program::from_segments(CODE, vec![segment]).unwrap();
-        CodeCache::new(&JitOptions::default(), Level::Off, &Rules::STANDARD, &program).expect("a code generator")
+        CodeCache::new(&JitOptions::default(), Level::Off, &Rules::STANDARD, &program, false).expect("a code generator")
     }
 }
 
