@@ -24,11 +24,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # A process per execution
+//!
+//! [`Builder::disk_cache`](crate::Builder::disk_cache) names a folder. The next process that runs the program begins with
+//! the native code of the last one. [`jit::DiskCache`](crate::jit::DiskCache) says whom that trusts.
+//!
 //! # Processes that fork
 //!
 //! A child of `fork` has a copy of all memory, but only the thread that forked. These rules apply there:
 //!
-//! - An executor works. It compiles again, on a thread of the child's own; nothing is shared with the parent. Children
+//! - An executor works. It compiles again, on a thread of the child's own; nothing is shared with the parent, and
+//!   nothing is read from disk or written there. Children
 //!   cannot share compiled code: let each of them run many sessions.
 //! - A session that was started before the fork continues, in the parent and in the child, each with its own memory.
 //!   The child's session starts with the interpreter again. So does a session whose stream, sink or host forks the

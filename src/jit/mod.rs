@@ -22,6 +22,8 @@ mod session;
 pub(crate) use analysis::access_groups::{Reached, region_and_index};
 pub(crate) use code::cache::{Caches, SharedCaches};
 pub use code::disk::{DiskCache, DiskCacheFile, DiskCacheProblem};
+#[doc(hidden)]
+pub use code::stored::rewrite_stored_code;
 pub use lowering::explain::{Explained, Explanation, Made, explain};
 pub use lowering::listing::{ListError, Listing, list};
 #[cfg(feature = "wrong-lowerings")]

@@ -354,6 +354,7 @@ fn help_tells_of_its_own_command_alone() {
         ("info", ["0", "64", "65", "66", "74", "141", "0"], ["73", "143", "trap"]),
         ("explain", ["0", "64", "65", "66", "70", "74", "141"], ["73", "143", "trap"]),
         ("bench", ["69", "70", "71", "73", "130", "contender", "host"], ["cycle-limit", "step-limit", "sink"]),
+        ("cache", ["0", "64", "66", "74", "141", "show", "clear"], ["73", "143", "trap"]),
         ("man", ["Write", "Usage:", "Examples:", "tachy", "<DIR>", "Options:", "-h,"], ["74", "trap", "usage"]),
     ] {
         let text = help(command);

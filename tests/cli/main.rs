@@ -5,6 +5,7 @@
 mod common;
 
 mod bench;
+mod cache;
 mod commands;
 mod edges;
 mod environment;

@@ -121,6 +121,13 @@ impl StoredCode {
     }
 }
 
+/// Reads any bytes as the content of a file with compiled code, and writes that again; `None` if they are refused. It is
+/// for a fuzzer.
+#[doc(hidden)]
+pub fn rewrite_stored_code(bytes: &[u8]) -> Option<Vec<u8>> {
+    StoredCode::from_bytes(bytes).ok().map(|code| code.to_bytes())
+}
+
 /// Writes lists as their length and their items, and numbers as little-endian.
 struct Writer(Vec<u8>);
 

@@ -73,7 +73,8 @@ fn lengths_promise_nothing() {
 
 #[test]
 fn what_code_cannot_have_is_refused() {
-    let changes: [(&str, fn(&mut StoredCode)); 12] = [
+    type Change = fn(&mut StoredCode);
+    let changes: [(&str, Change); 12] = [
         ("number 0", |code| code.modes[0].regions[0].number = 0),
         ("a number that is too large", |code| code.modes[0].regions[2].number = Entry::REGIONS),
         ("one number twice", |code| code.modes[0].regions[1].number = 1),
