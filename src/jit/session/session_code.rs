@@ -50,10 +50,7 @@ impl SessionCode {
         }
         let (modes, early, backoff, counters) = Default::default();
         let payback = if caches.paid_by_steps() { Payback::earning() } else { Payback::unlimited() };
-        let mut session =
-            SessionCode { caches, level, modes, waiting: true, early, current: 0, payback, backoff, shared, counters };
-        session.look();
-        session
+        SessionCode { caches, level, modes, waiting: true, early, current: 0, payback, backoff, shared, counters }
     }
 
     /// Creates native code in a child of a fork. It shares nothing with the parent: nothing is compiled yet. A session
@@ -67,15 +64,20 @@ impl SessionCode {
         session
     }
 
-    /// Records what `level` requires from the next step on.
+    /// Records what `level` requires from the next step on. Each run begins with this, so no code is looked for that the
+    /// run does not need.
     pub(crate) fn set_level(&mut self, level: Level) {
-        if level == self.level {
-            return;
+        if level != self.level {
+            // Code of another level is never entered, even if the switch to this level fails.
+            self.modes.clear();
+            self.level = level;
+            if !self.waiting {
+                self.renew();
+            }
         }
-        // Code of another level is never entered, even if the switch to this level fails.
-        self.modes.clear();
-        self.level = level;
-        if self.waiting { self.look() } else { self.renew() }
+        if self.waiting {
+            self.look();
+        }
     }
 
     /// Stops waiting if there is code to share, of other sessions or on disk.
