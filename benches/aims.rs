@@ -234,8 +234,12 @@ fn cold_start(rounds: usize) -> Result<()> {
     file.write_all(&exits_at_once())?;
     let path = file.path().to_str().ok_or("a path that is text")?;
     let tachy = env!("CARGO_BIN_EXE_tachy");
-    let commands: [(&str, &[&str]); 4] =
-        [(tachy, &["run", path]), (tachy, &["run", "--interpreter", path]), (tachy, &["--version"]), ("true", &[])];
+    let commands: [(&str, &[&str]); 4] = [
+        (tachy, &["run", "--no-cache", path]),
+        (tachy, &["run", "--interpreter", path]),
+        (tachy, &["--version"]),
+        ("true", &[]),
+    ];
     let mut millis: [Vec<f64>; 4] = Default::default();
     for _ in 0..rounds * PROCESSES_PER_ROUND {
         for ((program, args), millis) in commands.iter().zip(&mut millis) {
