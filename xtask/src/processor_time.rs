@@ -2,16 +2,19 @@
 //!
 //! Translation must not make any program noticeably more expensive. Each run is a process of its own, the engines take
 //! turns, and the task prints medians of user and system time. The programs are hard on a translator: flat profiles,
-//! chains that are entered everywhere, code that rewrites itself, and the guests at two lengths.
+//! chains that are entered everywhere, code that rewrites itself, the guests at two lengths, and programs of R0VM that live
+//! in system calls.
 //! `tests/it/jit/translation_cost.rs` tests the counts behind these times.
 
 use std::env;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use clap::{Args, ValueEnum};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use tachy::{Engine, Env, Executor, JitOptions, NullSink};
+use tachy::risc0::host::HostEnv;
+use tachy::{Engine, Env, Executor, JitOptions, MachineKind, NullSink, Program};
 
 use crate::Result;
 use crate::common::cases::{chain, flat, guest};
@@ -70,6 +73,21 @@ const CASES: &[(&str, &[&str], u64)] = &[
     ("rust_mix", &["60"], 400_000_000),
 ];
 
+/// Programs of R0VM, with the words of their input.
+const PROGRAMS: &[(&str, &[u32])] = &[
+    ("ecdsa_bigint", &[10]),
+    ("ecdsa_bigint", &[60]),
+    ("ecdsa_soft", &[3]),
+    ("p256", &[30, 1]),
+    ("rsa", &[200]),
+    ("chain", &[12]),
+    ("merkle", &[11, 300]),
+    ("keccak_sponge", &[150, 20_000]),
+    ("serde", &[60, 8]),
+    ("ledger", &[400, 2000]),
+    ("contracts", &[300]),
+];
+
 fn case(index: usize) -> Result<Case> {
     let (name, args, steps) = CASES.get(index).ok_or("no such case")?;
     let case = match *name {
@@ -82,6 +100,9 @@ fn case(index: usize) -> Result<Case> {
 
 /// Runs one case and prints its steps and seconds of processor time.
 fn time(index: usize, engine: Engine) -> Result<()> {
+    if let Some((name, words)) = index.checked_sub(CASES.len()).and_then(|index| PROGRAMS.get(index)) {
+        return time_program(name, words, engine);
+    }
     let case = case(index)?;
     let before = processor_seconds();
     let executor = Executor::builder().engine(engine).limits(case.limits).jit(JitOptions::default());
@@ -93,6 +114,22 @@ fn time(index: usize, engine: Engine) -> Result<()> {
     {
         return Err(error.into());
     }
+    let steps = session.steps();
+    drop((session, executor));
+    println!("{steps} {}", processor_seconds() - before);
+    Ok(())
+}
+
+/// Runs one program of R0VM without segments, like [`time`].
+fn time_program(name: &str, words: &[u32], engine: Engine) -> Result<()> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../guests/r0vm/bin/{name}.bin"));
+    let program = Program::from_risc0(&std::fs::read(file)?)?;
+    let input: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let before = processor_seconds();
+    let executor = Executor::builder().engine(engine).machine(MachineKind::R0vm).build(&program)?;
+    let host = HostEnv::builder().stdin(&input[..]).build()?;
+    let mut session = executor.start(Env::new().host(host))?;
+    session.run(&mut NullSink::off())?;
     let steps = session.steps();
     drop((session, executor));
     println!("{steps} {}", processor_seconds() - before);
@@ -132,7 +169,9 @@ impl ProcessorTime {
     pub(crate) fn run(self) -> Result {
         println!("| program | M steps | interpreter, ms | JIT, ms | above 1.1 times the interpreter, ms |");
         println!("| --- | ---: | ---: | ---: | ---: |");
-        for (index, (name, args, _)) in CASES.iter().enumerate() {
+        let cases = CASES.iter().map(|(name, args, _)| format!("{name} {}", args.join(" ")));
+        let programs = PROGRAMS.iter().map(|(name, words)| format!("{name} {words:?}"));
+        for (index, name) in cases.chain(programs).enumerate() {
             let (mut interpreted, mut jit, mut steps) = (Vec::new(), Vec::new(), 0.0);
             for _ in 0..self.rounds {
                 let (count, seconds) = measure(index, Contender::Interpreter)?;
@@ -142,7 +181,7 @@ impl ProcessorTime {
             }
             let [interpreted, jit] = [interpreted, jit].map(|seconds| median(seconds) * 1e3);
             let above = jit - 1.1 * interpreted;
-            println!("| {name} {} | {:.1} | {interpreted:.1} | {jit:.1} | {above:.1} |", args.join(" "), steps / 1e6);
+            println!("| {name} | {:.1} | {interpreted:.1} | {jit:.1} | {above:.1} |", steps / 1e6);
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -111,12 +111,15 @@ impl Numbers {
         if a.is_negative == b.is_negative {
             let [long, short] = if a.len < b.len { [b, a] } else { [a, b] };
             self.compute([long, short], long.len + 1, a.is_negative, |[long, short], sum| {
+                sum[..long.len()].copy_from_slice(long);
+                let (low, high) = sum.split_at_mut(short.len());
                 let mut carry = false;
-                for (index, word) in long.iter().enumerate() {
-                    let other = short.get(index).copied().unwrap_or(0);
-                    (sum[index], carry) = carrying_add(*word, other, carry);
+                for (word, other) in low.iter_mut().zip(short) {
+                    (*word, carry) = carrying_add(*word, *other, carry);
                 }
-                sum[long.len()] = u64::from(carry);
+                for word in high {
+                    (*word, carry) = carrying_add(*word, 0, carry);
+                }
             });
             return;
         }
@@ -125,10 +128,14 @@ impl Numbers {
             Ordering::Equal | Ordering::Greater => [a, b],
         };
         self.compute([large, small], large.len, large.is_negative, |[large, small], difference| {
+            difference.copy_from_slice(large);
+            let (low, high) = difference.split_at_mut(small.len());
             let mut borrow = false;
-            for (index, word) in large.iter().enumerate() {
-                let other = small.get(index).copied().unwrap_or(0);
-                (difference[index], borrow) = borrowing_sub(*word, other, borrow);
+            for (word, other) in low.iter_mut().zip(small) {
+                (*word, borrow) = borrowing_sub(*word, *other, borrow);
+            }
+            for word in high {
+                (*word, borrow) = borrowing_sub(*word, 0, borrow);
             }
         });
     }
