@@ -25,7 +25,7 @@ use crate::trace::Level;
 /// Units available from the start: 2 ms.
 const FREE: u64 = 500_000;
 /// The share of all work that may be lost: one unit in this many.
-const SHARE: u64 = 16;
+const SHARE: u64 = 28;
 /// Units of a system call beyond its step: some 0.3 us, as a big integer of 256 bits takes. Others take more.
 const ECALL: u64 = 75;
 /// Units to enter and leave native code: some 100 ns.

@@ -97,7 +97,7 @@ fn much_code_for_each_instruction() {
     let by_bytes = stats.code_bytes * BYTE;
     assert!(by_bytes > 2 * by_instructions, "{stats:?}");
     // The free budget, the share of all steps, the time that native code saved, and the last region.
-    let earned = 500_000 + steps / 16 + (steps - stats.interpreted_steps);
+    let earned = 500_000 + steps / 28 + (steps - stats.interpreted_steps);
     let last = 256 * INSTRUCTION * 3;
     assert!(by_bytes <= earned + last, "{by_bytes} units by bytes, {earned} earned: {stats:?}");
 }
