@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Steps that the interpreter executed.
+    /// Steps that the interpreter executed. A system instruction that native code hands to the machine does not count.
     pub interpreted_steps: u64,
     /// Times native code was entered.
     pub entries: u64,

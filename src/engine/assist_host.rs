@@ -1,5 +1,5 @@
 //! The engine's answers to running native code: whether it may access memory, more steps or an empty row buffer, and
-//! what a system instruction leads to. It must not know how native code was entered or what follows.
+//! the outcome of a system instruction. It must not know how native code was entered or what follows.
 
 use tachy_runtime::{
     Access, Assist, BetweenSlices, HartState, Interpret, Left, PageState, Proceed, ProcessNumber, Slot, Stepping,
@@ -33,7 +33,7 @@ pub(super) struct AssistHost<'a, 'env, 'control, M: Machine> {
     pub(super) merge: Option<u32>,
     /// Why the run must end, if native code had to stop for it.
     pub(super) ended: Option<Ended>,
-    /// What the last system instruction led to, if that is for the engine to handle.
+    /// The outcome of the last system instruction, if the engine has to handle it.
     pub(super) leave: Option<Leave>,
 }
 
@@ -99,8 +99,8 @@ impl<M: Machine> AssistHost<'_, '_, '_, M> {
 }
 
 impl<M: Machine> Hart<'_, M> {
-    /// Runs native code from the context's pc until it leaves. Returns what a system instruction led to, if native code
-    /// was left for that.
+    /// Runs native code from the context's pc until it leaves. Returns the outcome of a system instruction, if the engine
+    /// has to handle it.
     pub(super) fn run_native(&mut self, control: &mut Control<'_>) -> Result<Option<Leave>, Ended> {
         const { assert!(M::MODES.len() <= MODES) };
         let Hart { vm, machine, context, shared, transitions, stats, .. } = self;

@@ -27,7 +27,7 @@ pub enum ProgramError {
     /// The file is not a valid RISC Zero program binary, although one is expected or its first bytes announce one.
     #[error("not a RISC Zero program binary: {what}; build it again with RISC Zero 1.2 to 3.0")]
     MalformedBinary {
-        /// What is wrong with it.
+        /// The fault.
         what: &'static str,
     },
 
@@ -54,7 +54,7 @@ pub enum ProgramError {
     InElf {
         /// Which one: user or kernel.
         elf: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         #[source]
         error: Box<ProgramError>,
     },

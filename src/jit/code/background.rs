@@ -124,7 +124,7 @@ fn work_on_batch(first: (Job, Slot), jobs: &Receiver<(Job, Slot)>, state: &State
         // The job no longer waits.
         drop(slot);
         if state.ending.load(Ordering::Relaxed) {
-            // What is translated already may be for the disk.
+            // Finished translations may go to disk.
             batch.publish();
             return;
         }

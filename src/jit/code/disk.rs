@@ -65,11 +65,11 @@ pub struct DiskCache {
 #[non_exhaustive]
 pub enum DiskCacheProblem {
     /// The folder or a file in it belongs to another user, or others may write it.
-    #[error("{} {what}; it is not used", path.display())]
+    #[error("{} {what}; it is not used; make it yours alone, or name another folder", path.display())]
     Foreign {
         /// The folder or file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         what: String,
     },
     /// A file is not what was written. The next run that compiles something replaces it.
@@ -77,7 +77,7 @@ pub enum DiskCacheProblem {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         what: String,
     },
     /// The system refused something.
@@ -189,7 +189,9 @@ impl DiskCache {
 
     fn note(&self, problem: DiskCacheProblem) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        if problems.len() < PROBLEMS {
+        // The same folder is opened to read and again to write.
+        let is_known = problems.iter().any(|known| known.to_string() == problem.to_string());
+        if problems.len() < PROBLEMS && !is_known {
             problems.push(problem);
         }
     }

@@ -112,14 +112,7 @@ impl Numbers {
             let [long, short] = if a.len < b.len { [b, a] } else { [a, b] };
             self.compute([long, short], long.len + 1, a.is_negative, |[long, short], sum| {
                 sum[..long.len()].copy_from_slice(long);
-                let (low, high) = sum.split_at_mut(short.len());
-                let mut carry = false;
-                for (word, other) in low.iter_mut().zip(short) {
-                    (*word, carry) = carrying_add(*word, *other, carry);
-                }
-                for word in high {
-                    (*word, carry) = carrying_add(*word, 0, carry);
-                }
+                combine(sum, short, carrying_add);
             });
             return;
         }
@@ -129,14 +122,7 @@ impl Numbers {
         };
         self.compute([large, small], large.len, large.is_negative, |[large, small], difference| {
             difference.copy_from_slice(large);
-            let (low, high) = difference.split_at_mut(small.len());
-            let mut borrow = false;
-            for (word, other) in low.iter_mut().zip(small) {
-                (*word, borrow) = borrowing_sub(*word, *other, borrow);
-            }
-            for word in high {
-                (*word, borrow) = borrowing_sub(*word, 0, borrow);
-            }
+            combine(difference, small, borrowing_sub);
         });
     }
 
@@ -202,6 +188,18 @@ impl Numbers {
 /// Returns the number of words up to the highest that is not zero.
 fn length(words: &[u64]) -> usize {
     words.iter().rposition(|word| *word != 0).map_or(0, |top| top + 1)
+}
+
+/// Adds `other` to `words` or subtracts it, word by word; `step` takes and returns the carry. `other` is not longer.
+fn combine(words: &mut [u64], other: &[u64], step: impl Fn(u64, u64, bool) -> (u64, bool)) {
+    let (low, high) = words.split_at_mut(other.len());
+    let mut carry = false;
+    for (word, other) in low.iter_mut().zip(other) {
+        (*word, carry) = step(*word, *other, carry);
+    }
+    for word in high {
+        (*word, carry) = step(*word, 0, carry);
+    }
 }
 
 /// Compares magnitudes without leading zeros.

@@ -285,7 +285,7 @@ fn caller() -> Contract {
     ])
 }
 
-/// What the contracts compute, in plain Rust.
+/// The contracts' results, computed in plain Rust.
 struct Model {
     balances: [u64; HOLDERS as usize],
     sum: u128,

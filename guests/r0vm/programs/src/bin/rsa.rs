@@ -9,7 +9,7 @@ use risc0_zkvm::guest::env;
 use risc0_zkvm::sha::{Impl, Sha256};
 
 const OCTETS: usize = 512;
-/// What precedes a digest of SHA-256 in DER: the algorithm's name and the length.
+/// The bytes before a digest of SHA-256 in DER: the algorithm's name and the length.
 const PREFIX: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 

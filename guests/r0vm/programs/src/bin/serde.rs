@@ -103,7 +103,7 @@ fn main() {
         assert_eq!(read, orders);
         let read: Vec<Order> = risc0_zkvm::serde::from_slice(&by_words).expect("what RISC Zero's format wrote");
         assert_eq!(read, orders);
-        // What ends early has lost something.
+        // Bytes that end early must be refused.
         assert!(borsh::from_slice::<Vec<Order>>(&by_borsh[..by_borsh.len() - 1]).is_err());
         assert!(postcard::from_bytes::<Vec<Order>>(&by_postcard[..by_postcard.len() - 1]).is_err());
         orders = read;

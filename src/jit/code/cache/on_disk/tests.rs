@@ -147,7 +147,7 @@ fn when_numbers_run_out_the_file_begins_anew() {
     assert!(folder.cache.problems().is_empty());
 }
 
-/// What is the same in each process is in the key.
+/// The key is the same in each process.
 #[test]
 fn keys_name_all_that_code_follows_from() {
     let folder = Folder::new();
