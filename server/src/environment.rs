@@ -1,13 +1,13 @@
 //! Turns the environment that a host describes into one for the guest. This file must not know how the guest runs.
 
 use std::collections::BTreeSet;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 
 use tachy::risc0::host::{HostEnv, HostEnvBuilder};
 use tachy::{Env, Program};
 
 use crate::assumptions::Known;
-use crate::callbacks::Callbacks;
+use crate::callbacks::{Callbacks, Descriptor};
 use crate::claims::Malformed;
 use crate::protocol::api::{Asset, AssetKind, AssumptionKind, ExecutorEnv};
 use crate::texts;
@@ -79,7 +79,7 @@ fn fill(
     builder.limit_kept_bytes(KEPT_BYTES);
     builder.env_vars(request.env_vars).args(request.args).session_limit(request.session_limit);
     for fd in request.read_fds.into_iter().collect::<BTreeSet<_>>() {
-        builder.read_fd(fd, BufReader::with_capacity(READ_BYTES, callbacks.descriptor(fd)));
+        builder.read_fd(fd, Buffered::New(callbacks.descriptor(fd)));
     }
     for fd in request.write_fds.into_iter().collect::<BTreeSet<_>>() {
         if fd != JOURNAL {
@@ -133,6 +133,28 @@ fn set_keccak_po2(builder: &mut HostEnvBuilder<'_>, po2: u32) -> Result<(), Stri
             Ok(())
         }
         false => Err(format!("invalid keccak po2 {po2}. Expected range: {KECCAK_PO2:?}")),
+    }
+}
+
+/// A descriptor of the host, with a buffer from the first read on: a host may list millions that no guest reads.
+enum Buffered {
+    New(Descriptor),
+    Used(BufReader<Descriptor>),
+    /// While one becomes the other.
+    Between,
+}
+
+impl Read for Buffered {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if let Buffered::New(_) = self
+            && let Buffered::New(descriptor) = std::mem::replace(self, Buffered::Between)
+        {
+            *self = Buffered::Used(BufReader::with_capacity(READ_BYTES, descriptor));
+        }
+        match self {
+            Buffered::Used(reader) => reader.read(bytes),
+            Buffered::New(_) | Buffered::Between => Ok(0),
+        }
     }
 }
 
