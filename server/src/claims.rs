@@ -119,7 +119,8 @@ impl core::ReceiptClaim {
 
 impl core::SystemState {
     fn digest(&self) -> Result<Digest, BadClaim> {
-        let root = self.merkle_root.as_ref().and_then(|root| root.digest()).ok_or(Malformed("SystemState.merkle_root"))?;
+        let root =
+            self.merkle_root.as_ref().and_then(|root| root.digest()).ok_or(Malformed("SystemState.merkle_root"))?;
         Ok(tagged_struct("risc0.SystemState", &[root], &[self.pc]))
     }
 }
@@ -171,7 +172,9 @@ impl core::CompositeReceipt {
         let (first, last) = (claim(self.segments.first())?, claim(self.segments.last())?);
         let output = match &last.output {
             None => Digest::ZERO,
-            Some(output) => digest_of(Some(output), "Output", |output: &core::Output| output.digest_with(Digest::ZERO))?,
+            Some(output) => {
+                digest_of(Some(output), "Output", |output: &core::Output| output.digest_with(Digest::ZERO))?
+            }
         };
         core::ReceiptClaim { post: last.post, exit_code: last.exit_code, ..first }.digest_with(output)
     }

@@ -180,9 +180,7 @@ impl Connection {
         let mut out = self.out();
         // First, because the answer may arrive before the next statement.
         let known = out.expected.send(expected).is_ok();
-        let sent = known
-            && frames::send(&mut out.stream, message).is_ok()
-            && (!flush || out.stream.flush().is_ok());
+        let sent = known && frames::send(&mut out.stream, message).is_ok() && (!flush || out.stream.flush().is_ok());
         drop(out);
         match sent {
             true => Ok(()),
@@ -220,11 +218,7 @@ impl Shared {
 }
 
 /// Reads answers until the connection ends or the host breaks the protocol; returns why.
-fn read_answers(
-    mut reader: BufReader<Box<dyn Read + Send>>,
-    expected: &Receiver<Expected>,
-    shared: &Shared,
-) -> String {
+fn read_answers(mut reader: BufReader<Box<dyn Read + Send>>, expected: &Receiver<Expected>, shared: &Shared) -> String {
     let mut body = Vec::new();
     loop {
         match frames::read(&mut reader, u32::MAX, &mut body) {

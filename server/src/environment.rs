@@ -40,6 +40,8 @@ pub(crate) struct Guest {
     pub(crate) env: Env<'static>,
     /// The host's assumptions, in its order.
     pub(crate) assumptions: Vec<Known>,
+    /// Whether the host takes trace events.
+    pub(crate) wants_events: bool,
     /// Where a profile goes.
     pub(crate) pprof_out: Option<String>,
 }
@@ -66,7 +68,8 @@ pub(crate) fn prepare(
     }
     let binary = binary.ok_or_else(|| Malformed("ExecuteRequest.binary").to_string())?.into_bytes()?;
     let program = Program::from_risc0(&binary).map_err(|error| texts::of_program(&error))?;
-    Ok(Guest { program, env, assumptions, pprof_out: pprof_out.or_else(|| variable("RISC0_PPROF_OUT")) })
+    let pprof_out = pprof_out.or_else(|| variable("RISC0_PPROF_OUT"));
+    Ok(Guest { program, env, assumptions, wants_events, pprof_out })
 }
 
 /// Sets everything that a request has, in the order of RISC Zero's server, so that the same fault is reported first.

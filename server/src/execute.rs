@@ -3,13 +3,14 @@
 //! The host hears of each segment as soon as it is made. The last one carries the output of the whole session, so it is
 //! kept until the program has ended. This file must not know how messages travel.
 
+use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prost::Message;
-use tachy::risc0::host::keccak_root;
+use tachy::risc0::host::{AssumptionUse, keccak_root};
 use tachy::risc0::{Digest, Exit, Image, Report, Segment, SegmentCycles, Tree};
 use tachy::{Engine, Error, Executor, MachineKind, NullSink, Session};
 
@@ -25,6 +26,9 @@ use crate::protocol::base::ExitCode;
 use crate::protocol::core;
 use crate::segments::{self, Output};
 use crate::{SegmentsFor, Settings, texts};
+
+/// Rows that may wait before their events are sent: the fewest, because the host sees the guest's output meanwhile.
+const EVENT_ROWS: usize = 256;
 
 /// What becomes of a session's segments.
 enum Segments {
@@ -90,7 +94,8 @@ fn run(
     target: impl FnOnce() -> Result<Segments, String>,
     settings: &Settings,
 ) -> Result<Ended, String> {
-    let Guest { program, mut env, assumptions, pprof_out } = prepare(callbacks, request, &*settings.variable)?;
+    let Guest { program, mut env, assumptions, pprof_out, wants_events } =
+        prepare(callbacks, request, &*settings.variable)?;
     let target = target()?;
     if pprof_out.is_some() {
         settings.say("tachy r0vm: profiles are not written yet; the run goes on without one");
@@ -101,6 +106,9 @@ fn run(
         env = env.segments(move |segment| Ok(handed.take(&callbacks, segment)?));
     }
     let mut builder = Executor::builder().engine(Engine::Jit).machine(MachineKind::R0vm);
+    if wants_events {
+        builder = builder.buffer_rows(EVENT_ROWS);
+    }
     if let Some(cache) = &settings.disk_cache {
         builder = builder.disk_cache(cache.clone());
     }
@@ -153,13 +161,15 @@ fn unresolved(report: &Report, known: &[Known]) -> Vec<Assumed> {
         claim: Digest::from_bytes(root.claim),
         control_root: Digest::from_bytes(root.control_root.unwrap_or_default()),
     });
+    // The guest's own assumptions, as it has made them: the first use of each.
+    let own = |used: &AssumptionUse| Assumed {
+        claim: Digest::from_bytes(used.claim),
+        control_root: Digest::from_bytes(used.control_root),
+    };
+    let made: HashMap<usize, Assumed> = report.assumptions.iter().map(|used| (used.assumption, own(used))).collect();
     let left_open = report.assumptions.iter().filter_map(|used| match known.get(used.assumption) {
         Some(known) => known.left_open(),
-        // The guest's own.
-        None => Some(Assumed {
-            claim: Digest::from_bytes(used.claim),
-            control_root: Digest::from_bytes(used.control_root),
-        }),
+        None => made.get(&used.assumption).copied(),
     });
     left_open.filter(|assumed| Some(*assumed) != of_keccak).collect()
 }

@@ -26,7 +26,9 @@ pub enum NoServer {
     #[error("{SERVER_VARIABLE} names {0}, which is not a file")]
     NotAFile(String),
     /// The program that was found is another copy of Tachy.
-    #[error("this needs RISC Zero's own r0vm, and what was found is Tachy again: name RISC Zero's in {SERVER_VARIABLE}")]
+    #[error(
+        "this needs RISC Zero's own r0vm, and what was found is Tachy again: name RISC Zero's in {SERVER_VARIABLE}"
+    )]
     Circle,
 }
 
@@ -51,7 +53,8 @@ pub fn find_server(version: &str, variable: &dyn Fn(&str) -> Option<OsString>) -
     let installed = home(variable).map(|home| installed(&home, version)).unwrap_or_default();
     let in_path = variable("PATH").unwrap_or_default();
     // An empty entry means the current folder, where anybody may have put a program.
-    let in_path = std::env::split_paths(&in_path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("r0vm"));
+    let in_path =
+        std::env::split_paths(&in_path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("r0vm"));
     named.into_iter().chain(installed).chain(in_path).find(is_another).ok_or(NoServer::NotFound)
 }
 
@@ -73,7 +76,8 @@ pub fn of_version(home: &Path, version: &str) -> Vec<PathBuf> {
     let begin = format!("v{version}-cargo-risczero-");
     let entries = fs::read_dir(home.join("extensions")).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&begin));
-    let mut servers: Vec<PathBuf> = folders.map(|entry| entry.path().join("r0vm")).filter(|path| path.exists()).collect();
+    let mut servers: Vec<PathBuf> =
+        folders.map(|entry| entry.path().join("r0vm")).filter(|path| path.exists()).collect();
     servers.sort();
     servers
 }

@@ -9,13 +9,7 @@
 //! the process; [`Settings`] has both.
 #![forbid(unsafe_code)]
 #![deny(unreachable_pub)]
-#![warn(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unreachable,
-    clippy::unwrap_used
-)]
+#![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod assumptions;
 mod callbacks;

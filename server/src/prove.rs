@@ -18,7 +18,8 @@ use tachy::risc0::{Digest, PovwJob, PovwNonce, Report};
 /// The format of receipts in RISC Zero 3.0.
 const RECEIPT_VERSION: u32 = 1;
 
-const WARNING: &str = "WARNING: dev mode is on, so the receipt proves nothing. Never accept such receipts in production.";
+const WARNING: &str =
+    "WARNING: dev mode is on, so the receipt proves nothing. Never accept such receipts in production.";
 
 /// Serves a request to prove in dev mode.
 ///

@@ -43,12 +43,7 @@ pub(crate) enum NotPassed {
 ///
 /// # Errors
 /// Fails if the other server does not get as far as to take the request; `streams` then are as before.
-pub(crate) fn pass_on(
-    path: &Path,
-    hello: &[u8],
-    request: &[u8],
-    streams: Streams,
-) -> Result<u8, (Streams, NotPassed)> {
+pub(crate) fn pass_on(path: &Path, hello: &[u8], request: &[u8], streams: Streams) -> Result<u8, (Streams, NotPassed)> {
     let (server, child) = match begin(path, hello, request) {
         Ok(begun) => begun,
         Err(error) => return Err((streams, error)),

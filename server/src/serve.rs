@@ -94,9 +94,7 @@ pub fn serve_streams(
     }
     let (request_bytes, request) = receive::<ServerRequest>(&mut streams, u32::MAX, "ServerRequest")?;
     match request.kind.ok_or(malformed("ServerRequest", "it is none of the known requests"))? {
-        RequestKind::Execute(request) => {
-            serve(streams, settings, |callbacks| execute(callbacks, request, settings))
-        }
+        RequestKind::Execute(request) => serve(streams, settings, |callbacks| execute(callbacks, request, settings)),
         RequestKind::Prove(request) if is_dev_mode(&request) => {
             serve(streams, settings, |callbacks| prove_in_dev_mode(callbacks, request, settings))
         }

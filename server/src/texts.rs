@@ -16,9 +16,7 @@ const KERNEL: std::ops::Range<u32> = 0xc000_0000..0xff00_0000;
 /// Returns the text for a program that was refused.
 pub(crate) fn of_program(error: &ProgramError) -> String {
     match error {
-        ProgramError::MalformedBinary { what } if what.contains("header") => {
-            "Malformed ProgramBinaryHeader".to_owned()
-        }
+        ProgramError::MalformedBinary { what } if what.contains("header") => "Malformed ProgramBinaryHeader".to_owned(),
         ProgramError::MalformedBinary { .. } => "Malformed ProgramBinary".to_owned(),
         ProgramError::UnsupportedAbi { found } => match found.split_once(' ') {
             Some(("V1Compat", version)) => {
@@ -48,6 +46,9 @@ pub(crate) fn of_run(error: &Error, session: &Session<'_>) -> String {
             (None, Some(MachineError::SegmentTooSmall { po2 })) => {
                 let (limit, pc) = (1u64 << po2, session.pc());
                 format!("segment limit ({limit}) too small for instruction at pc: {pc:#010x}")
+            }
+            (None, Some(MachineError::Illegal { what, .. })) if what.starts_with("mret in user mode") => {
+                "Illegal mret in user mode".to_owned()
             }
             (None, Some(error)) => first_line(error),
             (None, None) => first_line(error),

@@ -191,10 +191,8 @@ fn requests_that_lack_something() {
 
 #[test]
 fn variables_of_the_process_have_the_last_word() {
-    let settings = || Settings {
-        variable: Box::new(|name| (name == "RISC0_KECCAK_PO2").then(|| "19".to_owned())),
-        ..settings()
-    };
+    let settings =
+        || Settings { variable: Box::new(|name| (name == "RISC0_KECCAK_PO2").then(|| "19".to_owned())), ..settings() };
     let (ended, _) = with_host(|mut host| host.run(&execute(environment("fib")), input(words(&[1]))), settings);
     let text = "invalid keccak po2 19. Expected range: 14..=18";
     assert_eq!(ended.expect("the session ends").result, Err(text.to_owned()));

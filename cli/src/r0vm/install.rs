@@ -38,9 +38,7 @@ struct Place {
 impl Place {
     fn folder(&self) -> Result<PathBuf, String> {
         match (&self.dir, self.rzup) {
-            (Some(folder), _) => {
-                std::path::absolute(folder).map_err(|error| format!("{}: {error}", folder.display()))
-            }
+            (Some(folder), _) => std::path::absolute(folder).map_err(|error| format!("{}: {error}", folder.display())),
             (None, true) => Ok(rzup_folder(&risc0_home()?)),
             (None, false) => {
                 let home = std::env::var_os("HOME").filter(|home| !home.is_empty());

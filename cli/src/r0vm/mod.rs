@@ -25,7 +25,7 @@ const FAILED: u8 = 1;
 
 /// This program under the name `r0vm`.
 #[derive(Parser)]
-#[command(name = "r0vm", display_name = "tachy", version = VERSION)]
+#[command(name = "r0vm", display_name = "tachy")]
 pub(crate) struct Program {
     #[command(flatten)]
     r0vm: R0vm,
@@ -51,7 +51,7 @@ impl Program {
 ///
 /// The options are those of RISC Zero's r0vm 3.0.6.
 #[derive(Args)]
-#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true, after_long_help = EXAMPLES)]
+#[command(version = VERSION, subcommand_negates_reqs = true, args_conflicts_with_subcommands = true, after_long_help = EXAMPLES)]
 pub(crate) struct R0vm {
     #[command(subcommand)]
     action: Option<Action>,

@@ -64,7 +64,8 @@ impl Program<'_> {
         let program = load(self.elf)?;
         let mut builder = HostEnv::builder();
         for variable in self.env {
-            let (name, value) = variable.split_once('=').ok_or_else(|| format!("--env {variable}: expected NAME=VALUE"))?;
+            let (name, value) =
+                variable.split_once('=').ok_or_else(|| format!("--env {variable}: expected NAME=VALUE"))?;
             builder.env_var(name, value);
         }
         let system = |error: io::Error| format!("cannot keep the input: {error}");

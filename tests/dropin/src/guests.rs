@@ -1,14 +1,15 @@
 //! The guests of this repository, and their inputs. It must not know who executes them.
 
+use std::path::Path;
+
 /// Returns a guest's program binary.
 pub fn binary(guest: &str) -> Vec<u8> {
-    let folder = std::env::var("GUESTS").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../guests/r0vm/bin").to_owned()
-    });
-    // tests/oracle/hosts lies one folder deeper.
-    let paths = [format!("{folder}/{guest}.bin"), format!("{folder}/../../../../guests/r0vm/bin/{guest}.bin")];
-    let read = paths.iter().find_map(|path| std::fs::read(path).ok());
-    read.unwrap_or_else(|| panic!("no guest {guest} in {folder}"))
+    // Above this package, or that of tests/oracle/hosts.
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root =
+        manifest.ancestors().find(|folder| folder.join("guests").is_dir()).expect("guests are in the repository");
+    let path = root.join(format!("guests/r0vm/bin/{guest}.bin"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Returns `bytes` bytes that follow from a seed, all of them printable.

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
-    match scenarios::ALL.iter().find(|(known, _)| *known == name) {
+    match scenarios::ALL.iter().chain(scenarios::OTHERS).find(|(known, _)| *known == name) {
         Some((_, scenario)) => {
             scenario();
             ExitCode::SUCCESS

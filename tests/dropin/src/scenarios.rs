@@ -57,6 +57,15 @@ pub const ALL: &[Scenario] = &[
     ("programs", programs),
 ];
 
+/// Scenarios whose outcome depends on who executes, or that do not end well.
+pub const OTHERS: &[Scenario] = &[
+    ("panicking-reader", panicking_reader),
+    ("plain-output", plain_output),
+    ("no-program", no_program),
+    ("proof", proof),
+    ("small-segments", small_segments),
+];
+
 fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
@@ -393,13 +402,17 @@ fn events() {
     }
 }
 
+/// A server may send more events before it hears of the failure, and output may precede an event, so only the error is
+/// shown.
 fn failing_events() {
     for fails_at in [1, 1000] {
         let count = Rc::new(RefCell::new((0, 0)));
-        show("fib", |builder| {
-            builder.write_slice(&[5u32]);
-            builder.trace_callback(Events { count: Rc::clone(&count), fails_at });
-        });
+        let mut builder = ExecutorEnv::builder();
+        builder.write_slice(&[5u32]).stdout(io::sink());
+        builder.trace_callback(Events { count: Rc::clone(&count), fails_at });
+        let session = execute(builder.build().expect("the environment is valid"), "fib");
+        assert!(count.borrow().0 >= fails_at);
+        println!("{}", shown::session(&session));
     }
 }
 
@@ -488,5 +501,50 @@ fn programs() {
         ("accelerators", &[1]),
     ] {
         show_words(guest, input);
+    }
+}
+
+struct Panicking;
+
+impl Read for Panicking {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        panic!("the host panics on purpose");
+    }
+}
+
+fn panicking_reader() {
+    show("streams", |builder| {
+        builder.stdin(Panicking);
+    });
+}
+
+/// The guest's output goes where the host's does.
+fn plain_output() {
+    let mut builder = ExecutorEnv::builder();
+    builder.write(&"world").expect("it is a value").write(&41u32).expect("it is a value");
+    execute(builder.build().expect("it is valid"), "hello").expect("the guest ends well");
+}
+
+fn no_program() {
+    for bytes in [&b"no program at all"[..], b"", &binary("hello")[..1000]] {
+        let env = ExecutorEnv::builder().build().expect("it is valid");
+        println!("{}", shown::session(&default_executor().execute(env, bytes)));
+    }
+}
+
+fn proof() {
+    let mut builder = ExecutorEnv::builder();
+    let env = builder.write_slice(&[5u32]).stdout(io::sink()).build().expect("it is valid");
+    match default_prover().prove(env, &binary("fib")) {
+        Ok(info) => println!("proven: {:?}", info.stats),
+        Err(error) => println!("error: {error}"),
+    }
+}
+
+fn small_segments() {
+    for po2 in [0, 10, 12, 32] {
+        show("fib", |builder| {
+            builder.write_slice(&[5u32]).segment_limit_po2(po2);
+        });
     }
 }

@@ -23,7 +23,7 @@ pub fn show(env: ExecutorEnv<'_>, guest: &str) {
 pub fn show(env: ExecutorEnv<'_>, guest: &str) {
     use risc0_zkvm::{ApiClient, Asset, AssetRequest};
     let folder = std::env::var_os("SEGMENTS").map_or(AssetRequest::Inline, |folder| AssetRequest::Path(folder.into()));
-    let client = ApiClient::new().expect("there is a server");
+    let client = ApiClient::from_env().expect("there is a server");
     let session = client.execute(&env, Asset::Inline(binary(guest).into()), folder, |_, asset| {
         // The segment's number comes first.
         let bytes = asset.as_bytes()?;

@@ -23,7 +23,10 @@ pub fn session(session: &Result<SessionInfo>) -> String {
         Err(error) => return format!("error: {error}"),
     };
     let mut lines = vec![format!("exit: {:?}", session.exit_code)];
-    lines.extend(session.segments.iter().map(|segment| format!("segment: po2 {} cycles {}", segment.po2, segment.cycles)));
+    let segments = session.segments.iter().map(|segment| format!("2^{} with {}", segment.po2, segment.cycles));
+    let segments = segments.collect::<Vec<_>>().join(", ");
+    let all = if segments.len() > 200 { bytes(segments.as_bytes()) } else { segments };
+    lines.push(format!("{} segments: {all}", session.segments.len()));
     lines.push(format!("journal: {}", bytes(&session.journal.bytes)));
     lines.push(session.receipt_claim.as_ref().map_or_else(|| "no claim".to_owned(), claim));
     lines.join("\n")
