@@ -92,9 +92,10 @@ impl Connection {
         let (reader, other) = (streams.reader, Arc::clone(&shared));
         thread::Builder::new().name("tachy-host".to_owned()).spawn(move || {
             let why = read_answers(reader, &expected, &other);
+            // First, so that whoever learns of the end learns why.
+            other.end(why);
             // Who waits for an answer is told by the end of the channel.
             drop(expected);
-            other.end(why);
             if let Some(time) = exit_after {
                 thread::sleep(time);
                 std::process::exit(crate::EXIT_HOST_GONE);

@@ -29,7 +29,7 @@ mod settings;
 mod texts;
 
 pub use serve::{ServeError, serve_port, serve_streams};
-pub use settings::{SEGMENTS_VARIABLE, SegmentsFor, Settings};
+pub use settings::{SEGMENTS_VARIABLE, SegmentsFor, Settings, Variables};
 
 /// The version of RISC Zero that the server stands in for.
 pub const RISC0_VERSION: &str = "3.0.6";

@@ -36,6 +36,9 @@ impl SegmentsFor {
     }
 }
 
+/// Reads a variable of a process.
+pub type Variables = Box<dyn Fn(&str) -> Option<String>>;
+
 /// What a server is told by its process.
 pub struct Settings {
     /// For whom segments are made.
@@ -43,7 +46,7 @@ pub struct Settings {
     /// Compiled code that is kept from one process to the next.
     pub disk_cache: Option<DiskCache>,
     /// Reads a variable of the process.
-    pub variable: Box<dyn Fn(&str) -> Option<String>>,
+    pub variable: Variables,
     /// Writes a line for the process's user. The host's output has no place for it.
     pub say: Box<dyn Fn(&str)>,
     /// How long the process may go on after its host has gone; then it ends. Without it, only the run is cancelled.

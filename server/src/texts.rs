@@ -60,7 +60,7 @@ pub(crate) fn of_run(error: &Error, session: &Session<'_>) -> String {
 fn of_trap(trap: &Trap, session: &Session<'_>) -> String {
     let Trap { cause, insn, address, .. } = *trap;
     let dispatch = session.word(TRAP_DISPATCH + 4 * cause as u32);
-    if dispatch % 4 == 0 && KERNEL.contains(&dispatch) {
+    if dispatch.is_multiple_of(4) && KERNEL.contains(&dispatch) {
         return "Illegal trap in machine mode".to_owned();
     }
     let cause = match cause {

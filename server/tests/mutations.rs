@@ -136,8 +136,8 @@ fn receive(stream: &mut UnixStream) -> bool {
     stream.read_exact(&mut body).is_ok()
 }
 
-/// Plays one session.
-fn session(number: u64) {
+/// Plays one session. Returns whether the host was served to the end.
+fn session(number: u64) -> bool {
     let (ours, theirs) = UnixStream::pair().expect("the system has sockets");
     let host = thread::spawn(move || play(number, ours));
     let settings = Settings {
@@ -148,16 +148,17 @@ fn session(number: u64) {
         exit_after: None,
     };
     // How it ends does not matter, as long as it ends.
-    let _ = serve_streams(stream_copy(&theirs), stream_copy(&theirs), &settings);
+    let served = serve_streams(stream_copy(&theirs), stream_copy(&theirs), &settings);
     let _ = theirs.shutdown(std::net::Shutdown::Both);
     host.join().unwrap_or_else(|_| panic!("the host of session {number} panicked"));
+    served.is_ok()
 }
 
 #[test]
 fn damaged_sessions_end() {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let (first, count) = (number("TACHY_SEED").unwrap_or(0), number("TACHY_SESSIONS").unwrap_or(3_000));
-    let next = AtomicU64::new(first);
+    let (next, to_the_end) = (AtomicU64::new(first), AtomicU64::new(0));
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -165,9 +166,13 @@ fn damaged_sessions_end() {
                     && number < first + count
                 {
                     let played = std::panic::catch_unwind(|| session(number));
-                    assert!(played.is_ok(), "session {number} panicked");
+                    let served = played.unwrap_or_else(|_| panic!("session {number} panicked"));
+                    to_the_end.fetch_add(u64::from(served), Ordering::Relaxed);
                 }
             });
         }
     });
+    // Damage does not always matter, and not always does it matter at once.
+    let served = to_the_end.into_inner();
+    assert!((count / 10..count - count / 10).contains(&served), "{served} of {count} were served to the end");
 }
