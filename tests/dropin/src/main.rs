@@ -5,6 +5,7 @@
 //! the API is in `segments.rs`.
 
 mod guests;
+mod measure;
 mod scenarios;
 mod segments;
 mod shown;
@@ -20,6 +21,10 @@ fn main() -> ExitCode {
         }
         None if name == "list" => {
             scenarios::ALL.iter().for_each(|(name, _)| println!("{name}"));
+            ExitCode::SUCCESS
+        }
+        None if name == "measure" => {
+            measure::measure(&std::env::args().skip(2).collect::<Vec<_>>());
             ExitCode::SUCCESS
         }
         None => {
