@@ -23,6 +23,7 @@ mod kind;
 mod load;
 mod location;
 mod output;
+mod program;
 mod progress;
 mod r0vm;
 mod repeat;
@@ -74,6 +75,7 @@ enum Command {
     Cache(cache::Cache),
     #[command(name = "r0vm")]
     R0vm(r0vm::R0vm),
+    Prove(program::Prove),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -96,6 +98,7 @@ fn run(cli: &Cli) -> u8 {
         Command::Bench(bench) => bench.main(),
         Command::Cache(cache) => cache.main(),
         Command::R0vm(r0vm) => Ok(r0vm.main()),
+        Command::Prove(prove) => prove.main(),
         Command::Completions(completions) => completions.main(),
         Command::Man(man) => man.main(),
     };

@@ -26,7 +26,7 @@ mod proxy;
 mod segments;
 mod serve;
 mod settings;
-mod texts;
+pub mod texts;
 
 pub use serve::{ServeError, serve_port, serve_streams};
 pub use settings::{SEGMENTS_VARIABLE, SegmentsFor, Settings, Variables};

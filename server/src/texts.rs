@@ -14,7 +14,7 @@ const ECALL_DISPATCH: u32 = 0xffff_1000;
 const KERNEL: std::ops::Range<u32> = 0xc000_0000..0xff00_0000;
 
 /// Returns the text for a program that was refused.
-pub(crate) fn of_program(error: &ProgramError) -> String {
+pub fn of_program(error: &ProgramError) -> String {
     match error {
         ProgramError::MalformedBinary { what } if what.contains("header") => "Malformed ProgramBinaryHeader".to_owned(),
         ProgramError::MalformedBinary { .. } => "Malformed ProgramBinary".to_owned(),
@@ -31,7 +31,7 @@ pub(crate) fn of_program(error: &ProgramError) -> String {
 }
 
 /// Returns the text for a run that failed.
-pub(crate) fn of_run(error: &Error, session: &Session<'_>) -> String {
+pub fn of_run(error: &Error, session: &Session<'_>) -> String {
     match error {
         Error::GuestPanic { message, .. } => format!("Guest panicked: {message}"),
         Error::Limit(limit) => match limit.limit {

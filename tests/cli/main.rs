@@ -15,6 +15,7 @@ mod hints;
 mod messages;
 mod outputs;
 mod packages;
+mod programs;
 mod r0vm;
 mod r0vm_server;
 mod random;

@@ -1,0 +1,60 @@
+//! The program as a user runs it, in dev mode, and with a server that cannot prove.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::Result;
+use risc0_zkvm::{Receipt, VerifierContext, compute_image_id};
+
+fn guest() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/r0vm/bin/fib.bin")
+}
+
+/// Runs the program in dev mode in a folder of its own; returns what it left there.
+fn prove(arguments: &[&str]) -> Result<(Output, Option<Vec<u8>>)> {
+    let folder = tempfile::tempdir()?;
+    let (input, receipt) = (folder.path().join("input"), folder.path().join("receipt"));
+    std::fs::write(&input, 10u32.to_le_bytes())?;
+    let output = Command::new(env!("CARGO_BIN_EXE_tachy-prove"))
+        .arg(guest())
+        .arg("--input")
+        .arg(&input)
+        .arg("--receipt")
+        .arg(&receipt)
+        .args(arguments)
+        .env("RISC0_DEV_MODE", "1")
+        .output()?;
+    Ok((output, std::fs::read(&receipt).ok()))
+}
+
+#[test]
+fn a_fake_receipt_is_for_dev_mode_alone() -> Result<()> {
+    let (output, receipt) = prove(&["--po2", "14"])?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let receipt: Receipt = bincode::deserialize(&receipt.expect("it is written"))?;
+    let image_id = compute_image_id(&std::fs::read(guest())?)?;
+    let context = VerifierContext::default().with_dev_mode(true);
+    receipt.verify_with_context(&context, image_id)?;
+    assert!(receipt.verify_with_context(&VerifierContext::default().with_dev_mode(false), image_id).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_failure_leaves_no_receipt() -> Result<()> {
+    let (output, receipt) = prove(&["--session-limit", "10"])?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("Session limit exceeded: "), "{text}");
+    assert_eq!((output.status.code(), receipt), (Some(1), None));
+    Ok(())
+}
+
+/// The server of this repository is not RISC Zero's, and says so.
+#[test]
+fn other_kinds_of_receipts_are_asked_of_r0vm() -> Result<()> {
+    let server = Path::new(env!("CARGO_BIN_EXE_tachy-prove")).with_file_name("none/r0vm");
+    let (output, receipt) = prove(&["--receipt-kind", "succinct", "--r0vm", &server.display().to_string()])?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("cannot compress the receipt") && text.contains("--r0vm"), "{text}");
+    assert_eq!((output.status.code(), receipt), (Some(1), None));
+    Ok(())
+}
