@@ -91,7 +91,7 @@ struct State<'env> {
     bytes: usize,
     /// Whether no more records enter in this run.
     is_closed: bool,
-    /// Whether a thread has panicked.
+    /// Whether a thread has panicked, or an invariant does not hold. Then nothing more is done.
     is_broken: bool,
     /// Number of threads that wait for work.
     idle: usize,
@@ -246,6 +246,7 @@ impl<'env> Pipeline<'env> {
         }
         drop(state);
         self.work.notify_all();
+        self.room.notify_all();
         Stopped::Done
     }
 
@@ -366,10 +367,13 @@ impl<'env> State<'env> {
 
     fn take_digests(&mut self, pages: Vec<Page<PoseidonDigest>>) {
         for Page { record, place, value } in pages {
-            let record = self.records.get_mut((record - self.records_before) as usize);
-            if let Some(record) = record
-                && let Some((_, digest)) = record.hashed.written.get_mut(place)
-            {
+            // A record stays until its last page has come back.
+            let record = record.checked_sub(self.records_before).and_then(|at| self.records.get_mut(at as usize));
+            let Some(record) = record else {
+                self.is_broken = true;
+                return;
+            };
+            if let Some((_, digest)) = record.hashed.written.get_mut(place) {
                 *digest = value;
                 record.missing -= 1;
             }
