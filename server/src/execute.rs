@@ -4,8 +4,6 @@
 //! kept until the program has ended. This file must not know how messages travel.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +16,8 @@ use crate::assumptions::Known;
 use crate::callbacks::{Callbacks, callback};
 use crate::claims::{Assumed, Malformed, SessionClaim};
 use crate::environment::{Guest, prepare};
+use crate::files::replace;
+use crate::profile::Profile;
 use crate::protocol::api::{
     Asset, AssetKind, AssetRequest, AssetTarget, CallbackKind, ExecuteRequest, ExecutorEnv, OnSessionDone, SegmentInfo,
     ServerReply, SessionInfo,
@@ -97,8 +97,9 @@ fn run(
     let Guest { program, mut env, assumptions, pprof_out, wants_events } =
         prepare(callbacks, request, &*settings.variable)?;
     let target = target()?;
-    if pprof_out.is_some() {
-        settings.say("tachy r0vm: profiles are not written yet; the run goes on without one");
+    let profile = pprof_out.map(|path| (path, Profile::default()));
+    if let Some((_, profile)) = &profile {
+        env = profile.of(env);
     }
     let handed = Arc::new(Handed { target, last: Mutex::new(None) });
     if let Segments::Whole(_) = &handed.target {
@@ -127,6 +128,9 @@ fn run(
         return Err(texts::of_run(&error, &session));
     }
     handed.tell_last(callbacks, &report)?;
+    if let Some((path, profile)) = &profile {
+        profile.write(Path::new(path), &program, report.user_cycles).map_err(|error| error.to_string())?;
+    }
     let exit = report.exit.ok_or("the program has not ended")?;
     let exit_code = match (ExitCode::new(exit), exit) {
         (Some(code), _) => code,
@@ -244,18 +248,4 @@ pub(crate) fn put(target: &AssetTarget, bytes: Vec<u8>, name: &str) -> Result<As
         }
         AssetTarget::Redis(_) => Err("from_bytes not supported for redis".to_owned()),
     }
-}
-
-/// Writes a file whole, or not at all. What has its name is replaced, and a link there is not followed: others may write
-/// to the folder.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
-    let written = file.write_all(bytes).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }

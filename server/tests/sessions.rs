@@ -142,6 +142,45 @@ fn segments_go_into_a_folder_and_follow_no_link() {
     assert!(ended.segments.len() > 2, "{:?}", ended.segments);
 }
 
+/// A profile counts every user cycle of the session.
+#[test]
+fn profiles_are_complete() {
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Profile {
+        #[prost(message, repeated, tag = "2")]
+        sample: Vec<Sample>,
+        #[prost(message, repeated, tag = "4")]
+        location: Vec<Numbered>,
+        #[prost(message, repeated, tag = "5")]
+        function: Vec<Numbered>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Sample {
+        #[prost(uint64, repeated, tag = "1")]
+        location: Vec<u64>,
+        #[prost(int64, repeated, tag = "2")]
+        value: Vec<i64>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Numbered {
+        #[prost(uint64, tag = "1")]
+        id: u64,
+    }
+    let folder = tempfile::tempdir().expect("the system has files");
+    let path = folder.path().join("profile");
+    let pprof_out = path.to_str().expect("it is text").to_owned();
+    let env = ExecutorEnv { pprof_out, segment_limit_po2: Some(14), ..environment("recursion") };
+    let ended = run(execute(env), input(words(&[2, 6, 500])));
+    let cycles: u64 = ended.segments.iter().map(|(_, _, cycles)| u64::from(*cycles)).sum();
+    let profile: Profile = prost::Message::decode(&*std::fs::read(&path).expect("it was written")).expect("it is one");
+    let counted: i64 = profile.sample.iter().flat_map(|sample| &sample.value).sum();
+    assert_eq!(counted as u64, cycles);
+    let ids: Vec<u64> = profile.location.iter().map(|location| location.id).collect();
+    assert!(profile.sample.iter().all(|sample| sample.location.iter().all(|id| ids.contains(id))));
+    assert!(profile.sample.iter().any(|sample| sample.location.len() > 20), "the guest calls deeply");
+    assert!(!profile.function.is_empty());
+}
+
 /// Whatever a request lacks is an answer with the text of RISC Zero's server.
 #[test]
 fn requests_that_lack_something() {

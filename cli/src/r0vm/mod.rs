@@ -219,8 +219,8 @@ impl R0vm {
         match elf {
             Some(_) if self.with_debugger => Err("there is no debugger yet; `tachy trace` shows every step".to_owned()),
             Some(elf) => {
-                let program = program::Program { elf, input: self.initial_input.as_deref(), env: &self.env };
-                program.execute_and_prove(self.pprof_out.is_some())
+                let (input, pprof_out) = (self.initial_input.as_deref(), self.pprof_out.as_deref());
+                program::Program { elf, input, env: &self.env, pprof_out }.execute_and_prove()
             }
             None if image.is_some() => Err(hand_over("Tachy does not read RISC Zero's memory images")),
             None => Err("nothing to do; see --help".to_owned()),
