@@ -15,6 +15,7 @@ use tachy::{Engine, Error, Executor, MachineKind, NullSink, Session};
 use crate::assumptions::Known;
 use crate::callbacks::{Callbacks, callback};
 use crate::claims::{Assumed, Malformed, SessionClaim};
+use crate::connection::Answer;
 use crate::environment::{Guest, prepare};
 use crate::files::replace;
 use crate::profile::Profile;
@@ -101,7 +102,7 @@ fn run(
     if let Some((_, profile)) = &profile {
         env = profile.of(env);
     }
-    let handed = Arc::new(Handed { target, last: Mutex::new(None) });
+    let handed = Arc::new(Handed { target, last: Mutex::new(None), answer: Mutex::new(None) });
     if let Segments::Whole(_) = &handed.target {
         let (handed, callbacks) = (Arc::clone(&handed), callbacks.clone());
         env = env.segments(move |segment| Ok(handed.take(&callbacks, segment)?));
@@ -119,6 +120,10 @@ fn run(
     let ran = session.run(&mut NullSink::off());
     let report = session.report().ok_or("the machine has no report")?;
     handed.tell_empty(callbacks, &report)?;
+    // The host may have refused a segment before the run failed, although its answer came later.
+    if !matches!(ran, Err(Error::Cancelled { .. } | Error::Segment { .. })) {
+        handed.settle(callbacks)?;
+    }
     // The host may have refused an event before the run failed, although its answer came later.
     if !matches!(ran, Err(Error::Cancelled { .. })) {
         callbacks.0.end_events()?;
@@ -183,6 +188,8 @@ struct Handed {
     target: Segments,
     /// The last segment, until its output is known.
     last: Mutex<Option<Segment>>,
+    /// The host's answer to a segment, while the next one is made.
+    answer: Mutex<Option<Answer>>,
 }
 
 impl Handed {
@@ -190,7 +197,7 @@ impl Handed {
     fn take(&self, callbacks: &Callbacks, segment: &Segment) -> Result<(), String> {
         let Segments::Whole(target) = &self.target else { return Ok(()) };
         if segment.claim().terminate_state.is_none() {
-            return tell(callbacks, target, segment, None);
+            return self.tell(callbacks, target, segment, None);
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(segment.clone());
         Ok(())
@@ -201,7 +208,8 @@ impl Handed {
         let Segments::Empty = &self.target else { return Ok(()) };
         for (index, segment) in (0..).zip(&report.each) {
             let SegmentCycles { po2, user_cycles: cycles, .. } = *segment;
-            callbacks.segment_done(SegmentInfo { index, po2, cycles, segment: Some(inline(Vec::new())) })?;
+            let segment = Some(inline(Vec::new()));
+            callbacks.end_segment(&callbacks.begin_segment(SegmentInfo { index, po2, cycles, segment })?)?;
         }
         Ok(())
     }
@@ -212,25 +220,37 @@ impl Handed {
         let (Some(segment), Segments::Whole(target)) = (last, &self.target) else { return Ok(()) };
         let Report { journal, assumptions, .. } = report;
         let output = journal.as_ref().map(|journal| Output { journal: &journal.bytes, assumptions });
-        tell(callbacks, target, &segment, output.as_ref())
+        self.tell(callbacks, target, &segment, output.as_ref())?;
+        self.settle(callbacks)
     }
-}
 
-fn tell(
-    callbacks: &Callbacks,
-    target: &AssetTarget,
-    segment: &Segment,
-    output: Option<&Output<'_>>,
-) -> Result<(), String> {
-    let bytes = segments::encode(segment, output);
-    let asset = put(target, bytes, &format!("segment-{}", segment.index()))?;
-    let info = SegmentInfo {
-        index: segment.index() as u32,
-        po2: segment.po2(),
-        cycles: segment.user_cycles(),
-        segment: Some(asset),
-    };
-    callbacks.segment_done(info)
+    /// Waits until the host has taken the segment before.
+    fn settle(&self, callbacks: &Callbacks) -> Result<(), String> {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer.map_or(Ok(()), |answer| callbacks.end_segment(&answer))
+    }
+
+    /// Hands a segment over once the host has taken the one before.
+    fn tell(
+        &self,
+        callbacks: &Callbacks,
+        target: &AssetTarget,
+        segment: &Segment,
+        output: Option<&Output<'_>>,
+    ) -> Result<(), String> {
+        let bytes = segments::encode(segment, output);
+        self.settle(callbacks)?;
+        let asset = put(target, bytes, &format!("segment-{}", segment.index()))?;
+        let info = SegmentInfo {
+            index: segment.index() as u32,
+            po2: segment.po2(),
+            cycles: segment.user_cycles(),
+            segment: Some(asset),
+        };
+        let answer = callbacks.begin_segment(info)?;
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        Ok(())
+    }
 }
 
 /// Puts bytes where a host wants them; `name` is that of a file.

@@ -121,6 +121,28 @@ fn an_event_that_the_host_refuses_ends_the_session() {
     }
 }
 
+/// A host may refuse any segment, even the last one, and at most one more is made meanwhile.
+#[test]
+fn segments_that_the_host_refuses() {
+    let request = || execute(ExecutorEnv { segment_limit_po2: Some(14), ..environment("recursion") });
+    let all = run(request(), input(words(&[2, 6, 500]))).segments.len() as u32;
+    assert!(all > 3, "{all}");
+    for never in [false, true] {
+        for at in [0, 2, all - 2, all - 1] {
+            let segments = if never { SegmentsFor::Nobody } else { SegmentsFor::Everybody };
+            let refused = |index| (index == at).then(|| "no room\nfor it".to_owned());
+            let (ended, served) = with_host(
+                |mut host| host.run_with(&request(), input(words(&[2, 6, 500])), refused),
+                || Settings { segments, ..settings() },
+            );
+            assert_eq!(served.expect("the host is served"), 0);
+            let ended = ended.expect("the session ends");
+            assert_eq!(ended.result, Err("no room\nfor it".to_owned()), "segment {at}");
+            assert!((at + 1..=at + 2).contains(&(ended.segments.len() as u32)), "{at}: {:?}", ended.segments);
+        }
+    }
+}
+
 #[test]
 fn segments_go_into_a_folder_and_follow_no_link() {
     let folder = tempfile::tempdir().expect("the system has files");
