@@ -9,8 +9,12 @@ use tachy_r0vm::protocol::base::SemanticVersion;
 
 /// A guest of this repository.
 pub fn binary(guest: &str) -> Vec<u8> {
-    let path = format!("{}/../guests/r0vm/bin/{guest}.bin", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    // Tests of several packages use this file.
+    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root =
+        manifest.ancestors().find(|folder| folder.join("guests").is_dir()).expect("guests are in the repository");
+    let path = root.join(format!("guests/r0vm/bin/{guest}.bin"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Bytes in a message.
