@@ -273,6 +273,25 @@ fn a_copy_of_this_program_is_no_server() {
     assert_eq!(end(child).0, Some(0));
 }
 
+/// A server that never connects does not keep ours when the host goes away.
+#[test]
+fn a_server_that_hangs_ends_with_the_host() {
+    let folder = folder();
+    let (own, process) = (folder.path().join("own-r0vm"), folder.path().join("process"));
+    script(&own, &format!("echo $$ > {}; exec sleep 1000000", process.display()));
+    let (child, mut host) = start(r0vm(&[]).env("TACHY_R0VM", &own).env("PATH", "/usr/bin:/bin"));
+    host.greet();
+    host.send(&proof()).expect("the server reads");
+    while !fs::read_to_string(&process).is_ok_and(|process| process.ends_with('\n')) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(host);
+    end(child);
+    let process = fs::read_to_string(process).expect("it has started");
+    let status = format!("/proc/{}/status", process.trim());
+    assert!(!fs::read_to_string(&status).is_ok_and(|status| !status.contains("State:\tZ")), "it still runs");
+}
+
 #[test]
 fn the_other_server_ends_with_the_host() {
     let folder = folder();
