@@ -89,6 +89,7 @@ pub(crate) fn inline(bytes: Vec<u8>) -> Asset {
     Asset { kind: Some(AssetKind::Inline(bytes)) }
 }
 
+/// Executes a program.
 fn run(
     callbacks: &Callbacks,
     request: ExecutorEnv,
@@ -129,7 +130,10 @@ fn run(
         callbacks.0.end_events()?;
     }
     if let Err(error) = ran {
-        settings.say_failure(&program, &session, &error);
+        // That a host has gone is told once, by whoever serves it.
+        if !callbacks.0.is_gone() {
+            settings.say_failure(&program, &session, &error);
+        }
         return Err(texts::of_run(&error, &session));
     }
     handed.tell_last(callbacks, &report)?;
@@ -142,6 +146,7 @@ fn run(
         (None, Exit::Unknown(a0)) => return Err(format!("Illegal halt type: {}", a0 & 0xffff)),
         (None, _) => return Err("the program has not ended".to_owned()),
     };
+    settings.say_statistics(&report);
     let claim = SessionClaim {
         pre_root: report.roots.map_or_else(|| Tree::of(&Image::of(&program)).root(), |(pre, _)| pre),
         post_root: post_root(&session, &report, exit),
@@ -149,9 +154,7 @@ fn run(
         journal: report.journal.as_ref().map(|journal| journal.bytes.as_slice()),
         unresolved: unresolved(&report, &assumptions),
     };
-    let claim = claim.message();
-    settings.say_statistics(&report);
-    Ok(Ended { claim, exit_code, report })
+    Ok(Ended { claim: claim.message(), exit_code, report })
 }
 
 /// Returns the root of memory after a session. After a halt nothing can continue, so it is zero.

@@ -23,7 +23,9 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " as r0vm 3.0.6");
 /// The exit code of every failure but that of a server of RISC Zero's.
 const FAILED: u8 = 1;
 
-/// This program under the name `r0vm`.
+/// Tachy in the place of RISC Zero's r0vm, the server that hosts start to execute and prove
+///
+/// The options are those of RISC Zero's r0vm 3.0.6. `tachy help r0vm` explains what happens to what Tachy does not do.
 #[derive(Parser)]
 #[command(name = "r0vm", display_name = "tachy")]
 pub(crate) struct Program {

@@ -16,8 +16,11 @@ use tachy_r0vm::protocol::core::Assumption;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../..");
 
-/// Tachy's command line under the name of the server, which is built first.
-fn tachy() -> (tempfile::TempDir, PathBuf) {
+/// Tachy's command line: the one in `TACHY`, or one that is built.
+fn built() -> PathBuf {
+    if let Some(tachy) = std::env::var_os("TACHY") {
+        return tachy.into();
+    }
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--package", "tachy-cli"]).current_dir(ROOT);
     // This workspace has flags for the linker that are not for others.
@@ -25,10 +28,15 @@ fn tachy() -> (tempfile::TempDir, PathBuf) {
         cargo.env_remove(variable);
     }
     assert!(cargo.status().expect("cargo starts").success());
+    PathBuf::from(ROOT).join("target/debug/tachy")
+}
+
+/// Tachy's command line under the name of the server.
+fn tachy() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("the system has files");
     let link = folder.path().join("r0vm");
-    let built = std::fs::canonicalize(PathBuf::from(ROOT).join("target/debug/tachy")).expect("it is built");
-    std::os::unix::fs::symlink(built, &link).expect("the system has links");
+    let tachy = std::fs::canonicalize(built()).expect("it is built");
+    std::os::unix::fs::symlink(tachy, &link).expect("the system has links");
     (folder, link)
 }
 
