@@ -246,6 +246,18 @@ fn risc_zeros_own_server_is_found_where_hosts_find_it() {
     assert!(serve(&broken).contains(&format!("cannot start {}", broken.display())));
 }
 
+/// Anybody may have put a program into the current folder.
+#[test]
+fn the_current_folder_is_not_searched() {
+    let folder = folder();
+    write_stand_in(&folder.path().join("r0vm"));
+    write_stand_in(&folder.path().join("bin/r0vm"));
+    let (child, mut host) = start(r0vm(&[]).env("PATH", ":.:bin").current_dir(folder.path()));
+    let ended = host.run(&proof(), |_| Ok(Vec::new())).expect("the session ends");
+    assert!(ended.result.expect_err("nothing is proven").contains("there is none: install one"));
+    assert_eq!(end(child).0, Some(0));
+}
+
 #[test]
 fn servers_that_fail_are_told_to_the_host() {
     let folder = folder();
