@@ -18,7 +18,7 @@ const UNSAFE_CROSSING: [(&str, &str); 3] = [
 ];
 
 /// Crates that only these paths may use.
-const OWNERS: [(&str, &[&str]); 17] = [
+const OWNERS: [(&str, &[&str]); 18] = [
     ("goblin", &["src/program/elf.rs", "src/program/elf/", "src/risc0/format/elf.rs"]),
     ("gimli", &["src/program/frames.rs", "src/program/lines.rs"]),
     ("rustc_demangle", &["src/program/demangle.rs", "src/program/demangle/"]),
@@ -35,7 +35,20 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("cranelift_frontend", &["src/jit/lowering/", "src/jit/code/job.rs"]),
     ("cranelift_native", &["src/jit/lowering/abi.rs"]),
     ("cranelift_jit", &["runtime/src/code.rs"]),
-    ("rustix", &["runtime/src/map.rs", "runtime/src/map/", "src/jit/code/disk.rs", "cli/src/waiting.rs"]),
+    (
+        "rustix",
+        &[
+            "runtime/src/map.rs",
+            "runtime/src/map/",
+            "src/jit/code/disk.rs",
+            "cli/src/waiting.rs",
+            "server/src/serve.rs",
+        ],
+    ),
+    (
+        "prost",
+        &["server/", "fuzz/fuzz_targets/server.rs", "tests/cli/r0vm_server.rs", "tests/oracle/hosts/tests/messages.rs"],
+    ),
     ("getrandom", &["src/risc0/host/builder.rs", "cli/src/risc0/seed.rs"]),
 ];
 

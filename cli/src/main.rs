@@ -24,6 +24,7 @@ mod load;
 mod location;
 mod output;
 mod progress;
+mod r0vm;
 mod repeat;
 mod report;
 mod risc0;
@@ -71,27 +72,21 @@ enum Command {
     Explain(explain_code::Explain),
     Bench(bench::Bench),
     Cache(cache::Cache),
+    #[command(name = "r0vm")]
+    R0vm(r0vm::R0vm),
     Completions(shell::Completions),
     Man(shell::Man),
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() => {
-            let text = error.render().ansi().to_string();
-            let text = match error.render().to_string().starts_with("error:") {
-                true => text.replacen("error:", "tachy:", 1),
-                false => text,
-            };
-            let tip = tip(&error).unwrap_or_default();
-            // If this fails, nobody can read the message.
-            let _ = anstream::stderr().write_all((text + &tip).as_bytes());
-            return (Code::Usage as u8).into();
-        }
-        // Help and version are not errors.
-        Err(help) => return print(&help.render().ansi().to_string()).map_or_else(Failure::tell, |()| 0).into(),
-    };
+    if r0vm::Program::is_called(std::env::args_os().next().as_deref()) {
+        return r0vm::Program::try_parse().map_or_else(|error| tell(&error), |program| program.main()).into();
+    }
+    Cli::try_parse().map_or_else(|error| tell(&error), |cli| run(&cli)).into()
+}
+
+/// Runs a command and returns the exit code.
+fn run(cli: &Cli) -> u8 {
     let result = match &cli.command {
         Command::Run(run) => run.main(),
         Command::Trace(trace) => trace.main(),
@@ -100,10 +95,28 @@ fn main() -> ExitCode {
         Command::Explain(explain) => explain.main(),
         Command::Bench(bench) => bench.main(),
         Command::Cache(cache) => cache.main(),
+        Command::R0vm(r0vm) => Ok(r0vm.main()),
         Command::Completions(completions) => completions.main(),
         Command::Man(man) => man.main(),
     };
-    result.unwrap_or_else(Failure::tell).into()
+    result.unwrap_or_else(Failure::tell)
+}
+
+/// Says what the parser of arguments has to say, and returns the exit code.
+fn tell(error: &clap::Error) -> u8 {
+    if !error.use_stderr() {
+        // Help and version are not errors.
+        return print(&error.render().ansi().to_string()).map_or_else(Failure::tell, |()| 0);
+    }
+    let text = error.render().ansi().to_string();
+    let text = match error.render().to_string().starts_with("error:") {
+        true => text.replacen("error:", "tachy:", 1),
+        false => text,
+    };
+    let tip = tip(error).unwrap_or_default();
+    // If this fails, nobody can read the message.
+    let _ = anstream::stderr().write_all((text + &tip).as_bytes());
+    Code::Usage as u8
 }
 
 /// Advice about an unexpected word that may be the value of the option before it.

@@ -115,14 +115,14 @@ pub(crate) struct SegmentRules {
 }
 
 impl SegmentRules {
-    /// Returns the segments' size if it is provable.
+    /// Returns the segments' size if it can be executed.
     pub(crate) fn check_po2(&self) -> Result<u32, Error> {
-        match (13..=24).contains(&self.po2) {
+        match (13..=31).contains(&self.po2) {
             true => Ok(self.po2),
             false => Err(Error::Configuration {
                 what: "the segments' po2",
                 found: self.po2.to_string(),
-                expected: "13 to 24",
+                expected: "13 to 31",
             }),
         }
     }
@@ -253,7 +253,7 @@ impl HostAnswers {
 
     fn next(&self, descriptor: u32) -> Result<HostAnswer, HostError> {
         let reason = "the interpreter asks what the JIT has not asked".to_owned();
-        let wrong = || HostError::Arguments { syscall: "crosscheck", reason };
+        let wrong = || HostError::Arguments { syscall: "crosscheck", reason, risc0: None };
         self.lock().pop_front().filter(|answer| answer.descriptor == descriptor).ok_or_else(wrong)
     }
 }
@@ -273,7 +273,7 @@ impl Host for HostAnswers {
             true => Ok(heard.answer),
             false => {
                 let reason = "the interpreter writes other bytes than the JIT".to_owned();
-                Err(HostError::Arguments { syscall: "crosscheck", reason })
+                Err(HostError::Arguments { syscall: "crosscheck", reason, risc0: None })
             }
         }
     }

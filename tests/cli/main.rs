@@ -16,6 +16,7 @@ mod messages;
 mod outputs;
 mod packages;
 mod r0vm;
+mod r0vm_server;
 mod random;
 mod source_lines;
 mod terminal;

@@ -26,8 +26,8 @@ impl<'env> Env<'env> {
         self
     }
 
-    /// Sets the base-2 logarithm of the cycles of machine `r0vm`'s segments: 13 to 24. The default is 20 unless the
-    /// host sets it.
+    /// Sets the base-2 logarithm of the cycles of machine `r0vm`'s segments: 13 to 31. The default is 20 unless the
+    /// host sets it. RISC Zero's prover takes up to 24.
     pub fn segment_po2(mut self, po2: u32) -> Self {
         self.settings.risc0.segment_po2 = Some(po2);
         self

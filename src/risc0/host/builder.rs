@@ -17,8 +17,8 @@ use super::{Assumption, CallbackError, Digest, HostEnv, HostError, KeccakRequest
 use crate::callers::{Input, Output};
 use crate::risc0::serde;
 
-/// Provable sizes of segments.
-const SEGMENT_PO2: RangeInclusive<u32> = 13..=24;
+/// Sizes of segments that can be executed. RISC Zero's prover takes up to 24.
+const SEGMENT_PO2: RangeInclusive<u32> = 13..=31;
 /// Default limit of the journal: the reference's 100 MB.
 const DEFAULT_JOURNAL_BYTES: u64 = 100 << 20;
 /// Default limit of the bytes that the host keeps for a guest, apart from the journal.
@@ -190,7 +190,7 @@ impl<'env> HostEnvBuilder<'env> {
         self
     }
 
-    /// Limits segments to 2^`po2` cycles, 13 to 24; 20 by default.
+    /// Limits segments to 2^`po2` cycles, 13 to 31; 20 by default. RISC Zero's prover takes segments of up to 2^24.
     pub fn segment_limit_po2(&mut self, po2: u32) -> &mut Self {
         if !SEGMENT_PO2.contains(&po2) {
             self.refuse("the segment limit po2", po2, format!("{SEGMENT_PO2:?}"));

@@ -33,6 +33,8 @@ pub enum HostError {
         syscall: &'static str,
         /// What is wrong.
         reason: String,
+        /// The text of RISC Zero's executor for it, if it has one.
+        risc0: Option<String>,
     },
     /// The memory does not exist.
     #[error("{bytes} bytes from {address:#010x} reach past the end of memory")]

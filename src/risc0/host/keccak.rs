@@ -5,12 +5,16 @@ use std::ops::RangeInclusive;
 use super::quota::Quota;
 use super::{CallbackError, Digest, HostError};
 use crate::callers;
+use crate::risc0;
 
 /// Sizes of Keccak proofs in risc0-circuit-keccak 4.0.6, as powers of 2 of cycles.
 pub(super) const PO2: RangeInclusive<u32> = 14..=18;
 pub(super) const DEFAULT_PO2: u32 = 17;
 /// Cycles of one permutation in such a proof.
 const PERMUTATION_CYCLES: usize = 200;
+/// The state that SHA-256 starts with (FIPS 180-4, 5.3.3).
+const SHA256_START: [u32; 8] =
+    [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
 /// Size of a state.
 pub(super) const STATE_BYTES: usize = 200;
 
@@ -28,6 +32,27 @@ pub struct KeccakRequest {
 }
 
 impl KeccakRequest {
+    /// Returns the claim that a proof of the inputs states, whatever the guest has computed: the SHA-256 state after all
+    /// inputs and outputs, each padded to 256 bytes.
+    pub fn claim_of_inputs(&self) -> risc0::Digest {
+        let mut state = SHA256_START;
+        for input in &self.inputs {
+            let mut output = *input;
+            keccak::f1600(&mut output);
+            for words in [*input, output] {
+                let mut padded = [0; 256];
+                for (bytes, word) in padded.as_chunks_mut().0.iter_mut().zip(words) {
+                    *bytes = word.to_le_bytes();
+                }
+                let blocks = padded.as_chunks().0;
+                for block in blocks {
+                    sha2::compress256(&mut state, &[(*block).into()]);
+                }
+            }
+        }
+        risc0::Digest(state)
+    }
+
     fn bytes(&self) -> u64 {
         (size_of::<KeccakRequest>() + self.inputs.len() * STATE_BYTES) as u64
     }

@@ -20,7 +20,9 @@ mod env;
 mod error;
 mod guest;
 mod keccak;
+mod keccak_root;
 mod quota;
+mod risc0_text;
 mod slice_io;
 mod streams;
 mod syscalls;
@@ -31,6 +33,7 @@ pub use env::{HostEnv, HostOutput, Journal, SyscallCount};
 pub use error::{CallbackError, HostError};
 pub use guest::Guest;
 pub use keccak::KeccakRequest;
+pub use keccak_root::keccak_root;
 pub use slice_io::SliceIo;
 
 /// A digest as it lies in the guest's memory: eight little-endian words.

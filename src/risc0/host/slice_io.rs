@@ -57,7 +57,8 @@ impl<'env> Channel<'env> {
         let region = Region::new(guest.register(A3), guest.register(A4))?;
         if !to_guest.is_empty() {
             let reason = "a buffer of 0 bytes must ask for the answer's length first".to_owned();
-            return Err(HostError::Arguments { syscall: "slice io", reason });
+            let risc0 = Some("invalid sys_slice_io call".to_owned());
+            return Err(HostError::Arguments { syscall: "slice io", reason, risc0 });
         }
         quota.take(region.bytes().into())?;
         let answer = self.handler.handle_io(name, &region.load(guest));

@@ -56,16 +56,19 @@ fn name(guest: &dyn Guest, address: u32) -> Result<String, HostError> {
     Err(HostError::UnknownSyscall { name: String::from_utf8_lossy(&bytes).into_owned() })
 }
 
-/// Refuses a call's arguments.
-fn refuse<T>(syscall: &'static str, reason: impl Into<String>) -> Result<T, HostError> {
-    Err(HostError::Arguments { syscall, reason: reason.into() })
+/// Refuses a call's arguments, as `risc0` does in RISC Zero's words.
+fn refuse<T>(syscall: &'static str, reason: impl Into<String>, risc0: impl Into<String>) -> Result<T, HostError> {
+    Err(HostError::Arguments { syscall, reason: reason.into(), risc0: Some(risc0.into()) })
 }
 
 /// Checks the region that a call writes.
 fn to_write(syscall: &'static str, address: u32, bytes: u32) -> Result<Region, HostError> {
     let region = Region::new(address, bytes)?;
     match bytes > MAX_WRITE_BYTES {
-        true => refuse(syscall, format!("it writes {bytes} bytes at once, more than {MAX_WRITE_BYTES}")),
+        true => {
+            let reason = format!("it writes {bytes} bytes at once, more than {MAX_WRITE_BYTES}");
+            Err(HostError::Arguments { syscall, reason, risc0: None })
+        }
         false => Ok(region),
     }
 }
@@ -74,14 +77,26 @@ fn to_write(syscall: &'static str, address: u32, bytes: u32) -> Result<Region, H
 fn no_buffer(syscall: &'static str, to_guest: &[u8]) -> Result<(), HostError> {
     match to_guest.is_empty() {
         true => Ok(()),
-        false => refuse(syscall, format!("it fills no buffer, but got one of {} bytes", to_guest.len())),
+        false => {
+            let reason = format!("it fills no buffer, but got one of {} bytes", to_guest.len());
+            // Both kinds of a verification have one text in RISC Zero.
+            let name = syscall.to_lowercase();
+            let name = if name.starts_with("sys_verify_integrity") { "sys_verify" } else { &name };
+            let risc0 = match name {
+                "sys_keccak" => "invalid sys_keccak_prove".to_owned(),
+                name => format!("invalid {name} call"),
+            };
+            refuse(syscall, reason, risc0)
+        }
     }
 }
 
 /// Copies as much of a value as fits. The result is its whole length.
 fn give_value(syscall: &'static str, value: &str, to_guest: &mut [u8]) -> Outcome {
     if value.len() >= MAX_IO_BYTES {
-        return refuse(syscall, format!("the value has {} bytes, {MAX_IO_BYTES} and more cannot be sent", value.len()));
+        let reason = format!("the value has {} bytes, {MAX_IO_BYTES} and more cannot be sent", value.len());
+        let what = if syscall == "SYS_ARGV" { "argv" } else { "value" };
+        return refuse(syscall, reason, format!("{} failure: {what} is too large", syscall.to_lowercase()));
     }
     let bytes = streams::copy(value.as_bytes(), to_guest);
     Ok(((value.len() as u32, 0), bytes as u64))
@@ -144,7 +159,11 @@ impl HostEnv<'_> {
         let index = guest.register(A3);
         match self.args.get(index as usize) {
             Some(value) => give_value("SYS_ARGV", value, to_guest),
-            None => refuse("SYS_ARGV", format!("there is no argument {index}, there are {}", self.args.len())),
+            None => {
+                let count = self.args.len();
+                let risc0 = format!("guest requested index {index} from argv of len {count}");
+                refuse("SYS_ARGV", format!("there is no argument {index}, there are {count}"), risc0)
+            }
         }
     }
 
@@ -153,10 +172,12 @@ impl HostEnv<'_> {
         let bytes = guest.register(A4).min(MAX_IO_BYTES as u32 + 1);
         let name = Region::new(guest.register(A3), bytes)?.load(guest);
         if name.len() > MAX_IO_BYTES {
-            return refuse("SYS_GETENV", format!("the variable's name has more than {MAX_IO_BYTES} bytes"));
+            let reason = format!("the variable's name has more than {MAX_IO_BYTES} bytes");
+            return refuse("SYS_GETENV", reason, "sys_getenv failure: env var name is too large");
         }
-        let Ok(name) = str::from_utf8(&name) else {
-            return refuse("SYS_GETENV", "the variable's name is not UTF-8");
+        let name = match str::from_utf8(&name) {
+            Ok(name) => name,
+            Err(error) => return refuse("SYS_GETENV", "the variable's name is not UTF-8", error.to_string()),
         };
         match self.env_vars.get(name) {
             Some(value) => give_value("SYS_GETENV", value, to_guest),
@@ -169,11 +190,13 @@ impl HostEnv<'_> {
         match guest.register(A3) {
             0 => {
                 if self.keccak.is_full() {
-                    return refuse(CALL, "the batch is full and must be proven first");
+                    let risc0 = "keccak batch is full, prove must be called";
+                    return refuse(CALL, "the batch is full and must be proven first", risc0);
                 }
                 let region = Region::new(guest.register(A4), keccak::STATE_BYTES as u32)?;
                 let Ok(state) = <&mut [u8; keccak::STATE_BYTES]>::try_from(to_guest) else {
-                    return refuse(CALL, format!("the buffer must have the {} bytes of a state", keccak::STATE_BYTES));
+                    let reason = format!("the buffer must have the {} bytes of a state", keccak::STATE_BYTES);
+                    return refuse(CALL, reason, "invalid sys_keccak_permute");
                 };
                 *state = region.load_array(guest);
                 self.keccak.permute(&mut self.quota, state)?;
@@ -186,7 +209,10 @@ impl HostEnv<'_> {
                 self.keccak.prove(&mut self.quota, claim, control_root)?;
                 Ok(((0, 0), 2 * DIGEST_BYTES as u64))
             }
-            mode => refuse(CALL, format!("there is no mode {mode}, only 0 (permute) and 1 (prove)")),
+            mode => {
+                let risc0 = format!("sys_keccak: invalid mode: {mode}");
+                refuse(CALL, format!("there is no mode {mode}, only 0 (permute) and 1 (prove)"), risc0)
+            }
         }
     }
 
@@ -204,14 +230,14 @@ impl HostEnv<'_> {
 
     fn pipe(&mut self, to_guest: &mut [u8]) -> Outcome {
         let Ok(ends) = <&mut [u8; 8]>::try_from(to_guest) else {
-            return refuse("SYS_PIPE", "two descriptors take a buffer of 8 bytes");
+            return refuse("SYS_PIPE", "two descriptors take a buffer of 8 bytes", "invalid sys_pipe call");
         };
         match self.streams.open_pipe() {
             Some((read, write)) => {
                 *ends = (read as u64 | (write as u64) << 32).to_le_bytes();
                 Ok(((0, 0), 0))
             }
-            None => refuse("SYS_PIPE", "no file descriptor is free"),
+            None => refuse("SYS_PIPE", "no file descriptor is free", "Could not allocate pipe"),
         }
     }
 
@@ -227,7 +253,8 @@ impl HostEnv<'_> {
     fn read_stream(&mut self, guest: &dyn Guest, to_guest: &mut [u8]) -> Outcome {
         let (descriptor, wanted) = (guest.register(A3), guest.register(A4) as usize);
         if wanted < to_guest.len() {
-            return refuse("SYS_READ", format!("it requests {wanted} bytes with a buffer of {}", to_guest.len()));
+            let reason = format!("it requests {wanted} bytes with a buffer of {}", to_guest.len());
+            return refuse("SYS_READ", reason, "Word-aligned read buffer must be fully filled");
         }
         let main = self.streams.read(descriptor, to_guest, &mut self.quota)?;
         // The buffer holds whole words. Up to four more bytes go into the second result. If more are missing, the

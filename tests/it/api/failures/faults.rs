@@ -169,7 +169,7 @@ pub struct Asking<'env> {
 
 impl Asking<'_> {
     fn meet(&self) -> Result<(), HostError> {
-        let failed = |reason| HostError::Arguments { syscall: "any", reason };
+        let failed = |reason| HostError::Arguments { syscall: "any", reason, risc0: None };
         self.fault.meet(Point::Host).map_err(failed)
     }
 }

@@ -57,6 +57,7 @@ pub fn cases() -> Vec<Case> {
         case("streams", "", streams()),
         po2(case("streams", "short segments", streams()), 14),
         case("calls", "", calls()),
+        case("verify", "", verify()),
         words("accelerators", "", &[4]),
         po2(words("accelerators", "short segments", &[1]), 16),
         words("fib", "", &[15]),
@@ -191,6 +192,14 @@ fn calls() -> Environment {
         random_seed: 5,
         ..Environment::default()
     }
+}
+
+/// Verifies a claim under any root, assumes another one, and verifies that one under its root.
+fn verify() -> Environment {
+    let digest = |byte: u32| [byte * 0x0101_0101; 8];
+    let words = [vec![3], vec![1], [digest(1), digest(0)].concat(), vec![2], [digest(3), digest(4)].concat()];
+    let words = [words.concat(), vec![1], [digest(3), digest(4)].concat()].concat();
+    Environment { assumptions: vec![([1; 32], [2; 32])], ..Environment::with_words(&words) }
 }
 
 fn ecalls() -> Environment {

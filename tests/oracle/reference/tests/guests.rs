@@ -327,6 +327,15 @@ fn calls_are_answered() {
     assert_ne!(other.post_state, outcome.post_state);
 }
 
+/// The host knows one claim, and the guest itself assumes the other.
+#[test]
+fn claims_are_verified() {
+    assert_eq!(journal(&outcome("verify", "")), words(&[1, 0, 2, 0, 1, 0]));
+    let case = cases().into_iter().find(|case| case.guest == "verify").expect("the case is in the list");
+    let unknown = run(&binary("verify"), &Environment { assumptions: Vec::new(), ..case.environment });
+    assert!(unknown.failure.is_some(), "{:?}", unknown.exit);
+}
+
 #[test]
 fn smc_runs_what_it_wrote() {
     let mut sum = 0u32;
