@@ -23,6 +23,7 @@ use common::assembler::{Assembler, Label};
 use common::rng::Rng;
 use common::{CODE, R, X, code, elf, guest};
 use tachy::isa::Op;
+use tachy::risc0::{Binary, KERNEL_ELF};
 use tachy::trace::{Effect, SinkError};
 use tachy::{Engine, Env, Executor, JitOptions, Limits, NullSink, Program, Row, Session, Sink};
 use tempfile::NamedTempFile;
@@ -44,6 +45,9 @@ const WORK: [(&str, &[&str]); 8] = [
     ("brk", &["1500"]),
     ("rust_mix", &["30"]),
 ];
+
+/// Where RISC Zero's tools place a user program.
+const CODE_RISC0: u32 = 0x0020_0800;
 
 /// Instructions of the program that executes everything once.
 const ONCE_INSTRUCTIONS: usize = 28_000;
@@ -139,6 +143,19 @@ fn exits_at_once() -> Vec<u8> {
     asm.pad_to(CODE + 250_000 / 4 * 4);
     let bytes: Vec<u8> = asm.finish().words.iter().flat_map(|word| word.to_le_bytes()).collect();
     elf(CODE, &[(CODE, &bytes, R | X)])
+}
+
+/// Returns a RISC Zero program binary of 400 KB that halts at once.
+fn halts_at_once() -> Vec<u8> {
+    let mut asm = Assembler::new(CODE_RISC0);
+    for (register, value) in [(5, 0), (10, 0), (11, CODE_RISC0)] {
+        asm.li(register, value);
+    }
+    asm.op(Op::Ecall, 0, 0, 0, 0);
+    let mut bytes: Vec<u8> = asm.finish().words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    // No page is zero.
+    bytes.resize((400_000 - KERNEL_ELF.len()) / 4 * 4, 0xa5);
+    Binary { user_elf: &elf(CODE_RISC0, &[(CODE_RISC0, &bytes, R | X)]), kernel_elf: KERNEL_ELF }.encode()
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -257,6 +274,45 @@ fn cold_start(rounds: usize) -> Result<()> {
     let measured =
         format!("{jit:.2} ms (`--interpreter` {interpreter:.2}, `tachy --version` {version:.2}, `true` {nothing:.2})");
     line("`tachy run` of a 250 KB ELF that exits at once, whole process", "10 ms", &measured, Some(jit <= 10.0));
+    Ok(())
+}
+
+/// Measures the steps from a program binary to its first step, and whole processes that run it.
+fn cold_start_risc0(rounds: usize) -> Result<()> {
+    let binary = halts_at_once();
+    let mut file = NamedTempFile::new()?;
+    file.write_all(&binary)?;
+    let path = file.path().to_str().ok_or("a path that is text")?;
+    let mut millis: [Vec<f64>; 4] = Default::default();
+    for _ in 0..rounds * PROCESSES_PER_ROUND {
+        let [load, start, whole, nothing] = &mut millis;
+        let began = Instant::now();
+        let (program, machine) = Program::load(&binary, None)?;
+        let limits = Limits::none().steps(1);
+        let executor = Executor::builder().machine(machine).limits(limits).build(&program)?;
+        load.push(began.elapsed().as_secs_f64() * 1e3);
+        let began = Instant::now();
+        let mut session = executor.start(Env::new())?;
+        let error = session.run(&mut NullSink::off()).err().ok_or("the limit is one step")?;
+        start.push(began.elapsed().as_secs_f64() * 1e3);
+        assert_eq!((error.kind(), session.steps()), ("step-limit", 1), "{error}");
+        let tachy = [env!("CARGO_BIN_EXE_tachy"), "run", "--no-cache", "--execute-only", path];
+        for (command, millis) in [(&tachy[..], whole), (&["true"], nothing)] {
+            let mut process = Command::new(command[0]);
+            process.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+            let began = Instant::now();
+            let status = process.status()?;
+            millis.push(began.elapsed().as_secs_f64() * 1e3);
+            if !status.success() {
+                return Err(format!("{command:?}: {status}").into());
+            }
+        }
+    }
+    let [load, start, whole, nothing] = millis.map(median);
+    line("R0BF of 400 KB in memory to an executor", "1 ms", &format!("{load:.2} ms"), Some(load <= 1.0));
+    line("its executor to the first step", "1 ms", &format!("{start:.2} ms"), Some(start <= 1.0));
+    let measured = format!("{whole:.2} ms (`true` {nothing:.2})");
+    line("`tachy run --execute-only` of it, whole process", "5 ms", &measured, Some(whole <= 5.0));
     Ok(())
 }
 
@@ -485,6 +541,7 @@ fn main() -> Result<()> {
     );
     println!("| what | aim | measured | |\n| --- | --- | --- | --- |");
     cold_start(rounds)?;
+    cold_start_risc0(rounds)?;
     touch_once(rounds)?;
     hot_sets(rounds)?;
     resident()?;

@@ -1,10 +1,13 @@
-//! Measures the cost of hashing memory: time per Poseidon2 permutation for each kernel, and for a segment's tree.
+//! Measures the cost of hashing memory: time per Poseidon2 permutation for each kernel, for a segment's tree, and per
+//! segment of whole runs.
 //!
 //! A page takes 32 permutations, an inner node of the tree takes one.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use tachy::risc0::host::HostEnv;
 use tachy::risc0::poseidon2::{Kernel, permute};
 use tachy::risc0::{PageContent, Tree};
+use tachy::{Env, Executor, MachineKind, Program};
 
 const PERMUTATIONS_PER_PAGE: u64 = 32;
 
@@ -50,5 +53,40 @@ fn hashing(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hashing);
+/// Guests with their input, the size of their segments, and what that makes of them.
+const RUNS: [(&str, &[u32], u32, &str); 2] =
+    [("fib", &[15], 13, "8808 of 2^13, few pages each"), ("heap", &[2000, 2000], 20, "of 2^20, many pages each")];
+
+/// Runs a guest whose segments are dropped, and returns their number.
+fn run(executor: &Executor, input: &[u32], po2: u32, threads: usize) -> u64 {
+    let host = HostEnv::builder().write_slice(input).random_seed([0; 32]).build().expect("a host");
+    let mut segments = 0;
+    let take = |_: &_| {
+        segments += 1;
+        Ok(())
+    };
+    executor.run(Env::new().host(host).segment_po2(po2).segments(take).hashing_threads(threads)).expect("it ends");
+    segments
+}
+
+fn segments(criterion: &mut Criterion) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for (guest, input, po2, what) in RUNS {
+        let path = format!("{}/guests/r0vm/bin/{guest}.bin", env!("CARGO_MANIFEST_DIR"));
+        let program = Program::from_risc0(&std::fs::read(path).expect("the guest is there")).expect("a program");
+        let executor = Executor::builder().machine(MachineKind::R0vm).build(&program).expect("good settings");
+        let mut group = criterion.benchmark_group(format!("hashing/segments/{guest}, {what}"));
+        group.sample_size(10).throughput(Throughput::Elements(run(&executor, input, po2, cores)));
+        let mut threads = vec![0, 1, cores];
+        threads.dedup();
+        for threads in threads {
+            group.bench_function(format!("{threads} threads"), |bencher| {
+                bencher.iter(|| run(&executor, input, po2, threads));
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, hashing, segments);
 criterion_main!(benches);

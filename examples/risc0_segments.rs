@@ -25,7 +25,7 @@ pub fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     host.write("world")?.write(&41u32)?.segment_limit_po2(16).random_seed([7; 32]);
     let host = host.build()?;
 
-    // Segments arrive during the run, on a second thread that hashes memory. `encode` gives the bytes for the prover.
+    // Segments arrive during the run, on a thread that hashes memory. `encode` gives the bytes for the prover.
     let mut segments = Vec::new();
     let env = Env::new().host(host).segments(|segment| {
         segments.push(segment.encode());

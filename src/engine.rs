@@ -387,7 +387,7 @@ impl<'env, M: Machine> Hart<'env, M> {
         let Shared { pages, native, .. } = &mut *self.shared;
         let Some(native) = native else { return false };
         native.set_mode(self.machine.mode());
-        native.set_ecalls(self.context.ecalls);
+        native.set_machine_work(self.context.machine_work_steps);
         !native.rests(self.vm.steps())
             && self.machine.allows_native(&self.vm)
             && native.prepare(&mut self.vm.state(), pages)

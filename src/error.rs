@@ -57,8 +57,8 @@ pub enum Error {
         /// The callback's own error.
         source: SinkError,
     },
-    /// The process forked during a run with segments, and this is the child: the thread that hashes them stayed in the
-    /// parent.
+    /// The process forked during a run with segments, and this is the child: the threads that hash them stayed in
+    /// the parent.
     #[error("the process forked in a run with segments, at {location}; start sessions with segments after the fork")]
     Forked {
         /// Where the session stands.
@@ -115,13 +115,6 @@ pub enum Error {
     /// The system refused memory.
     #[error(transparent)]
     Memory(#[from] MapError),
-    /// The system could not create a thread.
-    #[error("the system refused a thread for hashing segments")]
-    Thread {
-        /// The system's error.
-        #[source]
-        source: io::Error,
-    },
     /// The JIT and the interpreter behaved differently; [`crate::Engine::Crosscheck`] found it.
     #[error(transparent)]
     Difference(DifferenceError),
@@ -181,7 +174,6 @@ impl Error {
         ("bigint", "a big-integer ecall is invalid"),
         ("machine", "the program did something that the machine does not define"),
         ("segment-too-small", "an instruction takes more cycles than a segment has"),
-        ("thread", "the system refused a thread"),
         ("host-memory", "the system refused memory"),
         ("difference", "the engines differ: a bug in Tachy"),
         ("ended", "the session had already ended"),
@@ -207,7 +199,6 @@ impl Error {
             Error::Boot { .. } => "boot",
             Error::GuestPanic { .. } => "guest-panic",
             Error::Machine(failure) => failure.error.kind(),
-            Error::Thread { .. } => "thread",
             Error::Memory(_) => "host-memory",
             Error::Difference(_) => "difference",
             Error::Ended { .. } => "ended",

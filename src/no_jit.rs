@@ -63,7 +63,7 @@ impl SessionCode {
         match *self {}
     }
 
-    pub(crate) fn set_ecalls(&mut self, _: u64) {
+    pub(crate) fn set_machine_work(&mut self, _: u64) {
         match *self {}
     }
 

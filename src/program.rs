@@ -18,8 +18,11 @@ mod overlay;
 mod source;
 mod symbols;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+
+use once_cell::race::OnceBox;
 
 pub use error::ProgramError;
 pub(crate) use overlay::{Overlay, Range};
@@ -46,6 +49,8 @@ struct Image {
     /// Code ranges as the file declares them: first address, and one past the last. Execution does not depend on them.
     code: Vec<(u32, u64)>,
     symbols: SymbolTable,
+    /// What a machine has derived from the segments; see [`Program::derived`].
+    derived: OnceBox<Box<dyn Any + Send + Sync>>,
 }
 
 impl Program {
@@ -132,7 +137,7 @@ impl Program {
             return Err(ProgramError::MisalignedEntry { entry });
         }
         let symbols = SymbolTable::new(symbols, &segments);
-        Ok(Program { image: Arc::new(Image { entry, user_entry, segments, code, symbols }) })
+        Ok(Program { image: Arc::new(Image { entry, user_entry, segments, code, symbols, derived: OnceBox::new() }) })
     }
 
     /// Returns the address of the first instruction: a multiple of 4 in an executable segment.
@@ -166,6 +171,13 @@ impl Program {
     /// Returns the first address after the last segment; `1 << 32` if that segment reaches the end of memory.
     pub fn end(&self) -> u64 {
         self.image.segments.last().map_or(0, Segment::end)
+    }
+
+    /// Returns a value that follows from the segments alone. The first call derives it; it then stays with the program
+    /// and all clones. If two threads make the first call at once, both derive it. Returns `None` if a value of another
+    /// type was derived before.
+    pub(crate) fn derived<T: Any + Send + Sync>(&self, derive: impl FnOnce() -> T) -> Option<&T> {
+        self.image.derived.get_or_init(|| Box::new(Box::new(derive()))).downcast_ref()
     }
 
     /// Returns the symbols of the program, sorted by address. The list is empty if the file was stripped.

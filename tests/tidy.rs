@@ -45,7 +45,10 @@ const OWNERS: [(&str, &[&str]); 18] = [
             "server/src/serve.rs",
         ],
     ),
-    ("prost", &["server/", "fuzz/fuzz_targets/server.rs", "tests/cli/r0vm_server.rs"]),
+    (
+        "prost",
+        &["server/", "fuzz/fuzz_targets/server.rs", "tests/cli/r0vm_server.rs", "tests/oracle/hosts/tests/messages.rs"],
+    ),
     ("getrandom", &["src/risc0/host/builder.rs", "cli/src/risc0/seed.rs"]),
 ];
 

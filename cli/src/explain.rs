@@ -48,7 +48,6 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Limit(limit) => return Some(raise(limit.limit)),
         Error::Configuration { .. } => "see --region-instructions",
         Error::Memory(_) => "raise the memory limit (ulimit -v, or that of the container)",
-        Error::Thread { .. } => "raise the limit on threads (ulimit -u), or use --execute-only",
         _ => return None,
     };
     Some(hint.to_owned())

@@ -61,8 +61,7 @@ impl Scope {
             }
             // Bench has no cycle limit, makes no segments, and reaches a step limit as it reaches any other end.
             Scope::Bench => {
-                is_of_command
-                    && !matches!(kind, Kind::StepLimit | Kind::CycleLimit | Kind::Sink | Kind::Segment | Kind::Thread)
+                is_of_command && !matches!(kind, Kind::StepLimit | Kind::CycleLimit | Kind::Sink | Kind::Segment)
             }
         }
     }

@@ -55,9 +55,7 @@ impl Code {
             Code::Usage => "the command line is wrong, or an output would overwrite an input or another output",
             Code::Program => "the program is not valid",
             Code::Input => "the program or an input is missing or cannot be read",
-            Code::Unavailable => {
-                "something is not available: memory, a thread, the machine, or a program to compare with"
-            }
+            Code::Unavailable => "something is not available: memory, the machine, or a program to compare with",
             Code::Fault => "the engines differ, or Tachy has another fault",
             Code::Memory => "the memory limit was reached",
             Code::Limit => "the step, output, time or cycle limit was reached",
@@ -101,7 +99,6 @@ pub(crate) enum Kind {
     BigInt,
     Machine,
     SegmentTooSmall,
-    Thread,
     HostMemory,
     Difference,
     Ended,
@@ -117,7 +114,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All kinds, in the order of the help.
-    pub(crate) const ALL: [Kind; 32] = [
+    pub(crate) const ALL: [Kind; 31] = [
         Kind::Program,
         Kind::Trap,
         Kind::StepLimit,
@@ -139,7 +136,6 @@ impl Kind {
         Kind::BigInt,
         Kind::Machine,
         Kind::SegmentTooSmall,
-        Kind::Thread,
         Kind::HostMemory,
         Kind::Difference,
         Kind::Ended,
@@ -197,7 +193,6 @@ impl Kind {
             Kind::SegmentTooSmall => {
                 ("segment-too-small", Code::Limit, "an instruction takes more cycles than a segment has")
             }
-            Kind::Thread => ("thread", Code::Unavailable, "the system refused a thread"),
             Kind::HostMemory => ("host-memory", Code::Unavailable, "the system refused memory"),
             Kind::Difference => ("difference", Code::Fault, "the engines differ, which is a bug in Tachy"),
             Kind::Ended => ("ended", Code::Unavailable, "the session had already ended"),

@@ -69,6 +69,8 @@ fn bytes(path: &Path, file: File) -> Result<Vec<u8>, Failure> {
     let mut file = Waiting::new(file);
     file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(refused)?;
     if bytes.starts_with(ELF) || bytes.starts_with(PROGRAM_BINARY) {
+        // One more byte than the rest, so that its end is found without growing.
+        bytes.reserve_exact(metadata.len().saturating_sub(HEAD_BYTES) as usize + 1);
         file.take(LIMIT_PROGRAM_BYTES).read_to_end(&mut bytes).map_err(refused)?;
     }
     match bytes.len() as u64 > LIMIT_PROGRAM_BYTES {

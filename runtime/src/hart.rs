@@ -113,17 +113,17 @@ impl<'vm> HartState<'vm> {
     }
 
     /// Returns a register's value.
-    #[expect(clippy::indexing_slicing, reason = "slots are numbered below their count")]
     #[inline(always)]
     pub fn register(&self, slot: Slot) -> u32 {
-        self.context().registers[slot.index()]
+        // SAFETY: every constructor of `Slot` keeps it below `Slot::COUNT`, the length of the array.
+        unsafe { *self.context().registers.get_unchecked(slot.index()) }
     }
 
     /// Sets a register.
-    #[expect(clippy::indexing_slicing, reason = "slots are numbered below their count")]
     #[inline(always)]
     pub fn set_register(&mut self, slot: Slot, value: u32) {
-        self.context_mut().registers[slot.index()] = value;
+        // SAFETY: as in `register`.
+        unsafe { *self.context_mut().registers.get_unchecked_mut(slot.index()) = value }
     }
 
     /// Returns x0 to x31.
@@ -434,6 +434,27 @@ impl<'vm, const ROWS: bool> Stepping<'vm, ROWS> {
         // checked.
         unsafe { ptr::with_exposed_provenance_mut::<Row>(cursor as usize).write(row) };
         self.context_mut().progress = cursor + ROW_BYTES as u64;
+    }
+
+    /// Returns the same hart if its steps write no rows.
+    #[inline(always)]
+    pub fn without_rows(&mut self) -> Option<Stepping<'_, false>> {
+        (!ROWS).then(|| Stepping(self.lend()))
+    }
+}
+
+impl Stepping<'_, false> {
+    /// Returns the number of steps left in the slice.
+    #[inline(always)]
+    pub fn steps_left(&self) -> u64 {
+        let context = self.context();
+        context.progress_limit.saturating_sub(context.progress)
+    }
+
+    /// Counts steps. The slice must have room for them.
+    #[inline(always)]
+    pub fn count_steps(&mut self, steps: u64) {
+        self.context_mut().progress += steps;
     }
 }
 

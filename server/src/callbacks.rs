@@ -9,7 +9,7 @@ use prost::Message;
 use tachy::risc0::host::{CallbackError, KeccakRequest, SliceIo};
 use tachy::risc0::{Digest, TraceEvent};
 
-use crate::connection::Connection;
+use crate::connection::{Answer, Connection};
 use crate::protocol::api::{
     self, CallbackKind, ClientCallback, CoprocessorKind, EventKind, GenericKind, GenericReply, IoKind, IoReplyKind,
     OnIoReply, OnIoRequest, PosixCmd, PosixIo, PosixKind, SegmentInfo, ServerReply, ServerReplyKind,
@@ -72,10 +72,15 @@ impl Callbacks {
         Ok(())
     }
 
-    /// Hands a segment to the host.
-    pub(crate) fn segment_done(&self, segment: SegmentInfo) -> Result<(), String> {
+    /// Hands a segment to the host, whose answer is waited for later.
+    pub(crate) fn begin_segment(&self, segment: SegmentInfo) -> Result<Answer, String> {
         let message = callback(CallbackKind::SegmentDone(api::OnSegmentDone { segment: Some(segment) }));
-        let answer = self.0.call(&message).map_err(|gone| gone.to_string())?;
+        self.0.begin(&message).map_err(|gone| gone.to_string())
+    }
+
+    /// Waits until the host has taken a segment.
+    pub(crate) fn end_segment(&self, answer: &Answer) -> Result<(), String> {
+        let answer = self.0.wait(answer).map_err(|gone| gone.to_string())?;
         match GenericReply::decode(answer.as_slice()).map_err(|error| error.to_string())?.kind {
             Some(GenericKind::Ok(())) => Ok(()),
             Some(GenericKind::Error(error)) => Err(error.reason),

@@ -44,6 +44,9 @@ enum Expected {
     Answer(SyncSender<Vec<u8>>),
 }
 
+/// An answer that will come.
+pub(crate) struct Answer(Receiver<Vec<u8>>);
+
 /// See the module.
 pub(crate) struct Connection {
     out: Mutex<Out>,
@@ -130,9 +133,26 @@ impl Connection {
     /// # Errors
     /// Fails if the host is gone.
     pub(crate) fn call(&self, message: &ServerReply) -> Result<Vec<u8>, Gone> {
+        let answer = self.begin(message)?;
+        self.wait(&answer)
+    }
+
+    /// Sends a message whose answer is waited for later.
+    ///
+    /// # Errors
+    /// Fails if the host is gone.
+    pub(crate) fn begin(&self, message: &ServerReply) -> Result<Answer, Gone> {
         let (sender, answer) = sync_channel(1);
         self.post(message, Expected::Answer(sender), true)?;
-        answer.recv().map_err(|_| self.why_gone())
+        Ok(Answer(answer))
+    }
+
+    /// Waits for an answer, as long as the host takes.
+    ///
+    /// # Errors
+    /// Fails if the host is gone.
+    pub(crate) fn wait(&self, answer: &Answer) -> Result<Vec<u8>, Gone> {
+        answer.0.recv().map_err(|_| self.why_gone())
     }
 
     /// Sends an event and does not wait for its answer.

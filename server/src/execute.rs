@@ -4,8 +4,6 @@
 //! kept until the program has ended. This file must not know how messages travel.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +15,10 @@ use tachy::{Engine, Error, Executor, MachineKind, NullSink, Session};
 use crate::assumptions::Known;
 use crate::callbacks::{Callbacks, callback};
 use crate::claims::{Assumed, Malformed, SessionClaim};
+use crate::connection::Answer;
 use crate::environment::{Guest, prepare};
+use crate::files::replace;
+use crate::profile::Profile;
 use crate::protocol::api::{
     Asset, AssetKind, AssetRequest, AssetTarget, CallbackKind, ExecuteRequest, ExecutorEnv, OnSessionDone, SegmentInfo,
     ServerReply, SessionInfo,
@@ -88,6 +89,7 @@ pub(crate) fn inline(bytes: Vec<u8>) -> Asset {
     Asset { kind: Some(AssetKind::Inline(bytes)) }
 }
 
+/// Executes a program.
 fn run(
     callbacks: &Callbacks,
     request: ExecutorEnv,
@@ -97,10 +99,11 @@ fn run(
     let Guest { program, mut env, assumptions, pprof_out, wants_events } =
         prepare(callbacks, request, &*settings.variable)?;
     let target = target()?;
-    if pprof_out.is_some() {
-        settings.say("tachy r0vm: profiles are not written yet; the run goes on without one");
+    let profile = pprof_out.map(|path| (path, Profile::default()));
+    if let Some((_, profile)) = &profile {
+        env = profile.of(env);
     }
-    let handed = Arc::new(Handed { target, last: Mutex::new(None) });
+    let handed = Arc::new(Handed { target, last: Mutex::new(None), answer: Mutex::new(None) });
     if let Segments::Whole(_) = &handed.target {
         let (handed, callbacks) = (Arc::clone(&handed), callbacks.clone());
         env = env.segments(move |segment| Ok(handed.take(&callbacks, segment)?));
@@ -118,21 +121,32 @@ fn run(
     let ran = session.run(&mut NullSink::off());
     let report = session.report().ok_or("the machine has no report")?;
     handed.tell_empty(callbacks, &report)?;
+    // The host may have refused a segment before the run failed, although its answer came later.
+    if !matches!(ran, Err(Error::Cancelled { .. } | Error::Segment { .. })) {
+        handed.settle(callbacks)?;
+    }
     // The host may have refused an event before the run failed, although its answer came later.
     if !matches!(ran, Err(Error::Cancelled { .. })) {
         callbacks.0.end_events()?;
     }
     if let Err(error) = ran {
-        settings.say_failure(&program, &session, &error);
+        // That a host has gone is told once, by whoever serves it.
+        if !callbacks.0.is_gone() {
+            settings.say_failure(&program, &session, &error);
+        }
         return Err(texts::of_run(&error, &session));
     }
     handed.tell_last(callbacks, &report)?;
+    if let Some((path, profile)) = &profile {
+        profile.write(Path::new(path), &program, report.user_cycles).map_err(|error| error.to_string())?;
+    }
     let exit = report.exit.ok_or("the program has not ended")?;
     let exit_code = match (ExitCode::new(exit), exit) {
         (Some(code), _) => code,
         (None, Exit::Unknown(a0)) => return Err(format!("Illegal halt type: {}", a0 & 0xffff)),
         (None, _) => return Err("the program has not ended".to_owned()),
     };
+    settings.say_statistics(&report);
     let claim = SessionClaim {
         pre_root: report.roots.map_or_else(|| Tree::of(&Image::of(&program)).root(), |(pre, _)| pre),
         post_root: post_root(&session, &report, exit),
@@ -140,9 +154,7 @@ fn run(
         journal: report.journal.as_ref().map(|journal| journal.bytes.as_slice()),
         unresolved: unresolved(&report, &assumptions),
     };
-    let claim = claim.message();
-    settings.say_statistics(&report);
-    Ok(Ended { claim, exit_code, report })
+    Ok(Ended { claim: claim.message(), exit_code, report })
 }
 
 /// Returns the root of memory after a session. After a halt nothing can continue, so it is zero.
@@ -179,6 +191,8 @@ struct Handed {
     target: Segments,
     /// The last segment, until its output is known.
     last: Mutex<Option<Segment>>,
+    /// The host's answer to a segment, while the next one is made.
+    answer: Mutex<Option<Answer>>,
 }
 
 impl Handed {
@@ -186,7 +200,7 @@ impl Handed {
     fn take(&self, callbacks: &Callbacks, segment: &Segment) -> Result<(), String> {
         let Segments::Whole(target) = &self.target else { return Ok(()) };
         if segment.claim().terminate_state.is_none() {
-            return tell(callbacks, target, segment, None);
+            return self.tell(callbacks, target, segment, None);
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(segment.clone());
         Ok(())
@@ -197,7 +211,8 @@ impl Handed {
         let Segments::Empty = &self.target else { return Ok(()) };
         for (index, segment) in (0..).zip(&report.each) {
             let SegmentCycles { po2, user_cycles: cycles, .. } = *segment;
-            callbacks.segment_done(SegmentInfo { index, po2, cycles, segment: Some(inline(Vec::new())) })?;
+            let segment = Some(inline(Vec::new()));
+            callbacks.end_segment(&callbacks.begin_segment(SegmentInfo { index, po2, cycles, segment })?)?;
         }
         Ok(())
     }
@@ -208,25 +223,37 @@ impl Handed {
         let (Some(segment), Segments::Whole(target)) = (last, &self.target) else { return Ok(()) };
         let Report { journal, assumptions, .. } = report;
         let output = journal.as_ref().map(|journal| Output { journal: &journal.bytes, assumptions });
-        tell(callbacks, target, &segment, output.as_ref())
+        self.tell(callbacks, target, &segment, output.as_ref())?;
+        self.settle(callbacks)
     }
-}
 
-fn tell(
-    callbacks: &Callbacks,
-    target: &AssetTarget,
-    segment: &Segment,
-    output: Option<&Output<'_>>,
-) -> Result<(), String> {
-    let bytes = segments::encode(segment, output);
-    let asset = put(target, bytes, &format!("segment-{}", segment.index()))?;
-    let info = SegmentInfo {
-        index: segment.index() as u32,
-        po2: segment.po2(),
-        cycles: segment.user_cycles(),
-        segment: Some(asset),
-    };
-    callbacks.segment_done(info)
+    /// Waits until the host has taken the segment before.
+    fn settle(&self, callbacks: &Callbacks) -> Result<(), String> {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer.map_or(Ok(()), |answer| callbacks.end_segment(&answer))
+    }
+
+    /// Hands a segment over once the host has taken the one before.
+    fn tell(
+        &self,
+        callbacks: &Callbacks,
+        target: &AssetTarget,
+        segment: &Segment,
+        output: Option<&Output<'_>>,
+    ) -> Result<(), String> {
+        let bytes = segments::encode(segment, output);
+        self.settle(callbacks)?;
+        let asset = put(target, bytes, &format!("segment-{}", segment.index()))?;
+        let info = SegmentInfo {
+            index: segment.index() as u32,
+            po2: segment.po2(),
+            cycles: segment.user_cycles(),
+            segment: Some(asset),
+        };
+        let answer = callbacks.begin_segment(info)?;
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        Ok(())
+    }
 }
 
 /// Puts bytes where a host wants them; `name` is that of a file.
@@ -244,18 +271,4 @@ pub(crate) fn put(target: &AssetTarget, bytes: Vec<u8>, name: &str) -> Result<As
         }
         AssetTarget::Redis(_) => Err("from_bytes not supported for redis".to_owned()),
     }
-}
-
-/// Writes a file whole, or not at all. What has its name is replaced, and a link there is not followed: others may write
-/// to the folder.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
-    let written = file.write_all(bytes).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }

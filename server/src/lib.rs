@@ -17,9 +17,11 @@ mod claims;
 mod connection;
 mod environment;
 mod execute;
+mod files;
 pub mod find;
 mod frames;
 pub mod install;
+mod profile;
 pub mod protocol;
 mod prove;
 mod proxy;
@@ -28,6 +30,7 @@ mod serve;
 mod settings;
 pub mod texts;
 
+pub use profile::Profile;
 pub use serve::{ServeError, serve_port, serve_streams};
 pub use settings::{SEGMENTS_VARIABLE, SegmentsFor, Settings, Variables};
 

@@ -7,7 +7,8 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,75 +40,111 @@ pub(crate) enum NotPassed {
 }
 
 /// Passes a request on. Returns the exit code of the other server once it has ended, 101 if a signal ended it. `hello`
-/// and `request` are the frames that the host has sent.
+/// and `request` are the frames that the host has sent. If the host goes away, the other server is killed.
 ///
 /// # Errors
-/// Fails if the other server does not get as far as to take the request; `streams` then are as before.
-pub(crate) fn pass_on(path: &Path, hello: &[u8], request: &[u8], streams: Streams) -> Result<u8, (Streams, NotPassed)> {
-    let (server, child) = match begin(path, hello, request) {
-        Ok(begun) => begun,
-        Err(error) => return Err((streams, error)),
+/// Fails if the other server does not get as far as to take the request. The host may then be told through the stream
+/// that comes back.
+pub(crate) fn pass_on(
+    path: &Path,
+    hello: &[u8],
+    request: &[u8],
+    streams: Streams,
+) -> Result<u8, (Box<dyn Write + Send>, NotPassed)> {
+    let Streams { mut reader, mut writer } = streams;
+    let (child, listener) = match start(path) {
+        Ok(started) => started,
+        Err(error) => return Err((writer, error)),
     };
     let child = Arc::new(Mutex::new(child));
-    let Streams { mut reader, mut writer } = streams;
-    let (killed, upward) = (Arc::clone(&child), server.try_clone());
-    if let Ok(mut upward) = upward {
-        thread::spawn(move || {
-            // How the copy ends does not matter: the host is gone, or the other server is.
-            let _ = copy(&mut reader, &mut upward);
-            let _ = upward.shutdown(Shutdown::Both);
-            let _ = killed.lock().unwrap_or_else(PoisonError::into_inner).kill();
-        });
-    }
-    let _ = copy(&mut &server, &mut writer);
-    loop {
-        let ended = child.lock().unwrap_or_else(PoisonError::into_inner).try_wait();
-        match ended {
-            Ok(Some(status)) => return Ok(status.code().map_or(101, |code| code as u8)),
-            Ok(None) => thread::sleep(LOOK),
-            Err(_) => return Ok(101),
+    let (sender, from_host) = sync_channel::<Vec<u8>>(4);
+    let killed = Arc::clone(&child);
+    thread::spawn(move || {
+        // However this ends, the host is gone or the other server is.
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(bytes @ 1..) = read(&mut reader, &mut buffer) {
+            if sender.send(buffer.get(..bytes).unwrap_or_default().to_vec()).is_err() {
+                break;
+            }
         }
-    }
-}
-
-/// Starts the other server and hands it the request.
-fn begin(path: &Path, hello: &[u8], request: &[u8]) -> Result<(TcpStream, Child), NotPassed> {
-    let name = || path.display().to_string();
-    let start = |error| NotPassed::Start { path: name(), error };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(start)?;
-    let port = listener.local_addr().map_err(start)?.port();
-    listener.set_nonblocking(true).map_err(start)?;
-    let mut command = Command::new(path);
-    let mut child = command.arg("--port").arg(port.to_string()).env(PASSED_ON, "1").spawn().map_err(start)?;
-    let connected = accept(&listener, &mut child, path).and_then(|mut server| {
-        greet(&mut server, hello, request).map_err(|why| NotPassed::Refused { path: name(), why })?;
-        Ok(server)
+        let _ = lock(&killed).kill();
     });
-    match connected {
-        Ok(server) => Ok((server, child)),
+    let connected = accept(&listener, &child, path).and_then(|mut server| {
+        let refused = |why| NotPassed::Refused { path: path.display().to_string(), why };
+        greet(&mut server, hello, request).map_err(refused)?;
+        let upward = server.try_clone().map_err(|error| refused(error.to_string()))?;
+        Ok((server, upward))
+    });
+    let (mut server, mut upward) = match connected {
+        Ok(connected) => connected,
         Err(error) => {
             // It has no host to serve.
-            let _ = child.kill();
-            let _ = child.wait();
-            Err(error)
+            let _ = lock(&child).kill();
+            wait(&child);
+            return Err((writer, error));
+        }
+    };
+    thread::spawn(move || {
+        for bytes in from_host {
+            if upward.write_all(&bytes).is_err() {
+                break;
+            }
+        }
+        let _ = upward.shutdown(Shutdown::Both);
+    });
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(bytes @ 1..) = read(&mut server, &mut buffer) {
+        let passed = writer.write_all(buffer.get(..bytes).unwrap_or_default()).and_then(|()| writer.flush());
+        if passed.is_err() {
+            break;
+        }
+    }
+    Ok(wait(&child))
+}
+
+fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
+    child.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for a process that may be killed meanwhile. Returns its exit code, 101 if a signal ended it.
+fn wait(child: &Mutex<Child>) -> u8 {
+    loop {
+        let ended = lock(child).try_wait();
+        match ended {
+            Ok(Some(status)) => return status.code().map_or(101, |code| code as u8),
+            Ok(None) => thread::sleep(LOOK),
+            Err(_) => return 101,
         }
     }
 }
 
-fn accept(listener: &TcpListener, child: &mut Child, path: &Path) -> Result<TcpStream, NotPassed> {
+/// Starts the other server, and waits at a port for it.
+fn start(path: &Path) -> Result<(Child, TcpListener), NotPassed> {
+    let failed = |error| NotPassed::Start { path: path.display().to_string(), error };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    listener.set_nonblocking(true).map_err(failed)?;
+    let mut command = Command::new(path);
+    let child = command.arg("--port").arg(port.to_string()).env(PASSED_ON, "1").spawn().map_err(failed)?;
+    Ok((child, listener))
+}
+
+fn accept(listener: &TcpListener, child: &Mutex<Child>, path: &Path) -> Result<TcpStream, NotPassed> {
     let name = || path.display().to_string();
-    let start = |error| NotPassed::Start { path: name(), error };
+    let failed = |error| NotPassed::Start { path: name(), error };
     let begin = Instant::now();
     loop {
         match listener.accept() {
             Ok((server, _)) => {
-                server.set_nonblocking(false).and_then(|()| server.set_nodelay(true)).map_err(start)?;
+                server.set_nonblocking(false).and_then(|()| server.set_nodelay(true)).map_err(failed)?;
                 return Ok(server);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(start(error)),
+            Err(error) => return Err(failed(error)),
         }
-        if let Some(status) = child.try_wait().map_err(start)? {
+        // Also if the host is gone, because then it was killed.
+        let ended = lock(child).try_wait().map_err(failed)?;
+        if let Some(status) = ended {
             return Err(NotPassed::Ended { path: name(), status });
         }
         if begin.elapsed() > CONNECT {
@@ -132,17 +169,12 @@ fn greet(server: &mut TcpStream, hello: &[u8], request: &[u8]) -> Result<(), Str
     }
 }
 
-/// Copies bytes as they arrive, until one side ends.
-fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
+/// Reads what has arrived; 0 at the end.
+fn read(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
-        let bytes = match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        to.write_all(buffer.get(..bytes).unwrap_or_default())?;
-        to.flush()?;
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }

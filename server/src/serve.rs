@@ -168,16 +168,17 @@ fn pass_on(
     streams: Streams,
     settings: &Settings,
 ) -> Result<u8, ServeError> {
+    let refused = |why: &dyn std::fmt::Display| format!("Tachy executes programs and does not prove them: {why}");
     let found = find_server(&version.to_string(), &|name| settings.variable_os(name));
-    let (mut streams, reason) = match found {
-        Err(none) => (streams, format!("Tachy executes programs and does not prove them: {none}")),
+    let (mut writer, reason) = match found {
+        Err(none) => (streams.writer, refused(&none)),
         Ok(path) => match proxy::pass_on(&path, hello, request, streams) {
             Ok(code) => return Ok(code),
-            Err((streams, error)) => (streams, format!("Tachy executes programs and does not prove them: {error}")),
+            Err((writer, error)) => (writer, refused(&error)),
         },
     };
-    frames::send(&mut streams.writer, &error_reply(reason))?;
-    streams.writer.flush()?;
+    frames::send(&mut writer, &error_reply(reason))?;
+    writer.flush()?;
     Ok(0)
 }
 

@@ -10,6 +10,10 @@ use tachy::{Cause, Error, Limit, Session, Trap};
 /// Where the machine looks for the handlers of traps and of system calls.
 const TRAP_DISPATCH: u32 = 0xffff_2000;
 const ECALL_DISPATCH: u32 = 0xffff_1000;
+/// Where the registers of the user program lie in memory.
+const USER_REGISTERS: u32 = 0xffff_0080;
+/// Longest message of a panic.
+const PANIC_BYTES: u32 = 1 << 20;
 /// Where handlers may be.
 const KERNEL: std::ops::Range<u32> = 0xc000_0000..0xff00_0000;
 
@@ -33,7 +37,7 @@ pub fn of_program(error: &ProgramError) -> String {
 /// Returns the text for a run that failed.
 pub fn of_run(error: &Error, session: &Session<'_>) -> String {
     match error {
-        Error::GuestPanic { message, .. } => format!("Guest panicked: {message}"),
+        Error::GuestPanic { message, .. } => of_panic(session).unwrap_or_else(|| format!("Guest panicked: {message}")),
         Error::Limit(limit) => match limit.limit {
             Limit::Cycles { used, limit } => format!("Session limit exceeded: {used} >= {limit}"),
             _ => first_line(error),
@@ -54,6 +58,19 @@ pub fn of_run(error: &Error, session: &Session<'_>) -> String {
             (None, None) => first_line(error),
         },
     }
+}
+
+/// Returns the text for a panic with the guest's words as they are: the library makes them safe for terminals. Returns
+/// `None` if they are no longer there.
+fn of_panic(session: &Session<'_>) -> Option<String> {
+    // The guest's own call, with address and length in a3 and a4, is what the kernel serves.
+    session.served_ecall()?;
+    let [address, bytes] = [13, 14].map(|register| session.word(USER_REGISTERS + 4 * register));
+    let message = session.bytes(address, bytes.min(PANIC_BYTES))?;
+    Some(match str::from_utf8(message) {
+        Ok(message) => format!("Guest panicked: {message}"),
+        Err(error) => error.to_string(),
+    })
 }
 
 /// Returns the text for a trap that has no handler.

@@ -90,7 +90,7 @@ fn play(number: u64, stream: UnixStream) {
     let mut out = stream_copy(&stream);
     let mut send = |index: usize, numbers: &mut Numbers, body: Vec<u8>| {
         let mut frame = frame(&body);
-        if index == damaged || (index > 3 && numbers.below(20) == 0) {
+        if index == damaged || (index > 3 && numbers.below(200) == 0) {
             for _ in 0..=numbers.below(3) {
                 damage(numbers, &mut frame);
             }
@@ -174,5 +174,6 @@ fn damaged_sessions_end() {
     });
     // Damage does not always matter, and not always does it matter at once.
     let served = to_the_end.into_inner();
-    assert!((count / 10..count - count / 10).contains(&served), "{served} of {count} were served to the end");
+    println!("{served} of {count} were served to the end");
+    assert!((count / 50..count - count / 50).contains(&served), "{served} of {count} were served to the end");
 }

@@ -121,6 +121,28 @@ fn an_event_that_the_host_refuses_ends_the_session() {
     }
 }
 
+/// A host may refuse any segment, even the last one, and at most one more is made meanwhile.
+#[test]
+fn segments_that_the_host_refuses() {
+    let request = || execute(ExecutorEnv { segment_limit_po2: Some(14), ..environment("recursion") });
+    let all = run(request(), input(words(&[2, 6, 500]))).segments.len() as u32;
+    assert!(all > 3, "{all}");
+    for never in [false, true] {
+        for at in [0, 2, all - 2, all - 1] {
+            let segments = if never { SegmentsFor::Nobody } else { SegmentsFor::Everybody };
+            let refused = |index| (index == at).then(|| "no room\nfor it".to_owned());
+            let (ended, served) = with_host(
+                |mut host| host.run_with(&request(), input(words(&[2, 6, 500])), refused),
+                || Settings { segments, ..settings() },
+            );
+            assert_eq!(served.expect("the host is served"), 0);
+            let ended = ended.expect("the session ends");
+            assert_eq!(ended.result, Err("no room\nfor it".to_owned()), "segment {at}");
+            assert!((at + 1..=at + 2).contains(&(ended.segments.len() as u32)), "{at}: {:?}", ended.segments);
+        }
+    }
+}
+
 #[test]
 fn segments_go_into_a_folder_and_follow_no_link() {
     let folder = tempfile::tempdir().expect("the system has files");
@@ -140,6 +162,45 @@ fn segments_go_into_a_folder_and_follow_no_link() {
     let files = std::fs::read_dir(folder.path()).expect("it is there").count();
     assert_eq!(files, ended.segments.len() + 1, "nothing else is left there");
     assert!(ended.segments.len() > 2, "{:?}", ended.segments);
+}
+
+/// A profile counts every user cycle of the session.
+#[test]
+fn profiles_are_complete() {
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Profile {
+        #[prost(message, repeated, tag = "2")]
+        sample: Vec<Sample>,
+        #[prost(message, repeated, tag = "4")]
+        location: Vec<Numbered>,
+        #[prost(message, repeated, tag = "5")]
+        function: Vec<Numbered>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Sample {
+        #[prost(uint64, repeated, tag = "1")]
+        location: Vec<u64>,
+        #[prost(int64, repeated, tag = "2")]
+        value: Vec<i64>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Numbered {
+        #[prost(uint64, tag = "1")]
+        id: u64,
+    }
+    let folder = tempfile::tempdir().expect("the system has files");
+    let path = folder.path().join("profile");
+    let pprof_out = path.to_str().expect("it is text").to_owned();
+    let env = ExecutorEnv { pprof_out, segment_limit_po2: Some(14), ..environment("recursion") };
+    let ended = run(execute(env), input(words(&[2, 6, 500])));
+    let cycles: u64 = ended.segments.iter().map(|(_, _, cycles)| u64::from(*cycles)).sum();
+    let profile: Profile = prost::Message::decode(&*std::fs::read(&path).expect("it was written")).expect("it is one");
+    let counted: i64 = profile.sample.iter().flat_map(|sample| &sample.value).sum();
+    assert_eq!(counted as u64, cycles);
+    let ids: Vec<u64> = profile.location.iter().map(|location| location.id).collect();
+    assert!(profile.sample.iter().all(|sample| sample.location.iter().all(|id| ids.contains(id))));
+    assert!(profile.sample.iter().any(|sample| sample.location.len() > 20), "the guest calls deeply");
+    assert!(!profile.function.is_empty());
 }
 
 /// Whatever a request lacks is an answer with the text of RISC Zero's server.

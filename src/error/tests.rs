@@ -45,7 +45,6 @@ fn one_of_each() -> Vec<Error> {
         Error::Stream { stream: StreamName::Stdin, location: LOCATION, source: io::ErrorKind::Other.into() },
         Error::Arguments { bytes: 0, limit_bytes: 0 },
         Error::Boot { machine: MachineKind::Bare, reason: BootError::StartsTooLow { pc: 0, lowest: 0 } },
-        Error::Thread { source: io::ErrorKind::Other.into() },
         Error::GuestPanic { message: String::new(), location: LOCATION },
         Error::Memory(MapError::allocation(0)),
         difference().into(),
@@ -61,7 +60,6 @@ fn one_of_each() -> Vec<Error> {
             Error::Segment { .. } | Error::Event { .. } | Error::Unfinished { .. } | Error::Forked { .. } => {}
             Error::Cancelled { .. } | Error::Sink { .. } | Error::Stream { .. } | Error::Arguments { .. } => {}
             Error::Boot { .. } | Error::Machine(_) | Error::Configuration { .. } | Error::Internal { .. } => {}
-            Error::Thread { .. } => {}
             Error::Limit(limit) => match limit.limit {
                 Limit::Steps(_) | Limit::Memory(_) | Limit::Output(_) | Limit::Time(_) => {}
                 Limit::Cycles { .. } => {}

@@ -40,9 +40,10 @@
 //!   The child's session starts with the interpreter again. So does a session whose stream, sink or host forks the
 //!   process.
 //! - A session with segments ([`Env::segments`](crate::Env::segments)) continues in the child as well, if the fork was
-//!   between two of its runs. During a run, a thread of the parent hashes the segments. If a stream, sink or host forks
+//!   between two of its runs. During a run, threads of the parent hash the segments. If a stream, sink or host forks
 //!   then, the child's run ends with [`Error::Forked`](crate::Error::Forked), and so does each later one. If the
-//!   callback for segments forks, the child ends when the callback returns.
+//!   callback for segments forks, the child ends when the callback returns. A run without such threads
+//!   ([`Env::hashing_threads`](crate::Env::hashing_threads)) goes on in the child in both cases.
 //! - Dropping the parent's executors and sessions is safe in the child. Data that they share with threads of the parent
 //!   stays in memory until the child ends.
 //! - A [`CancelHandle`](crate::CancelHandle) reaches the sessions of its own process. Streams, sinks and callbacks are

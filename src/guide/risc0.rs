@@ -28,7 +28,7 @@
 //! ```
 //!
 //! Without [`Env::segments`](crate::Env::segments) Tachy only executes: it hashes nothing and makes no segments. With
-//! it, a thread beside the guest hashes the segments and runs the callback. The report has everything else that a proof
+//! it, threads beside the guest hash the segments and run the callback. The report has everything else that a proof
 //! needs: the [`claim`](crate::risc0::Report::claim), the journal, the assumptions that the guest used and the Keccak
 //! batches to prove.
 //!

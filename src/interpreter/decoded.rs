@@ -54,13 +54,13 @@ pub(crate) struct DecodedPages {
     variant: Variant,
     /// The bits of a page's state that allow stores, in all modes.
     writes: PageState,
-    /// For each guest page, 1 + the index of its slots in units of pages, or 0.
+    /// For each guest page, 1 + the index of its slots and counts, or 0.
     ///
     /// The index consists of chunks, which are allocated when their first page is held. One flat table would be 16 MiB,
     /// and a recycling allocator would have to clear it for each session.
     index: Vec<Option<Box<[u32; CHUNK_PAGES]>>>,
-    slots: Vec<Decoded>,
-    hotness: Vec<u16>,
+    slots: Vec<[Decoded; PAGE_SLOTS]>,
+    hotness: Vec<[u16; PAGE_SLOTS]>,
     /// Number of pages held.
     held: usize,
     /// The profile of earlier sessions; `ran` holds what ran in them, for each held page.
@@ -71,7 +71,7 @@ pub(crate) struct DecodedPages {
     ran: Vec<Ran>,
 }
 
-/// First slot of a held page.
+/// Index of a held page's slots and counts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held(usize);
 
@@ -93,10 +93,7 @@ impl DecodedPages {
     /// Returns the page of `pc`, and holds it from now on.
     #[inline]
     pub(super) fn hold(&mut self, pc: u32) -> Held {
-        match self.place(page_of(pc)) {
-            0 => self.hold_new(page_of(pc)),
-            place => Held((place as usize - 1) * PAGE_SLOTS),
-        }
+        self.find(pc).unwrap_or_else(|| self.hold_new(page_of(pc)))
     }
 
     /// Returns the page's entry in the index.
@@ -116,26 +113,31 @@ impl DecodedPages {
             self.slots.clear();
             self.hotness.clear();
         }
-        let first = self.slots.len();
-        self.slots.resize(first + PAGE_SLOTS, UNKNOWN);
-        self.hotness.resize(first + PAGE_SLOTS, 0);
+        let mut hotness = [0; PAGE_SLOTS];
         if let Some(profile) = &self.profile {
-            let hotness = &mut self.hotness[first..];
-            self.ran.push(profile.recall(page, hotness));
+            self.ran.push(profile.recall(page, &mut hotness));
             for hotness in hotness.iter_mut().filter(|hotness| **hotness >= self.threshold.max(1)) {
                 *hotness = u16::MAX >> 1 >> (*hotness).min(u16::MAX >> 1).leading_zeros().saturating_sub(1);
             }
         }
+        self.slots.push([UNKNOWN; PAGE_SLOTS]);
+        self.hotness.push(hotness);
         self.held += 1;
         let (chunk, entry) = split(page);
         self.index[chunk].get_or_insert_with(|| Box::new([0; CHUNK_PAGES]))[entry] = self.held as u32;
-        Held(first)
+        Held(self.held - 1)
     }
 
     /// Returns the instruction at `pc`, which lies in the page `held`.
     #[inline(always)]
     pub(super) fn get(&self, held: Held, pc: u32) -> Decoded {
-        self.slots[held.0 + slot_of(pc)]
+        self.page(held)[slot_of(pc)]
+    }
+
+    /// Returns the instructions of the page `held`.
+    #[inline(always)]
+    pub(super) fn page(&self, held: Held) -> &[Decoded; PAGE_SLOTS] {
+        &self.slots[held.0]
     }
 
     /// Decodes the word at `pc` and marks its page as holding code.
@@ -158,7 +160,7 @@ impl DecodedPages {
                 Decoded { code: Code::Op(instruction.op), rd, rs1, rs2, imm: instruction.imm }
             }
         };
-        self.slots[held.0 + slot_of(pc)] = decoded;
+        self.slots[held.0][slot_of(pc)] = decoded;
         decoded
     }
 
@@ -172,18 +174,17 @@ impl DecodedPages {
 
     /// Forgets the word at `address`, which is about to be written.
     pub(crate) fn forget(&mut self, address: u32) {
-        if let Some(slot) = self.find(address) {
-            self.slots[slot].code = Code::Unknown;
+        if let Some(Held(page)) = self.find(address) {
+            self.slots[page][slot_of(address)].code = Code::Unknown;
         }
     }
 
     /// Returns whether the instruction at `pc` has run since it was last written, in this session or an earlier one.
     pub(crate) fn was_run(&self, pc: u32) -> bool {
-        self.find(pc).is_some_and(|slot| {
-            let ran_before = || {
-                self.ran.get(slot / PAGE_SLOTS).is_some_and(|ran| ran[slot % PAGE_SLOTS / 64] >> (slot % 64) & 1 != 0)
-            };
-            self.slots[slot].code != Code::Unknown || ran_before()
+        let slot = slot_of(pc);
+        self.find(pc).is_some_and(|Held(page)| {
+            let ran_before = || self.ran.get(page).is_some_and(|ran| ran[slot / 64] >> (slot % 64) & 1 != 0);
+            self.slots[page][slot].code != Code::Unknown || ran_before()
         })
     }
 
@@ -198,7 +199,7 @@ impl DecodedPages {
                 }
             }
         }
-        let slots = self.slots.chunks(PAGE_SLOTS).zip(self.hotness.chunks(PAGE_SLOTS)).zip(&self.ran);
+        let slots = self.slots.iter().zip(&self.hotness).zip(&self.ran);
         profile.keep(pages.into_iter().zip(slots).map(|(page, ((slots, hotness), ran))| {
             let mut ran = *ran;
             for (slot, decoded) in slots.iter().enumerate() {
@@ -213,7 +214,7 @@ impl DecodedPages {
     /// The largest count is followed by 32,768, so that code that looks at powers of two looks again.
     #[inline(always)]
     pub(crate) fn count(&mut self, held: Held, pc: u32) -> u16 {
-        let hotness = &mut self.hotness[held.0 + slot_of(pc)];
+        let hotness = &mut self.hotness[held.0][slot_of(pc)];
         *hotness = match *hotness {
             ENTERED => ENTERED,
             LARGEST => 1 << 15,
@@ -230,21 +231,20 @@ impl DecodedPages {
 
     /// Returns how often control entered `pc`; 0 if its page is not held.
     pub(crate) fn hotness(&self, pc: u32) -> u16 {
-        self.find(pc).map_or(0, |slot| self.hotness[slot])
+        self.find(pc).map_or(0, |Held(page)| self.hotness[page][slot_of(pc)])
     }
 
     /// Sets how often control entered `pc`, if its page is held.
     pub(crate) fn set_hotness(&mut self, pc: u32, hotness: u16) {
-        if let Some(slot) = self.find(pc) {
-            self.hotness[slot] = hotness;
+        if let Some(Held(page)) = self.find(pc) {
+            self.hotness[page][slot_of(pc)] = hotness;
         }
     }
 
-    fn find(&self, address: u32) -> Option<usize> {
-        match self.place(page_of(address)) {
-            0 => None,
-            place => Some((place as usize - 1) * PAGE_SLOTS + slot_of(address)),
-        }
+    /// Returns the page of `address`, if it is held.
+    #[inline]
+    fn find(&self, address: u32) -> Option<Held> {
+        (self.place(page_of(address)) as usize).checked_sub(1).map(Held)
     }
 }
 

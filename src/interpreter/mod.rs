@@ -5,7 +5,9 @@
 //! another engine exists: a [`Tier`] observes where control goes and which code is written.
 
 mod decoded;
+mod execute;
 mod profile;
+mod stretch;
 
 use tachy_runtime::{Access, HartState, PageState, Row, Slot, Stepping, page_of};
 
@@ -13,9 +15,11 @@ use tachy_runtime::{Access, HartState, PageState, Row, Slot, Stepping, page_of};
 pub(crate) use decoded::ENTERED;
 use decoded::{Code, Decoded};
 pub(crate) use decoded::{DecodedPages, Held};
+use execute::{Accesses, Goes, Step, execute, loaded, stored};
 pub(crate) use profile::Profile;
 #[cfg(feature = "jit")]
 pub(crate) use profile::{PAGE_SLOTS, PageProfile};
+use stretch::{Stretch, stretch};
 
 use crate::error::Cause;
 use crate::isa::{Class, Op};
@@ -97,32 +101,48 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
         }
         let held = arrived.take().unwrap_or_else(|| pages.hold(pc));
         loop {
-            let from = pc;
-            let done = step::<M, T, ROWS>(vm, machine, context, pages, tier, rules, held, from);
-            let (op, now, next) = match done {
-                Ok(Done::Next(op, now, next)) => (op, now, next),
-                Ok(Done::Leave(leave)) => return leave,
-                Err(error) => {
-                    vm.set_pc(from);
-                    return Leave::Refused(error);
+            // Most steps are plain, and then only a jump is worth a look. Rows are written step by step.
+            let plain = vm.without_rows().filter(|_| !asks_always);
+            let plain = plain.map_or(Stretch::Stopped(pc), |mut vm| stretch(&mut vm, pages.page(held), rules, pc));
+            let (from, is_indirect) = match plain {
+                Stretch::Left { from, to, is_indirect } => {
+                    pc = to;
+                    (from, is_indirect)
+                }
+                Stretch::Stopped(at) => {
+                    // The first step is in the slice, whatever its fetch has cost.
+                    if std::mem::replace(&mut pc, at) != at && vm.slice_over() {
+                        break;
+                    }
+                    let done = step::<M, T, ROWS>(vm, machine, context, pages, tier, rules, held, at);
+                    let (op, now, next) = match done {
+                        Ok(Done::Next(op, now, next)) => (op, now, next),
+                        Ok(Done::Leave(leave)) => return leave,
+                        Err(error) => {
+                            vm.set_pc(at);
+                            return Leave::Refused(error);
+                        }
+                    };
+                    pc = next;
+                    if pc == at.wrapping_add(4) && page_of(pc) == page_of(at) {
+                        if vm.slice_over() || asks_always {
+                            break;
+                        }
+                        continue;
+                    }
+                    (at, is_indirect_jump(op, now))
                 }
             };
-            pc = next;
-            if pc != from.wrapping_add(4) || page_of(pc) != page_of(from) {
-                if is_indirect_jump(op, now) {
-                    tier.jumped(from, pc);
-                }
-                let there = if page_of(pc) == page_of(from) { held } else { pages.hold(pc) };
-                if tier.block_entered(pages, there, pc) {
-                    vm.set_pc(pc);
-                    return Leave::Arrived;
-                }
-                arrived = Some(there);
-                break;
+            if is_indirect {
+                tier.jumped(from, pc);
             }
-            if vm.slice_over() || asks_always {
-                break;
+            let there = if page_of(pc) == page_of(from) { held } else { pages.hold(pc) };
+            if tier.block_entered(pages, there, pc) {
+                vm.set_pc(pc);
+                return Leave::Arrived;
             }
+            arrived = Some(there);
+            break;
         }
     }
 }
@@ -158,7 +178,8 @@ fn step<M: Machine, T: Tier, const ROWS: bool>(
     let row = Row { pc, insn: vm.word(pc), rs1: vm.register(now.rs1), rs2: vm.register(now.rs2), ..ROW_ZERO };
     let fall = pc.wrapping_add(4);
     let mut step = Step { row, next: fall, leave: false };
-    if execute(op, now, &mut step, vm, machine, context, pages, tier, rules)? == By::Machine {
+    let mut asking = Asking { vm: &mut vm.lend(), machine, context, pages, tier, rules };
+    if execute(op, now, &mut step, &mut asking)? == Goes::Machine {
         vm.set_pc(pc);
         let flow = system(op, step.row, vm, machine, context)?;
         forget_written(context, pages, tier);
@@ -238,169 +259,45 @@ const RETURN_ADDRESS: Slot = Slot::x(1);
 
 const ROW_ZERO: Row = Row { pc: 0, insn: 0, rs1: 0, rs2: 0, rd: 0, addr: 0, mem_before: 0, mem_after: 0 };
 
-/// A step in progress: its row, with the operands read, and its successor.
-struct Step {
-    row: Row,
-    next: u32,
-    /// Whether the engine must check something before the next step.
-    leave: bool,
-}
-
-/// Who executes a step.
-#[derive(PartialEq, Eq)]
-enum By {
-    /// The interpreter: the row is complete.
-    Interpreter,
-    /// The machine.
-    Machine,
-}
-
-/// Executes the instruction into its row and `next`. It writes memory itself; the caller writes rd.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
-fn execute<M: Machine, T: Tier>(
-    op: Op,
-    now: Decoded,
-    step: &mut Step,
-    vm: &mut HartState<'_>,
-    machine: &mut M,
-    context: &mut Context<'_, M>,
-    pages: &mut DecodedPages,
-    tier: &mut T,
+/// Accesses for which the machine is asked where page states do not allow them.
+struct Asking<'step, 'vm, 'run, M: Machine, T> {
+    vm: &'step mut HartState<'vm>,
+    machine: &'step mut M,
+    context: &'step mut Context<'run, M>,
+    pages: &'step mut DecodedPages,
+    tier: &'step mut T,
     rules: &'static Rules,
-) -> Result<By, StepError> {
-    let Row { pc, rs1: a, rs2: b, .. } = step.row;
-    let imm = now.imm;
-    let row = &mut step.row;
-    match op {
-        Op::Lui => row.rd = imm,
-        Op::Auipc => row.rd = pc.wrapping_add(imm),
-
-        Op::Addi => row.rd = a.wrapping_add(imm),
-        Op::Slti => row.rd = ((a as i32) < imm as i32) as u32,
-        Op::Sltiu => row.rd = (a < imm) as u32,
-        Op::Xori => row.rd = a ^ imm,
-        Op::Ori => row.rd = a | imm,
-        Op::Andi => row.rd = a & imm,
-        Op::Slli => row.rd = a << (imm & 31),
-        Op::Srli => row.rd = a >> (imm & 31),
-        Op::Srai => row.rd = (a as i32 >> (imm & 31)) as u32,
-
-        Op::Add => row.rd = a.wrapping_add(b),
-        Op::Sub => row.rd = a.wrapping_sub(b),
-        Op::Sll => row.rd = a << (b & 31),
-        Op::Slt => row.rd = ((a as i32) < b as i32) as u32,
-        Op::Sltu => row.rd = (a < b) as u32,
-        Op::Xor => row.rd = a ^ b,
-        Op::Srl => row.rd = a >> (b & 31),
-        Op::Sra => row.rd = (a as i32 >> (b & 31)) as u32,
-        Op::Or => row.rd = a | b,
-        Op::And => row.rd = a & b,
-
-        Op::Mul => row.rd = a.wrapping_mul(b),
-        Op::Mulh => row.rd = ((a as i32 as i64 * b as i32 as i64) >> 32) as u32,
-        Op::Mulhsu => row.rd = ((a as i32 as i64 * b as i64) >> 32) as u32,
-        Op::Mulhu => row.rd = ((a as u64 * b as u64) >> 32) as u32,
-        // Division by zero and the one overflow have fixed results and never trap.
-        Op::Div => row.rd = if b == 0 { u32::MAX } else { (a as i32).wrapping_div(b as i32) as u32 },
-        Op::Divu => row.rd = a.checked_div(b).unwrap_or(u32::MAX),
-        Op::Rem => row.rd = if b == 0 { a } else { (a as i32).wrapping_rem(b as i32) as u32 },
-        Op::Remu => row.rd = a.checked_rem(b).unwrap_or(a),
-
-        Op::Lb => row.rd = load(row, imm, 1, vm, machine, context, rules)? as u8 as i8 as u32,
-        Op::Lbu => row.rd = load(row, imm, 1, vm, machine, context, rules)? as u8 as u32,
-        Op::Lh => row.rd = load(row, imm, 2, vm, machine, context, rules)? as u16 as i16 as u32,
-        Op::Lhu => row.rd = load(row, imm, 2, vm, machine, context, rules)? as u16 as u32,
-        Op::Lw => row.rd = load(row, imm, 4, vm, machine, context, rules)?,
-        Op::Sb => step.leave = store(row, imm, 1, vm, machine, context, pages, tier, rules)?,
-        Op::Sh => step.leave = store(row, imm, 2, vm, machine, context, pages, tier, rules)?,
-        Op::Sw => step.leave = store(row, imm, 4, vm, machine, context, pages, tier, rules)?,
-
-        Op::Beq => branch(step, imm, a == b),
-        Op::Bne => branch(step, imm, a != b),
-        Op::Blt => branch(step, imm, (a as i32) < b as i32),
-        Op::Bge => branch(step, imm, a as i32 >= b as i32),
-        Op::Bltu => branch(step, imm, a < b),
-        Op::Bgeu => branch(step, imm, a >= b),
-        Op::Jal => {
-            row.rd = step.next;
-            step.next = pc.wrapping_add(imm);
-        }
-        Op::Jalr => {
-            row.rd = step.next;
-            step.next = a.wrapping_add(imm) & !1;
-        }
-
-        Op::Fence | Op::FenceI => {}
-        Op::Ecall | Op::Ebreak | Op::Mret => return Ok(By::Machine),
-    }
-    Ok(By::Interpreter)
 }
 
-#[inline(always)]
-fn branch(step: &mut Step, distance: u32, taken: bool) {
-    if taken {
-        step.next = step.row.pc.wrapping_add(distance);
-    }
-}
+impl<M: Machine, T: Tier> Accesses for Asking<'_, '_, '_, M, T> {
+    type Refusal = StepError;
 
-/// Returns the word that holds the addressed bytes, shifted so that they are its lowest.
-#[inline(always)]
-fn load<M: Machine>(
-    row: &mut Row,
-    imm: u32,
-    bytes: u32,
-    vm: &mut HartState<'_>,
-    machine: &mut M,
-    context: &mut Context<'_, M>,
-    rules: &'static Rules,
-) -> Result<u32, StepError> {
-    let address = row.rs1.wrapping_add(imm);
-    if !vm.page_state(address).contains(rules.read) || !address.is_multiple_of(bytes) {
-        let step = vm.steps();
-        machine.access(&mut vm.lend(), context, step, address, Access::Load(bytes))?;
-    }
-    let word = vm.word(address);
-    row.addr = address;
-    row.mem_before = word;
-    row.mem_after = word;
-    Ok(word >> (address % 4 * 8))
-}
-
-/// Merges the low bytes of rs2 into the word that holds the address. Returns whether the engine must check something
-/// before the next step.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "the parts of one engine, borrowed apart")]
-fn store<M: Machine, T: Tier>(
-    row: &mut Row,
-    imm: u32,
-    bytes: u32,
-    vm: &mut HartState<'_>,
-    machine: &mut M,
-    context: &mut Context<'_, M>,
-    pages: &mut DecodedPages,
-    tier: &mut T,
-    rules: &'static Rules,
-) -> Result<bool, StepError> {
-    let address = row.rs1.wrapping_add(imm);
-    let asks = !vm.page_state(address).contains(rules.write) || !address.is_multiple_of(bytes);
-    if asks {
-        let step = vm.steps();
-        machine.access(&mut vm.lend(), context, step, address, Access::Store(bytes))?;
-        if vm.page_state(address).contains(PageState::CODE) {
-            pages.forget(address);
-            tier.code_written(pages, address);
+    #[inline(always)]
+    fn load(&mut self, row: &mut Row, imm: u32, bytes: u32) -> Result<u32, StepError> {
+        let address = row.rs1.wrapping_add(imm);
+        if !self.vm.page_state(address).contains(self.rules.read) || !address.is_multiple_of(bytes) {
+            let step = self.vm.steps();
+            self.machine.access(&mut self.vm.lend(), self.context, step, address, Access::Load(bytes))?;
         }
+        Ok(loaded(row, address, self.vm.word(address)))
     }
-    let mask = (u64::MAX >> (64 - 8 * bytes)) as u32;
-    let shift = address % 4 * 8;
-    let before = vm.word(address);
-    let after = before & !(mask << shift) | (row.rs2 & mask) << shift;
-    vm.set_word(address, after);
-    row.addr = address;
-    row.mem_before = before;
-    row.mem_after = after;
-    Ok(asks && machine.stored(&mut vm.lend(), context, address))
+
+    #[inline(always)]
+    fn store(&mut self, row: &mut Row, imm: u32, bytes: u32) -> Result<bool, StepError> {
+        let address = row.rs1.wrapping_add(imm);
+        let asks = !self.vm.page_state(address).contains(self.rules.write) || !address.is_multiple_of(bytes);
+        if asks {
+            let step = self.vm.steps();
+            self.machine.access(&mut self.vm.lend(), self.context, step, address, Access::Store(bytes))?;
+            if self.vm.page_state(address).contains(PageState::CODE) {
+                self.pages.forget(address);
+                self.tier.code_written(self.pages, address);
+            }
+        }
+        let word = stored(row, address, bytes, self.vm.word(address));
+        self.vm.set_word(address, word);
+        Ok(asks && self.machine.stored(&mut self.vm.lend(), self.context, address))
+    }
 }
 
 /// Forgets code that a system instruction overwrote.

@@ -58,7 +58,7 @@ impl Profile {
 
     /// Records the pages of a session, which began with the counts that it recalled. Keeps the larger of each pair of
     /// counts.
-    pub(crate) fn keep<'a>(&self, found: impl Iterator<Item = (u32, &'a [u16], Ran)>) {
+    pub(crate) fn keep<'a>(&self, found: impl Iterator<Item = (u32, &'a [u16; PAGE_SLOTS], Ran)>) {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         for (page, hotness, ran) in found {
             if pages.len() >= PAGES_KEPT && !pages.contains_key(&page) {

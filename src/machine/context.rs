@@ -66,6 +66,9 @@ pub(crate) struct ExecutionContext<S> {
     pub(crate) ecalls: u64,
     /// System calls among them that the machine does not know.
     pub(crate) ecalls_unknown: u64,
+    /// What the machine itself worked in system calls, in steps that would have taken as long. It may be too low, never
+    /// too high.
+    pub(crate) machine_work_steps: u64,
 }
 
 impl<S: Surroundings> ExecutionContext<S> {
@@ -77,6 +80,7 @@ impl<S: Surroundings> ExecutionContext<S> {
             code_written: Vec::new(),
             ecalls: 0,
             ecalls_unknown: 0,
+            machine_work_steps: 0,
         }
     }
 

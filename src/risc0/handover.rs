@@ -20,22 +20,24 @@ use crate::trace::{Effect, Level, Row, Sink, SinkError};
 /// Takers of a run's products beside rows.
 pub(crate) struct Takers<'env> {
     pub(super) segments: Option<SegmentSink<'env>>,
+    /// Maximum number of threads that hash segments.
+    pub(super) max_hashing_threads: usize,
     pub(super) events: Vec<TraceCallback<'env>>,
     /// Destination of the machine's records.
-    pub(super) records: RecordsSlot,
+    pub(super) records: RecordsSlot<'env>,
 }
 
 /// A run with its takers; see the module.
 pub(super) struct Handover<'env> {
     run: Box<dyn Run + 'env>,
-    records: RecordsSlot,
+    records: RecordsSlot<'env>,
     /// Hashes segments and hands them over, if a sink takes them.
     sealer: Option<Sealer<'env>>,
     /// Derives events from the rows of every run, if a callback takes them.
     events: Option<TraceEvents<TraceCallback<'env>>>,
     /// Whether the caller's sink has the rows of a refused event.
     sink_is_done: bool,
-    /// Whether this is a child of the process whose thread holds the segments of the run that forked.
+    /// Whether this is a child of the process whose threads hold the segments of the run that forked.
     lost_segments: bool,
     /// How the program ended, if a refused segment kept that from the caller.
     unsaid: Option<Result<Status, Error>>,
@@ -48,7 +50,7 @@ impl<'env> Handover<'env> {
         Handover {
             run,
             records: takers.records,
-            sealer: takers.segments.map(|sink| Sealer::new(program, sink)),
+            sealer: takers.segments.map(|sink| Sealer::new(program, sink, takers.max_hashing_threads)),
             events: TraceEvents::to_all(takers.events),
             sink_is_done: false,
             lost_segments: false,
@@ -103,13 +105,13 @@ impl Run for Handover<'_> {
         let Some(sealer) = sealer else { return run() };
         let (ran, unsealed) = sealer.beside(|records| {
             slot.set(Some(records));
-            // Even after a panic, no sender of records may remain: the thread waits for all of them.
+            // Even after a panic, no sender of records may remain: the threads end when it is dropped.
             let ran = callers::call(run);
             slot.set(None);
             ran.unwrap_or_else(|panic| panic.resume())
         });
         if matches!(unsealed, Some(Unsealed::Elsewhere)) {
-            // The parent's thread may have been changing the sealer. It is never touched again, not even by a panic.
+            // The parent's threads may have been changing the sealer. It is never touched again, not even by a panic.
             std::mem::forget(self.sealer.take());
             self.lost_segments = true;
         }
@@ -117,9 +119,8 @@ impl Run for Handover<'_> {
         let Some(unsealed) = unsealed else { return self.said(ran) };
         let location = self.run.state().location();
         let (index, failed) = match unsealed {
-            Unsealed::Thread(source) => return Err(Error::Thread { source }),
             Unsealed::Broken => {
-                let what = "the thread that hashes segments has panicked".to_owned();
+                let what = "a thread that hashes segments has panicked".to_owned();
                 return Err(Error::Internal { what, location });
             }
             Unsealed::Elsewhere => return Err(Error::Forked { location }),

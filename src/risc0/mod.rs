@@ -2,7 +2,7 @@
 //!
 //! [`host`] answers a guest's system calls, and [`serde`] is the format of values that pass between host and guest. The
 //! formats (program binaries, images, segments, claims) are those of RISC Zero 3.0, and its own crates read them. The
-//! machine executes instructions and counts cycles. Trace events are derived from its rows. A thread hashes segments
+//! machine executes instructions and counts cycles. Trace events are derived from its rows. Threads hash segments
 //! beside the run.
 //!
 //! The rest of the library reaches this module only through [`MachineKind`](crate::MachineKind) and must not know its
@@ -16,6 +16,7 @@ mod handover;
 pub mod host;
 mod loading;
 mod machine;
+mod pipeline;
 mod replay;
 mod report;
 mod sealer;

@@ -1,158 +1,145 @@
 //! Hashes the segments of a session beside its runs and hands them over.
 //!
-//! Each run has a thread beside it. The thread maintains the tree of memory, makes segments from the machine's records
-//! and calls the segment sink. At most a few records are queued, so memory stays bounded and the faster side waits for
-//! the other.
+//! Each run has threads beside it that work on the session's pipeline. The first one starts with the run. A thread
+//! starts the next one when it would leave work behind, so a run that changes little has one thread, however many it
+//! may have. If it may have none, or the system refuses the first, the run's own thread does the work.
 //!
-//! The thread ends with its run. Between two runs, a session is therefore plain data, and a process may fork. If the
-//! process forks during a run, the child's run ends, and the child's session with it.
+//! All threads end with the run. Between two runs, a session is therefore plain data, and a process may fork. If the
+//! process forks during a run with threads, the child's run ends, and the child's session with it.
 //!
-//! This file must not know how a run makes records.
+//! This file must not know how a run makes records, or how they become segments.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tachy_runtime::{Beside, ProcessNumber, beside};
 
-use super::format::{Digest, Image, Segment, SegmentRecord, Tree};
+use super::format::{Digest, SegmentRecord};
+pub(crate) use super::pipeline::SegmentSink;
+use super::pipeline::{Ended, Pipeline, Stopped};
 use crate::callers::{self, Failed, Panic};
 use crate::program::Program;
-use crate::trace::SinkError;
 
-/// Takes each finished segment.
-pub(crate) type SegmentSink<'env> = Box<dyn FnMut(&Segment) -> Result<(), SinkError> + Send + 'env>;
-
-/// Maximum number of records that wait to be hashed.
-const WAITING: usize = 2;
-
-/// Stack size of the thread. It is set explicitly, because `RUST_MIN_STACK` would apply otherwise, and a stack overflow
+/// Stack size of a thread. It is set explicitly, because `RUST_MIN_STACK` would apply otherwise, and a stack overflow
 /// ends the process.
 const STACK_BYTES: usize = 2 << 20;
 
-/// The run's end of the queue: takes the records of finished segments.
-pub(crate) struct Records {
-    records: SyncSender<SegmentRecord>,
-    stopped: Arc<AtomicBool>,
-    /// The process that owns the thread.
-    process: ProcessNumber,
+/// The run's end of the pipeline: takes the records of finished segments.
+pub(crate) struct Records<'env> {
+    pipeline: Arc<Pipeline<'env>>,
+    /// The process that has the threads; `None` without threads.
+    process: Option<ProcessNumber>,
 }
 
-impl Records {
+impl Records<'_> {
     /// Hands a record over. Returns whether the run may continue; it may not after a segment was refused.
     pub(crate) fn send(&self, record: SegmentRecord) -> bool {
-        !self.is_elsewhere() && self.records.send(record).is_ok() && !self.stopped.load(Ordering::Acquire)
+        !self.is_elsewhere() && self.pipeline.enter(record, self.process.is_some())
     }
 
-    /// Returns whether the thread belongs to another process. Then nobody takes records here, and a sender would wait
+    /// Returns whether the threads belong to another process. Then nobody takes records here, and a sender would wait
     /// forever.
     pub(crate) fn is_elsewhere(&self) -> bool {
-        self.process != ProcessNumber::current()
+        self.process.is_some_and(|process| process != ProcessNumber::current())
+    }
+}
+
+/// When the run ends, even by a panic, so do the threads.
+impl Drop for Records<'_> {
+    fn drop(&mut self) {
+        if !self.is_elsewhere() {
+            self.pipeline.close();
+        }
     }
 }
 
 /// Why a segment could not be handed over.
 pub(crate) enum Unsealed {
-    /// The system could not create the thread; nothing was run.
-    Thread(std::io::Error),
     /// The sink failed on the segment with this index.
     Refused(u64, Failed),
-    /// The hashing thread has panicked, and its data are lost.
+    /// A hashing thread has panicked, and its data are lost.
     Broken,
-    /// The process forked during a run, and the thread stayed in the parent.
+    /// The process forked during a run, and the threads stayed in the parent.
     Elsewhere,
 }
 
 /// The segments of a session; see the module.
 pub(crate) struct Sealer<'env> {
-    program: Program,
-    sink: SegmentSink<'env>,
-    /// Memory after the last segment; built when the first run begins.
-    tree: Option<Tree>,
-    roots: Option<(Digest, Digest)>,
-    /// Sealed segments that the sink has not taken, the refused one first.
-    waiting: VecDeque<Segment>,
-    broken: bool,
+    pipeline: Arc<Pipeline<'env>>,
+    max_threads: usize,
 }
 
 impl<'env> Sealer<'env> {
-    /// Makes a sealer that begins with the memory of `program`.
-    pub(crate) fn new(program: &Program, sink: SegmentSink<'env>) -> Sealer<'env> {
-        Sealer { program: program.clone(), sink, tree: None, roots: None, waiting: VecDeque::new(), broken: false }
+    /// Makes a sealer that begins with the memory of `program` and has at most this many threads in a run.
+    pub(crate) fn new(program: &Program, sink: SegmentSink<'env>, max_threads: usize) -> Sealer<'env> {
+        Sealer { pipeline: Arc::new(Pipeline::new(program, sink)), max_threads }
     }
 
-    /// Executes `run` with a thread beside it that seals its records. Waits until all of them are taken or one is
-    /// refused. Segments that wait from an earlier run come first.
-    pub(crate) fn beside<R>(&mut self, run: impl FnOnce(Records) -> R) -> (Option<Result<R, Panic>>, Option<Unsealed>) {
-        if self.broken {
+    /// Executes `run` with threads beside it that seal its records. Waits until all of them are taken or one is
+    /// refused. Segments that wait from an earlier run come first. Returns nothing of a run that was not begun.
+    pub(crate) fn beside<R>(
+        &mut self,
+        run: impl FnOnce(Records<'env>) -> R,
+    ) -> (Option<Result<R, Panic>>, Option<Unsealed>) {
+        if self.pipeline.is_broken() {
             return (None, Some(Unsealed::Broken));
         }
-        let (sender, records) = sync_channel::<SegmentRecord>(WAITING);
-        let (stopped, process) = (Arc::new(AtomicBool::new(false)), ProcessNumber::current());
-        let flag = Arc::clone(&stopped);
-        // The sender is dropped when the run ends, even by a panic. The thread then ends.
-        let run = || callers::call(|| run(Records { records: sender, stopped, process }));
-        let done = beside("tachy-sealer", STACK_BYTES, || self.seal_all(records, &flag, process), run);
-        let (ran, sealed) = match done {
-            Ok((ran, sealed)) => (ran, sealed),
-            Err(source) => return (None, Some(Unsealed::Thread(source))),
+        self.pipeline.open();
+        let mut run = Some(run);
+        let mut run_with = |process| {
+            let records = Records { pipeline: Arc::clone(&self.pipeline), process };
+            run.take().map(|run| callers::call(|| run(records)))
         };
-        let unsealed = match sealed {
-            Beside::Done(sealed) => sealed.err(),
-            Beside::Panicked => Some(Unsealed::Broken),
+        let process = ProcessNumber::current();
+        let work = || work(&self.pipeline, process, self.max_threads);
+        let with_threads = match self.max_threads {
+            0 => None,
+            _ => beside(THREAD, STACK_BYTES, work, || run_with(Some(process))).ok(),
+        };
+        let (ran, how) = with_threads.unwrap_or_else(|| {
+            self.pipeline.work_alone();
+            let ran = run_with(None);
+            self.pipeline.work_alone();
+            (ran, Beside::Done(()))
+        });
+        let unsealed = match how {
             Beside::Elsewhere => Some(Unsealed::Elsewhere),
+            Beside::Done(()) | Beside::Panicked => match self.pipeline.ended() {
+                Ended::Taken => None,
+                Ended::Refused(index, failed) => Some(Unsealed::Refused(index, failed)),
+                Ended::Broken => Some(Unsealed::Broken),
+            },
         };
-        self.broken = matches!(unsealed, Some(Unsealed::Broken));
-        (Some(ran), unsealed)
-    }
-
-    /// Seals records until the sender is dropped. After a refusal, the rest waits for the next run.
-    fn seal_all(
-        &mut self,
-        records: Receiver<SegmentRecord>,
-        stopped: &AtomicBool,
-        process: ProcessNumber,
-    ) -> Result<(), Unsealed> {
-        let tree = self.tree.get_or_insert_with(|| Tree::of(&Image::of(&self.program)));
-        let root = tree.root();
-        self.roots.get_or_insert((root, root));
-        let mut given = give(&mut self.sink, &mut self.waiting);
-        for record in records {
-            let segment = tree.seal(record);
-            self.roots = self.roots.map(|(pre, _)| (pre, segment.claim().post_state));
-            self.waiting.push_back(segment);
-            given = given.and_then(|()| give(&mut self.sink, &mut self.waiting));
-            stopped.store(given.is_err(), Ordering::Release);
-            // The sink has forked, and this is the child. It has no running thread that could send more records.
-            if process != ProcessNumber::current() {
-                return Err(Unsealed::Elsewhere);
-            }
-        }
-        given
+        (ran, unsealed)
     }
 
     /// Returns whether segments wait for the next run.
     pub(crate) fn owes(&self) -> bool {
-        !self.waiting.is_empty()
+        self.pipeline.owes()
     }
 
     /// Begins another part of the session.
     pub(crate) fn begin_part(&mut self) {
-        self.roots = self.roots.map(|(_, post)| (post, post));
+        self.pipeline.begin_part();
     }
 
     /// Returns the roots of memory before the first and after the last sealed segment; `None` before the first run.
     pub(crate) fn roots(&self) -> Option<(Digest, Digest)> {
-        self.roots
+        self.pipeline.roots()
     }
 }
 
-/// Hands segments over in order. A refused segment stays in the queue.
-fn give(sink: &mut SegmentSink<'_>, waiting: &mut VecDeque<Segment>) -> Result<(), Unsealed> {
-    while let Some(segment) = waiting.front() {
-        callers::give(|| sink(segment)).map_err(|failed| Unsealed::Refused(segment.index(), failed))?;
-        waiting.pop_front();
+/// The name of a thread.
+const THREAD: &str = "tachy-sealer";
+
+/// Works on a thread that may start others, so that there are at most `max_threads` with this one.
+fn work(pipeline: &Pipeline<'_>, process: ProcessNumber, max_threads: usize) {
+    if pipeline.work(process, max_threads > 1) != Stopped::NeedsHelp {
+        return;
     }
-    Ok(())
+    let next = || work(pipeline, process, max_threads - 1);
+    let helped = beside(THREAD, STACK_BYTES, next, || pipeline.work(process, false));
+    if helped.is_err() {
+        // The system refuses another thread, so this one does what there is.
+        pipeline.work(process, false);
+    }
 }

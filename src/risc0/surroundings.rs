@@ -5,7 +5,9 @@
 //! segments.
 
 use std::collections::VecDeque;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use super::error::host_error;
 use super::events::TraceCallback;
@@ -28,6 +30,7 @@ pub(crate) struct Settings<'env> {
     pub(crate) segment_po2: Option<u32>,
     pub(crate) input_digest: Option<Digest>,
     pub(crate) segments: Option<SegmentSink<'env>>,
+    pub(crate) hashing_threads: Option<usize>,
     pub(crate) events: Vec<TraceCallback<'env>>,
 }
 
@@ -39,6 +42,7 @@ impl<'env> Settings<'env> {
             ("Env::segment_po2", self.segment_po2.is_some()),
             ("Env::input_digest", self.input_digest.is_some()),
             ("Env::segments", self.segments.is_some()),
+            ("Env::hashing_threads", self.hashing_threads.is_some()),
             ("Env::trace_callback", !self.events.is_empty()),
         ];
         given.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
@@ -64,7 +68,17 @@ impl<'env> Settings<'env> {
             records: self.segments.is_some(),
         };
         let records = RecordsSlot::default();
-        let takers = Takers { segments: self.segments, events: self.events, records: records.clone() };
+        if self.hashing_threads.is_some() && self.segments.is_none() {
+            let (what, found) = ("Env::hashing_threads", "given without Env::segments".to_owned());
+            return Err(Error::Configuration { what, found, expected: "Env::segments, or no such setting" });
+        }
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        let takers = Takers {
+            segments: self.segments,
+            max_hashing_threads: self.hashing_threads.unwrap_or_else(cores),
+            events: self.events,
+            records: records.clone(),
+        };
         Ok(Settled { surroundings: HostSurroundings { host, segments, records }, takers })
     }
 }
@@ -118,7 +132,7 @@ impl SegmentRules {
 pub(crate) struct HostSurroundings<'env> {
     pub(crate) host: HostSide<'env>,
     pub(crate) segments: SegmentRules,
-    records: RecordsSlot,
+    records: RecordsSlot<'env>,
 }
 
 impl HostSurroundings<'_> {
@@ -146,7 +160,7 @@ impl Surroundings for HostSurroundings<'_> {
         callers::call(|| self.host.flush())?.map_err(host_error)
     }
 
-    /// Stops the run in a child if the hashing thread is the parent's.
+    /// Stops the run in a child if the hashing threads are the parent's.
     fn enter_child(&mut self) -> Result<(), StepError> {
         match self.records.lock().as_ref().is_some_and(Records::is_elsewhere) {
             true => Err(StepError::Stopped),
@@ -168,16 +182,16 @@ impl Surroundings for HostSurroundings<'_> {
 
 /// Destination of the machine's segment records in the current run; `None` if no sink takes segments.
 #[derive(Clone, Default)]
-pub(super) struct RecordsSlot(Arc<Mutex<Option<Records>>>);
+pub(super) struct RecordsSlot<'env>(Arc<Mutex<Option<Records<'env>>>>);
 
-impl RecordsSlot {
+impl<'env> RecordsSlot<'env> {
     /// Sends records to this destination from now on.
-    pub(super) fn set(&self, records: Option<Records>) {
+    pub(super) fn set(&self, records: Option<Records<'env>>) {
         // The old value is dropped after the lock is released.
         let _before = std::mem::replace(&mut *self.lock(), records);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Records>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Records<'env>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use crate::common::ROOT;
 use serde_json::Value;
 
 /// The published packages, each after its dependencies.
-const PACKAGES: [&str; 3] = ["tachy-runtime", "tachy", "tachy-cli"];
+const PACKAGES: [&str; 4] = ["tachy-runtime", "tachy", "tachy-r0vm", "tachy-cli"];
 
 /// Largest size of a package's files, before compression.
 const LIMIT_BYTES: u64 = 3 << 20;
@@ -31,7 +31,10 @@ fn the_library_does_not_depend_on_what_serves_the_command_line() {
     let terminal =
         ["clap", "clap_builder", "indicatif", "console", "signal-hook", "tempfile", "anstream", "serde_json"];
     let (library, binary) = (normal_dependencies("tachy"), normal_dependencies("tachy-cli"));
+    let server = normal_dependencies("tachy-r0vm");
+    assert!(!server.contains("risc0-zkvm"), "the server takes nothing of RISC Zero's client");
     for name in terminal {
+        assert!(!server.contains(name), "tachy-r0vm depends on {name}");
         assert!(!library.contains(name), "tachy depends on {name}");
         assert!(binary.contains(name), "tachy-cli no longer depends on {name}: correct this test");
     }
@@ -44,7 +47,7 @@ fn files(package: &str) -> BTreeSet<String> {
 
 #[test]
 fn packages_have_what_their_code_reads_and_are_small() {
-    for (package, folder) in PACKAGES.into_iter().zip(["runtime", "", "cli"]) {
+    for (package, folder) in PACKAGES.into_iter().zip(["runtime", "", "server", "cli"]) {
         let files = files(package);
         for file in ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT"] {
             assert!(files.contains(file), "{package} has no {file}");

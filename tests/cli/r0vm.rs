@@ -203,6 +203,29 @@ fn segments_are_files_of_what_the_library_makes() {
     assert!(again.stderr.contains("segments of an earlier run; remove them or use another folder"), "{}", again.stderr);
     let contradiction = tachy(&format!("run --execute-only --segments {} {}", folder.path("x"), risc0("sparse")));
     assert_eq!(contradiction.code, Some(64));
+    let nothing_to_hash = tachy(&format!("run --hashing-threads 2 {}", risc0("sparse")));
+    assert_eq!(nothing_to_hash.code, Some(64));
+    assert!(nothing_to_hash.stderr.contains("--segments"), "{}", nothing_to_hash.stderr);
+}
+
+#[test]
+fn any_number_of_threads_writes_the_same_segments() {
+    let folder = Folder::new();
+    let input = folder.words(&[25, 2]);
+    let segments = |name: &str, options: &str| {
+        let path = folder.path(name);
+        let outcome = tachy(&format!("run --po2 13 --input {input} --segments {path} {options} {}", risc0("sparse")));
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let files = fs::read_dir(&path).expect("the folder of the segments");
+        let files = files.map(|file| file.expect("a file").path());
+        files.map(|file| (file.file_name().map(ToOwned::to_owned), fs::read(&file).expect("a segment"))).collect()
+    };
+    let expected: std::collections::BTreeMap<_, Vec<u8>> = segments("default", "");
+    assert!(expected.len() > 2, "{}", expected.len());
+    for threads in ["0", "1", "2", "5"] {
+        let found = segments(threads, &format!("--hashing-threads {threads}"));
+        assert!(found == expected, "{threads} threads");
+    }
 }
 
 #[test]

@@ -246,6 +246,18 @@ fn risc_zeros_own_server_is_found_where_hosts_find_it() {
     assert!(serve(&broken).contains(&format!("cannot start {}", broken.display())));
 }
 
+/// Anybody may have put a program into the current folder.
+#[test]
+fn the_current_folder_is_not_searched() {
+    let folder = folder();
+    write_stand_in(&folder.path().join("r0vm"));
+    write_stand_in(&folder.path().join("bin/r0vm"));
+    let (child, mut host) = start(r0vm(&[]).env("PATH", ":.:bin").current_dir(folder.path()));
+    let ended = host.run(&proof(), |_| Ok(Vec::new())).expect("the session ends");
+    assert!(ended.result.expect_err("nothing is proven").contains("there is none: install one"));
+    assert_eq!(end(child).0, Some(0));
+}
+
 #[test]
 fn servers_that_fail_are_told_to_the_host() {
     let folder = folder();
@@ -271,6 +283,25 @@ fn a_copy_of_this_program_is_no_server() {
     let text = ended.result.expect_err("nothing is proven");
     assert!(text.contains("is Tachy again"), "{text}");
     assert_eq!(end(child).0, Some(0));
+}
+
+/// A server that never connects does not keep ours when the host goes away.
+#[test]
+fn a_server_that_hangs_ends_with_the_host() {
+    let folder = folder();
+    let (own, process) = (folder.path().join("own-r0vm"), folder.path().join("process"));
+    script(&own, &format!("echo $$ > {}; exec sleep 1000000", process.display()));
+    let (child, mut host) = start(r0vm(&[]).env("TACHY_R0VM", &own).env("PATH", "/usr/bin:/bin"));
+    host.greet();
+    host.send(&proof()).expect("the server reads");
+    while !fs::read_to_string(&process).is_ok_and(|process| process.ends_with('\n')) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(host);
+    end(child);
+    let process = fs::read_to_string(process).expect("it has started");
+    let status = format!("/proc/{}/status", process.trim());
+    assert!(!fs::read_to_string(&status).is_ok_and(|status| !status.contains("State:\tZ")), "it still runs");
 }
 
 #[test]

@@ -266,6 +266,10 @@ fn host() -> HostEnv<'static> {
 /// Between two runs, a session with segments uses no thread, so it continues in a child as in its parent.
 #[test]
 fn sessions_with_segments_go_on_in_children() {
+    [0, 1, 5].into_iter().for_each(sessions_with_segments_go_on);
+}
+
+fn sessions_with_segments_go_on(threads: usize) {
     let executor = r0vm("recursion");
     let segments = AtomicU32::new(0);
     let start = || {
@@ -273,7 +277,8 @@ fn sessions_with_segments_go_on_in_children() {
             segments.fetch_add(1, Ordering::Relaxed);
             Ok(())
         };
-        executor.start(Env::new().host(host()).segment_po2(13).segments(count)).expect("it starts")
+        let env = Env::new().host(host()).segment_po2(13).segments(count).hashing_threads(threads);
+        executor.start(env).expect("it starts")
     };
     let mut session = start();
     session.run(&mut NullSink::off()).expect("it ends");
@@ -316,7 +321,7 @@ fn runs_with_segments_end_in_children() {
     for claim in 0..=255 {
         builder.add_assumption(tachy::risc0::host::Assumption { claim: [claim; 32], control_root: None });
     }
-    let env = Env::new().host(builder.build().expect("a host")).segment_po2(13).segments(|_| Ok(()));
+    let env = Env::new().host(builder.build().expect("a host")).segment_po2(13).segments(|_| Ok(())).hashing_threads(5);
     let mut session = executor.start(env).expect("it starts");
     let status = session.run(&mut NullSink::off());
     match CHILD.load(Ordering::Relaxed) {
@@ -349,10 +354,46 @@ fn takers_of_segments_may_fork() {
         }
         Ok(())
     };
-    let mut session = executor.start(Env::new().host(host()).segment_po2(13).segments(taker)).expect("it starts");
+    let env = Env::new().host(host()).segment_po2(13).segments(taker).hashing_threads(5);
+    let mut session = executor.start(env).expect("it starts");
     let status = session.run(&mut NullSink::off());
     let child = CHILD.load(Ordering::Relaxed);
     assert!(child != 0 && child != u32::MAX, "only the parent comes here");
     assert_child(child as i32);
     assert!(matches!(status, Ok(Status::Exited { .. })), "{status:?}");
+}
+
+/// Without hashing threads, the run's own thread calls the callback. If it forks, the child's run continues.
+#[test]
+fn takers_without_threads_go_on_in_children() {
+    static CHILD: AtomicU32 = AtomicU32::new(0);
+    let executor = r0vm("recursion");
+    let segments = AtomicU32::new(0);
+    let taker = |_: &Segment| {
+        segments.fetch_add(1, Ordering::Relaxed);
+        if CHILD.load(Ordering::Relaxed) == 0 {
+            let child = match fork()? {
+                Fork::Child => u32::MAX,
+                Fork::Parent(child) => child as u32,
+            };
+            CHILD.store(child, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let env = Env::new().host(host()).segment_po2(13).segments(taker).hashing_threads(0);
+    let mut session = executor.start(env).expect("it starts");
+    let status = session.run(&mut NullSink::off());
+    let report = session.report().expect("the machine is r0vm");
+    let is_right = || {
+        assert!(matches!(status, Ok(Status::Exited { .. })), "{status:?}");
+        assert_eq!(u64::from(segments.load(Ordering::Relaxed)), report.segments);
+    };
+    match CHILD.load(Ordering::Relaxed) {
+        u32::MAX => end_child(is_right),
+        child => {
+            assert!(child != 0, "segments are taken");
+            assert_child(child as i32);
+            is_right();
+        }
+    }
 }

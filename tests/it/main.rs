@@ -46,6 +46,7 @@
 //! | `risc0::programs` | RISC Zero's program binaries |
 //! | `risc0::random_users` | random users under random kernels are the same in both engines |
 //! | `risc0::reports` | what a session of R0VM reports for a proof |
+//! | `risc0::sealing` | any number of threads makes the same segments |
 //! | `risc0::serde` | values are encoded in words as by RISC Zero's serde |
 //! | `risc0::trace_events` | the trace callback gets the events of the rows |
 
@@ -117,6 +118,7 @@ mod risc0 {
     mod programs;
     mod random_users;
     mod reports;
+    mod sealing;
     mod serde;
     mod trace_events;
 }

@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 use clap::Args;
 use tachy::risc0::poseidon2::Kernel;
 use tachy::risc0::{PageContent, Tree};
-use tachy::{Engine, Env, Executor, JitOptions, Limits, NullSink, Program};
+use tachy::{Engine, Env, Executor, JitOptions, Limits, MachineKind, NullSink, Program};
 use tempfile::TempDir;
 
 use crate::Result;
@@ -62,8 +62,10 @@ const OFF: NullSink = NullSink::off();
 const ROWS: NullSink = NullSink::rows();
 
 #[rustfmt::skip]
-const CASES: [Case; 18] = [
+const CASES: [Case; 20] = [
     ("start: load rust_mix",             || load("rust_mix")),
+    ("start: load chain, r0vm",          || load_risc0("chain")),
+    ("start: first step of chain, r0vm", || first_step("chain")),
     ("start: a session of rust_mix",     || run(&on(Engine::Jit, on_the_spot(), "rust_mix", Some(1)), &[], OFF)),
     ("interpreter: sha256",              || run(&on(Engine::Interpreter, on_the_spot(), "sha256", None), &["100"], OFF)),
     ("interpreter: sha256, rows",        || run(&on(Engine::Interpreter, on_the_spot(), "sha256", None), &["100"], ROWS)),
@@ -139,6 +141,32 @@ fn run_warm(guest: &str, args: &[&str], sink: NullSink) -> Work {
 fn load(guest: &str) -> Work {
     let bytes = elf(guest);
     Box::new(move || drop(black_box(Program::from_elf(&bytes))))
+}
+
+fn risc0(guest: &str) -> Vec<u8> {
+    fs::read(Path::new(ROOT).join(format!("guests/r0vm/bin/{guest}.bin"))).expect("the guests are built")
+}
+
+fn executor_risc0(binary: &[u8]) -> Executor {
+    let program = Program::from_risc0(binary).expect("a guest is a program");
+    let builder = Executor::builder().machine(MachineKind::R0vm).jit(on_the_spot());
+    builder.limits(Limits::none().steps(1)).build(&program).expect("an executor")
+}
+
+/// Prepares the way from a program binary in memory to an executor.
+fn load_risc0(guest: &str) -> Work {
+    let binary = risc0(guest);
+    Box::new(move || drop(black_box(executor_risc0(&binary))))
+}
+
+/// Prepares the way from an executor to its session's first step.
+fn first_step(guest: &str) -> Work {
+    let executor = executor_risc0(&risc0(guest));
+    Box::new(move || {
+        let mut session = executor.start(Env::new()).expect("a session");
+        let error = session.run(&mut NullSink::off()).expect_err("there is a limit");
+        assert_eq!((error.kind(), session.steps()), ("step-limit", 1), "{error}");
+    })
 }
 
 fn pages() -> Vec<PageContent> {

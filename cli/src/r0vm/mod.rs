@@ -23,7 +23,9 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " as r0vm 3.0.6");
 /// The exit code of every failure but that of a server of RISC Zero's.
 const FAILED: u8 = 1;
 
-/// This program under the name `r0vm`.
+/// Tachy in the place of RISC Zero's r0vm, the server that hosts start to execute and prove
+///
+/// The options are those of RISC Zero's r0vm 3.0.6. `tachy help r0vm` explains what happens to what Tachy does not do.
 #[derive(Parser)]
 #[command(name = "r0vm", display_name = "tachy")]
 pub(crate) struct Program {
@@ -219,8 +221,8 @@ impl R0vm {
         match elf {
             Some(_) if self.with_debugger => Err("there is no debugger yet; `tachy trace` shows every step".to_owned()),
             Some(elf) => {
-                let program = program::Program { elf, input: self.initial_input.as_deref(), env: &self.env };
-                program.execute_and_prove(self.pprof_out.is_some())
+                let (input, pprof_out) = (self.initial_input.as_deref(), self.pprof_out.as_deref());
+                program::Program { elf, input, env: &self.env, pprof_out }.execute_and_prove()
             }
             None if image.is_some() => Err(hand_over("Tachy does not read RISC Zero's memory images")),
             None => Err("nothing to do; see --help".to_owned()),

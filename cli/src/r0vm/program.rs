@@ -9,6 +9,7 @@ use std::path::Path;
 use tachy::jit::DiskCache;
 use tachy::risc0::host::HostEnv;
 use tachy::{Env, Executor, MachineKind};
+use tachy_r0vm::Profile;
 
 use super::{FAILED, own_server};
 use crate::cache;
@@ -20,6 +21,8 @@ pub(super) struct Program<'a> {
     pub(super) input: Option<&'a Path>,
     /// Variables as `NAME=VALUE`.
     pub(super) env: &'a [String],
+    /// Where a profile of the execution goes, unless a proof writes it.
+    pub(super) pprof_out: Option<&'a Path>,
 }
 
 /// Prints the image id of a program binary.
@@ -36,12 +39,9 @@ fn load(elf: &Path) -> Result<tachy::Program, String> {
 
 impl Program<'_> {
     /// Executes the program, then becomes RISC Zero's own r0vm.
-    pub(super) fn execute_and_prove(&self, wants_profile: bool) -> Result<u8, String> {
+    pub(super) fn execute_and_prove(&self) -> Result<u8, String> {
         let only = std::env::var_os("TACHY_R0VM_EXECUTE_ONLY").is_some_and(|value| value == "1");
         let server = if only { Err(String::new()) } else { own_server() };
-        if wants_profile && server.is_err() {
-            say("tachy r0vm: profiles are not written yet; the run goes on without one\n");
-        }
         // What a proof will print again is printed once.
         let input = self.execute(server.is_ok())?;
         match server {
@@ -92,7 +92,16 @@ impl Program<'_> {
             executor = executor.disk_cache(DiskCache::new(folder));
         }
         let executor = executor.build(&program).map_err(|error| error.to_string())?;
-        executor.run(Env::new().host(host)).map_err(|error| error.to_string())?;
+        let mut env = Env::new().host(host);
+        let profile = self.pprof_out.filter(|_| !is_quiet).map(|path| (path, Profile::default()));
+        if let Some((_, profile)) = &profile {
+            env = profile.of(env);
+        }
+        let report = executor.run(env).map_err(|error| error.to_string())?.into_report();
+        if let (Some((path, profile)), Some(report)) = (profile, report) {
+            let written = profile.write(path, &program, report.user_cycles);
+            written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        }
         let Some(mut kept) = kept else { return Ok(None) };
         kept.rewind().map_err(system)?;
         Ok(Some(kept))

@@ -58,8 +58,12 @@ pub(in super::super) fn surroundings(
     let env = Env::new().host(host.build().map_err(|error| Failure::usage(&error.to_string()))?);
     let Some(mut folder) = segments else { return Ok(env) };
     folder.open()?;
-    Ok(env.segments(move |segment| {
+    let env = env.segments(move |segment| {
         progress.segment();
         folder.write(segment)
-    }))
+    });
+    Ok(match options.hashing_threads {
+        Some(threads) => env.hashing_threads(threads),
+        None => env,
+    })
 }

@@ -9,8 +9,12 @@ use tachy_r0vm::protocol::base::SemanticVersion;
 
 /// A guest of this repository.
 pub fn binary(guest: &str) -> Vec<u8> {
-    let path = format!("{}/../guests/r0vm/bin/{guest}.bin", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    // Tests of several packages use this file.
+    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root =
+        manifest.ancestors().find(|folder| folder.join("guests").is_dir()).expect("guests are in the repository");
+    let path = root.join(format!("guests/r0vm/bin/{guest}.bin"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Bytes in a message.
@@ -85,7 +89,17 @@ impl<S: Read + Write> Host<S> {
     pub fn run(
         &mut self,
         request: &ServerRequest,
+        answer: impl FnMut(&IoKind) -> Result<Vec<u8>, String>,
+    ) -> Option<Ended> {
+        self.run_with(request, answer, |_| None)
+    }
+
+    /// As [`Host::run`], with errors for some segments, by number.
+    pub fn run_with(
+        &mut self,
+        request: &ServerRequest,
         mut answer: impl FnMut(&IoKind) -> Result<Vec<u8>, String>,
+        refused: impl Fn(u32) -> Option<String>,
     ) -> Option<Ended> {
         self.greet();
         self.send(request).expect("the server reads");
@@ -128,7 +142,11 @@ impl<S: Read + Write> Host<S> {
                     if let Some(Asset { kind: Some(AssetKind::Inline(bytes)) }) = segment {
                         ended.sizes.push(bytes.len());
                     }
-                    self.send(&GenericReply { kind: Some(GenericKind::Ok(())) }).ok()?;
+                    let kind = match refused(index) {
+                        None => GenericKind::Ok(()),
+                        Some(reason) => GenericKind::Error(GenericError { reason }),
+                    };
+                    self.send(&GenericReply { kind: Some(kind) }).ok()?;
                 }
                 CallbackKind::SessionDone(OnSessionDone { session }) => {
                     ended.result = Ok(session.expect("a session is there"));

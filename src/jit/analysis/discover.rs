@@ -12,7 +12,7 @@
 //!     at a branch:         queue the next instruction, and the target if it is warm
 //!     at a jump or call:   queue the target if it is known and warm, and the place behind a call as an entry
 //!     at any other jump:   queue the targets that it was seen to go to as entries
-//!     before an ecall:     queue the place behind it as an entry
+//!     before an ecall:     queue the place behind it as an entry; an ecall counts towards the cap
 //! cut what was placed into blocks: at queued addresses, at gaps, at page boundaries, at 64 instructions
 //! ```
 
@@ -46,7 +46,8 @@ pub(crate) trait Code {
 const ENTRIES: usize = 64;
 
 impl Region {
-    /// Grows a region from `entry`, up to `cap` instructions. Returns `None` if not even the first can be compiled.
+    /// Grows a region from `entry`, up to `cap` instructions and ecalls. Returns `None` if the first is neither an ecall nor
+    /// an instruction that can be compiled.
     pub(crate) fn discover(entry: u32, variant: Variant, cap: usize, code: &impl Code) -> Option<Region> {
         let mut discovery = Discovery {
             entry,
@@ -54,6 +55,7 @@ impl Region {
             code,
             cap,
             placed: BTreeMap::new(),
+            ecalls: BTreeSet::new(),
             leaders: BTreeSet::from([entry]),
             indirect_entries: Vec::new(),
             is_indirect_entry: BTreeSet::new(),
@@ -63,7 +65,7 @@ impl Region {
         while let Some(leader) = discovery.queue.pop_front() {
             discovery.walk(leader);
         }
-        discovery.placed.contains_key(&entry).then(|| discovery.into_region())
+        (discovery.placed.contains_key(&entry) || discovery.ecalls.contains(&entry)).then(|| discovery.into_region())
     }
 }
 
@@ -73,6 +75,8 @@ struct Discovery<'a, C> {
     code: &'a C,
     cap: usize,
     placed: BTreeMap<u32, Placed>,
+    /// The ecalls that were reached. A run of them is as long as the guest likes.
+    ecalls: BTreeSet<u32>,
     /// Addresses at which blocks begin.
     leaders: BTreeSet<u32>,
     /// Targets of indirect jumps: return points of calls, and targets of jump tables. Each occurs once, in the order in
@@ -115,10 +119,10 @@ impl<C: Code> Discovery<'_, C> {
     fn walk(&mut self, leader: u32) {
         let mut pc = leader;
         let mut run = Vec::new();
-        while self.placed.len() < self.cap && !self.placed.contains_key(&pc) && !self.is_foreign(pc) {
+        while self.size() < self.cap && !self.placed.contains_key(&pc) && !self.is_foreign(pc) {
             let Some(placed) = self.translatable(pc) else {
                 // A system call comes back behind itself, at once or from the kernel.
-                if self.system(pc) == Some(Op::Ecall) {
+                if self.system(pc) == Some(Op::Ecall) && self.ecalls.insert(pc) {
                     self.enter_indirectly(pc.wrapping_add(4));
                 }
                 return;
@@ -151,9 +155,13 @@ impl<C: Code> Discovery<'_, C> {
         }
         // The cap or known ground stopped the walk: the next instruction begins a block of its own, here or outside.
         self.leaders.insert(pc);
-        if pc != leader && self.placed.len() == self.cap {
+        if pc != leader && self.size() >= self.cap {
             self.cuts.push(pc);
         }
+    }
+
+    fn size(&self) -> usize {
+        self.placed.len() + self.ecalls.len()
     }
 
     /// Returns whether another region begins at `pc` that this one is not meant to replace.
@@ -201,6 +209,8 @@ impl<C: Code> Discovery<'_, C> {
             None => Target::Out(pc),
         };
         let blocks: Vec<Block> = starts.iter().map(|&start| self.block(start, &to)).collect();
+        let systems: BTreeSet<u32> = blocks.iter().flat_map(|block| block.end.systems()).collect();
+        let systems = systems.into_iter().collect();
         let mut entries = Vec::new();
         for pc in std::iter::once(self.entry).chain(self.indirect_entries.iter().copied()) {
             if let Some(&block) = index.get(&pc)
@@ -210,7 +220,7 @@ impl<C: Code> Discovery<'_, C> {
                 entries.push(block);
             }
         }
-        let mut region = Region { entry: self.entry, blocks, entries, cuts: self.cuts };
+        let mut region = Region { entry: self.entry, blocks, entries, systems, cuts: self.cuts };
         for (index, known) in known_returns(&region).into_iter().enumerate() {
             let Region { blocks, entries, .. } = &mut region;
             if known.len() <= FEW_TARGETS {
@@ -360,6 +370,11 @@ mod tests {
         );
         let blocks = ["main 1 -> call", "call 0 -> system call", "back 1 -> system back+4"];
         assert_region("a system call comes back, a breakpoint does not", &system, &blocks, "main back");
+
+        let first = assemble("main: ecall\nback: addi x5,x5,1\n jal x0,main");
+        assert_region("a system call is first", &first, &["main 0 -> system main", "back 2 -> main"], "main back");
+        let alone = assemble("main: ebreak\n addi x5,x5,1");
+        assert!(alone.find_region(10).is_none(), "a breakpoint does not come back");
     }
 
     #[test]
@@ -401,5 +416,9 @@ mod tests {
         let region = long.region_up_to(10);
         assert_eq!(long.blocks(&region), ["main 10 -> out main+40"]);
         assert_eq!(region.cuts, [long.at("main") + 40]);
+
+        let calls = assemble(&("main: ".to_owned() + &"ecall\n ".repeat(1000)));
+        let region = calls.region_up_to(10);
+        assert_eq!((region.blocks.len(), region.size(), region.instructions()), (11, 11, 0), "a run of ecalls");
     }
 }

@@ -42,16 +42,29 @@ pub(crate) enum End {
 }
 
 impl End {
-    /// Returns the blocks of the region that control can go to directly.
-    pub(crate) fn successors(self) -> impl Iterator<Item = usize> {
+    /// Returns the targets that are known.
+    fn targets(self) -> impl Iterator<Item = Target> {
         let targets = match self {
             End::Goto(target) => [Some(target), None],
             End::Branch { taken, fall } => [Some(taken), Some(fall)],
             End::Indirect | End::Interpret => [None, None],
         };
-        targets.into_iter().flatten().filter_map(|target| match target {
+        targets.into_iter().flatten()
+    }
+
+    /// Returns the blocks of the region that control can go to directly.
+    pub(crate) fn successors(self) -> impl Iterator<Item = usize> {
+        self.targets().filter_map(|target| match target {
             Target::Block(block) => Some(block),
             Target::Out(_) | Target::System(_) | Target::Misaligned => None,
+        })
+    }
+
+    /// Returns the addresses of the system instructions that control can go to directly.
+    pub(crate) fn systems(self) -> impl Iterator<Item = u32> {
+        self.targets().filter_map(|target| match target {
+            Target::System(pc) => Some(pc),
+            Target::Block(_) | Target::Out(_) | Target::Misaligned => None,
         })
     }
 }
@@ -92,6 +105,8 @@ pub(crate) struct Region {
     /// Indices of the blocks that can be entered from outside: first the one at which discovery began, then the targets
     /// of indirect jumps, which are return points of calls and known targets of jump tables.
     pub(crate) entries: Vec<usize>,
+    /// Addresses of the system instructions to which its blocks lead, ascending.
+    pub(crate) systems: Vec<u32>,
     /// Addresses where the cap cut straight-line code: they are as hot as the code that leads there.
     pub(crate) cuts: Vec<u32>,
 }
@@ -102,13 +117,24 @@ impl Region {
         self.blocks.iter().map(|block| block.instructions.len()).sum()
     }
 
-    /// Returns the addresses of its instructions, block by block.
-    pub(crate) fn pcs(&self) -> impl Iterator<Item = u32> {
-        self.blocks.iter().flat_map(|block| block.instructions.iter().map(|placed| placed.pc))
+    /// Returns a measure of the work to compile it: its instructions, and the system instructions to which it leads.
+    pub(crate) fn size(&self) -> usize {
+        self.instructions() + self.systems.len()
     }
 
-    /// Returns whether the instruction at `pc` belongs to the region.
+    /// Returns the addresses of the words that it was made for: its instructions, block by block, and the system
+    /// instructions to which it leads. The latter are not compiled, but without them it may be of no use.
+    pub(crate) fn pcs(&self) -> impl Iterator<Item = u32> {
+        let instructions = self.blocks.iter().flat_map(|block| block.instructions.iter().map(|placed| placed.pc));
+        instructions.chain(self.systems.iter().copied())
+    }
+
+    /// Returns whether the word at `pc` is one of [`Region::pcs`].
     pub(crate) fn contains(&self, pc: u32) -> bool {
+        self.systems.binary_search(&pc).is_ok() || self.has_instruction(pc)
+    }
+
+    fn has_instruction(&self, pc: u32) -> bool {
         let behind = self.blocks.partition_point(|block| block.pc <= pc);
         let block = behind.checked_sub(1).map(|index| &self.blocks[index]);
         block.is_some_and(|block| ((pc - block.pc) / 4) < block.instructions.len() as u32)

@@ -129,7 +129,12 @@ impl Guest {
 
     /// Returns the region at the start of the code, with at most this many instructions.
     pub(crate) fn region_up_to(&self, cap: usize) -> Region {
-        Region::discover(START, Variant::Standard, cap, self).expect("its first instruction can be translated")
+        self.find_region(cap).expect("its first instruction can be translated")
+    }
+
+    /// Does the same if the first instruction may be one that cannot be translated.
+    pub(crate) fn find_region(&self, cap: usize) -> Option<Region> {
+        Region::discover(START, Variant::Standard, cap, self)
     }
 
     /// Returns the region at the start of the code.

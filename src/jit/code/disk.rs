@@ -11,12 +11,13 @@
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -152,12 +153,13 @@ impl DiskCache {
         Ok(files)
     }
 
-    /// Returns the content of the file for `key`, if there is one that may be used, and refreshes its time. Up to its
-    /// `limit_bytes` are read.
+    /// Returns the content of the file for `key`, if there is one that may be used, and refreshes its time. It has at
+    /// most `limit_bytes`.
     pub(crate) fn read(&self, key: &Key, limit_bytes: u64) -> Option<Content> {
         let read = || {
             let Some(folder) = self.open()? else { return Ok(None) };
-            let Some(bytes) = folder.read(&file_name(key), limit_bytes.min(self.limit_bytes))? else { return Ok(None) };
+            let limit_bytes = limit_bytes.saturating_add(HEADER_BYTES as u64).min(self.limit_bytes);
+            let Some(bytes) = folder.read(&file_name(key), limit_bytes)? else { return Ok(None) };
             let damaged = |what: &str| folder.damaged(&file_name(key), what.to_owned());
             check(&bytes, key).map_err(damaged)?;
             Ok(Some(Content(bytes)))
@@ -290,9 +292,9 @@ impl Folder<'_> {
 
     /// Writes a file under another name and then gives it its own, so that nobody reads a part of it.
     fn write(&self, name: &str, parts: &[&[u8]]) -> Result<(), DiskCacheProblem> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let partial = format!("{name}.{}-{count}{PARTIAL}", std::process::id());
+        // Containers that share a folder have the same process numbers, so those do not tell writers apart.
+        let random = RandomState::new().hash_one(name);
+        let partial = format!("{name}.{random:016x}{PARTIAL}");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.descriptor, &*partial, flags, Mode::RUSR | Mode::WUSR);
         let mut file = opened.map(File::from).map_err(|error| system("create", &self.path(&partial), error))?;

@@ -143,8 +143,7 @@ impl Batch {
         }
         match compiler.compile(&cache, &job.reservation) {
             Ok(code) => {
-                let instructions = job.region().instructions();
-                let beyond = beyond_price(instructions, code.bytes.len(), cache.level());
+                let beyond = beyond_price(job.region().size(), code.bytes.len(), cache.level());
                 Counters::add(&job.counters.beyond_price, beyond);
                 self.bytes += code.bytes.len().next_multiple_of(32);
                 self.ready.push(Ready { job, cache, code });

@@ -161,6 +161,7 @@ impl Registry {
             self.under_way.entry(pc).or_insert(number);
         }
         let mut pages: Vec<u32> = region.pcs().map(page_of).collect();
+        pages.sort_unstable();
         pages.dedup();
         let epochs = pages.into_iter().map(|page| (page, self.epoch(page))).collect();
         Some(Reservation { region: Arc::new(region), purpose, number, generation: self.generation.number, epochs })

@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use tachy_runtime::page_of;
 
 use crate::jit::analysis::merging::Purpose;
@@ -149,12 +149,12 @@ impl Translations {
         self.under_way.push(UnderWay { number, pcs, region: Arc::downgrade(region) });
         self.regions.insert(number, region.entry_pcs().collect());
         let mut touched = Vec::new();
-        for (block, placed) in
-            region.blocks.iter().flat_map(|block| block.instructions.iter().map(move |it| (block, it)))
-        {
-            let page = self.pages.entry(page_of(placed.pc)).or_default();
-            let (word, bit) = place(placed.pc);
-            let cost = if placed.pc == block.pc { 1 + BLOCK } else { 1 };
+        let leaders = region.blocks.iter().map(|block| block.pc).chain(region.systems.iter().copied());
+        let leaders: HashSet<u32> = leaders.collect();
+        for pc in region.pcs() {
+            let page = self.pages.entry(page_of(pc)).or_default();
+            let (word, bit) = place(pc);
+            let cost = if leaders.contains(&pc) { 1 + BLOCK } else { 1 };
             match page.once[word] & bit {
                 0 => self.new += cost,
                 _ if purpose == Purpose::New => self.repeats += cost,
@@ -162,8 +162,8 @@ impl Translations {
             }
             page.words[word] |= bit;
             page.once[word] |= bit;
-            if touched.last().is_none_or(|&last| page_of(last) != page_of(placed.pc)) {
-                touched.push(placed.pc);
+            if !touched.iter().rev().any(|&before| page_of(before) == page_of(pc)) {
+                touched.push(pc);
                 page.enter(number, &self.regions);
             }
         }

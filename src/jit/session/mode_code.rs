@@ -223,7 +223,7 @@ impl ModeCode {
             && let Some(place) = self.place(vm.steps(), payback)
             && let Ok(Some(job)) = self.reserve(pc, Purpose::Merge, vm, pages, payback)
         {
-            instructions = job.region().instructions();
+            instructions = job.region().size();
             if let Some(job) = self.send(job, place) {
                 let mut batch = Batch::new();
                 self.translate(job, &mut batch);
@@ -370,7 +370,7 @@ impl ModeCode {
             Reserved::No => return Ok(None),
         };
         let region = &reservation.region;
-        payback.spend(region.instructions(), cache.level());
+        payback.spend(region.size(), cache.level());
         for pc in translations.add(reservation.number, region, purpose) {
             pages.mark_code(vm, pc);
         }

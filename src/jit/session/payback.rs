@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! earned = FREE                        the least that a program with one hot loop needs
-//!        + work / SHARE                what the whole run may be slower than the interpreter: its steps, and ECALL
-//!                                      for each system call
+//!        + work / SHARE                what the whole run may be slower than the interpreter: its steps, and what the
+//!                                      machine worked in system calls
 //!        + GAIN * native steps         what native code saved
 //!        - ENTRY * entries             and what it cost to go there
 //! spent  = REGION * regions + INSTRUCTION * instructions, of all regions that the session requested
@@ -16,25 +16,23 @@
 //!
 //! The session requests another region only while it has earned more than it has spent. If the prices are right, a run
 //! therefore costs at most 1 + 1 / SHARE times the interpreter's time, plus FREE, plus one region, whatever the program
-//! does next. Where native code is worthwhile, it earns much more: a loop of twenty instructions costs 70,000 units and
-//! has paid for itself after 80,000 steps. It must not know what is compiled.
+//! does next. Where native code is worthwhile, it earns much more: a loop of twenty instructions costs 105,000 units
+//! and has paid for itself after 130,000 steps. It must not know what is compiled.
 
 use crate::jit::code::price::price;
 use crate::trace::Level;
 
 /// Units available from the start: 2 ms.
-const FREE: u64 = 500_000;
+const FREE: u64 = 750_000;
 /// The share of all work that may be lost: one unit in this many.
 const SHARE: u64 = 28;
-/// Units of a system call beyond its step: some 0.3 us, as a big integer of 256 bits takes. Others take more.
-const ECALL: u64 = 75;
-/// Units to enter and leave native code: some 100 ns.
+/// Units to enter and leave native code: some 80 ns.
 pub(crate) const ENTRY: u64 = 24;
 /// The account of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Payback {
     native_steps: u64,
-    ecalls: u64,
+    machine_work_steps: u64,
     entries: u64,
     spent: u64,
     is_unlimited: bool,
@@ -57,9 +55,9 @@ impl Payback {
         self.entries += 1;
     }
 
-    /// Records that the session has made this many system calls so far.
-    pub(crate) fn set_ecalls(&mut self, ecalls: u64) {
-        self.ecalls = ecalls;
+    /// Records that the machine has worked for as long as this many steps take so far, beside the steps.
+    pub(crate) fn set_machine_work(&mut self, steps: u64) {
+        self.machine_work_steps = steps;
     }
 
     /// Returns the steps of native code so far.
@@ -75,9 +73,9 @@ impl Payback {
     /// Returns whether a further region may be compiled after this many steps of the session. The compiler knows
     /// `beyond_price`, the part of the regions' price that was not paid in advance.
     pub(crate) fn has_credit(&self, steps: u64, beyond_price: u64) -> bool {
-        // A native step takes at most an eighth of the time of an interpreted one.
-        let saved = self.native_steps - self.native_steps / 8;
-        let work = steps.saturating_add(self.ecalls.saturating_mul(ECALL));
+        // A native step takes at most a fifth of the time of an interpreted one.
+        let saved = self.native_steps - self.native_steps / 5;
+        let work = steps.saturating_add(self.machine_work_steps);
         let earned = FREE.saturating_add(work / SHARE).saturating_add(saved);
         self.is_unlimited
             || earned > self.spent.saturating_add(beyond_price).saturating_add(self.entries.saturating_mul(ENTRY))
@@ -103,9 +101,9 @@ mod tests {
         let debt = REGION + 256 * instruction(Level::Off) - FREE;
         assert!(!account.has_credit(SHARE * debt, 0) && account.has_credit(SHARE * (debt + 1), 0));
         assert!(!account.has_credit(SHARE * (debt + 1), 1) && account.has_credit(SHARE * (debt + 2), 1));
-        account.set_ecalls(SHARE);
-        assert!(!account.has_credit(SHARE * (debt - ECALL), 0) && account.has_credit(SHARE * (debt + 1 - ECALL), 0));
-        account.set_ecalls(0);
+        account.set_machine_work(SHARE);
+        assert!(!account.has_credit(SHARE * (debt - 1), 0) && account.has_credit(SHARE * debt, 0));
+        account.set_machine_work(0);
         account.earn(2 * debt);
         assert!(account.has_credit(0, 0));
         // Entries that run for a few steps each cost more than they save.

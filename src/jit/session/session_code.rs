@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use tachy_runtime::{CodeMemory, HartState, PAGE_BYTES};
+use tachy_runtime::{CodeMemory, HartState, PAGE_BYTES, ProcessNumber};
 
 use super::backoff::Backoff;
 use super::mode_code::{ModeCode, add_targets, in_order};
@@ -39,6 +39,8 @@ pub(crate) struct SessionCode {
     /// The shared code, while it is shared.
     shared: Option<Arc<SharedCode>>,
     counters: Arc<Counters>,
+    /// The process that compiled the code.
+    process: ProcessNumber,
 }
 
 impl SessionCode {
@@ -50,7 +52,20 @@ impl SessionCode {
         }
         let (modes, early, backoff, counters) = Default::default();
         let payback = if caches.paid_by_steps() { Payback::earning() } else { Payback::unlimited() };
-        SessionCode { caches, level, modes, waiting: true, early, current: 0, payback, backoff, shared, counters }
+        let process = ProcessNumber::current();
+        SessionCode {
+            caches,
+            level,
+            modes,
+            waiting: true,
+            early,
+            current: 0,
+            payback,
+            backoff,
+            shared,
+            counters,
+            process,
+        }
     }
 
     /// Creates native code in a child of a fork. It shares nothing with the parent: nothing is compiled yet. A session
@@ -107,10 +122,10 @@ impl SessionCode {
         self.current = mode;
     }
 
-    /// Records that the session has made this many system calls so far.
+    /// Records that the machine has worked for as long as this many steps take so far, beside the steps.
     #[inline]
-    pub(crate) fn set_ecalls(&mut self, ecalls: u64) {
-        self.payback.set_ecalls(ecalls);
+    pub(crate) fn set_machine_work(&mut self, steps: u64) {
+        self.payback.set_machine_work(steps);
     }
 
     #[inline]
@@ -263,6 +278,10 @@ impl Tier for SessionCode {
     }
 
     fn code_written(&mut self, pages: &mut DecodedPages, address: u32) {
+        if self.process != ProcessNumber::current() {
+            // A host's answer has forked. The child is about to begin with no code, and a lock may be held for good here.
+            return;
+        }
         match &self.shared {
             Some(shared) if shared.contains(address) => {
                 Counters::add(&self.counters.invalidations, 1);

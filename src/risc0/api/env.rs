@@ -43,13 +43,23 @@ impl<'env> Env<'env> {
     /// Passes each segment of machine `r0vm` to `sink` once it has ended and is hashed, in order. Without this, nothing
     /// is hashed and the run only executes.
     ///
-    /// The callback runs on the hashing thread, beside the run, so encoding or sending a segment does not block the
-    /// guest. Few segments are queued for it. All of them are handed over before the run returns. An error ends the run
-    /// by the end of the next segment. The next run begins with the refused segment.
+    /// The callback runs on a hashing thread, beside the run, so encoding or sending a segment does not block the guest.
+    /// At most 32 segments wait for it, with 32 MiB of pages and those of one segment; then the guest waits. All of
+    /// them are handed over before the run returns. An error ends the run by the end of the next segment. The next run
+    /// begins with the refused segment.
     pub fn segments(mut self, sink: impl FnMut(&Segment) -> Result<(), SinkError> + Send + 'env) -> Self {
         if self.settings.risc0.segments.replace(Box::new(sink)).is_some() {
             self.twice.get_or_insert("who takes segments");
         }
+        self
+    }
+
+    /// Sets how many threads may hash the segments of machine `r0vm` beside a run; by default as many as the process may
+    /// use processors. A run starts as many of them as it has work for, and all of them end with it. With 0, the thread
+    /// that runs the guest also hashes and calls the callback of [`Env::segments`], which this setting requires. The
+    /// segments are the same.
+    pub fn hashing_threads(mut self, threads: usize) -> Self {
+        self.settings.risc0.hashing_threads = Some(threads);
         self
     }
 

@@ -3,6 +3,7 @@
 
 use super::digest::{Digest, tagged_struct};
 use super::image::Image;
+use super::initial_tree::initial_tree;
 use super::tree::Tree;
 use crate::program::Program;
 
@@ -22,8 +23,9 @@ impl Image {
 impl Program {
     /// Returns the image id by which RISC Zero identifies the program; `None` if the program was not loaded for R0VM.
     ///
-    /// Hashes every nonzero page, at 6 us each with AVX-512. Callers should keep the result.
+    /// The first call hashes every nonzero page, at 6 us each with AVX-512, unless a session with segments has begun on
+    /// this program or a clone. Later calls find the hashes.
     pub fn image_id(&self) -> Option<Digest> {
-        self.user_entry().map(|_| Image::of(self).id())
+        self.user_entry().map(|_| image_id(initial_tree(self).root()))
     }
 }

@@ -10,6 +10,7 @@ mod digest;
 mod elf;
 mod image;
 mod image_id;
+mod initial_tree;
 mod kernel;
 pub(crate) mod layout;
 mod receipt;
@@ -21,11 +22,13 @@ pub use claim::Claim;
 pub use digest::{Digest, ParseDigestError, tagged_struct};
 pub use image::Image;
 pub(super) use image_id::image_id;
+pub(super) use initial_tree::initial_tree;
 pub use kernel::KERNEL_ELF;
 pub use receipt::ReceiptClaim;
 pub(super) use receipt::output_digest;
 pub use segment::{PartialImage, PovwJob, PovwNonce, Segment, SegmentRecord, TouchedPage};
 pub use tree::Tree;
+pub(super) use tree::{HashedRecord, take_written};
 
 /// Address of the word from which the kernel reads the user program's entry.
 pub const USER_ENTRY_ADDRESS: u32 = 0x0001_0000;

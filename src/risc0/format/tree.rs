@@ -89,47 +89,124 @@ impl Tree {
         }
     }
 
-    /// Returns the digests needed to check the given pages against the root: of the pages, of all nodes above them, and
-    /// of the sibling of each, by node. The pages must exist, and be sorted and distinct.
-    fn opening(&self, pages: impl Iterator<Item = u32>) -> Vec<(u32, Digest)> {
-        // Levels are collected from the pages up, each sorted, then reversed to start at the root. The result is
-        // therefore sorted.
-        let mut level: Vec<u32> = pages.map(|page| PAGES + page).collect();
-        let mut levels = Vec::new();
-        while level.first().is_some_and(|node| *node > ROOT) {
-            let mut parents: Vec<u32> = level.iter().map(|node| node / 2).collect();
-            parents.dedup();
-            levels.push(parents.iter().flat_map(|parent| [2 * parent, 2 * parent + 1]).collect());
-            level = parents;
-        }
-        levels.push(vec![ROOT]);
-        levels.into_iter().rev().flatten().map(|node| (node, Digest(self.digest(node)))).collect()
-    }
-
     /// Makes a segment from the machine's record, and updates the tree with its writes.
     ///
     /// The tree must be in the state at the start of the segment, so segments must be sealed in order.
-    pub fn seal(&mut self, record: SegmentRecord) -> Segment {
-        let SegmentRecord { mut pages, .. } = record;
-        pages.retain(|touched| touched.page < PAGES);
-        pages.sort_unstable_by_key(|touched| touched.page);
-        pages.dedup_by_key(|touched| touched.page);
+    pub fn seal(&mut self, mut record: SegmentRecord) -> Segment {
+        let (pages, contents): (Vec<u32>, Vec<_>) = take_written(&mut record).into_iter().unzip();
+        let digests = self.kernel.hash_pages(&contents.iter().map(|content| &**content).collect::<Vec<_>>());
+        let mut sealing = [Sealing::new(HashedRecord { record, written: pages.into_iter().zip(digests).collect() })];
+        self.update_for(&mut sealing);
+        let [sealing] = sealing;
+        sealing.segment()
+    }
 
-        let pre_state = self.root();
-        let digests = self.opening(pages.iter().map(|touched| touched.page));
-        let written = pages.iter().filter_map(|touched| Some((touched.page, &**touched.after.as_ref()?)));
-        self.update(written);
+    /// Makes segments from consecutive records as [`Tree::seal`] does. Inner nodes of all of them are hashed together, a
+    /// level at a time, so that lanes are full even if each segment changes few pages.
+    pub(crate) fn seal_all(&mut self, records: impl IntoIterator<Item = HashedRecord>) -> Vec<Segment> {
+        let mut sealings: Vec<Sealing> = records.into_iter().map(Sealing::new).collect();
+        self.update_for(&mut sealings);
+        sealings.into_iter().map(Sealing::segment).collect()
+    }
+
+    /// Updates the tree with the writes of consecutive segments, and gives each of them its opening and its roots.
+    ///
+    /// A node depends on the level below alone. Each level is therefore finished for all segments before the next one
+    /// begins. Within a level, the segments take their turns in order, and each finds the nodes as they are at its
+    /// start.
+    fn update_for(&mut self, sealings: &mut [Sealing]) {
+        for depth in (0..=DEPTH).rev() {
+            let mut children = Vec::new();
+            for sealing in &mut *sealings {
+                if depth == 0 {
+                    sealing.opening.push((ROOT, self.root()));
+                    sealing.pre_state = self.root();
+                }
+                halve(&mut sealing.touched);
+                let opened = sealing.touched.iter().rev().filter(|_| depth > 0);
+                let opened = opened.flat_map(|parent| [2 * parent + 1, 2 * parent]);
+                sealing.opening.extend(opened.map(|node| (node, Digest(self.digest(node)))));
+
+                self.digests.extend(sealing.written.iter().copied().zip(sealing.digests.drain(..)));
+                if depth == 0 {
+                    sealing.post_state = self.root();
+                    continue;
+                }
+                halve(&mut sealing.written);
+                children.extend(
+                    sealing.written.iter().map(|parent| [self.digest(2 * parent), self.digest(2 * parent + 1)]),
+                );
+            }
+            let mut hashed = self.kernel.hash_pairs(&children).into_iter();
+            for sealing in &mut *sealings {
+                sealing.digests.extend(hashed.by_ref().take(sealing.written.len()));
+            }
+        }
+    }
+}
+
+/// Replaces sorted nodes by their parents, each once.
+fn halve(nodes: &mut Vec<u32>) {
+    for node in &mut *nodes {
+        *node /= 2;
+    }
+    nodes.dedup();
+}
+
+/// A record whose written pages are hashed, without their contents.
+pub(crate) struct HashedRecord {
+    /// The record after [`take_written`].
+    pub(crate) record: SegmentRecord,
+    /// Each written page with the digest of its content at the end of the segment, in the order of [`take_written`].
+    pub(crate) written: Vec<(u32, PoseidonDigest)>,
+}
+
+/// Sorts the pages of a record, and takes the contents at the end of the segment out of it, by page number. Pages that
+/// do not exist or that occur twice are dropped.
+pub(crate) fn take_written(record: &mut SegmentRecord) -> Vec<(u32, Box<PageContent>)> {
+    let pages = &mut record.pages;
+    pages.retain(|touched| touched.page < PAGES);
+    pages.sort_unstable_by_key(|touched| touched.page);
+    pages.dedup_by_key(|touched| touched.page);
+    pages.iter_mut().filter_map(|touched| Some((touched.page, touched.after.take()?))).collect()
+}
+
+/// A segment that is being sealed, at some level of the tree.
+struct Sealing {
+    record: SegmentRecord,
+    /// The nodes of this level above the pages that it touches, sorted.
+    touched: Vec<u32>,
+    /// Those above the pages that it writes, and their new digests.
+    written: Vec<u32>,
+    digests: Vec<PoseidonDigest>,
+    /// The digests needed to check its pages against the root: of the pages, of all nodes above them, and of the
+    /// sibling of each, by node. The last node comes first until it is whole.
+    opening: Vec<(u32, Digest)>,
+    pre_state: Digest,
+    post_state: Digest,
+}
+
+impl Sealing {
+    fn new(HashedRecord { record, written }: HashedRecord) -> Sealing {
+        let touched = record.pages.iter().map(|touched| PAGES + touched.page).collect();
+        let (written, digests) = written.into_iter().map(|(page, digest)| (PAGES + page, digest)).unzip();
+        let (opening, pre_state, post_state) = (Vec::new(), Digest::ZERO, Digest::ZERO);
+        Sealing { record, touched, written, digests, opening, pre_state, post_state }
+    }
+
+    fn segment(self) -> Segment {
+        let Sealing { record, opening, pre_state, post_state, .. } = self;
         let claim = Claim {
             pre_state,
-            post_state: self.root(),
+            post_state,
             input: record.input,
             output: record.output,
             terminate_state: record.terminate,
             shutdown_cycle: None,
         };
-        let pages = pages.into_iter().map(|touched| (touched.page, touched.before)).collect();
+        let pages = record.pages.into_iter().map(|touched| (touched.page, touched.before)).collect();
         Segment {
-            partial_image: PartialImage { pages, digests },
+            partial_image: PartialImage { pages, digests: opening.into_iter().rev().collect() },
             claim,
             read_record: record.reads,
             write_record: record.writes,

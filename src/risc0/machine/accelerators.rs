@@ -25,8 +25,13 @@ const CHECK: u32 = 1 << 30;
 /// The low half of a3 counts the blocks.
 const COUNT_MASK: u32 = 0xffff;
 
-/// Units of big-integer work that take as long as an interpreted step.
+/// Units of big-integer work that take as long as an interpreted step, or longer.
 const WORK_PER_STEP: u64 = 4;
+/// Interpreted steps that take as long as a block of Poseidon2, a block of SHA-256, or an operation on big integers. The
+/// last has operands of any size; this is a small one's time.
+const POSEIDON2_STEPS: u64 = 250;
+const SHA2_STEPS: u64 = 20;
+const BIGINT_STEPS: u64 = 4;
 
 /// Maximum number of blocks of one SHA-256 ecall.
 const SHA_BLOCKS: u32 = 10;
@@ -119,6 +124,7 @@ impl R0vm {
                 self.store_at(vm, context, state.wrapping_add(word), cells[16 + word as usize])?;
             }
         }
+        context.machine_work_steps += count as u64 * POSEIDON2_STEPS;
         // One cycle for the output, and one for the state.
         self.charge(vm, cycles + 1 + state_cycles);
         Ok(Flow::Next)
@@ -170,6 +176,7 @@ impl R0vm {
                 }
             }
         }
+        context.machine_work_steps += count as u64 * SHA2_STEPS;
         self.charge(vm, 5 + 68 * count as u64);
         Ok(Flow::Next)
     }
@@ -212,6 +219,7 @@ impl R0vm {
             self.store_words(vm, context, address, words)?;
         }
         let work = evaluation.work;
+        context.machine_work_steps += parsed.operations().len() as u64 * BIGINT_STEPS;
         self.scratch = scratch.bounded();
         self.charge(vm, 1 + verify_words as u64);
         // The few cycles may cover a second of work. The slice gets shorter by as much, so that the engine looks at

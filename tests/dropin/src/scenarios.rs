@@ -37,6 +37,7 @@ pub const ALL: &[Scenario] = &[
     ("failing-call", failing_call),
     ("traps", traps),
     ("panic", panic),
+    ("panic-texts", panic_texts),
     ("session-limits", session_limits),
     ("segment-sizes", segment_sizes),
     ("pause", pause),
@@ -253,6 +254,20 @@ fn traps() {
 fn panic() {
     show_words("panic", &[0]);
     show_words("panic", &[8]);
+}
+
+/// Whatever a guest's last words are, the host gets them as they are.
+fn panic_texts() {
+    let words = b"given up on purpose";
+    for text in [b"\x1b[31mred\x1b[0m\r\n\tend!", b"two lines:\none, two", b"bad \xff utf-8 in here"] {
+        let mut program = binary("trap");
+        let at = program.windows(words.len()).position(|window| window == words).expect("the guest has these words");
+        program[at..at + words.len()].copy_from_slice(text);
+        let mut builder = ExecutorEnv::builder();
+        let env = builder.write_slice(&[23u32]).build().expect("the environment is valid");
+        let session = default_executor().execute(env, &program);
+        println!("{:?}", session.expect_err("the guest panics").to_string());
+    }
 }
 
 fn session_limits() {

@@ -228,7 +228,7 @@ fn no_signal_handler_is_touched() {
     assert!(seen.iter().all(|signals| *signals == before), "{before:?}: {seen:?}");
 }
 
-/// The same for R0VM, with a hashing thread and segments that are taken.
+/// The same for R0VM, with hashing threads and segments that are taken.
 #[test]
 fn sessions_of_r0vm_that_are_gone_leave_nothing() {
     let _turn = turn();
@@ -247,7 +247,7 @@ fn sessions_of_r0vm_that_are_gone_leave_nothing() {
                 segments += 1;
                 Ok(())
             };
-            let env = tachy::Env::new().host(host).segment_po2(16).segments(take);
+            let env = tachy::Env::new().host(host).segment_po2(13).segments(take).hashing_threads(5);
             let executor =
                 Executor::builder().machine(tachy::MachineKind::R0vm).build(&program).expect("good settings");
             drop(executor.run(env).expect("it ends"));

@@ -13,13 +13,12 @@ use tachy::trace::{Effect, Level, Sink, SinkError};
 use tachy::{Engine, Env, Error, Executor, Limits, MachineKind, NullSink, Program, Row};
 
 /// Kinds that need more than a program, with the tests that cause them.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     ("broken", "src/engine/tests.rs"),
     ("difference", "src/crosscheck/tests.rs"),
     ("forked", "tests/isolated/fork.rs"),
     ("host-memory", "tests/isolated/memory_refused.rs"),
     ("internal", "src/engine/tests.rs"),
-    ("thread", "tests/isolated/memory_refused.rs"),
 ];
 
 /// An address where code may lie on either machine.

@@ -42,7 +42,16 @@ fn settings_of_another_machine_are_refused() {
     is_refused(Bare, Env::new().segment_po2(20), "Env::segment_po2");
     is_refused(Bare, Env::new().input_digest(Digest::ZERO), "Env::input_digest");
     is_refused(Bare, Env::new().segments(|_| Ok(())), "Env::segments");
+    is_refused(Bare, Env::new().hashing_threads(2), "Env::hashing_threads");
     is_refused(Bare, Env::new().trace_callback(|_| Ok(())), "Env::trace_callback");
+}
+
+#[test]
+fn threads_without_segments_to_hash_are_refused() {
+    is_refused(MachineKind::R0vm, Env::new().hashing_threads(2), "Env::hashing_threads");
+    let env = || Env::new().host(host());
+    executor(MachineKind::R0vm).run(env().hashing_threads(2).segments(|_| Ok(()))).expect("it ends");
+    executor(MachineKind::R0vm).run(env().segments(|_| Ok(())).hashing_threads(0)).expect("it ends");
 }
 
 #[test]

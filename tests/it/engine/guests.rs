@@ -131,8 +131,8 @@ fn native_code_does_nearly_everything() {
     }
     for name in ["fib", "sieve", "sha256", "quicksort", "vm", "mix"] {
         let guest = GUESTS.iter().find(|guest| guest.name == name).expect("it is in the table");
-        // Translation that steps must pay for starts later.
-        for (setup, part) in [(Setup::eager(), 10), (Setup::jit(JitOptions::default()).background(false), 5)] {
+        // Translation that steps must pay for starts later, and these runs are short.
+        for (setup, part) in [(Setup::eager(), 10), (Setup::jit(JitOptions::default()).background(false), 2)] {
             let case = guest.case();
             let session = setup.executor(&case).run(Env::new()).expect("it ends");
             let (steps, interpreted) = (session.steps(), session.stats().interpreted_steps);

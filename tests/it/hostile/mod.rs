@@ -19,6 +19,7 @@ mod calls;
 mod files;
 mod images;
 mod loops;
+mod system_calls;
 mod translation;
 
 use crate::common::assembler::Assembler;

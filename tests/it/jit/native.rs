@@ -54,7 +54,7 @@ const WARM: [(&str, &[&str], u64); 10] = [
     ("brk", &["4000"], 20_000_000),
     ("filter", &[], 20_000_000),
     ("smc", &["40", "fence", "1000000"], 20_000_000),
-    ("rust_mix", &["60"], 300_000_000),
+    ("rust_mix", &["120"], 400_000_000),
 ];
 /// Steps of the window in which shares are measured.
 const WINDOW_STEPS: u64 = 50_000_000;

@@ -77,7 +77,7 @@ impl Caches {
             regions += self.of_mode(mode, level, Sharing::Shared)?.resume(stored).unwrap_or(0);
         }
         if let Some(known) = &self.profile {
-            known.keep(profile.iter().map(|page| (page.page, &page.hotness[..], page.ran)));
+            known.keep(profile.iter().map(|page| (page.page, &page.hotness, page.ran)));
         }
         Some(regions)
     }

@@ -17,7 +17,10 @@ const _: () = assert!(Word::BITS == 64, "both libraries keep numbers in words of
 /// Numbers by index, in the order in which they were added.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
+    /// The words of all numbers, and room for more, whose content does not matter.
     words: Vec<u64>,
+    /// Words that numbers take.
+    used: usize,
     entries: Vec<Entry>,
     /// Operands of the last division, by index, while its results are kept: programs ask for quotient and remainder one
     /// after the other.
@@ -42,7 +45,7 @@ impl Entry {
 
 impl Numbers {
     pub(super) fn clear(&mut self) {
-        self.words.clear();
+        self.used = 0;
         self.entries.clear();
         self.divided = None;
     }
@@ -68,20 +71,16 @@ impl Numbers {
     }
 
     /// Adds the number with these words, the least significant first. The highest may be zero.
-    pub(super) fn push(&mut self, words: impl IntoIterator<Item = u64>) {
-        let first = self.words.len();
-        self.words.extend(words);
-        self.finish(first, false);
+    pub(super) fn push(&mut self, words: impl IntoIterator<Item = u64, IntoIter: ExactSizeIterator>) {
+        let words = words.into_iter();
+        self.compute([], words.len(), false, |[], room| {
+            room.iter_mut().zip(words).for_each(|(room, word)| *room = word)
+        });
     }
 
-    /// Makes a number of the words from `first` on.
-    fn finish(&mut self, first: usize, is_negative: bool) {
-        let len = length(&self.words[first..]);
-        self.words.truncate(first + len);
-        self.entries.push(Entry { first, len, is_negative: is_negative && len > 0 });
-    }
-
-    /// Adds a number of at most `len` words, which `write` fills in from the words of `operands`; it finds zeros.
+    /// Adds a number of at most `len` words, which `write` computes from the words of `operands`. It has to write every
+    /// word.
+    #[inline]
     fn compute<const N: usize>(
         &mut self,
         operands: [Entry; N],
@@ -89,11 +88,16 @@ impl Numbers {
         is_negative: bool,
         write: impl FnOnce([&[u64]; N], &mut [u64]),
     ) {
-        let first = self.words.len();
-        self.words.resize(first + len, 0);
-        let (before, room) = self.words.split_at_mut(first);
+        let first = self.used;
+        let Some((before, room)) = self.words.split_at_mut_checked(first).filter(|(_, room)| room.len() >= len) else {
+            self.words.resize(2 * (first + len), 0);
+            return self.compute(operands, len, is_negative, write);
+        };
+        let room = &mut room[..len];
         write(operands.map(|operand| operand.of(before)), room);
-        self.finish(first, is_negative);
+        let len = length(room);
+        self.used = first + len;
+        self.entries.push(Entry { first, len, is_negative: is_negative && len > 0 });
     }
 
     // The indices of operands are those of numbers added earlier.
@@ -111,8 +115,9 @@ impl Numbers {
         if a.is_negative == b.is_negative {
             let [long, short] = if a.len < b.len { [b, a] } else { [a, b] };
             self.compute([long, short], long.len + 1, a.is_negative, |[long, short], sum| {
-                sum[..long.len()].copy_from_slice(long);
-                combine(sum, short, carrying_add);
+                if let Some((top, sum)) = sum.split_last_mut() {
+                    *top = u64::from(combine(sum, long, short, carrying_add));
+                }
             });
             return;
         }
@@ -121,16 +126,22 @@ impl Numbers {
             Ordering::Equal | Ordering::Greater => [a, b],
         };
         self.compute([large, small], large.len, large.is_negative, |[large, small], difference| {
-            difference.copy_from_slice(large);
-            combine(difference, small, borrowing_sub);
+            combine(difference, large, small, borrowing_sub);
         });
     }
 
     pub(super) fn mul(&mut self, a: usize, b: usize) {
         let [a, b] = [a, b].map(|index| self.entries[index]);
         self.compute([a, b], a.len + b.len, a.is_negative != b.is_negative, |[a, b], product| {
-            // The room is zeroed and holds the whole product.
-            addmul(product, a, b);
+            match (a.try_into(), b.try_into(), product.try_into()) {
+                // Curves of 256 bits have this size; it is unrolled.
+                (Ok(a), Ok(b), Ok(product)) => multiply(a, b, product),
+                _ => {
+                    product.fill(0);
+                    // The whole product fits.
+                    addmul(product, a, b);
+                }
+            }
         });
     }
 
@@ -138,9 +149,10 @@ impl Numbers {
     pub(super) fn quo(&mut self, a: usize, b: usize) -> bool {
         let is_done = self.divide(a, b);
         if is_done {
-            let first = self.words.len();
-            self.words.extend_from_slice(&self.quotient);
-            self.finish(first, self.entries[a].is_negative != self.entries[b].is_negative);
+            let is_negative = self.entries[a].is_negative != self.entries[b].is_negative;
+            let quotient = std::mem::take(&mut self.quotient);
+            self.compute([], quotient.len(), is_negative, |[], room| room.copy_from_slice(&quotient));
+            self.quotient = quotient;
         }
         is_done
     }
@@ -149,9 +161,9 @@ impl Numbers {
     pub(super) fn rem(&mut self, a: usize, b: usize) -> bool {
         let is_done = self.divide(a, b);
         if is_done {
-            let first = self.words.len();
-            self.words.extend_from_slice(&self.remainder);
-            self.finish(first, self.entries[a].is_negative);
+            let remainder = std::mem::take(&mut self.remainder);
+            self.compute([], remainder.len(), self.entries[a].is_negative, |[], room| room.copy_from_slice(&remainder));
+            self.remainder = remainder;
         }
         is_done
     }
@@ -190,16 +202,34 @@ fn length(words: &[u64]) -> usize {
     words.iter().rposition(|word| *word != 0).map_or(0, |top| top + 1)
 }
 
-/// Adds `other` to `words` or subtracts it, word by word; `step` takes and returns the carry. `other` is not longer.
-fn combine(words: &mut [u64], other: &[u64], step: impl Fn(u64, u64, bool) -> (u64, bool)) {
-    let (low, high) = words.split_at_mut(other.len());
+/// Writes the sum or difference of `long` and `short` word by word; `step` takes and returns the carry. `result` is as long
+/// as `long`, and `short` is not longer. Returns the last carry.
+#[inline(always)]
+fn combine(result: &mut [u64], long: &[u64], short: &[u64], step: impl Fn(u64, u64, bool) -> (u64, bool)) -> bool {
     let mut carry = false;
-    for (word, other) in low.iter_mut().zip(other) {
-        (*word, carry) = step(*word, *other, carry);
+    let (low, high) = result.split_at_mut(short.len());
+    let (long_low, long_high) = long.split_at(short.len());
+    for ((word, a), b) in low.iter_mut().zip(long_low).zip(short) {
+        (*word, carry) = step(*a, *b, carry);
     }
-    for word in high {
-        (*word, carry) = step(*word, 0, carry);
+    for (word, a) in high.iter_mut().zip(long_high) {
+        (*word, carry) = step(*a, 0, carry);
     }
+    carry
+}
+
+/// Multiplies numbers of four words.
+fn multiply(a: &[u64; 4], b: &[u64; 4], product: &mut [u64; 8]) {
+    let mut words = [0; 8];
+    for (at, b) in b.iter().enumerate() {
+        let mut carry = 0;
+        for (word, a) in words[at..].iter_mut().zip(a) {
+            let sum = u128::from(*a) * u128::from(*b) + u128::from(*word) + carry;
+            (*word, carry) = (sum as u64, sum >> 64);
+        }
+        words[at + 4] = carry as u64;
+    }
+    *product = words;
 }
 
 /// Compares magnitudes without leading zeros.
@@ -247,7 +277,7 @@ mod tests {
     fn push(numbers: &mut Numbers, value: &IBig) -> usize {
         let (sign, words) = value.as_sign_words();
         numbers.push([]);
-        numbers.push(words.iter().copied().chain([0, 0]));
+        numbers.push([words, &[0, 0]].concat());
         if sign == Sign::Negative {
             numbers.sub(numbers.len() - 2, numbers.len() - 1);
         }

@@ -53,7 +53,7 @@ impl Code {
 
 /// One operation. The meaning of `a` and `b` depends on the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Operation {
+pub(crate) struct Operation {
     pub(super) code: Code,
     /// Index of its result's type, 12 bits.
     pub(super) result_type: u32,
@@ -137,7 +137,7 @@ impl Program {
         Ok(Program { types: types.iter().map(first_field).collect(), constants: constants.to_vec(), operations })
     }
 
-    pub(super) fn operations(&self) -> &[Operation] {
+    pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
