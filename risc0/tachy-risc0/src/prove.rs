@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use risc0_circuit_rv32im::prove::segment_prover;
-use risc0_circuit_rv32im::{Rv32imV2Claim, TerminateState};
+use risc0_circuit_rv32im::{HighLowU16, Rv32imV2Claim, TerminateState};
 use risc0_zkvm::sha::{Digest, Digestible};
 use risc0_zkvm::{
     AssumptionReceipt, CompositeReceipt, CompositeReceiptVerifierParameters, ExitCode, FakeReceipt,
@@ -97,7 +97,7 @@ fn prove_segment(segment: &Segment) -> Result<SegmentReceipt> {
 fn exit_code(terminate: Option<&TerminateState>) -> Result<ExitCode> {
     let Some(state) = terminate else { return Ok(ExitCode::SystemSplit) };
     // The low half says how the guest ended, the high half is its exit code.
-    let [how, code] = [state.a0.low(), state.a0.high()];
+    let HighLowU16(code, how) = state.a0;
     Ok(match how {
         0 => ExitCode::Halted(code.into()),
         1 => ExitCode::Paused(code.into()),

@@ -27,7 +27,7 @@ fn assert_good(receipt: &Receipt, bytes: &[u8]) -> Result<()> {
 #[test]
 fn a_receipt_of_one_segment_is_verified() -> Result<()> {
     let bytes = binary("fib");
-    let env = ExecutorEnv::builder().write_slice(&[3u32]).segment_limit_po2(14).build()?;
+    let env = ExecutorEnv::builder().write_slice(&[3u32]).segment_limit_po2(15).build()?;
     let receipt = prove(env, &bytes)?;
     assert_eq!(receipt.inner.composite()?.segments.len(), 1);
     assert_good(&receipt, &bytes)
