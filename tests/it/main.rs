@@ -39,6 +39,7 @@
 //! | `risc0::event_rules` | which trace events R0VM sends, and in which order |
 //! | `risc0::guests` | the guests of R0VM give the outcomes of RISC Zero's executor |
 //! | `risc0::host` | the library's own host, called as the kernel calls it |
+//! | `risc0::host::texts` | errors of the host have the texts of RISC Zero's |
 //! | `risc0::images` | memory images, their Merkle tree, and segments |
 //! | `risc0::machine_mode` | programs in place of the kernel |
 //! | `risc0::native_calls` | system calls of R0VM stay in native code |
