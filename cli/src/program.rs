@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use clap::Args;
@@ -43,6 +43,6 @@ fn become_program(name: &str, arguments: &[OsString]) -> Result<u8, Failure> {
     Err(failed(&path, &Command::new(&path).args(arguments).exec()))
 }
 
-fn failed(path: &PathBuf, error: &io::Error) -> Failure {
+fn failed(path: &Path, error: &io::Error) -> Failure {
     Failure::contender(&format!("cannot start {}: {error}", path.display()))
 }
