@@ -108,7 +108,8 @@ impl Report {
     }
 
     /// Returns the claim when all assumptions but these are resolved. With an empty list, it is the claim of an
-    /// unconditional receipt.
+    /// unconditional receipt. RISC Zero names an unresolved assumption of the caller with the root that the caller gave it,
+    /// whatever root the guest named.
     pub fn claim_with(&self, unresolved: &[AssumptionUse]) -> Option<ReceiptClaim> {
         let output = self.journal.as_ref().map(|journal| output_digest(&journal.bytes, unresolved));
         Some(ReceiptClaim { output: output.unwrap_or_default(), ..self.claim()? })

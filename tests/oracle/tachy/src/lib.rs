@@ -8,7 +8,7 @@ use std::io::{Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oracle_reference::{Calls, Environment, Event, Exit, Failure, FailureKind, Outcome, SegmentOutcome, sequence};
-use tachy::risc0::host::{Assumption, Guest, Host, HostEnv, HostError};
+use tachy::risc0::host::{Assumption, AssumptionUse, Guest, Host, HostEnv, HostError};
 use tachy::risc0::{Digest, Exit as TachyExit, Report, Segment, TraceEvent, TraceEvents};
 use tachy::{Cause, Engine, Env, Error, Executor, JitOptions, Limit, Limits, MachineKind, NullSink, Program, Session};
 
@@ -187,7 +187,13 @@ pub fn claim(binary: &[u8], environment: &Environment, setup: &Setup) -> Option<
     let report = session.report()?;
     // A guest that has Keccak batches proven assumes their claim by itself, and a session's proof resolves that.
     let known = if report.keccaks.is_empty() { usize::MAX } else { environment.assumptions.len() };
-    let unresolved: Vec<_> = report.assumptions.iter().copied().filter(|used| used.assumption < known).collect();
+    // A claim names the caller's assumptions as the caller has them: with their roots, whatever root the guest named.
+    let named = |used: AssumptionUse| match environment.assumptions.get(used.assumption) {
+        Some(&(claim, control_root)) => AssumptionUse { claim, control_root, ..used },
+        None => used,
+    };
+    let unresolved = report.assumptions.iter().copied().filter(|used| used.assumption < known);
+    let unresolved: Vec<_> = unresolved.map(named).collect();
     let claim = report.claim_with(&unresolved)?;
     Some(claim.digest().to_bytes())
 }
