@@ -6,8 +6,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
+use risc0_zkvm::sha::Digestible;
 use risc0_zkvm::{ExternalProver, Prover, ProverOpts, Receipt, compute_image_id};
 use tachy_risc0::ExecutorEnv;
 
@@ -75,9 +76,15 @@ fn prove(options: &Options) -> Result<()> {
         receipt = compress(&options.r0vm, &kind, &receipt)?;
     }
     let image_id = compute_image_id(&program)?;
-    let exit_code = receipt.claim()?.as_value()?.exit_code;
+    let claim = receipt.claim()?;
+    let claim = claim.as_value()?;
+    let exit_code = claim.exit_code;
     if exit_code == risc0_zkvm::ExitCode::Halted(0) {
         receipt.verify(image_id).context("RISC Zero's verifier refuses the receipt")?;
+    } else {
+        // The verifier takes such a receipt for no proof of success, which it is not.
+        ensure!(claim.pre.digest() == image_id, "the receipt is for another program");
+        receipt.inner.verify_integrity().context("RISC Zero's verifier refuses the receipt")?;
     }
     fs::write(&options.receipt, bincode::serialize(&receipt)?)
         .with_context(|| options.receipt.display().to_string())?;

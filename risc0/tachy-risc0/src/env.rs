@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -65,6 +65,13 @@ impl std::fmt::Debug for ExecutorEnv<'_> {
     }
 }
 
+fn keccak_po2(limit: u32) -> Result<u32> {
+    if !(14..=18).contains(&limit) {
+        bail!("invalid keccak po2 {limit}. Expected range: 14..=18");
+    }
+    Ok(limit)
+}
+
 /// Builds an [`ExecutorEnv`].
 #[derive(Debug, Default)]
 pub struct ExecutorEnvBuilder<'a> {
@@ -78,10 +85,10 @@ impl<'a> ExecutorEnvBuilder<'a> {
     /// # Errors
     /// Fails if that variable is no number that the setting accepts.
     pub fn build(&mut self) -> Result<ExecutorEnv<'a>> {
-        if let Ok(po2) = std::env::var("RISC0_KECCAK_PO2") {
-            self.keccak_max_po2(po2.parse()?)?;
-        }
         let mut env = std::mem::take(&mut self.env);
+        if let Ok(po2) = std::env::var("RISC0_KECCAK_PO2") {
+            env.keccak_max_po2 = Some(keccak_po2(po2.parse()?)?);
+        }
         if !env.input.is_empty() {
             let input = std::mem::take(&mut env.input);
             env.readers.insert(0, Box::new(std::io::Cursor::new(input)));
@@ -100,10 +107,7 @@ impl<'a> ExecutorEnvBuilder<'a> {
     /// # Errors
     /// Refuses other numbers.
     pub fn keccak_max_po2(&mut self, limit: u32) -> Result<&mut Self> {
-        if !(14..=18).contains(&limit) {
-            bail!("invalid keccak po2 {limit}. Expected range: 14..=18");
-        }
-        self.env.keccak_max_po2 = Some(limit);
+        self.env.keccak_max_po2 = Some(keccak_po2(limit)?);
         Ok(self)
     }
 
@@ -156,7 +160,7 @@ impl<'a> ExecutorEnvBuilder<'a> {
 
     /// Sets the stream of descriptor 0. Input that is written to this builder replaces it.
     pub fn stdin(&mut self, reader: impl Read + 'a) -> &mut Self {
-        self.env.readers.insert(0, Box::new(reader));
+        self.env.readers.insert(0, Box::new(BufReader::new(reader)));
         self
     }
 

@@ -1,12 +1,12 @@
 //! Executes a guest on Tachy as risc0-zkvm's `ExecutorImpl` does: same calls, same results, same texts of errors. This
 //! file must not know how threads talk, or how anything is proven.
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::mem::take;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Error, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use bytes::Bytes;
 use risc0_binfmt::PovwJobId;
 use risc0_zkp::core::hash::poseidon2::Poseidon2HashSuite;
@@ -21,12 +21,16 @@ use tachy::{Engine, Env, Executor, MachineKind, NullSink, Program};
 use tachy_r0vm::texts;
 
 use crate::env::ExecutorEnv;
-use crate::segment::{FileSegmentRef, NullSegmentRef, Segment, SegmentRef, SimpleSegmentRef};
+use crate::segment::{FileSegmentRef, NullSegmentRef, Segment, SegmentFolder, SegmentRef};
 use crate::served::{Caller, Request, Requests, Source, Target, link};
 use crate::session::Session;
 
-/// Trace events that the guest's thread sends at once.
-const EVENTS_AT_ONCE: usize = 4096;
+/// Trace events that the guest's thread sends at once, and rows that may wait before they become events.
+const EVENTS_AT_ONCE: usize = 256;
+/// What the host may keep for a guest: RISC Zero has no such limit.
+const KEPT_BYTES: u64 = 1 << 30;
+/// Maximum length of the name of a system call.
+const NAME_BYTES: usize = 256;
 
 /// Executes one guest in one environment. After a pause, it goes on with the next run.
 pub struct ExecutorImpl<'a> {
@@ -39,8 +43,8 @@ pub struct ExecutorImpl<'a> {
     /// Created by the first run, which decides whether it makes segments.
     session: Option<tachy::Session<'static>>,
     makes_segments: bool,
-    /// Segments, and pauses, so far.
-    segments: u32,
+    /// Whether a run has failed: its session cannot go on, because segments of it are lost.
+    has_failed: bool,
 }
 
 impl<'a> ExecutorImpl<'a> {
@@ -50,19 +54,27 @@ impl<'a> ExecutorImpl<'a> {
     /// Fails if it is no program.
     pub fn from_elf(env: ExecutorEnv<'a>, elf: &[u8]) -> Result<ExecutorImpl<'a>> {
         let program = Program::from_risc0(elf).map_err(|error| anyhow!(texts::of_program(&error)))?;
-        let executor = Executor::builder().machine(MachineKind::R0vm).engine(Engine::Jit).build(&program)?;
+        let mut builder = Executor::builder().machine(MachineKind::R0vm).engine(Engine::Jit);
+        if !env.trace.is_empty() {
+            builder = builder.buffer_rows(EVENTS_AT_ONCE);
+        }
+        let executor = builder.build(&program)?;
         let (caller, requests) = link();
         let (events, session) = Default::default();
-        Ok(ExecutorImpl { env, executor, caller, requests, events, session, makes_segments: false, segments: 0 })
+        Ok(ExecutorImpl { env, executor, caller, requests, events, session, makes_segments: false, has_failed: false })
     }
 
-    /// Runs to the end or the next pause. Segments are kept in the environment's folder, or else in memory.
+    /// Runs to the end or the next pause. Segments are kept in the environment's folder, or else in one that ends with
+    /// the last of them.
     ///
     /// # Errors
-    /// Fails if the guest fails, if a limit is reached, or if a stream or callback fails.
+    /// Fails if the guest fails, if a limit is reached, if a stream or callback fails, and after an earlier failure.
     pub fn run(&mut self) -> Result<Session> {
-        let folder = self.env.segment_path.clone();
-        self.run_with_callback(|segment| keep(segment, folder.as_ref()))
+        let folder = match &self.env.segment_path {
+            Some(path) => SegmentFolder::Path(path.clone()),
+            None => SegmentFolder::Temporary(Arc::new(tempfile::tempdir()?)),
+        };
+        self.run_with_callback(|segment| Ok(Box::new(FileSegmentRef::new(&segment, folder.clone())?)))
     }
 
     /// Does the same, and passes each segment to `callback` as soon as it is made. The last one carries the session's
@@ -90,6 +102,19 @@ impl<'a> ExecutorImpl<'a> {
         makes_segments: bool,
         mut callback: impl FnMut(Segment) -> Result<Box<dyn SegmentRef>>,
     ) -> Result<Session> {
+        if std::mem::replace(&mut self.has_failed, true) {
+            bail!("an earlier run of this executor has failed: create another one");
+        }
+        let session = self.run_once(makes_segments, &mut callback)?;
+        self.has_failed = false;
+        Ok(session)
+    }
+
+    fn run_once(
+        &mut self,
+        makes_segments: bool,
+        callback: &mut dyn FnMut(Segment) -> Result<Box<dyn SegmentRef>>,
+    ) -> Result<Session> {
         match &mut self.session {
             None => {
                 self.makes_segments = makes_segments;
@@ -106,11 +131,10 @@ impl<'a> ExecutorImpl<'a> {
         }
         let session = self.session.as_mut().context("the session was just started")?;
         let (mut refs, mut last): (Vec<Box<dyn SegmentRef>>, Option<Segment>) = Default::default();
-        let (env, index) = (&mut self.env, &mut self.segments);
+        let env = &mut self.env;
         let answer = |request| match request {
             Request::Segment(encoded) => {
-                let segment = Segment::from_encoded(*index, &encoded)?;
-                *index += 1;
+                let segment = Segment::from_encoded(&encoded)?;
                 // The output is known at the end of the run.
                 match segment.inner.claim.terminate_state {
                     None => refs.push(callback(segment)?),
@@ -147,6 +171,7 @@ impl<'a> ExecutorImpl<'a> {
     fn start(&self) -> Result<tachy::Session<'static>> {
         let (env, caller) = (&self.env, &self.caller);
         let mut builder = HostEnv::builder();
+        builder.limit_kept_bytes(KEPT_BYTES);
         builder.env_vars(env.env_vars.clone()).args(env.args.clone()).session_limit(env.session_limit);
         let readers = env.readers.keys().copied();
         for fd in readers {
@@ -164,7 +189,8 @@ impl<'a> ExecutorImpl<'a> {
         if !env.writers.contains_key(&2) {
             builder.stderr(std::io::stderr());
         }
-        for name in env.slices.keys() {
+        // A guest can call no other name.
+        for name in env.slices.keys().filter(|name| name.len() <= NAME_BYTES && !name.contains('\0')) {
             let (caller, asked) = (caller.clone(), name.clone());
             builder.io_callback(name.clone(), move |from_guest: &[u8]| {
                 Ok(caller.ask(Request::Slice { name: asked.clone(), from_guest: from_guest.to_vec() })?)
@@ -216,7 +242,7 @@ impl<'a> ExecutorImpl<'a> {
 impl std::fmt::Debug for ExecutorImpl<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("ExecutorImpl");
-        shown.field("env", &self.env).field("segments", &self.segments).finish_non_exhaustive()
+        shown.field("env", &self.env).field("has_failed", &self.has_failed).finish_non_exhaustive()
     }
 }
 
@@ -228,14 +254,6 @@ fn send_events(caller: &Caller, events: &Mutex<Vec<TraceEvent>>) -> Result<(), c
     }
 }
 
-/// Keeps a segment in a folder, or in memory.
-fn keep(segment: Segment, folder: Option<&PathBuf>) -> Result<Box<dyn SegmentRef>> {
-    Ok(match folder {
-        Some(folder) => Box::new(FileSegmentRef::new(&segment, folder)?),
-        None => Box::new(SimpleSegmentRef::new(segment)),
-    })
-}
-
 /// Answers what concerns the environment.
 fn answer(env: &mut ExecutorEnv<'_>, request: Request) -> Result<Vec<u8>> {
     match request {
@@ -243,6 +261,7 @@ fn answer(env: &mut ExecutorEnv<'_>, request: Request) -> Result<Vec<u8>> {
             let reader = env.readers.get_mut(&fd).with_context(|| format!("Bad read file descriptor {fd}"))?;
             let mut room = vec![0; bytes];
             let read = reader.read(&mut room)?;
+            ensure!(read <= bytes, "a reader gave more bytes than it was asked for");
             room.truncate(read);
             Ok(room)
         }
@@ -333,13 +352,16 @@ fn result(env: &ExecutorEnv<'_>, report: Report, segments: Vec<Box<dyn SegmentRe
         Exit::Unknown(a0) => bail!("Illegal halt type: {}", a0 & 0xffff),
     };
     let of_keccak = keccak_root(&report.keccaks);
+    // The guest's own assumptions, as it has made them: the first use of each, which is the last in the list.
+    let made: HashMap<usize, Assumption> =
+        report.assumptions.iter().map(|found| (found.assumption, used(found))).collect();
     let assumptions: Vec<_> = report
         .assumptions
         .iter()
         .map(|found| {
-            let assumption = used(found);
-            let own = || AssumptionReceipt::Unresolved(assumption.clone());
-            (assumption.clone(), env.assumptions.get(found.assumption).cloned().unwrap_or_else(own))
+            let own =
+                || AssumptionReceipt::Unresolved(made.get(&found.assumption).cloned().unwrap_or_else(|| used(found)));
+            (used(found), env.assumptions.get(found.assumption).cloned().unwrap_or_else(own))
         })
         .collect();
     let is_of_keccak = |assumption: &Assumption| {

@@ -32,5 +32,5 @@ pub use executor::ExecutorImpl;
 pub use external::TachyExecutor;
 #[cfg(feature = "prove")]
 pub use prove::{prove, prove_session};
-pub use segment::{FileSegmentRef, NullSegmentRef, Segment, SegmentRef, SimpleSegmentRef};
+pub use segment::{FileSegmentRef, NullSegmentRef, Segment, SegmentFolder, SegmentRef, SimpleSegmentRef};
 pub use session::Session;

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::env::ExecutorEnv;
 use crate::executor::ExecutorImpl;
-use crate::segment::Segment;
+use crate::segment::{NullSegmentRef, Segment};
 use crate::session::Session;
 
 /// Executes a program and proves the execution. In dev mode (`RISC0_DEV_MODE`), the receipt is fake, as RISC Zero's is.
@@ -24,13 +24,14 @@ use crate::session::Session;
 /// # Errors
 /// Fails if the guest does not end well, and as [`prove_session`].
 pub fn prove(env: ExecutorEnv<'_>, elf: &[u8]) -> Result<Receipt> {
-    let session = ExecutorImpl::from_elf(env, elf)?.run()?;
-    let journal = session.journal.clone().unwrap_or_default().bytes;
+    let mut executor = ExecutorImpl::from_elf(env, elf)?;
     #[expect(deprecated, reason = "the environment is what a host without prover options has")]
     if risc0_zkvm::is_dev_mode() {
+        let session = executor.run_with_callback(|_| Ok(Box::new(NullSegmentRef)))?;
+        let journal = session.journal.clone().unwrap_or_default().bytes;
         return Ok(Receipt::new(InnerReceipt::Fake(FakeReceipt::new(session.claim()?)), journal));
     }
-    prove_session(&session)
+    prove_session(&executor.run()?)
 }
 
 /// Proves a session whose segments were kept, one segment after the other.

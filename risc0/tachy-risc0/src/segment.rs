@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use risc0_zkvm::Output;
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 /// A part of a session that is proven at once. In bincode it has the bytes of `risc0_zkvm::Segment`, which exists only
 /// with that crate's feature `prove`; `TryFrom` makes one where the feature `zkvm-prove` is on.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Segment {
-    /// Its index in the session.
+    /// Its index since the start or the last pause.
     pub index: u32,
     /// The segment of the circuit.
     pub inner: risc0_circuit_rv32im::execute::Segment,
@@ -21,8 +23,9 @@ pub struct Segment {
 
 impl Segment {
     /// Reads the encoding that Tachy writes.
-    pub(crate) fn from_encoded(index: u32, encoded: &[u8]) -> Result<Segment> {
+    pub(crate) fn from_encoded(encoded: &[u8]) -> Result<Segment> {
         let inner = risc0_circuit_rv32im::execute::Segment::decode(encoded).context("a segment of Tachy's own")?;
+        let index = u32::try_from(inner.index).context("a session of more than 2^32 segments")?;
         Ok(Segment { index, inner, output: None })
     }
 
@@ -84,25 +87,46 @@ impl SegmentRef for SimpleSegmentRef {
     }
 }
 
+/// A folder for segments.
+#[derive(Debug, Clone)]
+pub enum SegmentFolder {
+    /// A folder of the caller's, in which files stay.
+    Path(PathBuf),
+    /// A folder that is removed with the last reference to it.
+    Temporary(Arc<TempDir>),
+}
+
+impl SegmentFolder {
+    fn path(&self) -> &Path {
+        match self {
+            SegmentFolder::Path(path) => path,
+            SegmentFolder::Temporary(folder) => folder.path(),
+        }
+    }
+}
+
 /// Keeps the segment in a file, `INDEX.bincode`.
 #[derive(Debug, Clone)]
-pub struct FileSegmentRef(PathBuf);
+pub struct FileSegmentRef {
+    path: PathBuf,
+    _folder: SegmentFolder,
+}
 
 impl FileSegmentRef {
     /// Writes a segment into a folder.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn new(segment: &Segment, folder: &Path) -> Result<FileSegmentRef> {
-        let path = folder.join(format!("{}.bincode", segment.index));
+    pub fn new(segment: &Segment, folder: SegmentFolder) -> Result<FileSegmentRef> {
+        let path = folder.path().join(format!("{}.bincode", segment.index));
         fs::write(&path, bincode::serialize(segment)?).with_context(|| path.display().to_string())?;
-        Ok(FileSegmentRef(path))
+        Ok(FileSegmentRef { path, _folder: folder })
     }
 }
 
 impl SegmentRef for FileSegmentRef {
     fn resolve(&self) -> Result<Segment> {
-        let bytes = fs::read(&self.0).with_context(|| self.0.display().to_string())?;
+        let bytes = fs::read(&self.path).with_context(|| self.path.display().to_string())?;
         Ok(bincode::deserialize(&bytes)?)
     }
 }

@@ -97,8 +97,12 @@ fn the_callers_own_errors_come_back() -> Result<()> {
 
     let env = ExecutorEnv::builder().write_slice(&[20u32]).build()?;
     let refuse = |_| -> Result<Box<dyn SegmentRef>> { Err(anyhow!(Broken)) };
-    let error = ExecutorImpl::from_elf(env, &binary("fib"))?.run_with_callback(refuse).expect_err("it refuses");
+    let mut executor = ExecutorImpl::from_elf(env, &binary("fib"))?;
+    let error = executor.run_with_callback(refuse).expect_err("it refuses");
     assert!(error.downcast_ref::<Broken>().is_some(), "{error:#}");
+    // Segments of that run are lost, so it does not go on.
+    let error = executor.run().expect_err("it has failed");
+    assert!(error.to_string().contains("create another one"), "{error:#}");
 
     let env = ExecutorEnv::builder().write_slice(&[28u32]).session_limit(Some(100_000)).build()?;
     let error = ExecutorImpl::from_elf(env, &binary("fib"))?.run().expect_err("a limit");
