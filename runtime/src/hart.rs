@@ -436,10 +436,14 @@ impl<'vm, const ROWS: bool> Stepping<'vm, ROWS> {
         self.context_mut().progress = cursor + ROW_BYTES as u64;
     }
 
-    /// Returns the same hart if its steps write no rows.
+    /// Returns the same hart if its steps write no rows. It keeps its lifetime, so that no other hart can replace it.
     #[inline(always)]
-    pub fn without_rows(&mut self) -> Option<Stepping<'_, false>> {
-        (!ROWS).then(|| Stepping(self.lend()))
+    pub fn without_rows(&mut self) -> Option<&mut Stepping<'vm, false>> {
+        if ROWS {
+            return None;
+        }
+        // SAFETY: `ROWS` is false, so this is the type that the reference has already.
+        Some(unsafe { &mut *ptr::from_mut(self).cast::<Stepping<'vm, false>>() })
     }
 }
 

@@ -43,7 +43,7 @@ pub fn find_server(version: &str, variable: &dyn Fn(&str) -> Option<OsString>) -
     if let Some(path) = variable(SERVER_VARIABLE).filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
         return match path.is_file() {
-            true => Ok(path),
+            true => Ok(absolute(path)),
             false => Err(NoServer::NotAFile(path.display().to_string())),
         };
     }
@@ -55,13 +55,19 @@ pub fn find_server(version: &str, variable: &dyn Fn(&str) -> Option<OsString>) -
     // An empty entry means the current folder, where anybody may have put a program.
     let in_path =
         std::env::split_paths(&in_path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("r0vm"));
-    named.into_iter().chain(installed).chain(in_path).find(is_another).ok_or(NoServer::NotFound)
+    named.into_iter().chain(installed).chain(in_path).find(is_another).map(absolute).ok_or(NoServer::NotFound)
 }
 
-/// Returns the folder of RISC Zero's installer.
+/// Makes a path absolute: the system looks for a bare name in PATH, which may be another file.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// Returns the folder of RISC Zero's installer. One that is not absolute would lead to the current folder, where anybody may
+/// have put a program.
 pub fn home(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let named = variable("RISC0_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-    named.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".risc0")))
+    named.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".risc0"))).filter(|home| home.is_absolute())
 }
 
 /// Returns the servers that RISC Zero's installer has for a client, the exact version first.

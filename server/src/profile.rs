@@ -13,8 +13,6 @@ use prost::Message;
 use tachy::risc0::{TraceEvent, USER_END};
 use tachy::{Env, Program};
 
-use crate::files::replace;
-
 /// Callers that are kept; what is called more deeply counts for the last of them.
 const DEPTH: usize = 200;
 
@@ -39,11 +37,13 @@ struct Chain {
 struct Counts {
     chains: Vec<Chain>,
     by_call: HashMap<(usize, u32), usize>,
-    /// The current chain, and those that calls have left. `None` for calls that are too deep.
+    /// The current chain, and those that calls have left.
     chain: usize,
-    left: Vec<Option<usize>>,
+    left: Vec<usize>,
+    /// Calls that are too deep to be followed, on top of those.
+    too_deep: u64,
     /// The depth at which each system call began.
-    in_kernel: Option<usize>,
+    in_kernel: Option<u64>,
     cycles: HashMap<(usize, u32), u64>,
     /// The last instruction: its cycle, address and encoding.
     last: Option<(u64, u32, u32)>,
@@ -66,12 +66,12 @@ impl Counts {
         let (opcode, target) = (word & 0x7f, word >> 7 & 0x1f);
         match word {
             ECALL if from < USER_END && to >= USER_END => {
-                self.in_kernel = Some(self.left.len());
+                self.in_kernel = Some(self.depth());
                 self.call(from);
             }
             MRET => {
                 if let Some(depth) = self.in_kernel.take() {
-                    while self.left.len() > depth {
+                    while self.depth() > depth {
                         self.back();
                     }
                 }
@@ -83,12 +83,17 @@ impl Counts {
         }
     }
 
+    /// Returns the number of open calls.
+    fn depth(&self) -> u64 {
+        self.left.len() as u64 + self.too_deep
+    }
+
     fn call(&mut self, call: u32) {
         if self.left.len() >= DEPTH {
-            self.left.push(None);
+            self.too_deep += 1;
             return;
         }
-        self.left.push(Some(self.chain));
+        self.left.push(self.chain);
         let chains = &mut self.chains;
         let callers = self.chain;
         self.chain = *self.by_call.entry((callers, call)).or_insert_with(|| {
@@ -98,7 +103,9 @@ impl Counts {
     }
 
     fn back(&mut self) {
-        if let Some(Some(chain)) = self.left.pop() {
+        if self.too_deep > 0 {
+            self.too_deep -= 1;
+        } else if let Some(chain) = self.left.pop() {
             self.chain = chain;
         }
     }
@@ -125,7 +132,8 @@ impl Profile {
         if let Some((before, pc, _)) = counts.last.take() {
             counts.count(pc, user_cycles.saturating_sub(before));
         }
-        replace(path, &message(&counts, program).encode_to_vec())
+        // The user has named this path: it may be a device or a link.
+        std::fs::write(path, message(&counts, program).encode_to_vec())
     }
 }
 

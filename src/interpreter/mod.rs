@@ -103,7 +103,7 @@ pub(crate) fn run<M: Machine, T: Tier, const ROWS: bool>(
         loop {
             // Most steps are plain, and then only a jump is worth a look. Rows are written step by step.
             let plain = vm.without_rows().filter(|_| !asks_always);
-            let plain = plain.map_or(Stretch::Stopped(pc), |mut vm| stretch(&mut vm, pages.page(held), rules, pc));
+            let plain = plain.map_or(Stretch::Stopped(pc), |vm| stretch(vm, pages.page(held), rules, pc));
             let (from, is_indirect) = match plain {
                 Stretch::Left { from, to, is_indirect } => {
                     pc = to;

@@ -41,19 +41,21 @@ pub(super) fn stretch(
     let first = pc as usize / 4 % PAGE_SLOTS;
     let (_, ahead) = page.split_at(first);
     let left = usize::try_from(vm.steps_left()).unwrap_or(usize::MAX);
+    // A loan whose base stays in a register.
+    let mut hart = vm.lend();
     let mut at = pc;
     for now in ahead.iter().take(left) {
         let Code::Op(op) = now.code else { break };
-        let row = Row { pc: at, rs1: vm.register(now.rs1), rs2: vm.register(now.rs2), ..ROW_ZERO };
+        let row = Row { pc: at, rs1: hart.register(now.rs1), rs2: hart.register(now.rs2), ..ROW_ZERO };
         let next = at.wrapping_add(4);
         let mut step = Step { row, next, leave: false };
-        match execute(op, *now, &mut step, &mut Plain { vm: &mut vm.lend(), rules }) {
+        match execute(op, *now, &mut step, &mut Plain { vm: &mut hart.lend(), rules }) {
             Ok(Goes::On) => {
-                vm.set_register(now.rd, step.row.rd);
+                hart.set_register(now.rd, step.row.rd);
                 at = next;
             }
             Ok(Goes::To) if step.next.is_multiple_of(4) => {
-                vm.set_register(now.rd, step.row.rd);
+                hart.set_register(now.rd, step.row.rd);
                 vm.count_steps(steps(pc, next));
                 return Stretch::Left { from: at, to: step.next, is_indirect: is_indirect_jump(op, *now) };
             }

@@ -307,7 +307,9 @@ impl<'env> State<'env> {
     fn enter(&mut self, mut record: SegmentRecord) {
         let number = self.records_before + self.records.len() as u64;
         let contents = take_written(&mut record);
-        let bytes = (record.pages.len() + contents.len()) * PAGE_BYTES as usize;
+        let pages_bytes = (record.pages.len() + contents.len()) * PAGE_BYTES as usize;
+        let reads_bytes: usize = record.reads.iter().map(|read| size_of_val(read) + read.capacity()).sum();
+        let bytes = pages_bytes + reads_bytes + size_of_val(&record.writes[..]);
         self.segments += 1;
         self.bytes += bytes;
         let written: Vec<(u32, PoseidonDigest)> = contents.iter().map(|(page, _)| (*page, [0; 8])).collect();

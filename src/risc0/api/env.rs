@@ -44,7 +44,7 @@ impl<'env> Env<'env> {
     /// is hashed and the run only executes.
     ///
     /// The callback runs on a hashing thread, beside the run, so encoding or sending a segment does not block the guest.
-    /// At most 32 segments wait for it, with 32 MiB of pages and those of one segment; then the guest waits. All of
+    /// At most 32 segments wait for it, with 32 MiB of pages and the host's answers, and those of one segment; then the guest waits. All of
     /// them are handed over before the run returns. An error ends the run by the end of the next segment. The next run
     /// begins with the refused segment.
     pub fn segments(mut self, sink: impl FnMut(&Segment) -> Result<(), SinkError> + Send + 'env) -> Self {
@@ -57,7 +57,8 @@ impl<'env> Env<'env> {
     /// Sets how many threads may hash the segments of machine `r0vm` beside a run; by default as many as the process may
     /// use processors. A run starts as many of them as it has work for, and all of them end with it. With 0, the thread
     /// that runs the guest also hashes and calls the callback of [`Env::segments`], which this setting requires. The
-    /// segments are the same.
+    /// segments are the same, but up to 32 of them may end before the first is handed over, or an error of the callback is
+    /// noticed.
     pub fn hashing_threads(mut self, threads: usize) -> Self {
         self.settings.risc0.hashing_threads = Some(threads);
         self

@@ -107,6 +107,8 @@ impl R0vm {
             return Err(illegal("a host read that claims more bytes than its buffer has:", bytes));
         }
         data.truncate(filled);
+        // A segment keeps it, and a guest may ask often at the end of its input.
+        data.shrink_to_fit();
         Ok(data)
     }
 
