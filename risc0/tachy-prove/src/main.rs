@@ -3,7 +3,8 @@
 //! The command line finds this program beside itself. It must not know how a receipt is made.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,6 +12,7 @@ use clap::{Parser, ValueEnum};
 use risc0_zkvm::sha::Digestible;
 use risc0_zkvm::{ExternalProver, Prover, ProverOpts, Receipt, compute_image_id};
 use tachy_risc0::ExecutorEnv;
+use tempfile::NamedTempFile;
 
 /// Prove the execution of a RISC Zero program
 ///
@@ -28,7 +30,7 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     receipt: PathBuf,
     /// Limit segments to 2^N cycles, 13 to 24
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(13..=24))]
     po2: u32,
     /// Stop after this many user cycles
     #[arg(long, value_name = "N")]
@@ -61,12 +63,21 @@ fn main() -> ExitCode {
 fn prove(options: &Options) -> Result<()> {
     let read = |path: &PathBuf| fs::read(path).with_context(|| path.display().to_string());
     let program = read(&options.program)?;
+    let name = options.program.display();
+    ensure!(
+        program.starts_with(b"R0BF"),
+        "{name}: not a RISC Zero program binary, which begins with R0BF; give the binary that risc0-build writes"
+    );
+    // A proof takes long, so a folder that takes no file is noticed before.
+    let folder = options.receipt.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let unwritable = || format!("cannot write {}", options.receipt.display());
+    let mut file = NamedTempFile::new_in(folder).with_context(unwritable)?;
     let mut env = ExecutorEnv::builder();
     env.segment_limit_po2(options.po2).session_limit(options.session_limit);
     if let Some(input) = &options.input {
         env.write_slice(&read(input)?);
     }
-    let mut receipt = tachy_risc0::prove(env.build()?, &program)?;
+    let mut receipt = tachy_risc0::prove(env.build()?, &program).with_context(|| name.to_string())?;
     let kind = match options.receipt_kind {
         Kind::Composite => None,
         Kind::Succinct => Some(ProverOpts::succinct()),
@@ -86,8 +97,8 @@ fn prove(options: &Options) -> Result<()> {
         ensure!(claim.pre.digest() == image_id, "the receipt is for another program");
         receipt.inner.verify_integrity().context("RISC Zero's verifier refuses the receipt")?;
     }
-    fs::write(&options.receipt, bincode::serialize(&receipt)?)
-        .with_context(|| options.receipt.display().to_string())?;
+    file.write_all(&bincode::serialize(&receipt)?).with_context(unwritable)?;
+    file.persist(&options.receipt).with_context(unwritable)?;
     eprintln!(
         "{}: image {image_id}, {exit_code:?}, {} bytes of journal",
         options.receipt.display(),

@@ -48,6 +48,22 @@ fn a_failure_leaves_no_receipt() -> Result<()> {
     Ok(())
 }
 
+/// Words on the screen name the file and what to do, before anything is proven.
+#[test]
+fn wrong_files_are_named() -> Result<()> {
+    let program = |program: &str, receipt: &str| -> Result<String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tachy-prove"));
+        let output = command.args([program, "--receipt", receipt]).env("RISC0_DEV_MODE", "1").output()?;
+        assert_eq!(output.status.code(), Some(1));
+        Ok(String::from_utf8(output.stderr)?)
+    };
+    let text = program("/dev/null", "/nonexistent/receipt")?;
+    assert!(text.contains("/dev/null: not a RISC Zero program binary"), "{text}");
+    let text = program(&guest().display().to_string(), "/nonexistent/receipt")?;
+    assert!(text.contains("cannot write /nonexistent/receipt"), "{text}");
+    Ok(())
+}
+
 /// In dev mode, RISC Zero's client compresses a fake receipt without a server.
 #[test]
 fn other_kinds_of_receipts_are_fake_in_dev_mode() -> Result<()> {
