@@ -15,7 +15,7 @@ pub(crate) struct Assumed {
     pub(crate) control_root: Digest,
 }
 
-/// What a session has come to.
+/// The result of a session, as its claim needs it.
 pub(crate) struct SessionClaim<'a> {
     /// Root of memory before the first segment.
     pub(crate) pre_root: Digest,

@@ -338,22 +338,25 @@ fn runs_with_segments_end_in_children() {
     }
 }
 
+/// Forks when it is called for the first time, and keeps the child's number; in the child, a number that none has.
+fn fork_once(child: &AtomicU32) -> std::io::Result<()> {
+    if child.load(Ordering::Relaxed) == 0 {
+        let number = match fork()? {
+            Fork::Child => u32::MAX,
+            Fork::Parent(number) => number as u32,
+        };
+        child.store(number, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
 /// The callback that takes segments may fork. The child has only the thread that calls it, and ends with it. The
 /// parent's run continues.
 #[test]
 fn takers_of_segments_may_fork() {
     static CHILD: AtomicU32 = AtomicU32::new(0);
     let executor = r0vm("recursion");
-    let taker = |_: &Segment| {
-        if CHILD.load(Ordering::Relaxed) == 0 {
-            let child = match fork()? {
-                Fork::Child => u32::MAX,
-                Fork::Parent(child) => child as u32,
-            };
-            CHILD.store(child, Ordering::Relaxed);
-        }
-        Ok(())
-    };
+    let taker = |_: &Segment| Ok(fork_once(&CHILD)?);
     let env = Env::new().host(host()).segment_po2(13).segments(taker).hashing_threads(5);
     let mut session = executor.start(env).expect("it starts");
     let status = session.run(&mut NullSink::off());
@@ -371,14 +374,7 @@ fn takers_without_threads_go_on_in_children() {
     let segments = AtomicU32::new(0);
     let taker = |_: &Segment| {
         segments.fetch_add(1, Ordering::Relaxed);
-        if CHILD.load(Ordering::Relaxed) == 0 {
-            let child = match fork()? {
-                Fork::Child => u32::MAX,
-                Fork::Parent(child) => child as u32,
-            };
-            CHILD.store(child, Ordering::Relaxed);
-        }
-        Ok(())
+        Ok(fork_once(&CHILD)?)
     };
     let env = Env::new().host(host()).segment_po2(13).segments(taker).hashing_threads(0);
     let mut session = executor.start(env).expect("it starts");

@@ -122,7 +122,7 @@ pub(crate) struct R0vm {
     num_gpus: Option<u32>,
 }
 
-/// What to do; at least one of them is needed.
+/// The task, by one option at least.
 #[derive(Args)]
 #[group(required = true, multiple = true)]
 struct Mode {

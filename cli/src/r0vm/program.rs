@@ -42,7 +42,7 @@ impl Program<'_> {
     pub(super) fn execute_and_prove(&self) -> Result<u8, String> {
         let only = std::env::var_os("TACHY_R0VM_EXECUTE_ONLY").is_some_and(|value| value == "1");
         let server = if only { Err(String::new()) } else { own_server() };
-        // What a proof will print again is printed once.
+        // A proof executes the program again and prints its output, so it is dropped here.
         let input = self.execute(server.is_ok())?;
         match server {
             _ if only => Ok(0),

@@ -30,7 +30,7 @@ impl<F: Fn(Bytes) -> Result<Bytes>> SliceIo for FromFn<F> {
     }
 }
 
-/// What a guest can reach, and its limits.
+/// The streams, calls, inputs and limits of a guest.
 #[derive(Default)]
 pub struct ExecutorEnv<'a> {
     pub(crate) env_vars: HashMap<String, String>,

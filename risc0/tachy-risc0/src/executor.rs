@@ -27,7 +27,7 @@ use crate::session::Session;
 
 /// Trace events that the guest's thread sends at once, and rows that may wait before they become events.
 const EVENTS_AT_ONCE: usize = 256;
-/// What the host may keep for a guest: RISC Zero has no such limit.
+/// Limit of the bytes that the host keeps for a guest. RISC Zero has none, so it is high.
 const KEPT_BYTES: u64 = 1 << 30;
 /// Maximum length of the name of a system call.
 const NAME_BYTES: usize = 256;
@@ -147,7 +147,7 @@ impl<'a> ExecutorImpl<'a> {
         let (caller, events) = (&self.caller, &self.events);
         let guest = || {
             let ran = session.run(&mut NullSink::off());
-            // What waits is sent before the failure is reported, as in the order of the run.
+            // Events happened before a failure, so they are sent before it is reported.
             let sent = send_events(caller, events);
             (ran, sent)
         };

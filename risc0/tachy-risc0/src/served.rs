@@ -12,7 +12,7 @@ use anyhow::{Error, Result};
 use tachy::risc0::TraceEvent;
 use tachy::risc0::host::KeccakRequest;
 
-/// What the guest's thread asks for.
+/// A request of the guest's thread.
 pub(crate) enum Request {
     Read {
         fd: u32,
