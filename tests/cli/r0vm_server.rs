@@ -252,10 +252,14 @@ fn the_current_folder_is_not_searched() {
     let folder = folder();
     write_stand_in(&folder.path().join("r0vm"));
     write_stand_in(&folder.path().join("bin/r0vm"));
-    let (child, mut host) = start(r0vm(&[]).env("PATH", ":.:bin").current_dir(folder.path()));
-    let ended = host.run(&proof(), |_| Ok(Vec::new())).expect("the session ends");
-    assert!(ended.result.expect_err("nothing is proven").contains("there is none: install one"));
-    assert_eq!(end(child).0, Some(0));
+    write_stand_in(&folder.path().join(".risc0/extensions/v3.0.6-cargo-risczero-x86_64/r0vm"));
+    for (name, value) in [("PATH", ":.:bin"), ("HOME", ""), ("HOME", "."), ("RISC0_HOME", ".risc0")] {
+        let (child, mut host) = start(r0vm(&[]).env(name, value).current_dir(folder.path()));
+        let ended = host.run(&proof(), |_| Ok(Vec::new())).expect("the session ends");
+        let text = ended.result.expect_err("nothing is proven");
+        assert!(text.contains("there is none: install one"), "{name}={value}: {text}");
+        assert_eq!(end(child).0, Some(0));
+    }
 }
 
 #[test]
