@@ -70,7 +70,12 @@ fn a_slow_sink_makes_records_wait() {
     // The last entry may exceed the bytes by its own.
     let large = 1000;
     let bytes = (large + large / 5 * 4) * PAGE_BYTES as usize;
-    for (pages, room) in [(1, LIMIT_SEGMENTS), (large, LIMIT_BYTES.div_ceil(bytes))] {
+    // A page is kept twice if it was written, and an answer has its own size beside its bytes.
+    let answer = 4 << 20;
+    let answered = answer + size_of::<Vec<u8>>() + 2 * PAGE_BYTES as usize;
+    let cases =
+        [(1, 0, LIMIT_SEGMENTS), (large, 0, LIMIT_BYTES.div_ceil(bytes)), (1, answer, LIMIT_BYTES.div_ceil(answered))];
+    for (pages, answer, room) in cases {
         for threads in [1, 2, 5] {
             let (entered, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
             let sink = |_: &Segment| {
@@ -87,12 +92,14 @@ fn a_slow_sink_makes_records_wait() {
                 Ok(())
             };
             let pipeline = Pipeline::new(&program(), Box::new(sink));
-            let records = (0..2 * room as u64).map(|index| record(index, pages as u32));
+            let answers = || (answer > 0).then(|| vec![0; answer]).into_iter().collect();
+            let records =
+                (0..2 * room as u64).map(|index| SegmentRecord { reads: answers(), ..record(index, pages as u32) });
             // A record is asked for when the one before it has entered.
             let counted = records.inspect(|record| entered.store(record.index as usize, Ordering::SeqCst));
             let end = std::iter::once_with(|| entered.store(2 * room, Ordering::SeqCst)).flat_map(|()| None);
             enter_all(&pipeline, threads, counted.chain(end));
-            assert!(matches!(pipeline.ended(), Ended::Taken), "{pages} pages, {threads} threads");
+            assert!(matches!(pipeline.ended(), Ended::Taken), "{pages} pages, {answer} bytes, {threads} threads");
             drop(pipeline);
             assert_eq!(taken.into_inner(), 2 * room);
         }
